@@ -1,0 +1,82 @@
+"""Every error an operator can meet, and the exit code it ends with.
+
+    CredsError                      message (lower case, no final period), hint, exit code
+    |- ConfigError            2     a flag, a file or the environment is wrong: where, and what to do
+    |- AuthError              3     not authenticated, or permission denied
+    |- NotFoundError          4     the named thing does not exist
+    |- PreconditionError      4     it exists, but not in a state that allows this
+    |- IncompleteError        5     stopped part-way; what was done is kept, the rest can be resumed
+    |- UnavailableError       6     no answer, or timed out: try again
+    `- CancelledError       130     the operator said no, or pressed Ctrl-C
+
+Anything else that escapes is a bug and exits 70: its type is printed, its text is not, for the text may hold material.
+"""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What the process ends with, the same for every verb; docs/exit-codes.md says it to operators."""
+
+    OK = 0
+    ATTENTION = 1
+    USAGE = 2
+    DENIED = 3
+    PRECONDITION = 4
+    INCOMPLETE = 5
+    UNAVAILABLE = 6
+    BUG = 70
+    CANCELLED = 130
+    TERMINATED = 143
+
+
+class CredsError(Exception):
+    """An error with one clear line for the operator; `hint` says what to do next."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(CredsError):
+    """A flag, a file or the environment is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+
+class AuthError(CredsError):
+    """Not authenticated, or permission denied."""
+
+    exit_code = ExitCode.DENIED
+
+
+class NotFoundError(CredsError):
+    """The named thing does not exist."""
+
+    exit_code = ExitCode.PRECONDITION
+
+
+class PreconditionError(CredsError):
+    """The thing exists, but not in a state that allows this."""
+
+    exit_code = ExitCode.PRECONDITION
+
+
+class IncompleteError(CredsError):
+    """Stopped part-way; what was done is kept."""
+
+    exit_code = ExitCode.INCOMPLETE
+
+
+class UnavailableError(CredsError):
+    """No answer in time; the same call may succeed later."""
+
+    exit_code = ExitCode.UNAVAILABLE
+
+
+class CancelledError(CredsError):
+    """The operator declined or interrupted."""
+
+    exit_code = ExitCode.CANCELLED

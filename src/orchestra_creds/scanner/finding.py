@@ -1,0 +1,89 @@
+"""What a scan found and what it could not look at, as data.
+
+A finding is one credential at one path; its places are the spots there (lines of a file, versions in a history). The
+credential's identity is a keyed hash over rule and material, a finding's fingerprint adds the path: the same key in ten
+files is one credential with ten findings. Lines and columns are 1-based, columns count Unicode code points.
+"""
+
+from dataclasses import dataclass, field
+
+from orchestra_creds.errors import ExitCode
+from orchestra_creds.scanner.rule import Confidence, Severity
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a credential stands. `commit`, `author` (name, no mail) and `date` (RFC 3339, UTC) only in a history."""
+
+    path: str
+    line: int
+    end_line: int
+    column: int
+    commit: str = ""
+    author: str = ""
+    date: str = ""
+    in_head: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A credential at a path. Holds no material: only keyed hashes and a mask."""
+
+    rule: str
+    description: str
+    severity: Severity
+    confidence: Confidence
+    fingerprint: str
+    credential: str
+    mask: str
+    places: tuple[Place, ...]
+    decoded: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def first(self) -> Place:
+        """The place that stands for the finding: the introducing commit, or the first line."""
+        return self.places[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Something the scan was asked to look at and could not; it makes the report incomplete."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ScanStats:
+    """How much was looked at; bytes are those of the content scanned, seconds are wall time."""
+
+    blobs: int = 0
+    bytes: int = 0
+    cached: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class ScanReport:
+    """The result of one scan."""
+
+    root: str
+    source: str
+    findings: tuple[Finding, ...] = ()
+    skipped: tuple[Skipped, ...] = ()
+    accepted: int = 0
+    notes: tuple[str, ...] = ()
+    stats: ScanStats = field(default_factory=ScanStats)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything asked for was looked at."""
+        return not self.skipped
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """5 when something could not be read, else 1 with findings, else 0."""
+        if not self.complete:
+            return ExitCode.INCOMPLETE
+        return ExitCode.ATTENTION if self.findings else ExitCode.OK

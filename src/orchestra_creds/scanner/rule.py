@@ -1,0 +1,56 @@
+"""What a rule is: one credential format, with its examples.
+
+A rule is plain data. Its pattern is written in the syntax that RE2 and Hyperscan share, over bytes: no look-around, no
+back-reference, bounded repeats. Examples are templates (see `sample.py`), so the rulebook holds no credential, real or
+fake, and a scan of this project stays clean.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class Severity(IntEnum):
+    """How bad it is when the credential is live; ordered, so that `>=` filters."""
+
+    LOW = 1
+    MEDIUM = 2
+    HIGH = 3
+    CRITICAL = 4
+
+
+class Confidence(IntEnum):
+    """How sure the finding is."""
+
+    POSSIBLE = 1  # shape and context only
+    LIKELY = 2  # a distinctive format
+    PROVEN = 3  # a checksum or a key that parses
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One credential format.
+
+    pattern     RE2 and Hyperscan syntax; matches bytes, leads with the cheapest distinctive literal it can
+    group       the group that holds the material; 0 is the whole match
+    keywords    lower-case literals of which at least one stands in every match (lower-cased)
+    longest     the most bytes one match of `pattern` may span; it bounds the window of the confirmation
+    check       name of a function in `structure.CHECKS` that proves, grades or refuses the match
+    entropy     least Shannon entropy of the material in bits per byte; 0 asks for none
+    prefix      the public start of the material, the only part of it that a mask may show
+    """
+
+    id: str
+    description: str
+    pattern: str
+    severity: Severity
+    remedy: str
+    source: str
+    examples: tuple[str, ...]
+    counter_examples: tuple[str, ...] = ()
+    group: int = 0
+    keywords: tuple[str, ...] = ()
+    longest: int = 512
+    check: str = ""
+    entropy: float = 0.0
+    confidence: Confidence = Confidence.LIKELY
+    prefix: str = ""
