@@ -1,0 +1,51 @@
+"""All rules, in one order, and the choice among them.
+
+Guarantees: ids are unique, the order is that of the ids whatever the order of the families, and a name that no rule has
+is an error that names the nearest one.
+"""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from functools import cache
+
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.rule import Rule, Severity
+from orchestra_creds.scanner.rulebook import generic, google, keys
+
+FAMILIES: dict[str, tuple[Rule, ...]] = {
+    "google": google.RULES,
+    "keys": keys.RULES,
+    "generic": generic.RULES,
+}
+"""Family name, as docs and `scan rules` show it, to its rules."""
+
+
+@cache
+def all_rules() -> tuple[Rule, ...]:
+    """Every rule of every family, sorted by id."""
+    return tuple(sorted((rule for rules in FAMILIES.values() for rule in rules), key=lambda rule: rule.id))
+
+
+def select(
+    rules: Sequence[Rule],
+    *,
+    only: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    severity: Severity = Severity.LOW,
+) -> tuple[Rule, ...]:
+    """The rules named by `only` (all when it is empty), without those of `exclude`, of at least `severity`.
+
+    Raises:
+        ConfigError: a name is not the id of a rule; the hint names the nearest id.
+    """
+    known = {rule.id for rule in rules}
+    wanted, unwanted = set(only), set(exclude)
+    for name in sorted((wanted | unwanted) - known):
+        near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else "`orchestra-creds scan rules` lists them"
+        raise ConfigError(f"no rule is called {name!r}", hint=hint)
+    return tuple(
+        rule
+        for rule in rules
+        if (not wanted or rule.id in wanted) and rule.id not in unwanted and rule.severity >= severity
+    )

@@ -1,0 +1,73 @@
+"""What a structure check is given, and what it answers.
+
+A check is a pure function of bytes: the same window gives the same verdict, whatever the path, the clock or the order of
+the scan. It reads at most `LOOK_BACK` bytes before the match and `LOOK_FORWARD` bytes after its start, never outside
+[lo, hi), and it says in its verdict which bytes it depended on, so that a history scan knows when a verdict still holds.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from mmap import mmap
+
+from orchestra_creds.scanner.rule import Confidence
+
+Buffer = bytes | bytearray | memoryview | mmap
+
+LOOK_BACK = 4096
+"""Most bytes before the start of a match that a check may read: the fields of a credential file before its key."""
+
+LOOK_FORWARD = 16384
+"""Most bytes after the start of a match that a check may read: an escaped RSA-8192 key and the fields behind it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One match of a rule's pattern.
+
+    material      the bytes of the rule's group            data         the buffer that holds the match
+    start, end    the span of the material in `data`       lo, hi       no byte outside [lo, hi) may be read
+    """
+
+    material: bytes
+    data: Buffer
+    start: int
+    end: int
+    lo: int
+    hi: int
+
+    def read(self, start: int, end: int) -> bytes:
+        """The bytes [start, end) of the buffer, clipped at what may be read."""
+        return bytes(self.data[max(start, self.lo, self.start - LOOK_BACK) : min(end, self.hi, self.start + LOOK_FORWARD)])
+
+    def before(self, length: int) -> bytes:
+        """At most `length` bytes that stand before the material."""
+        return self.read(self.start - length, self.start)
+
+    def after(self, length: int) -> bytes:
+        """At most `length` bytes that stand behind the material."""
+        return self.read(self.end, self.end + length)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A match that was confirmed.
+
+    material      canonical: the same however the credential was written       confidence   how sure
+    start, end    the credential as it stands in the buffer; may be wider than the match
+    read_from,    the verdict depended on these bytes of the buffer and on
+    read_to       nothing else; they hold [start, end)
+    decoded       escapes that the check itself undid, outermost first         note         what else it learnt, no secret
+    """
+
+    material: bytes
+    confidence: Confidence
+    start: int
+    end: int
+    read_from: int
+    read_to: int
+    decoded: tuple[str, ...] = ()
+    note: str = ""
+
+
+Check = Callable[[Subject], Verdict | None]
+"""Confirms and grades a match, or refuses it with None."""
