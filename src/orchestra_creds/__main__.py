@@ -1,0 +1,37 @@
+"""The entry point: fast paths first, then Typer; whatever escapes both is a bug and exits 70."""
+
+import os
+import signal
+import sys
+from types import FrameType
+
+from orchestra_creds.errors import ExitCode
+
+
+def _terminated(_signal: int, _frame: FrameType | None) -> None:
+    """SIGTERM unwinds like an exception, so that `finally` blocks run: no child and no half report stays behind."""
+    raise SystemExit(ExitCode.TERMINATED)
+
+
+def main() -> None:
+    """Run the command line in `sys.argv` and exit with its code."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        if sys.argv[1:] == ["--version"]:
+            from orchestra_creds.cli.version import version_line
+
+            sys.stdout.write(version_line() + "\n")
+            return
+        from orchestra_creds.cli.app import run
+
+        run()
+    except Exception as error:  # the outermost boundary: everything foreseen was turned into an exit already
+        if os.environ.get("ORCHESTRA_CREDS_DEBUG"):
+            raise
+        name = type(error).__name__  # the type only: the text of an unforeseen error may hold material
+        sys.stderr.write(f"internal error: {name}; set ORCHESTRA_CREDS_DEBUG=1 for the traceback\n")
+        sys.exit(ExitCode.BUG)
+
+
+if __name__ == "__main__":
+    main()
