@@ -7,7 +7,7 @@ import pytest
 
 SRC = Path(__file__).parents[1] / "src" / "orchestra_creds"
 LAYER = {
-    "__main__": 5,
+    "__main__": 6,
     "cli": 5,
     "bootstrap": 4,
     "rotation": 3,
