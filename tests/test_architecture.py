@@ -17,6 +17,7 @@ LAYER = {
     "emulator": 3,
     "render": 3,
     "config": 3,
+    "folders": 2,
     "core": 2,
     "errors": 1,
     "__init__": 0,
