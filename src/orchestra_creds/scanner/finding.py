@@ -39,6 +39,12 @@ class Finding:
     places: tuple[Place, ...]
     decoded: tuple[str, ...] = ()
     note: str = ""
+    remedy: str = ""
+
+    @property
+    def in_head(self) -> bool:
+        """Whether the credential still stands at this path today."""
+        return any(place.in_head for place in self.places)
 
     @property
     def first(self) -> Place:
@@ -66,13 +72,14 @@ class ScanStats:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """The result of one scan."""
+    """The result of one scan; `accepted` findings are hidden by the baseline, `allowed` spots by inline comments."""
 
     root: str
     source: str
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     accepted: int = 0
+    allowed: int = 0
     notes: tuple[str, ...] = ()
     stats: ScanStats = field(default_factory=ScanStats)
 

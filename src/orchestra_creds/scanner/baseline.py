@@ -1,0 +1,328 @@
+"""The findings that somebody has accepted, with a reason, a name, a date and, if wanted, an end.
+
+The file `.orchestra-creds-baseline.json` is committed beside the code. It holds keyed fingerprints only, is sorted, and
+has one line per finding; the list ends with `null`, so that no line changes when its neighbour does and even git's
+`union` merge leaves a file that loads. An entry counts until its end is over; it follows its credential when the file
+was moved; one for `*` counts at every path. Functions here take and return values; only `load` and `save` touch a file.
+"""
+
+import datetime
+import json
+import os
+import re
+import secrets
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from orchestra_creds.core.text import visible
+from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.scanner.finding import Finding
+
+FILE_NAME = ".orchestra-creds-baseline.json"
+SCHEMA = "orchestra-creds/baseline/1"
+ANYWHERE = "*"
+SHORTEST_PREFIX = 4
+_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Entry:
+    """One accepted finding. `date` and `expires` are YYYY-MM-DD, the last day included; "" never expires.
+
+    `path` is for people, with unprintable characters escaped: what counts is the fingerprint. `*` accepts the credential
+    at every path; its fingerprint is then the credential itself.
+    """
+
+    fingerprint: str
+    credential: str
+    rule: str
+    path: str
+    reason: str
+    author: str = ""
+    date: str = ""
+    expires: str = ""
+
+    def expired(self, today: datetime.date) -> bool:
+        """Whether the last day of the entry is over."""
+        return bool(self.expires) and self.expires < today.isoformat()
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """All accepted findings; `key` is the public name of the key that made the fingerprints."""
+
+    key: str
+    entries: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What a baseline says about findings: those that count, how many it hides, and its own entries that have ended."""
+
+    findings: tuple[Finding, ...]
+    accepted: int
+    expired: tuple[Entry, ...]
+
+
+class State(StrEnum):
+    """What an audit says about an entry."""
+
+    CURRENT = "current"  # the finding is there, and accepted
+    MOVED = "moved"  # the credential left this path and stands at another: accepted there
+    EXPIRED = "expired"  # the end is over: the finding counts again
+    VANISHED = "vanished"  # nothing like it was found: the entry can go
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """An entry, its state, and the finding that it stands for today."""
+
+    entry: Entry
+    state: State
+    finding: Finding | None = None
+
+
+def judge(baseline: Baseline, findings: Sequence[Finding], today: datetime.date) -> Verdicts:
+    """Hide what is accepted today; name the entries whose end is over although their finding is still there."""
+    live = [entry for entry in baseline.entries if not entry.expired(today)]
+    places = {entry.fingerprint for entry in live}
+    movers = {entry.credential for entry in _without_place(live, findings)}
+    kept = tuple(f for f in findings if f.fingerprint not in places and f.credential not in movers)
+    left = {f.fingerprint for f in kept} | {f.credential for f in kept}
+    expired = tuple(entry for entry in baseline.entries if entry.expired(today) and entry.fingerprint in left)
+    return Verdicts(kept, len(findings) - len(kept), expired)
+
+
+def _without_place(entries: Iterable[Entry], findings: Sequence[Finding]) -> list[Entry]:
+    """The entries that speak for a credential at any path: those for `*`, and those whose own path has lost it."""
+    seen = {f.fingerprint: f.in_head for f in findings}
+    in_head = {f.credential for f in findings if f.in_head}
+
+    def lost(entry: Entry) -> bool:
+        return entry.fingerprint not in seen or (not seen[entry.fingerprint] and entry.credential in in_head)
+
+    return [entry for entry in entries if entry.path == ANYWHERE or lost(entry)]
+
+
+def accept(
+    baseline: Baseline,
+    findings: Iterable[Finding],
+    *,
+    reason: str,
+    author: str,
+    today: datetime.date,
+    expires: datetime.date | None = None,
+    anywhere: bool = False,
+) -> Baseline:
+    """The baseline with these findings accepted; an entry for the same finding is replaced.
+
+    Raises:
+        ConfigError: no reason is given, or the end lies in the past.
+    """
+    if not reason.strip():
+        raise ConfigError("accepting a finding needs a reason", hint="say why it is no risk: --reason 'revoked in May'")
+    if expires is not None and expires < today:
+        raise ConfigError(f"{expires.isoformat()} is in the past", hint="name a day to come")
+    new = {
+        fingerprint: Entry(
+            fingerprint=fingerprint,
+            credential=finding.credential,
+            rule=finding.rule,
+            path=ANYWHERE if anywhere else visible(finding.first.path),
+            reason=visible(reason.strip()),
+            author=visible(author),
+            date=today.isoformat(),
+            expires=expires.isoformat() if expires else "",
+        )
+        for finding in findings
+        for fingerprint in [finding.credential if anywhere else finding.fingerprint]
+    }
+    kept = (entry for entry in baseline.entries if entry.fingerprint not in new)
+    return Baseline(baseline.key, tuple(sorted([*kept, *new.values()])))
+
+
+def choose(findings: Iterable[Finding], prefix: str) -> list[Finding]:
+    """The findings whose fingerprint or credential starts with `prefix`: how `baseline add` names what it accepts.
+
+    Raises:
+        NotFoundError: there is none.
+        ConfigError: the prefix is too short to mean one, or means several credentials.
+    """
+    _check_prefix(prefix)
+    chosen = [f for f in findings if f.fingerprint.startswith(prefix) or f.credential.startswith(prefix)]
+    if not chosen:
+        raise NotFoundError(
+            f"no finding starts with {visible(prefix)}", hint="`scan --format json` prints fingerprints"
+        )
+    if len({f.credential for f in chosen}) > 1:
+        raise ConfigError(f"{visible(prefix)} means several credentials", hint="give more digits")
+    return chosen
+
+
+def remove(baseline: Baseline, prefix: str) -> tuple[Baseline, tuple[Entry, ...]]:
+    """The baseline without the entries whose fingerprint or credential starts with `prefix`, and those entries.
+
+    Raises:
+        NotFoundError: there is none.
+        ConfigError: the prefix is too short to mean one, or means several credentials.
+    """
+    _check_prefix(prefix)
+    gone = tuple(e for e in baseline.entries if e.fingerprint.startswith(prefix) or e.credential.startswith(prefix))
+    if not gone:
+        raise NotFoundError(
+            f"no accepted finding starts with {visible(prefix)}", hint="`scan baseline audit` lists all of them"
+        )
+    if len({entry.credential for entry in gone}) > 1:
+        raise ConfigError(f"{visible(prefix)} means several credentials", hint="give more digits")
+    return Baseline(baseline.key, tuple(entry for entry in baseline.entries if entry not in gone)), gone
+
+
+def _check_prefix(prefix: str) -> None:
+    if len(prefix) < SHORTEST_PREFIX:
+        raise ConfigError(f"a fingerprint needs at least {SHORTEST_PREFIX} digits", hint="give more digits")
+
+
+def audit(baseline: Baseline, findings: Sequence[Finding], today: datetime.date) -> tuple[Audited, ...]:
+    """The state of every entry, given all findings of a scan made without the baseline, in the order of the file."""
+    places = {f.fingerprint: f for f in findings}
+    elsewhere = {f.credential: f for f in reversed(findings)}
+    moved = set(_without_place(baseline.entries, findings))
+
+    def state(entry: Entry) -> Audited:
+        finding = places.get(entry.fingerprint)
+        if entry in moved:
+            finding = elsewhere.get(entry.credential, finding)
+        if finding is None:
+            return Audited(entry, State.VANISHED)
+        if entry.expired(today):
+            return Audited(entry, State.EXPIRED, finding)
+        follows = finding.fingerprint != entry.fingerprint and entry.path != ANYWHERE
+        return Audited(entry, State.MOVED if follows else State.CURRENT, finding)
+
+    return tuple(state(entry) for entry in baseline.entries)
+
+
+def prune(baseline: Baseline, audited: Iterable[Audited]) -> Baseline:
+    """The baseline without the entries whose finding has vanished."""
+    gone = {item.entry for item in audited if item.state is State.VANISHED}
+    return Baseline(baseline.key, tuple(entry for entry in baseline.entries if entry not in gone))
+
+
+def dumps(baseline: Baseline) -> str:
+    """The file's text."""
+    lines = [json.dumps(_as_json(entry), ensure_ascii=False) + ",\n" for entry in sorted(baseline.entries)]
+    head = f'{{"schema": "{SCHEMA}",\n"key": {json.dumps(baseline.key)},\n"findings": [\n'
+    return head + "".join(lines) + "null]}\n"
+
+
+def _as_json(entry: Entry) -> dict[str, str]:
+    values = {field.name: str(getattr(entry, field.name)) for field in fields(Entry)}
+    return {name: value for name, value in values.items() if value or name in _REQUIRED}
+
+
+_REQUIRED = ("fingerprint", "credential", "rule", "path", "reason")
+
+
+def loads(text: str, name: str = FILE_NAME) -> Baseline:
+    """The baseline in `text`; `name` is the file's name for errors, which never quote its content.
+
+    Raises:
+        ConfigError: it is not a baseline: where, and what to do.
+    """
+    if re.search(r"^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE):
+        raise ConfigError(
+            f"{name} holds an unresolved merge", hint="keep the lines of both sides: one line is one finding"
+        )
+    try:
+        body = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        line = f", line {error.lineno}" if isinstance(error, json.JSONDecodeError) else ""
+        raise ConfigError(f"{name}{line}: not JSON", hint="restore it from git, or `scan baseline create`") from None
+    if not isinstance(body, dict) or body.get("schema") != SCHEMA:
+        raise ConfigError(
+            f"{name} is not a baseline of schema {SCHEMA}",
+            hint="a report of gitleaks is read with `scan baseline import`",
+        )
+    key, findings = body.get("key"), body.get("findings")
+    if not isinstance(key, str) or not re.fullmatch(r"[0-9a-f]{16}", key):
+        raise ConfigError(f"{name}: `key` must name a fingerprint key: 16 hex digits", hint="restore it from git")
+    if not isinstance(findings, list):
+        raise ConfigError(f"{name}: `findings` must be a list", hint="restore it from git")
+    entries: dict[str, Entry] = {}
+    for number, item in enumerate(findings, start=1):
+        if item is None:
+            continue
+        entry = _entry(item, f"{name}, finding {number}")
+        other = entries.get(entry.fingerprint)
+        entries[entry.fingerprint] = entry if other is None else _stricter(entry, other)
+    return Baseline(key, tuple(sorted(entries.values())))
+
+
+def _entry(item: Any, where: str) -> Entry:
+    names = {field.name for field in fields(Entry)}
+    if not isinstance(item, dict) or not all(isinstance(value, str) for value in item.values()):
+        raise ConfigError(f"{where}: must be an object of strings", hint="restore it from git")
+    if unknown := sorted(set(item) - names):
+        raise ConfigError(
+            f"{where}: unknown field {visible(unknown[0])!r}", hint=f"known are {', '.join(sorted(names))}"
+        )
+    if missing := [name for name in _REQUIRED if not item.get(name)]:
+        raise ConfigError(f"{where}: {missing[0]!r} is missing", hint="restore it from git")
+    for name in ("fingerprint", "credential"):
+        if not _HASH.fullmatch(item[name]):
+            raise ConfigError(f"{where}: {name!r} must be 32 hex digits", hint="restore it from git")
+    if item.get("expires"):
+        try:
+            item["expires"] = datetime.date.fromisoformat(item["expires"]).isoformat()
+        except ValueError:
+            raise ConfigError(f"{where}: 'expires' must be a day", hint="write YYYY-MM-DD") from None
+    return Entry(**item)
+
+
+def _stricter(one: Entry, other: Entry) -> Entry:
+    """Of two entries for one finding, as a merge may leave them, the one that ends first."""
+    return min(one, other, key=lambda entry: (entry.expires or "9999", entry))
+
+
+def load(path: Path) -> Baseline:
+    """The baseline in a file.
+
+    Raises:
+        ConfigError: it cannot be read, or is not a baseline.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        reason = (error.strerror or "unknown").lower()
+        raise ConfigError(
+            f"cannot read the baseline {path}: {reason}", hint="`scan baseline create` makes one"
+        ) from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path} is not UTF-8 text", hint="restore it from git") from None
+    return loads(text, str(path))
+
+
+def save(path: Path, baseline: Baseline) -> None:
+    """Write the file in one step: a reader sees the old text or the new one, also after a crash.
+
+    Raises:
+        ConfigError: it cannot be written; the old file is as it was.
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        try:
+            with aside.open("x", encoding="utf-8", newline="\n") as stream:
+                stream.write(dumps(baseline))
+                stream.flush()
+                os.fsync(stream.fileno())
+            aside.replace(path)
+        finally:
+            aside.unlink(missing_ok=True)
+    except OSError as error:
+        reason = (error.strerror or "unknown").lower()
+        raise ConfigError(
+            f"cannot write the baseline {path}: {reason}", hint="free the place, or name another"
+        ) from None

@@ -1,0 +1,164 @@
+"""Who a credential is, without saying what it is: keyed hashes and masks.
+
+A credential's identity is an HMAC over rule and material; the fingerprint of a finding adds the path, so neither moves
+when lines move. Without the key nobody can test guesses against a baseline or a report. One key belongs to one
+repository: 64 hex digits in a file of mode 0600 in the user's state folder, or in ORCHESTRA_CREDS_FINGERPRINT_KEY
+where no state outlives the run. A key has a public name (`id`), which a baseline records; reading a baseline with
+another key is an error, never a silent mismatch. See docs/adr/0006-keyed-fingerprints.md.
+"""
+
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra_creds.core.material import HIDDEN, Material
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.rule import Rule
+
+VARIABLE = "ORCHESTRA_CREDS_FINGERPRINT_KEY"
+KEY_BYTES = 32
+_KEY_TEXT = re.compile(rb"[0-9a-f]{64}\s*", re.ASCII | re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class FingerprintKey:
+    """The key of one repository's fingerprints. `temporary`: it could not be kept and ends with this process."""
+
+    secret: Material
+    temporary: bool = False
+
+    @property
+    def id(self) -> str:
+        """The public name of the key: 16 hex digits that tell keys apart and reveal nothing about them."""
+        return self.secret.fingerprint(b"orchestra-creds fingerprint key id")[:16]
+
+    def credential(self, rule: Rule, material: Material) -> str:
+        """The identity of a credential: 32 hex digits over rule and material, the same wherever it stands."""
+        return material.fingerprint(self.secret.reveal(), context=f"credential\0{rule.id}")
+
+    def fingerprint(self, credential: str, path: str) -> str:
+        """The identity of a finding: 32 hex digits over the credential and the path, in bytes as the path is stored."""
+        text = b"finding\0" + credential.encode() + b"\0" + path.encode("utf-8", "surrogateescape")
+        return hmac.new(self.secret.reveal(), text, hashlib.sha256).hexdigest()[:32]
+
+
+def new_key(*, temporary: bool = False) -> FingerprintKey:
+    """A fresh random key."""
+    return FingerprintKey(Material(secrets.token_bytes(KEY_BYTES)), temporary)
+
+
+def mask(rule: Rule, material: Material) -> str:
+    """What a report shows of a credential: the public start of its format, and never its length or a character more."""
+    public = rule.prefix
+    return f"{public}{HIDDEN}" if public and material.reveal().startswith(public.encode()) else HIDDEN
+
+
+def parse_key(text: bytes, origin: str) -> FingerprintKey:
+    """The key written as 64 hex digits; `origin` names where it came from in the error, which never quotes it.
+
+    Raises:
+        ConfigError: it is anything else.
+    """
+    if not _KEY_TEXT.fullmatch(text):
+        raise ConfigError(
+            f"{origin} does not hold a fingerprint key",
+            hint="a key is 64 hex digits: make one with `openssl rand -hex 32`",
+        )
+    return FingerprintKey(Material(bytes.fromhex(text.decode("ascii"))))
+
+
+def key_text(key: FingerprintKey) -> Material:
+    """The key as 64 hex digits, to hand over to a CI secret or a colleague."""
+    return Material(key.secret.reveal().hex().encode())
+
+
+def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: Mapping[str, str]) -> FingerprintKey:
+    """The key of a repository: from the environment, else from `folder`, where a missing one is made.
+
+    A repository is known by the key that its baseline names (`wanted`), else by its place on this machine (`repository`:
+    git's common folder, so that all worktrees share it, or the scanned folder). A key named by a baseline is looked for
+    among all keys in the folder, so a repository may be moved or cloned once more. Where nothing can be stored, a scan
+    without a baseline goes on with a temporary key.
+
+    Raises:
+        ConfigError: the key is malformed, readable by others, or not the one that the baseline was made with.
+    """
+    if text := environment.get(VARIABLE):
+        key = parse_key(text.encode("utf-8", "surrogateescape"), VARIABLE)
+        if wanted and key.id != wanted:
+            raise ConfigError(
+                f"the baseline was made with fingerprint key {wanted}, but {VARIABLE} holds key {key.id}",
+                hint="set the key of this repository, or make the baseline anew with `scan baseline create`",
+            )
+        return key
+    own = key_file(folder, repository)
+    if not wanted:
+        return _read(own) if own.exists() else _create(own)
+    for file in [own, *sorted(folder.glob("*.key"))]:
+        if file.exists() and (key := _read(file)).id == wanted:
+            return key
+    raise ConfigError(
+        f"the baseline was made with fingerprint key {wanted}, which is not on this machine",
+        hint=f"set {VARIABLE} to that key (ask who made the baseline), or make the baseline anew with "
+        "`scan baseline create`",
+    )
+
+
+def key_file(folder: Path, repository: Path) -> Path:
+    """Where the key of a repository is kept; the name is a hash of its place on this machine."""
+    place = os.fsencode(repository.resolve())
+    return folder / f"{hashlib.sha256(place).hexdigest()[:16]}.key"
+
+
+def install_key(folder: Path, repository: Path, key: FingerprintKey) -> Path:
+    """Keep `key` as the key of a repository, in place of the one it had; returns the file."""
+    file = key_file(folder, repository)
+    temporary = _write_aside(file, key)
+    temporary.replace(file)
+    return file
+
+
+def _read(file: Path) -> FingerprintKey:
+    try:
+        mode = file.stat().st_mode
+        text = file.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"cannot read the fingerprint key {file}: {(error.strerror or 'unknown').lower()}",
+            hint=f"make the file readable for you alone, or set {VARIABLE}",
+        ) from None
+    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
+        raise ConfigError(f"the fingerprint key {file} can be read by others", hint=f"run `chmod 600 {file}`")
+    return parse_key(text, str(file))
+
+
+def _create(file: Path) -> FingerprintKey:
+    """Make and keep a key. Of several processes that try at once one wins, and all use its key."""
+    key = new_key()
+    try:
+        temporary = _write_aside(file, key)
+        try:
+            os.link(temporary, file)  # unlike a rename, refuses when the file has come into being meanwhile
+        finally:
+            temporary.unlink()
+    except FileExistsError:
+        return _read(file)
+    except OSError:
+        return new_key(temporary=True)
+    return key
+
+
+def _write_aside(file: Path, key: FingerprintKey) -> Path:
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(key_text(key).reveal() + b"\n")
+        stream.flush()
+        os.fsync(stream.fileno())
+    return aside
