@@ -1,7 +1,11 @@
 """What services ask of the outside world, in the words of `core`. One contract suite per port runs on every adapter."""
 
-from datetime import datetime
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Protocol
+
+from orchestra_creds.core.credential import Key, NewKey, Payload, Policy, Secret, Token, Version
+from orchestra_creds.core.material import Material
 
 
 class Clock(Protocol):
@@ -42,3 +46,152 @@ class NoProgress:
 
     def done(self) -> None:
         """Nothing."""
+
+
+class SecretStore(Protocol):
+    """Secrets and their versions in one project.
+
+    `get_` raises NotFoundError, `find_` answers None, `list_` yields. Every method may raise AuthError (naming the missing
+    permission), PreconditionError (wrong state, stale etag), ConfigError (an argument the service refuses) and
+    UnavailableError (no answer in time: the call may or may not have happened; look before repeating it).
+    """
+
+    def get_secret(self, name: str) -> Secret:
+        """The secret called `name`."""
+        ...
+
+    def find_secret(self, name: str) -> Secret | None:
+        """The secret called `name`, or None."""
+        ...
+
+    def list_secrets(self, *, query: str = "") -> Iterator[Secret]:
+        """All secrets, or those that match a filter in the service's syntax."""
+        ...
+
+    def create_secret(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        destroy_ttl: timedelta | None = None,
+        replicas: Sequence[str] = (),
+    ) -> Secret:
+        """A new secret without a version; `replicas` are locations, none means that the service chooses."""
+        ...
+
+    def update_secret(
+        self,
+        secret: Secret,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        aliases: Mapping[str, int] | None = None,
+        destroy_ttl: timedelta | None = None,
+    ) -> Secret:
+        """Replace the given maps if the secret still has the etag of `secret`; PreconditionError when it has not."""
+        ...
+
+    def delete_secret(self, name: str, *, etag: str = "") -> None:
+        """Remove the secret and all its versions, for ever."""
+        ...
+
+    def add_version(self, name: str, material: Material) -> Version:
+        """Store the material as the newest version; its checksum is verified both ways. Not idempotent."""
+        ...
+
+    def get_version(self, name: str, version: int | str) -> Version:
+        """A version by number, by alias, or `latest`: the newest created, whatever its state."""
+        ...
+
+    def list_versions(self, name: str) -> Iterator[Version]:
+        """All versions, newest first."""
+        ...
+
+    def access(self, name: str, version: int | str) -> Payload:
+        """The material of a version by number, alias or `latest`; its checksum is verified."""
+        ...
+
+    def enable_version(self, name: str, number: int, *, etag: str = "") -> Version:
+        """Make it readable again; also cancels a pending destruction."""
+        ...
+
+    def disable_version(self, name: str, number: int, *, etag: str = "") -> Version:
+        """Make it unreadable, reversibly."""
+        ...
+
+    def destroy_version(self, name: str, number: int, *, etag: str = "") -> Version:
+        """Destroy its material, or schedule that where the secret has a destroy TTL: look at the state that comes back."""
+        ...
+
+
+class KeyStore(Protocol):
+    """Keys of service accounts. An account is named by its mail address; errors as in SecretStore."""
+
+    def list_keys(self, account: str) -> Iterator[Key]:
+        """All keys, Google's own included, oldest first."""
+        ...
+
+    def get_key(self, account: str, key_id: str) -> Key:
+        """One key with its disable reason and extended status."""
+        ...
+
+    def find_key(self, account: str, key_id: str) -> Key | None:
+        """One key, or None when it does not exist; a refusal is never taken for absence."""
+        ...
+
+    def create_key(self, account: str) -> NewKey:
+        """A new key pair made by Google. Not idempotent, and the private half is shown this once."""
+        ...
+
+    def upload_key(self, account: str, certificate: bytes) -> Key:
+        """Make the public key of a PEM certificate (X.509 v3, RSA) valid for the account."""
+        ...
+
+    def disable_key(self, account: str, key_id: str) -> None:
+        """Make it unable to authenticate, reversibly."""
+        ...
+
+    def enable_key(self, account: str, key_id: str) -> None:
+        """Make it able to authenticate again."""
+        ...
+
+    def delete_key(self, account: str, key_id: str) -> None:
+        """Remove it for ever."""
+        ...
+
+    def last_uses(self, account: str) -> Mapping[str, datetime]:
+        """Key id -> last authentication that Google's Policy Analyzer knows of; day granularity, unused keys absent."""
+        ...
+
+
+class PolicyStore(Protocol):
+    """IAM policies. `resource` is `projects/P`, `projects/P/secrets/S` or `projects/P/serviceAccounts/MAIL`."""
+
+    def get_policy(self, resource: str) -> Policy:
+        """The policy with its etag."""
+        ...
+
+    def set_policy(self, resource: str, policy: Policy) -> Policy:
+        """Replace the policy if it still has that etag; PreconditionError when it has not."""
+        ...
+
+    def test_permissions(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
+        """Those of the permissions that the caller has."""
+        ...
+
+
+class TokenIssuer(Protocol):
+    """Proves that a key authenticates, and tells who the operator is."""
+
+    def mint(self, key_file: Material) -> Token:
+        """An access token for a service-account key file, asked of the token endpoint: the proof that the key works.
+
+        Raises AuthError when the key is refused, ConfigError when the file is no key file or names a foreign endpoint,
+        UnavailableError when there was no answer.
+        """
+        ...
+
+    def whoami(self) -> str:
+        """The mail address of the operator's own identity; `anonymous` when there is none to tell."""
+        ...
