@@ -1,0 +1,68 @@
+"""What one scan is asked to do, as data: the CLI fills it in, `pipeline.scan` answers it.
+
+Nothing here reads a file, the environment or the clock: folders, the environment and the time are arguments.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from types import MappingProxyType
+
+from orchestra_creds.scanner.rule import Severity
+
+STDIN = "-"
+"""The path that stands for standard input."""
+
+
+class Source(StrEnum):
+    """Where the blobs come from."""
+
+    TREE = "tree"  # files and folders; STDIN among the paths reads standard input
+    HISTORY = "history"  # every object that the repository holds
+    SINCE = "since"  # the objects that came after a revision
+    STAGED = "staged"  # what the next commit would add or change
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRequest:
+    """One scan.
+
+    paths             files, folders, or "-" for standard input; for a repository source, one folder inside it
+    since             the revision of Source.SINCE
+    all_files         in a working tree, also ignored files (never `.git`)
+    exclude           globs of paths that are left out; see `sources.Exclusions`
+    jobs              worker processes; 0 asks for one per processor
+    max_size          bytes; a larger file is skipped and named in the report; 0 sets no limit
+    archive_depth     how many archives deep to look; 0 scans archives as plain bytes
+    engine            "auto", "hyperscan" or "re2"
+    cache_dir         holds the compiled rules and the ids of scanned objects; "" stores nothing
+    use_cache         False scans every object of a history again, and neither reads nor writes what was seen
+    state_dir         holds the fingerprint keys; "" uses a key that ends with the process
+    baseline          None takes `.orchestra-creds-baseline.json` of the scanned root when it is there; "" takes none
+    gitleaks_*        files named by the operator; "" for none named
+    use_gitleaks      False ignores gitleaks files that merely lie in the scanned root
+    environment       variables, for the fingerprint key
+    now               for baseline entries that expire
+    """
+
+    paths: tuple[str, ...] = (".",)
+    source: Source = Source.TREE
+    since: str = ""
+    all_files: bool = False
+    exclude: tuple[str, ...] = ()
+    jobs: int = 0
+    max_size: int = 0
+    archive_depth: int = 5
+    engine: str = "auto"
+    cache_dir: str = ""
+    use_cache: bool = True
+    state_dir: str = ""
+    baseline: str | None = None
+    gitleaks_config: str = ""
+    gitleaks_baseline: str = ""
+    gitleaks_ignore: str = ""
+    use_gitleaks: bool = True
+    min_severity: Severity = Severity.LOW
+    environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    now: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
