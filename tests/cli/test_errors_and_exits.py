@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import orchestra_creds.cli.app
-from orchestra_creds.cli.session import CredsGroup, printable, report_error
+from orchestra_creds.cli.session import CredsGroup, report_error
 from orchestra_creds.errors import ConfigError, CredsError, ExitCode
 
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
@@ -61,8 +61,9 @@ def test_errors_are_one_json_object_when_json_is_asked_for(capsys: pytest.Captur
     assert body == {"error": {"code": "ConfigError", "message": "no", "hint": "yes", "exit_code": 2}}
 
 
-def test_names_from_outside_cannot_hold_escape_sequences() -> None:
-    assert printable("a\x1b[31mb\nc\udcffd") == "a\\x1b[31mb\\nc\\udcffd"
+def test_names_from_outside_cannot_hold_escape_sequences(capsys: pytest.CaptureFixture[str]) -> None:
+    report_error(ConfigError("no file a\x1b[31mb\nc"))
+    assert capsys.readouterr().err == "error: no file a\\x1b[31mb\\nc\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli import completion
+from orchestra_creds.cli import completion, scan
 from orchestra_creds.cli.session import CredsGroup
 from orchestra_creds.cli.version import version_line
 
@@ -39,6 +39,7 @@ def root(
     """Find leaked Google Cloud credentials, prove which are live, and rotate them without an outage."""
 
 
+app.add_typer(scan.app, name="scan")
 app.command("completion")(completion.completion)
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, ExitCode, IncompleteError
 
 
@@ -44,12 +45,7 @@ class Session:
     def say(self, line: str) -> None:
         """One line of talk to the operator; stderr, and nothing with `--quiet`."""
         if not self.quiet:
-            sys.stderr.write(printable(line) + "\n")
-
-
-def printable(text: str) -> str:
-    """The text with control characters and undecodable bytes escaped: names from outside may hold escape sequences."""
-    return "".join(c if c.isprintable() or c == "\t" else c.encode("unicode_escape", "replace").decode() for c in text)
+            sys.stderr.write(visible(line) + "\n")
 
 
 def report_error(error: CredsError, *, as_json: bool = False) -> None:
@@ -63,9 +59,9 @@ def report_error(error: CredsError, *, as_json: bool = False) -> None:
         }
         sys.stderr.write(json.dumps({"error": body}) + "\n")
         return
-    sys.stderr.write(f"error: {printable(str(error))}\n")
+    sys.stderr.write(f"error: {visible(str(error))}\n")
     if error.hint:
-        sys.stderr.write(f"hint: {printable(error.hint)}\n")
+        sys.stderr.write(f"hint: {visible(error.hint)}\n")
 
 
 def write_stdout(text: str | bytes) -> None:
@@ -114,11 +110,21 @@ class CredsGroup(TyperGroup):
 class DefaultGroup(TyperGroup):
     """A group whose first command also runs when no subcommand is named: `scan PATH` beside `scan rules`."""
 
+    @property
+    def default(self) -> str:
+        """The name of that command; operators never type it."""
+        return next(iter(self.commands))
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Insert the default command unless a subcommand or the group's help is asked for."""
+        """Insert the default command unless a subcommand is named."""
         if not args or args[0] not in self.commands:
-            args = [next(iter(self.commands)), *args]
+            args = [self.default, *args]
         return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The default command goes by the group's own name, in usage lines too."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return ("" if name == self.default else name), command, rest
 
 
 def _remember_format(ctx: typer.Context, value: StrEnum) -> StrEnum:
@@ -145,3 +151,5 @@ FormatOption = Annotated[
 QuietOption = Annotated[
     bool, typer.Option("--quiet", "-q", callback=_remember_quiet, help="Say nothing on stderr but errors.")
 ]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
+NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colour, also on a terminal.")]

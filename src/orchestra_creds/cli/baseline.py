@@ -1,0 +1,148 @@
+"""`scan baseline`: findings that somebody has accepted, with a reason and, if wanted, an end."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, write_stdout
+
+app = typer.Typer(
+    name="baseline", rich_markup_mode=None, no_args_is_help=True, help="Keep accepted findings, each with a reason."
+)
+
+PathArgument = Annotated[Path, typer.Argument(metavar="[PATH]", help="The folder or repository that is scanned.")]
+FileOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--baseline", metavar="FILE", help="The baseline. Default: .orchestra-creds-baseline.json of the scanned root."
+    ),
+]
+HistoryOption = Annotated[
+    bool, typer.Option("--history", help="Look at everything that git holds, not only at the tree.")
+]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why the finding is no risk; needed.")]
+ExpiresOption = Annotated[
+    datetime | None,
+    typer.Option("--expires", formats=["%Y-%m-%d"], help="The last day on which it counts as accepted."),
+]
+AuthorOption = Annotated[
+    str, typer.Option("--author", envvar="ORCHESTRA_CREDS_AUTHOR", help="Who accepts. Default: the user's name.")
+]
+
+
+@app.command()
+def create(
+    ctx: typer.Context,
+    *,
+    path: PathArgument = Path(),
+    reason: ReasonOption = "",
+    expires: ExpiresOption = None,
+    author: AuthorOption = "",
+    history: HistoryOption = False,
+    file: FileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Accept everything that a scan finds now; refuses to replace a baseline that exists."""
+    from orchestra_creds import bootstrap
+
+    service = bootstrap.baseline(path, file=file, history=history)
+    Session.of(ctx).say(service.create(reason=reason, author=author, expires=expires.date() if expires else None))
+
+
+@app.command()
+def add(
+    ctx: typer.Context,
+    *,
+    fingerprint: Annotated[str, typer.Argument(help="Start of a finding's fingerprint or of its credential.")],
+    path: PathArgument = Path(),
+    reason: ReasonOption = "",
+    expires: ExpiresOption = None,
+    author: AuthorOption = "",
+    anywhere: Annotated[bool, typer.Option("--anywhere", help="Accept the credential at every path.")] = False,
+    history: HistoryOption = False,
+    file: FileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Accept one finding."""
+    from orchestra_creds import bootstrap
+
+    service = bootstrap.baseline(path, file=file, history=history)
+    done = service.add(
+        fingerprint, reason=reason, author=author, expires=expires.date() if expires else None, anywhere=anywhere
+    )
+    Session.of(ctx).say(done)
+
+
+@app.command()
+def remove(
+    ctx: typer.Context,
+    *,
+    fingerprint: Annotated[str, typer.Argument(help="Start of an entry's fingerprint or of its credential.")],
+    path: PathArgument = Path(),
+    file: FileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Stop accepting one finding."""
+    from orchestra_creds import bootstrap
+
+    Session.of(ctx).say(bootstrap.baseline(path, file=file, history=False).remove(fingerprint))
+
+
+@app.command()
+def audit(
+    *,
+    path: PathArgument = Path(),
+    history: HistoryOption = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Remove entries whose finding has vanished.")] = False,
+    file: FileOption = None,
+    format_: FormatOption = Format.TABLE,
+) -> None:
+    """Compare every entry with what a scan finds: current, moved, expired or vanished. Ends with 1 when one needs a decision."""
+    from orchestra_creds import bootstrap
+
+    audited = bootstrap.baseline(path, file=file, history=history).audit(prune=prune)
+    write_stdout(bootstrap.render_audit(audited, format_.value))
+    raise typer.Exit(audited.exit_code)
+
+
+@app.command("import")
+def import_(
+    ctx: typer.Context,
+    *,
+    source: Annotated[Path, typer.Argument(metavar="FILE", help="A gitleaks JSON report, or a .gitleaksignore file.")],
+    path: PathArgument = Path(),
+    reason: ReasonOption = "",
+    expires: ExpiresOption = None,
+    author: AuthorOption = "",
+    history: HistoryOption = False,
+    file: FileOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Take over what gitleaks was told to accept: positions become content fingerprints where the credential is still found."""
+    from orchestra_creds import bootstrap
+
+    service = bootstrap.baseline(path, file=file, history=history)
+    Session.of(ctx).say(
+        service.import_(source, reason=reason, author=author, expires=expires.date() if expires else None)
+    )
+
+
+@app.command()
+def key(
+    ctx: typer.Context,
+    *,
+    path: PathArgument = Path(),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write the key to a file (mode 0600), for a colleague or CI.")
+    ] = None,
+    install: Annotated[
+        Path | None, typer.Option("--install", metavar="FILE", help="Take the key of a file for this repository.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Name the key behind the fingerprints of this repository, hand it over, or install one that was handed over."""
+    from orchestra_creds import bootstrap
+
+    Session.of(ctx).say(bootstrap.fingerprint_key(path, output=output, install=install))

@@ -1,0 +1,218 @@
+"""`scan`: looks for leaked credentials and reports them without showing them."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestra_creds.cli import baseline, rules
+from orchestra_creds.cli.session import DefaultGroup, NoColorOption, QuietOption, Session, VerboseOption
+from orchestra_creds.errors import ConfigError, ExitCode
+
+app = typer.Typer(
+    name="scan",
+    cls=DefaultGroup,
+    rich_markup_mode=None,
+    help="Look for leaked credentials in files, git and archives.",
+)
+
+
+class ScanFormat(StrEnum):
+    """How a scan is reported; none of them holds a value."""
+
+    TABLE = "table"
+    JSON = "json"
+    SARIF = "sarif"
+    GITLEAKS = "gitleaks"
+    HTML = "html"
+    GITHUB = "github"
+
+
+class SeverityName(StrEnum):
+    """Severities by name."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+
+class EngineName(StrEnum):
+    """The first pass of the scanner: the findings are the same."""
+
+    AUTO = "auto"
+    HYPERSCAN = "hyperscan"
+    RE2 = "re2"
+
+
+def _remember_format(ctx: typer.Context, value: ScanFormat) -> ScanFormat:
+    Session.of(ctx).json_errors = value is ScanFormat.JSON
+    return value
+
+
+def parse_size(text: str) -> int:
+    """Bytes in `1000`, `64K`, `20M` or `2G` (powers of 1024); 0 sets no limit."""
+    number, factor = text.strip().upper().removesuffix("B").removesuffix("I"), 1
+    if number and number[-1] in "KMG":
+        number, factor = number[:-1], 1 << (10 * (1 + "KMG".index(number[-1])))
+    if not number.isdigit():
+        raise typer.BadParameter("a size is a number of bytes with an optional K, M or G")
+    return int(number) * factor
+
+
+PathsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[PATH]...", help="Files or folders; - reads standard input. Default: the working folder."),
+]
+HistoryOption = Annotated[
+    bool,
+    typer.Option(
+        "--history", help="Every object that git holds: all branches, merges, stashes, reflog, dangling objects."
+    ),
+]
+StagedOption = Annotated[bool, typer.Option("--staged", help="What the next commit would add.")]
+SinceOption = Annotated[str, typer.Option("--since", metavar="REV", help="Only objects that came after a revision.")]
+FormatOption = Annotated[
+    ScanFormat,
+    typer.Option("--format", "-f", callback=_remember_format, is_eager=True, help="How to print the report."),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file (mode 0600), not to stdout."),
+]
+OnlyOption = Annotated[
+    list[str] | None, typer.Option("--only", metavar="RULE", help="Only this rule; may be repeated.")
+]
+ExcludeOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", metavar="GLOB|RULE", help="Leave out paths that match, or one rule by its id; may be repeated."
+    ),
+]
+RulesOption = Annotated[
+    Path | None, typer.Option("--rules", metavar="FILE", help="Add the rules of a TOML file in gitleaks' v8 format.")
+]
+SeverityOption = Annotated[
+    SeverityName | None, typer.Option("--severity", help="Report only what is at least this bad.")
+]
+MaxSizeOption = Annotated[
+    str | None,
+    typer.Option(
+        "--max-size", metavar="BYTES", help="Skip larger files and say so; takes K, M, G; 0 for no limit. Default: 2G."
+    ),
+]
+DepthOption = Annotated[
+    int | None,
+    typer.Option(
+        "--archive-depth", min=0, max=16, help="How many archives deep to look; 0 reads archives as bytes. Default: 3."
+    ),
+]
+JobsOption = Annotated[
+    int | None, typer.Option("--jobs", "-j", min=0, help="Worker processes; 0 for one per processor.")
+]
+NoCacheOption = Annotated[bool, typer.Option("--no-cache", help="Scan every object again; remember nothing.")]
+AllFilesOption = Annotated[bool, typer.Option("--all-files", help="Also files that git ignores.")]
+BaselineOption = Annotated[
+    Path | None,
+    typer.Option("--baseline", metavar="FILE", help="Accepted findings. Default: the file of the scanned tree."),
+]
+NoBaselineOption = Annotated[bool, typer.Option("--no-baseline", help="Report accepted findings too.")]
+GitleaksConfigOption = Annotated[
+    Path | None, typer.Option("--gitleaks-config", metavar="FILE", help="Rules and allowlists of a .gitleaks.toml.")
+]
+GitleaksBaselineOption = Annotated[
+    Path | None,
+    typer.Option("--gitleaks-baseline", metavar="FILE", help="A gitleaks JSON report whose findings are accepted."),
+]
+GitleaksIgnoreOption = Annotated[
+    Path | None,
+    typer.Option("--gitleaks-ignore", metavar="FILE", help="A .gitleaksignore file, or the folder that holds it."),
+]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The orchestra-creds.toml to use.")]
+EngineOption = Annotated[EngineName, typer.Option("--engine", help="The first pass; the findings are the same.")]
+ExitZeroOption = Annotated[
+    bool, typer.Option("--exit-zero", help="End with 0 also with findings; an incomplete scan still ends with 5.")
+]
+
+
+@app.command("path")
+def scan(
+    ctx: typer.Context,
+    *,
+    paths: PathsArgument = None,
+    history: HistoryOption = False,
+    staged: StagedOption = False,
+    since: SinceOption = "",
+    all_files: AllFilesOption = False,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
+    rules_file: RulesOption = None,
+    severity: SeverityOption = None,
+    max_size: MaxSizeOption = None,
+    archive_depth: DepthOption = None,
+    jobs: JobsOption = None,
+    no_cache: NoCacheOption = False,
+    baseline_file: BaselineOption = None,
+    no_baseline: NoBaselineOption = False,
+    gitleaks_config: GitleaksConfigOption = None,
+    gitleaks_baseline: GitleaksBaselineOption = None,
+    gitleaks_ignore: GitleaksIgnoreOption = None,
+    config: ConfigOption = None,
+    engine: EngineOption = EngineName.AUTO,
+    format_: FormatOption = ScanFormat.TABLE,
+    output: OutputOption = None,
+    exit_zero: ExitZeroOption = False,
+    quiet: QuietOption = False,
+    verbose: VerboseOption = False,
+    no_color: NoColorOption = False,
+) -> None:
+    """Look for leaked credentials in files, git and archives; no value is ever printed.
+
+    Without an option the working tree is scanned. `scan rules` lists and explains what is looked for, `scan baseline` keeps accepted
+    findings.
+
+    Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
+    """
+    from orchestra_creds import bootstrap
+
+    session = Session.of(ctx)
+    choice = bootstrap.ScanChoice(
+        paths=tuple(paths or (".",)),
+        source=one_source(history=history, staged=staged, since=since),
+        since=since,
+        all_files=all_files,
+        only=tuple(only or ()),
+        exclude=tuple(exclude or ()),
+        rules_file=rules_file,
+        severity=severity.value if severity else "",
+        max_size=None if max_size is None else parse_size(max_size),
+        archive_depth=archive_depth,
+        jobs=jobs,
+        use_cache=not no_cache,
+        baseline="" if no_baseline else baseline_file and str(baseline_file),
+        gitleaks_config=gitleaks_config,
+        gitleaks_baseline=gitleaks_baseline,
+        gitleaks_ignore=gitleaks_ignore,
+        config=config,
+        engine=engine.value,
+    )
+    report = bootstrap.scan(choice, progress=not quiet)
+    bootstrap.emit_scan(report, format_.value, output=output, color=not no_color, say=session.say, verbose=verbose)
+    raise typer.Exit(0 if exit_zero and report.exit_code == ExitCode.ATTENTION else report.exit_code)
+
+
+def one_source(*, history: bool, staged: bool, since: str) -> str:
+    """The one source that was asked for.
+
+    Raises:
+        ConfigError: several were.
+    """
+    chosen = [name for name, wanted in (("history", history), ("staged", staged), ("since", bool(since))) if wanted]
+    if len(chosen) > 1:
+        raise ConfigError(f"--{chosen[0]} and --{chosen[1]} exclude each other", hint="run one scan for each")
+    return chosen[0] if chosen else "tree"
+
+
+app.command("rules")(rules.rules)
+app.add_typer(baseline.app, name="baseline")
