@@ -9,14 +9,16 @@ out.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.scanner.baseline import ANYWHERE, Baseline, judge
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.finding import Finding, Place, ScanReport, ScanStats, Skipped
 from orchestra_creds.scanner.identity import FingerprintKey, mask
 from orchestra_creds.scanner.rule import Severity
+
+if TYPE_CHECKING:
+    from orchestra_creds.scanner.baseline import Baseline
 
 
 class Policy(Protocol):
@@ -33,7 +35,7 @@ class Filters:
 
     key: FingerprintKey
     today: date
-    baseline: Baseline | None = None
+    baseline: "Baseline | None" = None
     gitleaks: Policy | None = None
     min_severity: Severity = Severity.LOW
 
@@ -114,7 +116,9 @@ def _key_notes(key: FingerprintKey) -> tuple[str, ...]:
     return ("the fingerprint key could not be kept: fingerprints of this report fit no other report",)
 
 
-def _judged(whole: ScanReport, baseline: Baseline, today: date) -> ScanReport:
+def _judged(whole: ScanReport, baseline: "Baseline", today: date) -> ScanReport:
+    from orchestra_creds.scanner.baseline import ANYWHERE, judge  # a staged scan without a baseline pays no json
+
     verdicts = judge(baseline, whole.findings, today)
     notes = [
         f"the baseline's entry {entry.fingerprint[:12]} for {'any path' if entry.path == ANYWHERE else entry.path} "

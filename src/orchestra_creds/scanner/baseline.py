@@ -6,11 +6,10 @@ has one line per finding; the list ends with `null`, so that no line changes whe
 was moved; one for `*` counts at every path. Functions here take and return values; only `load` and `save` touch a file.
 """
 
-import datetime
+import datetime as dt
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
@@ -45,7 +44,7 @@ class Entry:
     date: str = ""
     expires: str = ""
 
-    def expired(self, today: datetime.date) -> bool:
+    def expired(self, today: dt.date) -> bool:
         """Whether the last day of the entry is over."""
         return bool(self.expires) and self.expires < today.isoformat()
 
@@ -85,7 +84,7 @@ class Audited:
     finding: Finding | None = None
 
 
-def judge(baseline: Baseline, findings: Sequence[Finding], today: datetime.date) -> Verdicts:
+def judge(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> Verdicts:
     """Hide what is accepted today; name the entries whose end is over although their finding is still there."""
     live = [entry for entry in baseline.entries if not entry.expired(today)]
     places = {entry.fingerprint for entry in live}
@@ -113,8 +112,8 @@ def accept(
     *,
     reason: str,
     author: str,
-    today: datetime.date,
-    expires: datetime.date | None = None,
+    today: dt.date,
+    expires: dt.date | None = None,
     anywhere: bool = False,
 ) -> Baseline:
     """The baseline with these findings accepted; an entry for the same finding is replaced.
@@ -185,7 +184,7 @@ def _check_prefix(prefix: str) -> None:
         raise ConfigError(f"a fingerprint needs at least {SHORTEST_PREFIX} digits", hint="give more digits")
 
 
-def audit(baseline: Baseline, findings: Sequence[Finding], today: datetime.date) -> tuple[Audited, ...]:
+def audit(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> tuple[Audited, ...]:
     """The state of every entry, given all findings of a scan made without the baseline, in the order of the file."""
     places = {f.fingerprint: f for f in findings}
     elsewhere = {f.credential: f for f in reversed(findings)}
@@ -276,7 +275,7 @@ def _entry(item: Any, where: str) -> Entry:
             raise ConfigError(f"{where}: {name!r} must be 32 hex digits", hint="restore it from git")
     if item.get("expires"):
         try:
-            item["expires"] = datetime.date.fromisoformat(item["expires"]).isoformat()
+            item["expires"] = dt.date.fromisoformat(item["expires"]).isoformat()
         except ValueError:
             raise ConfigError(f"{where}: 'expires' must be a day", hint="write YYYY-MM-DD") from None
     return Entry(**item)
@@ -311,7 +310,7 @@ def save(path: Path, baseline: Baseline) -> None:
     Raises:
         ConfigError: it cannot be written; the old file is as it was.
     """
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    aside = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         try:
             with aside.open("x", encoding="utf-8", newline="\n") as stream:

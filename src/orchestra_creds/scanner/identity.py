@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import os
 import re
-import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -50,7 +49,7 @@ class FingerprintKey:
 
 def new_key(*, temporary: bool = False) -> FingerprintKey:
     """A fresh random key."""
-    return FingerprintKey(Material(secrets.token_bytes(KEY_BYTES)), temporary)
+    return FingerprintKey(Material(os.urandom(KEY_BYTES)), temporary)
 
 
 def mask(rule: Rule, material: Material) -> str:
@@ -126,15 +125,17 @@ def install_key(folder: Path, repository: Path, key: FingerprintKey) -> Path:
 
 def _read(file: Path) -> FingerprintKey:
     try:
-        mode = file.stat().st_mode
+        status = file.stat()
         text = file.read_bytes()
     except OSError as error:
         raise ConfigError(
             f"cannot read the fingerprint key {file}: {(error.strerror or 'unknown').lower()}",
             hint=f"make the file readable for you alone, or set {VARIABLE}",
         ) from None
-    if os.name == "posix" and stat.S_IMODE(mode) & 0o077:
-        raise ConfigError(f"the fingerprint key {file} can be read by others", hint=f"run `chmod 600 {file}`")
+    if os.name == "posix" and (stat.S_IMODE(status.st_mode) & 0o077 or status.st_uid != os.getuid()):
+        raise ConfigError(
+            f"the fingerprint key {file} is not yours alone", hint=f"own the file, and run `chmod 600 {file}`"
+        )
     return parse_key(text, str(file))
 
 
@@ -156,7 +157,7 @@ def _create(file: Path) -> FingerprintKey:
 
 def _write_aside(file: Path, key: FingerprintKey) -> Path:
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.{secrets.token_hex(8)}")
+    aside = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
         stream.write(key_text(key).reveal() + b"\n")
         stream.flush()

@@ -1,0 +1,86 @@
+"""Reports written to files: whole or not at all, and for the operator alone.
+
+A report appears under its name in one step, with mode 0600; when the disk is full nothing is left. A symbolic link is
+replaced, not followed, for a scanned tree may have planted it. What is no regular file (a device, a FIFO, anything below
+/dev or /proc) is opened in place and never replaced. `-` is no file: the caller writes it to stdout.
+"""
+
+import os
+import stat
+from pathlib import Path
+
+from orchestra_creds.errors import ConfigError, CredsError, IncompleteError
+
+_IN_PLACE = ("/dev/", "/proc/")
+
+
+def check(target: str) -> None:
+    """Refuse at once a target that cannot be written, before a long scan.
+
+    Raises:
+        ConfigError: its folder is missing or may not be written, or it is a folder itself.
+    """
+    path = Path(target)
+    if path.is_dir():
+        raise ConfigError(f"{target} is a folder", hint="name a file in it")
+    if not _in_place(path) and not os.access(path.parent, os.W_OK | os.X_OK):
+        reason = "its folder cannot be written" if path.parent.is_dir() else "its folder does not exist"
+        raise ConfigError(f"cannot write {target}: {reason}", hint="make the folder, or name another place")
+
+
+def write(target: str, text: str) -> None:
+    """Write a report to a file, a device or a FIFO.
+
+    Raises:
+        ConfigError: the target cannot be opened.
+        IncompleteError: the report could not be written whole; no part of it is left in a file.
+    """
+    path = Path(target)
+    check(target)
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        if _in_place(path):
+            _pour(os.open(path, os.O_WRONLY), data, sync=False)
+        else:
+            _replace(path, data)
+    except OSError as error:
+        raise _error(target, error) from None
+
+
+def _in_place(path: Path) -> bool:
+    if os.path.abspath(path).startswith(_IN_PLACE):  # as written: /dev/stdout is a link
+        return True
+    try:
+        return not stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def _replace(path: Path, data: bytes) -> None:
+    aside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    try:
+        _pour(os.open(aside, flags, 0o600), data, sync=True)
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _pour(descriptor: int, data: bytes, *, sync: bool) -> None:
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        if sync:
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _error(target: str, error: OSError) -> CredsError:
+    reason = (error.strerror or type(error).__name__).lower()
+    if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError | NotADirectoryError):
+        return ConfigError(f"cannot write {target}: {reason}", hint="name a place that you may write")
+    return IncompleteError(
+        f"cannot write {target}: {reason}", hint="nothing of the report is left: free the place, run again"
+    )

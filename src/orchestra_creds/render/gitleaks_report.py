@@ -1,0 +1,45 @@
+"""gitleaks' JSON report: one object for each spot, for the programs that read it today.
+
+All fields are there, `Secret` and `Match` hold the mask. What would say more than we say anywhere is left empty or
+levelled: Email and Message are "", Entropy is 0, and EndColumn repeats StartColumn, for their difference is the length.
+"""
+
+import json
+from typing import Any
+
+from orchestra_creds.core.text import portable
+from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+
+
+def render(report: ScanReport) -> str:
+    """The report as a JSON array, indented by one space as gitleaks does."""
+    rows = [_row(finding, place) for finding in report.findings for place in finding.places]
+    return json.dumps(rows, indent=1) + "\n"
+
+
+def _row(finding: Finding, place: Place) -> dict[str, Any]:
+    path = portable(place.path)
+    position = f"{path}:{finding.rule}:{place.line}"
+    tags = [f"decoded:{name}" for name in finding.decoded]
+    if tags:
+        tags.append(f"decode-depth:{len(finding.decoded)}")
+    return {
+        "RuleID": finding.rule,
+        "Description": finding.description,
+        "StartLine": place.line,
+        "EndLine": place.end_line,
+        "StartColumn": place.column,
+        "EndColumn": place.column,
+        "Match": finding.mask,
+        "Secret": finding.mask,
+        "File": path,
+        "SymlinkFile": "",
+        "Commit": place.commit,
+        "Entropy": 0,
+        "Author": portable(place.author),
+        "Email": "",
+        "Date": place.date,
+        "Message": "",
+        "Tags": tags,
+        "Fingerprint": f"{place.commit}:{position}" if place.commit else position,
+    }

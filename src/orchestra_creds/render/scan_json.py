@@ -1,0 +1,85 @@
+r"""The JSON report, schema `orchestra-creds/scan/1`: what other programs read.
+
+One object on many lines, keys in a fixed order, ASCII only, so that it can be shown by anything; findings in the order
+of the report. Paths are exact: a byte that is no UTF-8 stands as `\xNN`. The schema ships in `schemas/scan-1.json`;
+a field may be added under the same version, none changes its meaning or goes (docs/adr/0007-json-versions.md).
+"""
+
+import json
+from importlib import resources
+from typing import Any
+
+from orchestra_creds.core.text import portable
+from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+
+SCHEMA = "orchestra-creds/scan/1"
+
+
+def render(report: ScanReport) -> str:
+    """The report as JSON text."""
+    return json.dumps(as_json(report), indent=1) + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of the report, as shipped with the package."""
+    text = resources.files("orchestra_creds.render").joinpath("schemas/scan-1.json").read_text(encoding="utf-8")
+    loaded: dict[str, Any] = json.loads(text)
+    return loaded
+
+
+def as_json(report: ScanReport) -> dict[str, Any]:
+    """The report as JSON values; `notes` stands only when there are some."""
+    stats = report.stats
+    body: dict[str, Any] = {
+        "schema": SCHEMA,
+        "complete": report.complete,
+        "skipped": [{"path": portable(item.path), "reason": portable(item.reason)} for item in report.skipped],
+        "stats": {
+            "source": report.source,
+            "blobs": stats.blobs,
+            "bytes": stats.bytes,
+            "cached": stats.cached,
+            "seconds": round(stats.seconds, 3),
+            "findings": len(report.findings),
+            "accepted": report.accepted,
+            "allowed": report.allowed,
+        },
+        "findings": [_finding(finding) for finding in report.findings],
+    }
+    if report.notes:
+        body["notes"] = [portable(note) for note in report.notes]
+    return body
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "rule": finding.rule,
+        "description": finding.description,
+        "severity": finding.severity.name.lower(),
+        "confidence": finding.confidence.name.lower(),
+        **_place(finding.first),
+        "in_head": finding.in_head,
+        "fingerprint": finding.fingerprint,
+        "credential": finding.credential,
+        "mask": portable(finding.mask),
+    }
+    if finding.decoded:
+        body["decoded"] = list(finding.decoded)
+    if finding.note:
+        body["note"] = portable(finding.note)
+    body["places"] = [_place(place) for place in finding.places]
+    return body
+
+
+def _place(place: Place) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "path": portable(place.path),
+        "line": place.line,
+        "end_line": place.end_line,
+        "column": place.column,
+    }
+    for name in ("commit", "author", "date"):
+        if value := getattr(place, name):
+            body[name] = portable(value)
+    body["in_head"] = place.in_head
+    return body

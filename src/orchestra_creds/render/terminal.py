@@ -1,0 +1,76 @@
+"""The table: what a person reads.
+
+On a terminal, findings stand together by credential, with what to do about each. Anywhere else each finding is one line,
+`path:line:column severity rule mask ...`, never cut to a width and never coloured, so that grep and awk can read it.
+Control characters are escaped everywhere: a file name cannot move the cursor.
+"""
+
+from orchestra_creds.core.text import visible
+from orchestra_creds.render.style import PLAIN, Style
+from orchestra_creds.render.words import by_credential, count, origin, spot, summary
+from orchestra_creds.scanner.finding import Finding, ScanReport
+from orchestra_creds.scanner.rule import Severity
+
+PLACES = 8
+"""How many places of a credential a terminal shows; the other formats list all."""
+
+SKIPPED = 20
+"""How many items that could not be read a terminal lists."""
+
+COLORS = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.MEDIUM: "yellow", Severity.LOW: "cyan"}
+
+
+def render(report: ScanReport, style: Style = PLAIN) -> str:
+    """The report as text for a person or a pipe."""
+    lines = _grouped(report, style) if style.terminal else [_line(finding) for finding in report.findings]
+    shown = report.skipped[:SKIPPED] if style.terminal else report.skipped
+    lines += [f"not looked at: {visible(item.path)}: {visible(item.reason)}" for item in shown]
+    if len(shown) < len(report.skipped):
+        lines.append(f"not looked at: {len(report.skipped) - len(shown):,} more, listed by --format json")
+    lines += [f"note: {visible(note)}" for note in report.notes]
+    good = report.complete and not report.findings
+    lines.append(style.paint(summary(report), "green" if good else "bold"))
+    return "\n".join(lines) + "\n"
+
+
+def _line(finding: Finding) -> str:
+    place = finding.first
+    parts = [
+        spot(place),
+        finding.severity.name.lower(),
+        finding.rule,
+        visible(finding.mask),
+        finding.confidence.name.lower(),
+        f"fingerprint={finding.fingerprint}",
+    ]
+    if finding.decoded:
+        parts.append(f"decoded={'+'.join(finding.decoded)}")
+    if place.commit:
+        parts.append(f"commit={place.commit}")
+        parts.append(f"in_head={'yes' if finding.in_head else 'no'}")
+    if len(finding.places) > 1:
+        parts.append(f"places={len(finding.places)}")
+    return " ".join(parts)
+
+
+def _grouped(report: ScanReport, style: Style) -> list[str]:
+    lines: list[str] = []
+    for group in by_credential(report.findings):
+        first = group[0]
+        severity = style.paint(first.severity.name, COLORS[first.severity])
+        confidence = style.paint(max(f.confidence for f in group).name.lower(), "dim")
+        lines.append(f"{severity}  {style.paint(first.description, 'bold')}  {visible(first.mask)}  {confidence}")
+        places = [(place, finding) for finding in group for place in finding.places]
+        for place, finding in places[:PLACES]:
+            wrapped = f"inside {', '.join(finding.decoded)}" if finding.decoded else ""
+            details = "  ".join(part for part in (origin(place), wrapped) if part)
+            lines.append(f"    {spot(place)}" + (style.paint(f"  {details}", "dim") if details else ""))
+        if len(places) > PLACES:
+            lines.append(f"    and {count(len(places) - PLACES, 'place')} more, listed by --format json")
+        if first.note:
+            lines.append(f"    {visible(first.note)}")
+        if first.remedy:
+            lines.append(f"    to do: {first.remedy}")
+        lines.append(style.paint(f"    fingerprint {', '.join(f.fingerprint[:12] for f in group[:PLACES])}", "dim"))
+        lines.append("")
+    return lines

@@ -1,0 +1,73 @@
+"""Numbers, names and spots in the words that all human-readable formats share."""
+
+from orchestra_creds.core.text import visible
+from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `2,000 files`, `3 repositories`."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{number:,} {noun}s"
+
+
+def size(number: float) -> str:
+    """Bytes in powers of 1000: `999 B`, `1.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if number < 1000:
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    return f"{number:.1f} TB"
+
+
+def seconds(number: float) -> str:
+    """A span of time: `0.4 s`, `12 s`, `3 min 05 s`."""
+    if number < 10:
+        return f"{number:.1f} s"
+    minutes, rest = divmod(round(number), 60)
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
+
+
+def spot(place: Place) -> str:
+    """`path:line:column`, on one line whatever the path holds."""
+    return f"{visible(place.path)}:{place.line}:{place.column}"
+
+
+def origin(place: Place) -> str:
+    """Which commit a place is from, and whether it still stands; "" for a place outside a history."""
+    if not place.commit:
+        return ""
+    by = f" by {visible(place.author)}" if place.author else ""
+    when = f" on {place.date[:10]}" if place.date else ""
+    return f"commit {place.commit[:12]}{when}{by}, {'in HEAD' if place.in_head else 'not in HEAD'}"
+
+
+def things(report: ScanReport) -> str:
+    """What the scan counted: files of a tree, objects of a history."""
+    return count(report.stats.blobs, "object" if report.source in {"history", "since"} else "file")
+
+
+def by_credential(findings: tuple[Finding, ...]) -> list[list[Finding]]:
+    """The findings of each credential together, in the order in which credentials first appear."""
+    groups: dict[str, list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault(finding.credential, []).append(finding)
+    return list(groups.values())
+
+
+def summary(report: ScanReport) -> str:
+    """One sentence on the result, never "no credentials" without saying when something was not looked at."""
+    looked = f"{things(report)}, {size(report.stats.bytes)}, {seconds(report.stats.seconds)}"
+    if report.findings:
+        credentials = len({finding.credential for finding in report.findings})
+        places = sum(len(finding.places) for finding in report.findings)
+        result = f"{count(credentials, 'credential')} in {count(places, 'place')}"
+    else:
+        result = "no credentials found"
+    hidden = [
+        f"{number:,} {word}"
+        for number, word in ((report.accepted, "accepted by the baseline"), (report.allowed, "allowed inline"))
+        if number
+    ]
+    open_ = "" if report.complete else f"; INCOMPLETE: {count(len(report.skipped), 'item')} not looked at"
+    return f"{result}{', ' + ', '.join(hidden) if hidden else ''} ({looked}){open_}"
