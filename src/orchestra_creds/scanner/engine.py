@@ -1,0 +1,119 @@
+"""The scanner's engine: one fast pass for all rules, exact confirmation of what it reports, and the final choice.
+
+Guarantees: the detections of a text depend on its bytes and the rules only; not on the kind of engine, the batch that
+the text was scanned in, the order, or the process. Whether (index, end) is a candidate depends on `margin` bytes before
+`end` and one behind; what it becomes depends on data[end - REACH_BACK : end + REACH_FORWARD]. An engine is opened before
+workers are forked and is then safe in each; threads may share one for `candidates`, which keeps its scratch space by
+thread, and need one each for `examine`.
+
+Several texts may share a buffer for `candidates`, with `SEPARATOR` between them; each is then examined by itself, with
+`lo` and `hi` at its edges.
+"""
+
+from collections.abc import Iterable, Sequence
+from enum import Enum
+from pathlib import Path
+
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.detection import Detection
+from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner
+from orchestra_creds.scanner.firstpass import first_pass
+from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, open_matcher
+from orchestra_creds.scanner.native import hyperscan
+from orchestra_creds.scanner.rule import Rule
+from orchestra_creds.scanner.settle import settle
+from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer
+
+SEPARATOR = b"\n\0\n"
+"""Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
+
+REACH_BACK = MAX_LONGEST + LOOK_BACK + 16
+"""Bytes before the end of a candidate on which its verdict may depend."""
+
+REACH_FORWARD = GAP + MAX_LONGEST + LOOK_FORWARD + 16
+"""Bytes behind the end of a candidate on which its verdict may depend."""
+
+
+class EngineKind(Enum):
+    """Which library does the first pass."""
+
+    AUTO = "auto"
+    HYPERSCAN = "hyperscan"
+    RE2 = "re2"
+
+
+class Engine:
+    """All rules, ready to scan. Open one with `Engine.open`."""
+
+    def __init__(self, rules: tuple[Rule, ...], matcher: Matcher, kind: EngineKind) -> None:
+        self.rules = rules
+        self.kind = kind
+        self.margin = max((rule.longest for rule in rules), default=0) + 1
+        self._matcher = matcher
+        self._examiner = Examiner(rules)
+
+    @classmethod
+    def open(cls, rules: Sequence[Rule], *, kind: EngineKind = EngineKind.AUTO, cache: Path | None = None) -> "Engine":
+        """An engine for `rules`; `cache` is a folder that keeps the compiled database between runs.
+
+        Raises:
+            ConfigError: a pattern is invalid, or Hyperscan was asked for and is not there.
+        """
+        for rule in rules:
+            if not 0 < rule.longest <= MAX_LONGEST:
+                raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
+        kind = _choose(kind)
+        patterns = [first_pass(rule.pattern) for rule in rules]
+        spans = [rule.longest for rule in rules]
+        matcher = open_matcher(patterns, spans, fast=kind is EngineKind.HYPERSCAN, cache=cache)
+        return cls(tuple(rules), matcher, kind)
+
+    def candidates(self, data: Buffer) -> list[Candidate]:
+        """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `matcher`."""
+        return self._matcher.candidates(data)
+
+    def examine(
+        self, data: Buffer, candidates: Iterable[Candidate], lo: int = 0, hi: int | None = None
+    ) -> list[Detection]:
+        """The detections that `candidates` lead to in the text [lo, hi) of `data`, with offsets of `data`.
+
+        Nothing outside [lo, hi) is read: these are the edges of the text. Candidates outside are ignored.
+        """
+        with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
+            ends: dict[int, list[int]] = {}
+            for index, end in sorted(candidates):
+                if lo < end <= lo + len(text):
+                    ends.setdefault(index, []).append(end - lo)
+            found = [match.detection for index in ends for match in self._examiner.confirm(index, text, ends[index])]
+        return [_moved(detection, lo) for detection in found] if lo else found
+
+    @staticmethod
+    def settle(detections: Iterable[Detection]) -> list[Detection]:
+        """One text's detections, sorted, without duplicates and without those that a better one covers."""
+        return settle(detections)
+
+
+def _choose(kind: EngineKind) -> EngineKind:
+    if kind is EngineKind.RE2:
+        return kind
+    try:
+        hyperscan()
+    except ImportError as error:
+        if kind is EngineKind.HYPERSCAN:
+            raise ConfigError("hyperscan is not installed here", hint="leave the choice of the engine open") from error
+        return EngineKind.RE2
+    return EngineKind.HYPERSCAN
+
+
+def _moved(detection: Detection, by: int) -> Detection:
+    return Detection(
+        detection.rule,
+        detection.start + by,
+        detection.end + by,
+        detection.read_from + by,
+        detection.read_to + by,
+        detection.material,
+        detection.confidence,
+        detection.decoded,
+        detection.note,
+    )
