@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.native import hyperscan
+from orchestra_creds.scanner.libraries import hyperscan
 
 MAGIC = b"orchestra-creds/hyperscan/1\n"
 CHECKSUM_BYTES = 32

@@ -19,7 +19,7 @@ from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner
 from orchestra_creds.scanner.firstpass import first_pass
 from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, open_matcher
-from orchestra_creds.scanner.native import hyperscan
+from orchestra_creds.scanner.libraries import hyperscan
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.settle import settle
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer

@@ -14,7 +14,7 @@ from math import log2
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.matcher import GAP
-from orchestra_creds.scanner.native import Regex, Spans
+from orchestra_creds.scanner.libraries import Regex, Spans
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer, Subject
 

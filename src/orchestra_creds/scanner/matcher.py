@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestra_creds.scanner.database import open_database
-from orchestra_creds.scanner.native import Regex, hyperscan, re2, re2_options
+from orchestra_creds.scanner.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.verdict import Buffer
 
 GAP = 256
