@@ -1,0 +1,124 @@
+"""Google's exceptions as ours: one table, so that an operator meets the same words whatever the transport.
+
+gRPC carries the status; REST carries it in the body, and the client's exception class alone would lose it (a 409 is ALREADY_EXISTS
+or ABORTED). Messages keep Google's first sentence, which names resources and permissions, never a payload.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from google.api_core import exceptions as google
+from google.auth import exceptions as auth
+
+from orchestra_creds.errors import (
+    AuthError,
+    ConfigError,
+    CredsError,
+    NotFoundError,
+    PreconditionError,
+    UnavailableError,
+)
+
+TRY_AGAIN = "the call may or may not have happened: look, then try again"
+TABLE: dict[str, tuple[type[CredsError], str]] = {
+    "INVALID_ARGUMENT": (ConfigError, "the service refused the argument; check it and try again"),
+    "OUT_OF_RANGE": (ConfigError, "the service refused the argument; check it and try again"),
+    "UNAUTHENTICATED": (AuthError, "log in: gcloud auth application-default login"),
+    "PERMISSION_DENIED": (AuthError, "ask for a role that holds the permission, then try again"),
+    "NOT_FOUND": (NotFoundError, "check the name and the project"),
+    "ALREADY_EXISTS": (PreconditionError, "choose another name, or go on with the one that is there"),
+    "FAILED_PRECONDITION": (PreconditionError, "look at its present state, then decide"),
+    "ABORTED": (PreconditionError, "somebody changed it in between: read it again, then try again"),
+    "UNIMPLEMENTED": (PreconditionError, "this backend does not offer the call"),
+    "RESOURCE_EXHAUSTED": (UnavailableError, "a quota is used up: wait a minute, then try again"),
+    "DEADLINE_EXCEEDED": (UnavailableError, TRY_AGAIN),
+    "UNAVAILABLE": (UnavailableError, TRY_AGAIN),
+    "INTERNAL": (UnavailableError, TRY_AGAIN),
+    "UNKNOWN": (UnavailableError, TRY_AGAIN),
+    "DATA_LOSS": (UnavailableError, TRY_AGAIN),
+    "CANCELLED": (UnavailableError, TRY_AGAIN),
+}
+"""google.rpc.Code by name -> what the operator meets and may do."""
+
+BY_HTTP = {
+    400: "INVALID_ARGUMENT",
+    401: "UNAUTHENTICATED",
+    403: "PERMISSION_DENIED",
+    404: "NOT_FOUND",
+    409: "ALREADY_EXISTS",
+}
+BY_HTTP |= {
+    429: "RESOURCE_EXHAUSTED",
+    499: "CANCELLED",
+    501: "UNIMPLEMENTED",
+    503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+_PERMISSION = re.compile(r"\b[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+\b")
+
+
+def from_status(status: str, message: str, doing: str) -> CredsError:
+    """The error for a status by name; `doing` says what was tried, as `read secret x`."""
+    kind, hint = TABLE.get(status, TABLE["UNKNOWN"])
+    permission = _PERMISSION.search(message) if status == "PERMISSION_DENIED" else None
+    if permission is not None:
+        return AuthError(f"cannot {doing}: permission {permission[0]} is missing", hint=hint)
+    return kind(f"cannot {doing}: {_sentence(message) or status.lower().replace('_', ' ')}", hint=hint)
+
+
+@contextmanager
+def translated(doing: str) -> Iterator[None]:
+    """Run calls of a Google client; what they raise becomes a CredsError chained to it."""
+    try:
+        yield
+    except google.RetryError as error:
+        cause = error.cause
+        status = _status(cause) if isinstance(cause, google.GoogleAPICallError) else "DEADLINE_EXCEEDED"
+        raise from_status(status, _message(cause), doing) from error
+    except google.GoogleAPICallError as error:
+        raise from_status(_status(error), _message(error), doing) from error
+    except auth.RefreshError as error:
+        raise refused(error, doing) from error
+    except auth.TransportError as error:
+        raise from_status("UNAVAILABLE", "no answer from the token endpoint", doing) from error
+    except auth.GoogleAuthError as error:
+        raise AuthError(f"cannot {doing}: no usable credentials", hint=TABLE["UNAUTHENTICATED"][1]) from error
+
+
+def refused(error: auth.RefreshError, doing: str) -> CredsError:
+    """A token endpoint's no, or its silence; its text may quote an assertion, so only the error code is kept."""
+    if error.retryable:
+        return from_status("UNAVAILABLE", "no answer from the token endpoint", doing)
+    code = re.match(r"\(?['\"]?([a-z_]{1,40})\b", str(error))
+    return AuthError(
+        f"cannot {doing}: the token endpoint refused it ({code[1] if code else 'refused'})",
+        hint="is the key disabled, deleted or expired?",
+    )
+
+
+def _status(error: google.GoogleAPICallError) -> str:
+    if error.grpc_status_code is not None:
+        return str(error.grpc_status_code.name)
+    body = _body(error)
+    return str(body.get("status") or BY_HTTP.get(int(error.code or 0), "UNKNOWN"))
+
+
+def _body(error: google.GoogleAPICallError) -> dict[str, object]:
+    response = error.response
+    try:
+        found = response.json().get("error", {}) if response is not None else {}
+    except (ValueError, AttributeError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _message(error: BaseException | None) -> str:
+    return str(getattr(error, "message", "") or "")
+
+
+def _sentence(message: str) -> str:
+    """The first sentence, on one line, lower case, without the final period."""
+    text = " ".join(message.split())
+    text = re.split(r"(?<=[a-z\]')])\. ", text, maxsplit=1)[0].rstrip(".")
+    return text[:1].lower() + text[1:300]

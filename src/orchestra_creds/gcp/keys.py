@@ -1,0 +1,144 @@
+"""KeyStore over IAM: keys are read over REST, which alone tells why a key is disabled, and changed over gRPC."""
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from google.cloud import iam_admin_v1 as iam
+
+from orchestra_creds.core.credential import Key, KeyOrigin, NewKey
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.gcp.session import Session
+
+NEVER = 9999
+"""Year of validBeforeTime for a key without an end (IAM API)."""
+ACTIVITY = "serviceAccountKeyLastAuthentication"
+
+
+class IamKeyStore:
+    """Service-account keys of one project."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def list_keys(self, account: str) -> Iterator[Key]:
+        """See KeyStore."""
+        path = f"v1/{self._account(account)}/keys"
+        reply = self._session.rest(f"list the keys of {account}", "GET", "iam", path)
+        keys = [_key(item, account) for item in reply.get("keys", [])]
+        yield from sorted(keys, key=lambda key: (key.created, key.id))
+
+    def get_key(self, account: str, key_id: str) -> Key:
+        """See KeyStore."""
+        path = f"v1/{self._key(account, key_id)}"
+        return _key(self._session.rest(f"read key {key_id}", "GET", "iam", path), account)
+
+    def find_key(self, account: str, key_id: str) -> Key | None:
+        """See KeyStore."""
+        try:
+            return self.get_key(account, key_id)
+        except NotFoundError:
+            return None
+
+    def create_key(self, account: str) -> NewKey:
+        """See KeyStore."""
+        request = iam.CreateServiceAccountKeyRequest(name=self._account(account))
+        doing = f"create a key for {account}"
+        reply = self._session.call(doing, self._session.iam.create_service_account_key, request, repeatable=False)
+        return NewKey(key=_made(reply, account), material=Material(reply.private_key_data))
+
+    def upload_key(self, account: str, certificate: bytes) -> Key:
+        """See KeyStore."""
+        request = iam.UploadServiceAccountKeyRequest(name=self._account(account), public_key_data=certificate)
+        doing = f"upload a key for {account}"
+        return _made(
+            self._session.call(doing, self._session.iam.upload_service_account_key, request, repeatable=False), account
+        )
+
+    def disable_key(self, account: str, key_id: str) -> None:
+        """See KeyStore."""
+        request = iam.DisableServiceAccountKeyRequest(name=self._key(account, key_id))
+        self._session.call(
+            f"disable key {key_id}", self._session.iam.disable_service_account_key, request, repeatable=True
+        )
+
+    def enable_key(self, account: str, key_id: str) -> None:
+        """See KeyStore."""
+        request = iam.EnableServiceAccountKeyRequest(name=self._key(account, key_id))
+        self._session.call(
+            f"enable key {key_id}", self._session.iam.enable_service_account_key, request, repeatable=True
+        )
+
+    def delete_key(self, account: str, key_id: str) -> None:
+        """See KeyStore."""
+        request = iam.DeleteServiceAccountKeyRequest(name=self._key(account, key_id))
+        self._session.call(
+            f"delete key {key_id}", self._session.iam.delete_service_account_key, request, repeatable=False
+        )
+
+    def last_uses(self, account: str) -> Mapping[str, datetime]:
+        """See KeyStore."""
+        project = project_of(account, self._session.project)
+        path = f"v1/projects/{project}/locations/global/activityTypes/{ACTIVITY}/activities:query"
+        reply = self._session.rest(f"ask when the keys of {account} were used", "GET", "policyanalyzer", path)
+        uses: dict[str, datetime] = {}
+        for item in reply.get("activities", []):
+            name, activity = str(item.get("fullResourceName", "")), item.get("activity", {})
+            if f"/serviceAccounts/{account}/keys/" in name and (last := activity.get("lastAuthenticatedTime")):
+                uses[name.rpartition("/")[2]] = _time(last)
+        return uses
+
+    def _account(self, account: str) -> str:
+        if "@" not in account or "/" in account:
+            raise ConfigError(
+                f"{account!r} is not a service account",
+                hint="name it by its mail address: NAME@PROJECT.iam.gserviceaccount.com",
+            )
+        return f"projects/{project_of(account, self._session.project)}/serviceAccounts/{account}"
+
+    def _key(self, account: str, key_id: str) -> str:
+        return f"{self._account(account)}/keys/{key_id}"
+
+
+def project_of(account: str, default: str) -> str:
+    """The project in a service account's mail; Google's own accounts (appspot, developer) do not tell it."""
+    _, _, domain = account.partition("@")
+    project, suffix, _ = domain.partition(".iam.gserviceaccount.com")
+    return project if suffix else default
+
+
+def _key(item: Mapping[str, Any], account: str) -> Key:
+    """The REST resource; proto defaults are absent there."""
+    before = _time(item["validBeforeTime"]) if item.get("validBeforeTime") else None
+    return Key(
+        id=str(item["name"]).rpartition("/")[2],
+        account=account,
+        origin=KeyOrigin.SYSTEM if item.get("keyType") == "SYSTEM_MANAGED" else KeyOrigin.USER,
+        created=_time(item["validAfterTime"]),
+        expires=None if before is None or before.year == NEVER else before,
+        disabled=bool(item.get("disabled", False)),
+        uploaded=item.get("keyOrigin") == "USER_PROVIDED",
+        disable_reason=str(item.get("disableReason", "")),
+        status=tuple(str(entry.get("key", "")) for entry in item.get("extendedStatus", [])),
+    )
+
+
+def _made(key: iam.ServiceAccountKey, account: str) -> Key:
+    """The gRPC resource, as create and upload answer it."""
+    before = datetime.fromtimestamp(key.valid_before_time.timestamp(), UTC) if key.valid_before_time else None
+    return Key(
+        id=key.name.rpartition("/")[2],
+        account=account,
+        origin=KeyOrigin.SYSTEM
+        if key.key_type == iam.ListServiceAccountKeysRequest.KeyType.SYSTEM_MANAGED
+        else KeyOrigin.USER,
+        created=datetime.fromtimestamp(key.valid_after_time.timestamp(), UTC),
+        expires=None if before is None or before.year == NEVER else before,
+        disabled=key.disabled,
+        uploaded=key.key_origin == iam.ServiceAccountKeyOrigin.USER_PROVIDED,
+    )
+
+
+def _time(text: str) -> datetime:
+    return datetime.fromisoformat(text)

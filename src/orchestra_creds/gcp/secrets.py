@@ -1,0 +1,216 @@
+"""SecretStore over Secret Manager: the official client, checksums both ways, and our words for what comes back."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+
+import google_crc32c
+from google.cloud import secretmanager_v1 as sm
+from google.protobuf import duration_pb2, field_mask_pb2
+
+from orchestra_creds.core.credential import Payload, Secret, Version, VersionState
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import ConfigError, NotFoundError, UnavailableError
+from orchestra_creds.gcp.errors import translated
+from orchestra_creds.gcp.session import Session
+
+MAX_PAYLOAD = 65_536
+"""Bytes a version may hold (cloud.google.com/secret-manager/quotas)."""
+
+STATES = {
+    sm.SecretVersion.State.ENABLED: VersionState.ENABLED,
+    sm.SecretVersion.State.DISABLED: VersionState.DISABLED,
+    sm.SecretVersion.State.DESTROYED: VersionState.DESTROYED,
+}
+
+
+class SecretManagerStore:
+    """Secrets of one project, global or of one location."""
+
+    def __init__(self, session: Session, *, location: str = "") -> None:
+        self._session = session
+        self._location = location
+        self._client = session.secret_manager(location)
+        self._parent = f"projects/{session.project}" + (f"/locations/{location}" if location else "")
+
+    def get_secret(self, name: str) -> Secret:
+        """See SecretStore."""
+        request = sm.GetSecretRequest(name=self._name(name))
+        return self._secret(
+            self._session.call(f"read secret {name}", self._client.get_secret, request, repeatable=True)
+        )
+
+    def find_secret(self, name: str) -> Secret | None:
+        """See SecretStore."""
+        try:
+            return self.get_secret(name)
+        except NotFoundError:
+            return None
+
+    def list_secrets(self, *, query: str = "") -> Iterator[Secret]:
+        """See SecretStore."""
+        request = sm.ListSecretsRequest(parent=self._parent, filter=query, page_size=500)
+        with translated("list secrets"):
+            for secret in self._session.call("list secrets", self._client.list_secrets, request, repeatable=True):
+                yield self._secret(secret)
+
+    def create_secret(
+        self,
+        name: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        destroy_ttl: timedelta | None = None,
+        replicas: Sequence[str] = (),
+    ) -> Secret:
+        """See SecretStore."""
+        secret = sm.Secret(labels=labels or {}, annotations=annotations or {})
+        if destroy_ttl is not None:
+            secret.version_destroy_ttl = _duration(destroy_ttl)
+        if not self._location:
+            secret.replication = _replication(replicas)
+        request = sm.CreateSecretRequest(parent=self._parent, secret_id=name, secret=secret)
+        return self._secret(
+            self._session.call(f"create secret {name}", self._client.create_secret, request, repeatable=False)
+        )
+
+    def update_secret(
+        self,
+        secret: Secret,
+        *,
+        labels: Mapping[str, str] | None = None,
+        annotations: Mapping[str, str] | None = None,
+        aliases: Mapping[str, int] | None = None,
+        destroy_ttl: timedelta | None = None,
+    ) -> Secret:
+        """See SecretStore."""
+        wanted = sm.Secret(name=self._name(secret.name), etag=secret.etag)
+        mask = []
+        for field, value in (("labels", labels), ("annotations", annotations), ("version_aliases", aliases)):
+            if value is not None:
+                setattr(wanted, field, dict(value))
+                mask.append(field)
+        if destroy_ttl is not None:
+            wanted.version_destroy_ttl = _duration(destroy_ttl)
+            mask.append("version_destroy_ttl")
+        request = sm.UpdateSecretRequest(secret=wanted, update_mask=field_mask_pb2.FieldMask(paths=mask))
+        doing = f"update secret {secret.name}"
+        return self._secret(self._session.call(doing, self._client.update_secret, request, repeatable=False))
+
+    def delete_secret(self, name: str, *, etag: str = "") -> None:
+        """See SecretStore."""
+        request = sm.DeleteSecretRequest(name=self._name(name), etag=etag)
+        self._session.call(f"delete secret {name}", self._client.delete_secret, request, repeatable=False)
+
+    def add_version(self, name: str, material: Material) -> Version:
+        """See SecretStore."""
+        data = material.reveal()
+        if len(data) > MAX_PAYLOAD:
+            hint = "store a reference to it, or split it"
+            raise ConfigError(
+                f"cannot add a version to {name}: {len(data)} bytes, the limit is {MAX_PAYLOAD}", hint=hint
+            )
+        payload = sm.SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
+        request = sm.AddSecretVersionRequest(parent=self._name(name), payload=payload)
+        doing = f"add a version to {name}"
+        reply = self._session.call(doing, self._client.add_secret_version, request, repeatable=False)
+        if not reply.client_specified_payload_checksum:
+            raise UnavailableError(
+                f"cannot {doing}: the service did not confirm the checksum",
+                hint="check the newest version before using it",
+            )
+        return _version(reply)
+
+    def get_version(self, name: str, version: int | str) -> Version:
+        """See SecretStore."""
+        request = sm.GetSecretVersionRequest(name=self._version_name(name, version))
+        doing = f"read version {version} of {name}"
+        return _version(self._session.call(doing, self._client.get_secret_version, request, repeatable=True))
+
+    def list_versions(self, name: str) -> Iterator[Version]:
+        """See SecretStore."""
+        doing = f"list the versions of {name}"
+        request = sm.ListSecretVersionsRequest(parent=self._name(name), page_size=500)
+        with translated(doing):
+            for version in self._session.call(doing, self._client.list_secret_versions, request, repeatable=True):
+                yield _version(version)
+
+    def access(self, name: str, version: int | str) -> Payload:
+        """See SecretStore."""
+        request = sm.AccessSecretVersionRequest(name=self._version_name(name, version))
+        doing = f"access version {version} of {name}"
+        reply = self._session.call(doing, self._client.access_secret_version, request, repeatable=True)
+        if google_crc32c.value(reply.payload.data) != reply.payload.data_crc32c:
+            raise UnavailableError(
+                f"cannot {doing}: its checksum is wrong, the bytes were damaged on the way", hint="try again"
+            )
+        return Payload(secret=name, number=_number(reply.name), material=Material(reply.payload.data))
+
+    def enable_version(self, name: str, number: int, *, etag: str = "") -> Version:
+        """See SecretStore."""
+        request = sm.EnableSecretVersionRequest(name=self._version_name(name, number), etag=etag)
+        doing = f"enable version {number} of {name}"
+        return _version(self._session.call(doing, self._client.enable_secret_version, request, repeatable=not etag))
+
+    def disable_version(self, name: str, number: int, *, etag: str = "") -> Version:
+        """See SecretStore."""
+        request = sm.DisableSecretVersionRequest(name=self._version_name(name, number), etag=etag)
+        doing = f"disable version {number} of {name}"
+        return _version(self._session.call(doing, self._client.disable_secret_version, request, repeatable=not etag))
+
+    def destroy_version(self, name: str, number: int, *, etag: str = "") -> Version:
+        """See SecretStore."""
+        request = sm.DestroySecretVersionRequest(name=self._version_name(name, number), etag=etag)
+        doing = f"destroy version {number} of {name}"
+        return _version(self._session.call(doing, self._client.destroy_secret_version, request, repeatable=False))
+
+    def _name(self, name: str) -> str:
+        return f"{self._parent}/secrets/{name}"
+
+    def _version_name(self, name: str, version: int | str) -> str:
+        return f"{self._name(name)}/versions/{version}"
+
+    def _secret(self, secret: sm.Secret) -> Secret:
+        replicas = secret.replication.user_managed.replicas
+        return Secret(
+            name=secret.name.rpartition("/")[2],
+            etag=secret.etag,
+            created=_when(secret.create_time) or datetime.fromtimestamp(0, UTC),
+            labels=dict(secret.labels),
+            annotations=dict(secret.annotations),
+            aliases=dict(secret.version_aliases),
+            destroy_ttl=secret.version_destroy_ttl or None,
+            expires=_when(secret.expire_time),
+            replicas=tuple(replica.location for replica in replicas),
+            location=self._location,
+        )
+
+
+def _version(version: sm.SecretVersion) -> Version:
+    return Version(
+        secret=version.name.split("/")[-3],
+        number=_number(version.name),
+        state=STATES[version.state],
+        created=_when(version.create_time) or datetime.fromtimestamp(0, UTC),
+        etag=version.etag,
+        destroyed=_when(version.destroy_time),
+        destroy_at=_when(version.scheduled_destroy_time),
+    )
+
+
+def _number(name: str) -> int:
+    return int(name.rpartition("/")[2])
+
+
+def _when(stamp: datetime | None) -> datetime | None:
+    return datetime.fromtimestamp(stamp.timestamp(), UTC) if stamp else None
+
+
+def _duration(length: timedelta) -> duration_pb2.Duration:
+    return duration_pb2.Duration(seconds=int(length.total_seconds()))
+
+
+def _replication(replicas: Sequence[str]) -> sm.Replication:
+    if not replicas:
+        return sm.Replication(automatic=sm.Replication.Automatic())
+    managed = [sm.Replication.UserManaged.Replica(location=location) for location in replicas]
+    return sm.Replication(user_managed=sm.Replication.UserManaged(replicas=managed))
