@@ -6,14 +6,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from orchestra_creds.emulator import access, dispatch, policies
+from orchestra_creds.emulator import access, dispatch, policies, secrets
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers
 from orchestra_creds.emulator.service import Service
 from orchestra_creds.emulator.store import Store
 from orchestra_creds.errors import UnavailableError
 
-SERVICES: tuple[Service, ...] = (policies.SERVICE,)
+SERVICES: tuple[Service, ...] = (secrets.SERVICE, policies.SERVICE)
 """Everything the embedded cloud serves."""
 
 

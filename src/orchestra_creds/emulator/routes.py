@@ -115,7 +115,7 @@ class _Recorder:
         """What a transport calls to make a stub; the name is fixed by grpc.Channel."""
         request = getattr(request_serializer, "__self__", None)
         response = getattr(response_deserializer, "__self__", None)
-        self.seen.append((path, _raw(request) if request is not None else None, _raw(response)))
+        self.seen.append((path, raw(request) if request is not None else None, raw(response)))
         return path
 
 
@@ -131,7 +131,7 @@ def _recorded(transport: type[Any]) -> list[tuple[str, type[Message] | None, typ
     return recorder.seen
 
 
-def _raw(cls: Any) -> type[Message]:
+def raw(cls: Any) -> type[Message]:
     """The protobuf class behind a proto-plus class, or the class itself."""
     raw: type[Message] = cls._meta.pb if hasattr(cls, "_meta") else cls
     return raw
