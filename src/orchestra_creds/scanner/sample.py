@@ -8,10 +8,11 @@ import base64
 import random
 import re
 import string
-import zlib
 from collections.abc import Callable
 
-BASE62 = string.digits + string.ascii_uppercase + string.ascii_lowercase
+from orchestra_creds.scanner import sample_keys
+from orchestra_creds.scanner.checksums import base36_crc, base62_crc, digits
+
 ALPHABETS = {
     "b62": string.ascii_letters + string.digits,
     "b64": string.ascii_letters + string.digits + "+/",
@@ -25,29 +26,55 @@ ALPHABETS = {
     "l36": string.ascii_lowercase + string.digits,
     "u36": string.ascii_uppercase + string.digits,
     "b32": string.ascii_uppercase + "234567",
+    "l32": string.ascii_lowercase + "234567",
 }
 _HOLE = re.compile(r"\{([a-zA-Z0-9]+):([0-9]+)\}")
 
 
-def base62_crc(body: str) -> str:
-    """Six base62 digits of the CRC32 of `body` (GitHub's and npm's token checksum)."""
-    number, digits = zlib.crc32(body.encode()), ""
-    for _ in range(6):
-        number, digit = divmod(number, 62)
-        digits = BASE62[digit] + digits
-    return digits
-
-
 def _crc62(length: int, random_: random.Random) -> str:
     body = "".join(random_.choices(ALPHABETS["b62"], k=length))
-    return body + base62_crc(body)
+    return body + base62_crc(body.encode()).decode()
 
 
 def _base64(length: int, random_: random.Random) -> str:
     return base64.b64encode(random_.randbytes(length)).decode()
 
 
-MAKERS: dict[str, Callable[[int, random.Random], str]] = {"crc62": _crc62, "b64of": _base64}
+def _urlsafe(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
+
+
+def _gitlab_routable(kind: int, random_: random.Random) -> str:
+    """A GitLab token with a route: 1 personal, 2 personal without version, 3 deploy, 4 with an instance's own prefix."""
+    prefix = {1: "glpat-", 2: "glpat-", 3: "gldt-", 4: "acme-glpat-"}[kind]
+    route = f"o:{digits(random_.randrange(36**3), 36, 1)}\nu:{digits(random_.randrange(36**4), 36, 1)}"
+    payload = _urlsafe(route.encode() + random_.randbytes(16) + b"\x10")
+    body = f"{prefix}{payload}." + ("" if kind == 2 else "01.") + digits(len(payload), 36, 2)
+    return body + base36_crc(body.encode()).decode()
+
+
+def _macaroon(index: int, random_: random.Random) -> str:
+    """A macaroon (version 2) as PyPI writes it: 1 for the index itself, 2 for its test instance."""
+    location, identifier = {1: b"pypi.org", 2: b"test.pypi.org"}[index], random_.randbytes(16).hex().encode()
+    caveat = b'{"version": 1, "permissions": "user"}'
+    fields = [(1, location), (2, identifier), (0, b""), (2, caveat), (0, b""), (0, b""), (6, random_.randbytes(32))]
+    return _urlsafe(b"\x02" + b"".join(bytes([kind, len(text)]) + text if kind else b"\0" for kind, text in fields))
+
+
+def _signed(subject: int, random_: random.Random) -> str:
+    """A JWT for a subject of that number, with a random HS256 signature."""
+    parts = (b'{"alg":"HS256","typ":"JWT"}', b'{"iss":"acme","sub":"%d"}' % subject, random_.randbytes(32))
+    return ".".join(_urlsafe(part) for part in parts)
+
+
+MAKERS: dict[str, Callable[[int, random.Random], str]] = {
+    **sample_keys.MAKERS,
+    "crc62": _crc62,
+    "b64of": _base64,
+    "glroute": _gitlab_routable,
+    "macaroon": _macaroon,
+    "signed": _signed,
+}
 """Holes that are more than letters of an alphabet: name -> (number, random) -> text."""
 
 

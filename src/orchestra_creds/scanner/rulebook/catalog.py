@@ -10,12 +10,30 @@ from functools import cache
 
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook import generic, google, keys
+from orchestra_creds.scanner.rulebook import (
+    azure,
+    builds,
+    clouds,
+    databases,
+    forges,
+    generic,
+    google,
+    hosting,
+    keys,
+    packages,
+)
 
 FAMILIES: dict[str, tuple[Rule, ...]] = {
     "google": google.RULES,
     "keys": keys.RULES,
     "generic": generic.RULES,
+    "forges": forges.RULES,
+    "builds": builds.RULES,
+    "packages": packages.RULES,
+    "clouds": clouds.RULES,
+    "azure": azure.RULES,
+    "hosting": hosting.RULES,
+    "databases": databases.RULES,
 }
 """Family name, as docs and `scan rules` show it, to its rules."""
 

@@ -1,0 +1,295 @@
+"""Rules of Microsoft Azure: client secrets, account keys, shared access signatures and the self-identifying keys.
+
+Keys that Azure services make since 2022 carry four letters of the service before their checksum, so each is known
+without a name beside it. The patterns start at those letters; the check takes in the letters that stand before them.
+"""
+
+from orchestra_creds.scanner.rule import Confidence, Rule, Severity
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside
+
+_MARKED = "Microsoft Purview: sensitive information types of Azure keys; CASK provider signatures"
+_ROTATE = "Regenerate the key in the portal (the second key serves meanwhile)"
+_KEY = r"[\s]{0,2}=[\s\"']{0,3}"
+
+
+def _marked(  # noqa: PLR0917  one row of a table
+    service: str,
+    title: str,
+    mark: str,
+    tail: str,
+    check: str,
+    example: str,
+    severity: Severity = Severity.HIGH,
+) -> Rule:
+    """The rule of a key that carries the letters `mark` of its service; `tail` is the pattern from there to its end."""
+    return Rule(
+        id=f"azure-{service}-key",
+        description=f"{title} key",
+        pattern=f"({mark.replace('+', r'[+]')}{tail})",
+        severity=severity,
+        remedy=f"{_ROTATE} and read the {title} resource's diagnostic log.",
+        source=_MARKED,
+        examples=(example,),
+        counter_examples=("x" + example, example.replace(mark, "wxyz")),
+        group=1,
+        keywords=(mark.lower(),),
+        longest=64,
+        check=check,
+        entropy=2.5,
+    )
+
+
+_64 = r"[0-9A-Za-z+/]{5}[AQgw]=="
+_32 = r"[A-P][0-9A-Za-z+/]{5}="
+_39 = r"[A-D][0-9A-Za-z+/]{5}(?:[^0-9A-Za-z+/=]|$)"
+
+_MARKED_KEYS = (
+    _marked(
+        "storage-account",
+        "Azure Storage account",
+        "+ASt",
+        _64,
+        "behind-76-base64",
+        "{b64:76}+ASt{b64:5}A==",
+        Severity.CRITICAL,
+    ),
+    _marked("batch-account", "Azure Batch account", "+ABa", _64, "behind-76-base64", "{b64:76}+ABa{b64:5}Q=="),
+    _marked(
+        "cosmos-db", "Azure Cosmos DB", "ACDb", _64, "behind-76-base64", "{b64:76}ACDb{b64:5}g==", Severity.CRITICAL
+    ),
+    _marked("api-management", "Azure API Management", "APIM", _64, "behind-76-base64", "{b64:76}APIM{b64:5}w=="),
+    _marked("iot-hub", "Azure IoT Hub", "AIoT", _32, "behind-33-base64", "{b64:33}AIoTA{b64:5}="),
+    _marked("service-bus", "Azure Service Bus", "+ASb", _32, "behind-33-base64", "{b64:33}+ASbC{b64:5}="),
+    _marked("event-hubs", "Azure Event Hubs", "+AEh", _32, "behind-33-base64", "{b64:33}+AEhD{b64:5}="),
+    _marked("relay", "Azure Relay", "+ARm", _32, "behind-33-base64", "{b64:33}+ARmE{b64:5}="),
+    _marked("cache-for-redis", "Azure Cache for Redis", "AzCa", _32, "behind-33-base64", "{b64:33}AzCaF{b64:5}="),
+    _marked("event-grid", "Azure Event Grid", "AZEG", _32, "behind-33-base64", "{b64:33}AZEGB{b64:5}="),
+    _marked("ai-search", "Azure AI Search", "AzSe", _39, "behind-42-base64", "{b62:42}AzSeA{b62:5}"),
+    _marked(
+        "container-registry",
+        "Azure Container Registry",
+        "+ACR",
+        _39,
+        "behind-42-base64",
+        "{b64:42}+ACRB{b64:5}",
+        Severity.CRITICAL,
+    ),
+    _marked(
+        "functions", "Azure Functions", "AzFu", r"[\w-]{5}[AQgw]==", "behind-44-urlsafe", "{b64u:44}AzFu{b64u:5}Q=="
+    ),
+)
+
+_CASK = (
+    Rule(
+        id="azure-devops-personal-access-token",
+        description="Azure DevOps personal access token",
+        pattern=r"(JQQJ99[0-9A-Za-z]{18}AZDO[0-9A-Za-z]{4})\b",
+        severity=Severity.CRITICAL,
+        remedy="Revoke it under User settings > Personal access tokens and read the organization's audit log.",
+        source="Microsoft Learn: Use personal access tokens, format changes",
+        examples=("{b62:52}JQQJ99{b62:18}AZDO{b62:4}",),
+        counter_examples=("{b62:53}JQQJ99{b62:18}AZDO{b62:4}", "{b62:40}JQQJ99{b62:18}AZDO{b62:4}"),
+        group=1,
+        keywords=("jqqj99",),
+        longest=48,
+        check="behind-52-letters",
+        entropy=2.8,
+    ),
+    Rule(
+        id="azure-ai-services-key",
+        description="Azure OpenAI or Azure AI services key",
+        pattern=r"(JQQJ99[0-9A-Za-z]{18}ACOG[0-9A-Za-z]{4})\b",
+        severity=Severity.HIGH,
+        remedy=f"{_ROTATE} and check the resource's usage and cost.",
+        source="Microsoft Learn: Azure AI services, authenticate requests",
+        examples=("{b62:52}JQQJ99{b62:18}ACOG{b62:4}",),
+        counter_examples=("{b62:51}JQQJ99{b62:18}ACOG{b62:4}",),
+        group=1,
+        keywords=("jqqj99",),
+        longest=48,
+        check="behind-52-letters",
+        entropy=2.8,
+    ),
+    Rule(
+        id="azure-marked-key",
+        description="Azure service key that names its issuer",
+        pattern=r"(JQQJ99[0-9A-Za-z]{18}(?:A[ABD-YP][A-Z0-9]{2}|AC[A-NP-Z][A-Z]|AZ[A-CE-Z][A-Z])[0-9A-Za-z]{4})\b",
+        severity=Severity.HIGH,
+        remedy=f"{_ROTATE} and read the resource's diagnostic log.",
+        source=_MARKED,
+        examples=("{b62:52}JQQJ99{b62:18}AWPS{b62:4}",),
+        counter_examples=("{b62:51}JQQJ99{b62:18}AWPS{b62:4}",),
+        group=1,
+        keywords=("jqqj99",),
+        longest=48,
+        check="behind-52-letters",
+        entropy=2.8,
+    ),
+)
+
+_NAMED = (
+    Rule(
+        id="azure-client-secret",
+        description="Microsoft Entra application client secret",
+        pattern=r"(?:[^0-9A-Za-z~._-]|\\[nrt]|^)([0-9A-Za-z~._-]{3}[0-9]Q~[0-9A-Za-z~._-]{31,34})(?:[^0-9A-Za-z~_-]|$)",
+        severity=Severity.CRITICAL,
+        remedy="Remove it under App registrations > Certificates & secrets and read the service principal's sign-in log.",
+        source="Microsoft Graph: passwordCredential; Purview: client secret types",
+        examples=("{b62:3}8Q~{b62:34}", "{b62:3}7Q~{b62:31}"),
+        counter_examples=("{b62:3}8Q~{b62:20}", "{b62:3}8Q~{b62:60}"),
+        group=1,
+        keywords=("q~",),
+        longest=64,
+        check="mixed-case",
+        entropy=3.5,
+    ),
+    Rule(
+        id="azure-account-key",
+        description="Azure account key in a connection string",
+        pattern=rf"(?i:AccountKey){_KEY}([0-9A-Za-z+/]{{86}}==)",
+        severity=Severity.CRITICAL,
+        remedy=f"{_ROTATE} and read the storage or database account's access log.",
+        source="Microsoft Learn: Configure Azure Storage connection strings",
+        examples=(
+            "DefaultEndpointsProtocol=https;AccountName=acme;AccountKey={b64:86}==;EndpointSuffix=core.windows.net",
+        ),
+        counter_examples=("AccountKey={b64:60}==", "AccountKey=Eby8vdM02xNOcqFlqUwJPLlm{b64:62}=="),
+        group=1,
+        keywords=("accountkey",),
+        longest=128,
+        check="azure-account-key",
+        entropy=4.0,
+    ),
+    Rule(
+        id="azure-shared-access-key",
+        description="Azure shared access key in a connection string (Service Bus, Event Hubs, IoT Hub)",
+        pattern=rf"(?i:SharedAccessKey){_KEY}([0-9A-Za-z+/]{{43}}=)",
+        severity=Severity.CRITICAL,
+        remedy=f"{_ROTATE} of the shared access policy and check the namespace's or hub's activity.",
+        source="Microsoft Learn: Service Bus, get the connection string",
+        examples=("Endpoint=sb://acme.servicebus.windows.net/;SharedAccessKeyName=root;SharedAccessKey={b64:43}=",),
+        counter_examples=("SharedAccessKey={b64:20}=", "SharedAccessKeyName={b64:43}="),
+        group=1,
+        keywords=("sharedaccesskey",),
+        longest=96,
+        check="mixed-case",
+        entropy=3.8,
+    ),
+    Rule(
+        id="azure-app-configuration-key",
+        description="Azure App Configuration access key in a connection string",
+        pattern=r"(?i:azconfig\.io;Id=)[^;\s\"']{4,64}(?i:;Secret=)([0-9A-Za-z+/]{43}=|[0-9A-Za-z]{80,90})",
+        severity=Severity.HIGH,
+        remedy=f"{_ROTATE} of the App Configuration store.",
+        source="Microsoft Learn: Azure App Configuration, access keys",
+        examples=("Endpoint=https://acme.azconfig.io;Id={b62:4}-l0-s0:{b62:20};Secret={b64:43}=",),
+        counter_examples=("Endpoint=https://acme.azconfig.io;Id=abcd",),
+        group=1,
+        keywords=("azconfig.io",),
+        longest=192,
+        entropy=3.8,
+    ),
+    Rule(
+        id="azure-shared-access-signature",
+        description="Azure shared access signature",
+        pattern=r"\bsig=([0-9A-Za-z%+/]{43,75}(?:%3[Dd]|=))",
+        severity=Severity.HIGH,
+        remedy="Rotate the account key or policy that signed it; a signature alone cannot be revoked before its expiry.",
+        source="Microsoft Learn: Grant limited access with shared access signatures",
+        examples=("https://acme.blob.core.windows.net/c/b?sv=2024-11-04&se=2031-01-01&sr=b&sp=r&sig={b62:43}%3D",),
+        counter_examples=("https://acme.test/?sig={b62:20}%3D", "sig={b62:90}%3D"),
+        group=1,
+        keywords=("sig=",),
+        longest=96,
+        check="azure-signature",
+        entropy=3.8,
+    ),
+    beside(
+        "azure-subscription-key",
+        "Azure API or Cognitive Services subscription key",
+        ("ocp-apim-subscription", "azure", "cognitive", "luis_"),
+        r"[0-9a-f]{32}",
+        severity=Severity.HIGH,
+        remedy=f"{_ROTATE} and check the resource's usage and cost.",
+        source="Microsoft Learn: Azure AI services, authenticate requests",
+        examples=("Ocp-Apim-Subscription-Key: {hex:32}", "AZURE_OPENAI_API_KEY={hex:32}"),
+        counter_examples=("Ocp-Apim-Subscription-Key: {hex:16}", "azure_token_md5={hex:31}"),
+        entropy=2.8,
+    ),
+    beside(
+        "azure-devops-legacy-token",
+        "Azure DevOps personal access token (old form)",
+        ("azure_devops", "azure-devops", "azuredevops", "vsts", "ado_pat", "azdo", "system_accesstoken"),
+        r"[2-7a-z]{52}",
+        severity=Severity.CRITICAL,
+        remedy="Revoke it under User settings > Personal access tokens and read the organization's audit log.",
+        source="Microsoft Learn: Use personal access tokens",
+        examples=("AZURE_DEVOPS_EXT_PAT={l32:52}",),
+        counter_examples=("AZURE_DEVOPS_EXT_PAT={l32:50}",),
+        name=r"[\w.-]{0,16}",
+        check="mixed",
+    ),
+    Rule(
+        id="azure-function-url-code",
+        description="Azure Functions key in a URL",
+        pattern=r"\.azurewebsites\.net/api/[\w/.%-]{1,120}\?(?:[\w=%.-]{1,60}&){0,3}code=([\w%+/-]{40,80}(?:={0,2}|(?:%3[Dd]){1,2}))(?:[^0-9A-Za-z_%=-]|$)",
+        severity=Severity.HIGH,
+        remedy=f"{_ROTATE} (function or host key) and check the function's invocations.",
+        source="Microsoft Learn: Work with access keys in Azure Functions",
+        examples=("https://acme.azurewebsites.net/api/hook?code={b64u:54}==",),
+        counter_examples=("https://acme.azurewebsites.net/api/hook?code=200",),
+        group=1,
+        keywords=(".azurewebsites.net/api/",),
+        longest=512,
+        check="mixed-case",
+        entropy=3.8,
+    ),
+    Rule(
+        id="azure-logic-app-trigger",
+        description="Azure Logic Apps or Power Automate trigger URL",
+        pattern=r"(?:logic\.azure\.com|powerplatform\.com)(?::443)?/[\w/.-]{1,200}\?[\w=%&;./-]{1,200}sig=([\w-]{43})"
+        + URLSAFE,
+        severity=Severity.HIGH,
+        remedy="Regenerate the workflow's access key and check its run history.",
+        source="Microsoft Learn: Secure access and data in Azure Logic Apps",
+        examples=(
+            "https://prod-01.westeurope.logic.azure.com:443/workflows/{hex:32}/triggers/manual/paths/invoke?api-version=2016-10-01&sv=1.0&sig={b64u:43}",
+        ),
+        counter_examples=("https://prod-01.westeurope.logic.azure.com:443/workflows/{hex:32}",),
+        group=1,
+        keywords=("logic.azure.com", "powerplatform.com"),
+        longest=512,
+        entropy=3.8,
+    ),
+    beside(
+        "azure-publish-profile-password",
+        "Azure App Service publish profile password",
+        ("userpwd=",),
+        r"[0-9A-Za-z]{60}",
+        severity=Severity.CRITICAL,
+        remedy="Reset the publish profile in the app's overview page and check its deployment history.",
+        source="Microsoft Learn: Deploy to App Service, publish profile",
+        examples=('<publishProfile publishMethod="MSDeploy" userName="$acme" userPWD="{b62:60}"/>',),
+        counter_examples=('userPWD="{b62:20}"',),
+        name="",
+        tail=BASE64,
+        check="mixed",
+    ),
+    beside(
+        "azure-legacy-client-secret",
+        "Microsoft Entra application client secret (old form)",
+        ("arm_client", "azure_client", "aad_client", "azuread", "entra_client"),
+        rf"(?:[\w~.?@:/+=-]{{32,44}}|{UUID})",
+        severity=Severity.CRITICAL,
+        remedy="Remove it under App registrations > Certificates & secrets and read the service principal's sign-in log.",
+        source="Microsoft Learn: azurerm provider, service principal and client secret",
+        examples=("ARM_CLIENT_SECRET={b62:34}", f"AZURE_CLIENT_SECRET={UUID_SAMPLE}"),
+        counter_examples=(f"ARM_CLIENT_ID={UUID_SAMPLE}",),
+        name=r"[\w.]{0,4}secret",
+        tail=r"(?:[^\w~.?@:/+=-]|$)",
+        check="mixed",
+        confidence=Confidence.POSSIBLE,
+    ),
+)
+
+RULES: tuple[Rule, ...] = (*_MARKED_KEYS, *_CASK, *_NAMED)
