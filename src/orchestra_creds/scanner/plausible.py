@@ -1,0 +1,85 @@
+"""What tells a credential from a stand-in: placeholders, documentation examples, plain words, entropy.
+
+Nothing here knows a format. A value that a person wrote to be replaced, or that every reader of a manual has copied, is
+not a leak; these functions say so from the bytes alone. Documented examples are known by a hash, never by their text.
+"""
+
+import hashlib
+import math
+import re
+from collections import Counter
+
+_WORDS = re.compile(
+    rb"example|placehold|change.?(?:me|this|it)\b|replace.?(?:me|this|with)|your[-_. ]|your(?:api|key|pass|secret|token|user|own)"
+    rb"|insert.?(?:your|here)|dummy|redacted|censored|sanitized|removed|masked|not.?a.?real|notreal|sample|foo.?bar"
+    rb"|lorem|xxxxx|\*\*\*|\.\.\.|____|----|[-_]here\b|<[a-z][^>]{0,80}>|deadbeef|0000000|1234567|abcdef[0g]|qwerty"
+    rb"|(?:^|[^a-z])(?:fake|todo|fixme|xxxx|mock|foo|bogus)(?:$|[^a-z])",
+    re.IGNORECASE,
+)
+_RUN = re.compile(rb"(.)\1{5,}", re.DOTALL)
+_TEMPLATE = re.compile(rb"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__", re.IGNORECASE)
+_ASCENDING = b"0123456789 abcdefghijklmnopqrstuvwxyz"
+_STRIDE = 8
+
+DOCUMENTED = frozenset(
+    {
+        "f0386f9be1fe905f",  # Google Cloud CLI's own OAuth client
+        "456a51b1f1b3cf3e",  # the same, application-default login
+        "f5e95c9954635b65",  # reCAPTCHA's test key
+        "ac9265e56c79b234",  # API key in Google's documentation
+        # API keys in the tests of Google's public Firebase SDK for Android
+        "0b476bdf9acf2123",
+        "2037abcaffb2b777",
+        "27a9a42931dff7eb",
+        "37f8f09bdf12c2f2",
+        "3a8b61d0f636b007",
+        "3f370c9dd8225c63",
+        "49f777db995e8260",
+        "4c98242dcadc8b29",
+        "8731261cb72d8626",
+        "a19f89ab3555eac1",
+        "a6c814bc555ae62c",
+        "dc0fcf046c61640c",
+        "e4a5542bb7fd7b67",
+        "ea9bb1082cf95663",
+        "eb540d2b6ee2a0a4",
+    }
+)
+"""First 16 hex digits of the SHA-256 of credentials that manuals print and clients ship publicly."""
+
+
+def entropy(value: bytes) -> float:
+    """Shannon entropy of the bytes, in bits per byte; 0 for nothing."""
+    total = len(value)
+    return -sum(count / total * math.log2(count / total) for count in Counter(value).values()) if total else 0.0
+
+
+def is_documented(value: bytes) -> bool:
+    """Whether the value is one that a manual prints or a public client ships."""
+    return hashlib.sha256(value).hexdigest()[:16] in DOCUMENTED
+
+
+def is_template(value: bytes) -> bool:
+    """Whether something else is to be filled in: `${NAME}`, `{{ name }}`, `%(name)s`, `$NAME`."""
+    return _TEMPLATE.search(value) is not None
+
+
+def is_ascending(value: bytes) -> bool:
+    """Whether the value holds a stretch of eight characters in keyboard-free order: `01234567`, `abcdefgh`."""
+    lowered = value.lower()
+    return any(
+        _ASCENDING[at : at + _STRIDE] in lowered
+        for at in range(len(_ASCENDING) - _STRIDE + 1)
+        if b" " not in _ASCENDING[at : at + _STRIDE]
+    )
+
+
+def is_placeholder(value: bytes) -> bool:
+    """Whether the value was written to be replaced, or is a documented example."""
+    return (
+        _WORDS.search(value) is not None
+        or _RUN.search(value) is not None
+        or is_template(value)
+        or is_ascending(value)
+        or is_documented(value)
+    )
