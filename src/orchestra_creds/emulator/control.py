@@ -1,20 +1,50 @@
-"""Starting and stopping the embedded cloud: inside this process, or as a daemon that other processes use."""
+"""Starting and stopping the embedded cloud: inside this process, or as a daemon that other processes use.
 
-from collections.abc import Callable
+A daemon holds a lock file for as long as it lives, and says in a run file beside the state where it listens; so a
+killed daemon is never taken for a running one. State, key, run file, lock and log are readable by their owner only.
+"""
+
+import contextlib
+import json
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from filelock import FileLock, Timeout
+
 from orchestra_creds.emulator import access, dispatch, policies, secrets
 from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers
+from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers, require_loopback
 from orchestra_creds.emulator.service import Service
-from orchestra_creds.emulator.store import Store
-from orchestra_creds.errors import UnavailableError
+from orchestra_creds.emulator.store import Store, Txn
+from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
 SERVICES: tuple[Service, ...] = (secrets.SERVICE, policies.SERVICE)
 """Everything the embedded cloud serves."""
+
+DEFAULT_PROJECT = "demo-project"
+START_SECONDS = 30.0
+"""How long `start_daemon` waits for both ports, and `stop_daemon` for the end."""
+
+_OVERRIDES = (
+    "SECRETMANAGER",
+    "IAM",
+    "IAMCREDENTIALS",
+    "CLOUDRESOURCEMANAGER",
+    "APIKEYS",
+    "POLICYANALYZER",
+    "SERVICEUSAGE",
+    "STS",
+    "ORGPOLICY",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +69,16 @@ class Running:
         self.stop()
 
 
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """A running daemon: its process, where it listens, since when, and whether it checks permissions."""
+
+    pid: int
+    endpoints: Endpoints
+    started: datetime
+    auth: bool
+
+
 def start_in_process(
     state: Path,
     *,
@@ -46,29 +86,231 @@ def start_in_process(
     host: str = LOOPBACK,
     grpc_port: int = 0,
     http_port: int = 0,
-    sleep: Callable[[float], None] | None = None,
+    sleep: Callable[[float], None] = time.sleep,
 ) -> Running:
     """Serve the state file from this process.
 
     With port 0 the HTTP port is the one that the state remembers, so that keys made earlier keep a `token_uri` that
     answers; when another process has it, any free port. With `auth`, callers are identified and need permissions.
     """
+    require_loopback(host)
     store = Store(state)
     try:
-        guards = {"identify": dispatch.everyone_is_owner, "authorize": access.authorize} if auth else {}
-        emulator = Emulator(store, SERVICES, **guards, **({} if sleep is None else {"sleep": sleep}))
-        with store.transaction() as txn:
-            remembered = txn.setting("http_port", 0)
-        try:
-            servers = Servers(emulator, host=host, grpc_port=grpc_port, http_port=http_port or remembered)
-        except UnavailableError:
-            if http_port or not remembered:
-                raise
-            servers = Servers(emulator, host=host, grpc_port=grpc_port)
-        if http_port or not remembered:
-            with store.transaction() as txn:
-                txn.set_setting("http_port", servers.endpoints.http_port)
+        emulator = Emulator(
+            store,
+            SERVICES,
+            identify=dispatch.everyone_is_owner,
+            authorize=access.authorize if auth else dispatch.all_allowed,
+            sleep=sleep,
+        )
+        servers = _on_remembered_port(emulator, host, grpc_port, http_port)
     except BaseException:
         store.close()
         raise
     return Running(servers.endpoints, emulator, servers)
+
+
+def start_daemon(
+    state: Path, *, auth: bool = False, host: str = LOOPBACK, grpc_port: int = 0, http_port: int = 0
+) -> Daemon:
+    """Start the daemon, or find the one that runs already; returns when both ports answer."""
+    require_loopback(host)
+    running = find_daemon(state)
+    if running is not None:
+        found = running.endpoints
+        same_ports = grpc_port in {0, found.grpc_port} and http_port in {0, found.http_port}
+        if not same_ports or auth != running.auth:
+            raise PreconditionError(
+                f"an embedded cloud with other settings serves {state} already (process {running.pid})",
+                hint="`orchestra-creds emulator stop` ends it",
+            )
+        return running
+    state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    pid = _spawn(
+        [
+            "--state", str(state.absolute()), "--host", host, "--grpc-port", str(grpc_port),
+            "--http-port", str(http_port), *(["--auth"] if auth else []),
+        ],
+        log=_beside(state, "log"),
+    )  # fmt: skip
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        running = find_daemon(state)
+        if running is not None:
+            return running
+        if _ended(pid):
+            raise UnavailableError(_last_words(state), hint=f"see {_beside(state, 'log')}")
+        time.sleep(0.01)
+    raise UnavailableError(f"the embedded cloud did not start within {START_SECONDS:.0f} s")
+
+
+def stop_daemon(state: Path) -> bool:
+    """End the daemon and wait until it is gone; False when none was running."""
+    running = find_daemon(state)
+    if running is None:
+        return False
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(running.pid, signal.SIGTERM)
+    deadline = time.monotonic() + START_SECONDS
+    while find_daemon(state) is not None:
+        _ended(running.pid)
+        if time.monotonic() > deadline:
+            raise UnavailableError(f"process {running.pid} did not end within {START_SECONDS:.0f} s")
+        time.sleep(0.01)
+    _ended(running.pid)
+    return True
+
+
+def find_daemon(state: Path) -> Daemon | None:
+    """The daemon that serves the state file, or None."""
+    try:
+        found = json.loads(_beside(state, "run").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    try:
+        with FileLock(_beside(state, "lock"), timeout=0):
+            return None
+    except Timeout:
+        pass
+    endpoints = Endpoints(found["grpc_port"], found["http_port"], found["host"])
+    return Daemon(found["pid"], endpoints, datetime.fromisoformat(found["started"]), found["auth"])
+
+
+def run_daemon(
+    state: Path, *, auth: bool, host: str, grpc_port: int, http_port: int, wait: Callable[[], object]
+) -> None:
+    """The daemon's own life: take the lock, serve, tell where, until `wait` returns."""
+    lock = FileLock(_beside(state, "lock"), timeout=5, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise PreconditionError(f"another embedded cloud serves {state} already") from error
+    run_file = _beside(state, "run")
+    with lock, start_in_process(state, auth=auth, host=host, grpc_port=grpc_port, http_port=http_port) as running:
+        facts = {
+            "pid": os.getpid(),
+            "host": host,
+            "grpc_port": running.endpoints.grpc_port,
+            "http_port": running.endpoints.http_port,
+            "started": datetime.now(UTC).isoformat(),
+            "auth": auth,
+        }
+        _write_private(run_file, json.dumps(facts).encode())
+        try:
+            wait()
+        finally:
+            run_file.unlink(missing_ok=True)
+
+
+def environment(
+    state: Path, endpoints: Endpoints, *, project: str = DEFAULT_PROJECT, access_token: str = ""
+) -> dict[str, str]:
+    """What gcloud, other tools and our own verbs need in their environment to use this embedded cloud.
+
+    gcloud gets a configuration folder of its own beside the state, so that the operator's real one stays untouched.
+    """
+    base = f"{endpoints.http}/"
+    variables = {
+        "ORCHESTRA_CREDS_EMULATOR_GRPC": endpoints.grpc,
+        "ORCHESTRA_CREDS_EMULATOR_HTTP": endpoints.http,
+        "CLOUDSDK_CONFIG": str(_beside(state, "gcloud").absolute()),
+        "CLOUDSDK_CORE_PROJECT": project,
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
+        "CLOUDSDK_CORE_CHECK_GCE_METADATA": "false",
+        "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
+        "CLOUDSDK_SURVEY_DISABLE_PROMPTS": "true",
+        "CLOUDSDK_AUTH_TOKEN_HOST": f"{base}token",
+    }
+    variables |= {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": base for service in _OVERRIDES}
+    if access_token:
+        variables["CLOUDSDK_AUTH_ACCESS_TOKEN"] = access_token
+    else:
+        variables["CLOUDSDK_AUTH_DISABLE_CREDENTIALS"] = "true"
+    return variables
+
+
+def exports(variables: Mapping[str, str]) -> str:
+    """The variables as lines that a POSIX shell evaluates."""
+    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+
+
+@contextlib.contextmanager
+def open_state(state: Path) -> Iterator[Store]:
+    """The state file, whether or not anything serves it: for the log, the clock, faults and reset."""
+    if not state.exists():
+        raise ConfigError(f"there is no embedded cloud at {state}", hint="`orchestra-creds emulator start` makes one")
+    store = Store(state)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+@contextlib.contextmanager
+def change_state(state: Path) -> Iterator[Txn]:
+    """One transaction on the state file, from outside of any server."""
+    with open_state(state) as store, store.transaction() as txn:
+        yield txn
+
+
+def advance_clock(state: Path, step: timedelta) -> datetime:
+    """Move the clock that every process on this state shares; returns the new time."""
+    with open_state(state) as store:
+        return store.advance(step)
+
+
+def _on_remembered_port(emulator: Emulator, host: str, grpc_port: int, http_port: int) -> Servers:
+    with emulator.store.transaction() as txn:
+        remembered = int(txn.setting("http_port", 0))
+    try:
+        servers = Servers(emulator, host=host, grpc_port=grpc_port, http_port=http_port or remembered)
+    except UnavailableError:
+        if http_port or not remembered:
+            raise
+        return Servers(emulator, host=host, grpc_port=grpc_port)
+    if servers.endpoints.http_port != remembered:
+        with emulator.store.transaction() as txn:
+            txn.set_setting("http_port", servers.endpoints.http_port)
+    return servers
+
+
+def _beside(state: Path, what: str) -> Path:
+    return state.with_name(f"{state.name}.{what}")
+
+
+def _spawn(arguments: list[str], *, log: Path) -> int:
+    """A process of its own session, its output in a log that only the owner reads."""
+    # -P: the working folder must not be able to shadow our package.
+    command = [sys.executable, "-P", "-m", "orchestra_creds.emulator.daemon", *arguments]
+    if sys.platform == "win32":
+        return os.spawnve(os.P_DETACH, sys.executable, command, os.environ)  # noqa: S606  # arguments are a list
+    files = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    return os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
+
+
+def _ended(pid: int) -> bool:
+    """Whether our child is gone (and reaped); False when it is not our child."""
+    try:
+        return os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:
+        return False
+
+
+def _last_words(state: Path) -> str:
+    lines = _beside(state, "log").read_text(errors="replace").splitlines()
+    words = lines[-1].removeprefix("error: ") if lines else ""
+    return words[:300] or "the embedded cloud ended before it listened"
+
+
+def _write_private(path: Path, content: bytes) -> None:
+    """Replace the file in one step, so that a reader never sees half of it."""
+    temporary = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+    temporary.replace(path)

@@ -7,6 +7,7 @@ durable: that is a lost reply.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from google.protobuf.message import Message
@@ -32,6 +33,14 @@ def everyone_is_owner(_headers: Mapping[str, str], _txn: Txn) -> Caller:
 
 def all_allowed(_caller: Caller, _needs: Sequence[Need], _txn: Txn) -> None:
     """The local mode's permissions."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    name: str
+    what: Method | Route
+    request: Any
+    headers: Mapping[str, str]
 
 
 class Emulator:
@@ -65,39 +74,32 @@ class Emulator:
             if name in rpcs():
                 self._refuse(name)
             raise unimplemented(name)
-        reply: Message = self._call(name, method, request, headers)
+        reply: Message = self._serve(_Call(name, method, request, headers))
         return reply
 
     def rest(self, route: Route, call: RestCall) -> dict[str, Any] | RestReply:
         """Answer a REST-only call; raises EmuError."""
-        reply: dict[str, Any] | RestReply = self._call(route.name, route, call, call.headers)
+        reply: dict[str, Any] | RestReply = self._serve(_Call(route.name, route, call, call.headers))
         return reply
 
-    def _call(self, name: str, what: Method | Route, request: Any, headers: Mapping[str, str]) -> Any:
+    def _serve(self, call: _Call) -> Any:
         with self.store.transaction() as txn:
-            fault = faults.take(txn, name)
+            fault = faults.take(txn, call.name)
             if not fault.delay:
-                reply = self._attempt(txn, name, what, request, headers, fault.before)
+                reply = self._attempt(txn, call, fault.before)
         if fault.delay:
             self._sleep(fault.delay.total_seconds())
             with self.store.transaction() as txn:
-                reply = self._attempt(txn, name, what, request, headers, fault.before)
+                reply = self._attempt(txn, call, fault.before)
         if isinstance(reply, EmuError):
             raise reply
         if fault.after is not None:
             raise fault.after
         return reply
 
-    def _attempt(
-        self,
-        txn: Txn,
-        name: str,
-        what: Method | Route,
-        request: Any,
-        headers: Mapping[str, str],
-        fault: EmuError | None,
-    ) -> Any:
+    def _attempt(self, txn: Txn, call: _Call, fault: EmuError | None) -> Any:
         """The reply, or the EmuError as a value, so that the transaction commits its audit entry."""
+        name, what, request, headers = call.name, call.what, call.request, call.headers
         caller = ANONYMOUS
         reply: Any
         try:

@@ -167,12 +167,8 @@ def _values_at(value: Any, path: list[str]) -> Iterator[Any]:
         raise invalid(f"The filter names the unknown field {path[0]}.", field="filter")
     content = getattr(value, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        if len(path) == 1:
-            yield from content
-        else:
-            key = ".".join(path[1:])
-            if key in content:
-                yield content[key]
+        key = ".".join(path[1:])
+        yield from content if not key else [content[key]] if key in content else []
     elif field.is_repeated:
         for item in content:
             yield from _values_at(item, path[1:])
@@ -186,16 +182,22 @@ def _meets(value: Any, operator: str, wanted: str) -> bool:
     if wanted == "*" and operator in {":", "="}:
         return value not in {"", 0} if isinstance(value, str | int) else True
     if isinstance(value, Message):
-        if value.DESCRIPTOR.full_name == "google.protobuf.Timestamp":
-            return _ordered(value.ToDatetime(tzinfo=UTC), operator, _time(wanted))
-        if value.DESCRIPTOR.full_name == "google.protobuf.Duration":
-            return _ordered(float(value.ToNanoseconds()) / 1e9, operator, _number(wanted.removesuffix("s")))
-        return any(_meets(each, operator, wanted) for _field, each in value.ListFields())
+        return _message_meets(value, operator, wanted)
     if isinstance(value, bool):
         return str(value).lower() == wanted.lower()
     if isinstance(value, int):
         return _ordered(value, operator, _number(wanted))
     return _text(str(value), operator, wanted)
+
+
+def _message_meets(value: Message, operator: str, wanted: str) -> bool:
+    match value.DESCRIPTOR.full_name:
+        case "google.protobuf.Timestamp":
+            return _ordered(value.ToDatetime(tzinfo=UTC), operator, _time(wanted))
+        case "google.protobuf.Duration":
+            return _ordered(value.ToNanoseconds() / 1e9, operator, _number(wanted.removesuffix("s")))
+        case _:
+            return any(_meets(each, operator, wanted) for _field, each in value.ListFields())
 
 
 def _text(value: str, operator: str, wanted: str) -> bool:

@@ -82,7 +82,7 @@ def set_policy(request: iam_policy.SetIamPolicyRequest, _caller: Caller, txn: Tx
     paths = list(request.update_mask.paths) or ["bindings", "etag"]
     unknown = set(paths) - {"bindings", "etag", "version", "audit_configs"}
     if unknown:
-        raise invalid(f"Invalid update mask: {sorted(unknown)[0]}.", field="update_mask")
+        raise invalid(f"Invalid update mask: {min(unknown)}.", field="update_mask")
     wanted.CopyFrom(_decoded(txn.get(KIND, request.resource)))
     wanted.etag = request.policy.etag
     if "bindings" in paths:

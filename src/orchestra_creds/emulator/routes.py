@@ -27,7 +27,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.re
 from google.protobuf import message_factory
 from google.protobuf.message import Message
 
-SECRET_MANAGER = "google.cloud.secretmanager.v1.SecretManagerService"
+SECRET_MANAGER = "google.cloud.secretmanager.v1.SecretManagerService"  # noqa: S105  # a service's name
 IAM_ADMIN = "google.iam.admin.v1.IAM"
 IAM_CREDENTIALS = "google.iam.credentials.v1.IAMCredentials"
 IAM_POLICY = "google.iam.v1.IAMPolicy"
@@ -151,7 +151,7 @@ def _http_rules(name: str) -> tuple[HttpRule, ...]:
     if service == IAM_ADMIN:
         return _IAM_RULES.get(method, ())
     base = IAMCredentialsRest if service == IAM_CREDENTIALS else SecretManagerRest
-    options = getattr(base, f"_Base{method}")._get_http_options()
+    options = getattr(base, f"_Base{method}")._get_http_options()  # noqa: SLF001  # where the rules stand
     return tuple(HttpRule(option["method"].upper(), option["uri"], option.get("body", "")) for option in options)
 
 

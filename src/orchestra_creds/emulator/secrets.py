@@ -23,7 +23,7 @@ from google.cloud.secretmanager_v1 import types
 from google.protobuf import empty_pb2
 
 from orchestra_creds.emulator import faults, policies
-from orchestra_creds.emulator.errors import EmuError, already_exists, invalid, not_found, precondition
+from orchestra_creds.emulator.errors import already_exists, invalid, not_found, precondition
 from orchestra_creds.emulator.filters import compile_filter
 from orchestra_creds.emulator.paging import page
 from orchestra_creds.emulator.routes import LOCATIONS, SECRET_MANAGER, raw
@@ -31,19 +31,53 @@ from orchestra_creds.emulator.secret_rules import LARGEST_PAYLOAD, check_encrypt
 from orchestra_creds.emulator.service import Caller, Method, Service
 from orchestra_creds.emulator.store import AuditEntry, Row, Txn
 
-SECRET = "secret"
+SECRET = "secret"  # noqa: S105  # a kind of resource
 VERSION = "version"
 EVENTS = "service:secretmanager.googleapis.com"
 """Who stands as the caller of events in the audit log: what Pub/Sub topics would be told."""
 
 REGIONS = (
-    "africa-south1 asia-east1 asia-east2 asia-northeast1 asia-northeast2 asia-northeast3 asia-south1 asia-south2 "
-    "asia-southeast1 asia-southeast2 australia-southeast1 australia-southeast2 europe-central2 europe-north1 "
-    "europe-southwest1 europe-west1 europe-west10 europe-west12 europe-west2 europe-west3 europe-west4 europe-west6 "
-    "europe-west8 europe-west9 me-central1 me-central2 me-west1 northamerica-northeast1 northamerica-northeast2 "
-    "southamerica-east1 southamerica-west1 us-central1 us-east1 us-east4 us-east5 us-south1 us-west1 us-west2 "
-    "us-west3 us-west4"
-).split()
+    "africa-south1",
+    "asia-east1",
+    "asia-east2",
+    "asia-northeast1",
+    "asia-northeast2",
+    "asia-northeast3",
+    "asia-south1",
+    "asia-south2",
+    "asia-southeast1",
+    "asia-southeast2",
+    "australia-southeast1",
+    "australia-southeast2",
+    "europe-central2",
+    "europe-north1",
+    "europe-southwest1",
+    "europe-west1",
+    "europe-west10",
+    "europe-west12",
+    "europe-west2",
+    "europe-west3",
+    "europe-west4",
+    "europe-west6",
+    "europe-west8",
+    "europe-west9",
+    "me-central1",
+    "me-central2",
+    "me-west1",
+    "northamerica-northeast1",
+    "northamerica-northeast2",
+    "southamerica-east1",
+    "southamerica-west1",
+    "us-central1",
+    "us-east1",
+    "us-east4",
+    "us-east5",
+    "us-south1",
+    "us-west1",
+    "us-west2",
+    "us-west3",
+    "us-west4",
+)
 
 Secret = raw(types.Secret)
 SecretVersion = raw(types.SecretVersion)
@@ -58,8 +92,20 @@ _NAME = re.compile(rf"(?P<parent>{_PARENT.pattern})/secrets/[^/]+")
 _VERSION_NAME = re.compile(rf"(?P<secret>{_NAME.pattern})/versions/(?P<version>[^/]+)")
 _NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _MUTABLE = frozenset(
-    "labels annotations topics expire_time ttl rotation rotation.next_rotation_time rotation.rotation_period "
-    "version_aliases version_destroy_ttl customer_managed_encryption etag".split()
+    {
+        "labels",
+        "annotations",
+        "topics",
+        "expire_time",
+        "ttl",
+        "rotation",
+        "rotation.next_rotation_time",
+        "rotation.rotation_period",
+        "version_aliases",
+        "version_destroy_ttl",
+        "customer_managed_encryption",
+        "etag",
+    }
 )
 
 
@@ -130,8 +176,7 @@ def update_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
     changed = {"rotation"} if any(path.startswith("rotation") for path in paths) else set()
     if {"ttl", "expire_time"} & set(paths):
         changed.add("expiration")
-    if secret.HasField("customer_managed_encryption"):
-        check_encryption(secret.customer_managed_encryption)
+    _check_encryption(secret)
     check_secret(secret, txn.now, changed=frozenset(changed))
     if "version_aliases" in paths:
         for number in secret.version_aliases.values():
@@ -477,8 +522,7 @@ def _check_replication(secret: Any, region: str) -> None:
     if region:
         if kind is not None:
             raise invalid("A regional secret takes no replication.", field="secret.replication")
-        if secret.HasField("customer_managed_encryption"):
-            check_encryption(secret.customer_managed_encryption)
+        _check_encryption(secret)
         return
     if kind is None:
         raise invalid("The replication of a secret must be automatic or user managed.", field="secret.replication")
@@ -488,15 +532,19 @@ def _check_replication(secret: Any, region: str) -> None:
             field="secret.customer_managed_encryption",
         )
     if kind == "automatic":
-        if secret.replication.automatic.HasField("customer_managed_encryption"):
-            check_encryption(secret.replication.automatic.customer_managed_encryption)
-        return
-    locations = [replica.location for replica in secret.replication.user_managed.replicas]
-    if not locations or len(set(locations)) != len(locations) or not set(locations) <= set(REGIONS):
-        raise invalid("User-managed replication needs one or more distinct locations.", field="secret.replication")
-    for replica in secret.replication.user_managed.replicas:
-        if replica.HasField("customer_managed_encryption"):
-            check_encryption(replica.customer_managed_encryption)
+        sources = [secret.replication.automatic]
+    else:
+        sources = list(secret.replication.user_managed.replicas)
+        locations = {replica.location for replica in sources}
+        if not sources or len(locations) != len(sources) or not locations <= set(REGIONS):
+            raise invalid("User-managed replication needs one or more distinct locations.", field="secret.replication")
+    for source in sources:
+        _check_encryption(source)
+
+
+def _check_encryption(source: Any) -> None:
+    if source.HasField("customer_managed_encryption"):
+        check_encryption(source.customer_managed_encryption)
 
 
 def _tell_replication(version: Any, secret: Any) -> None:

@@ -5,13 +5,13 @@ Origin), reads bodies up to a limit, answers every request with one write, and k
 """
 
 import contextlib
-import http.client
+import http
 import ipaddress
+import json
 import logging
 import socket
 import socketserver
 import threading
-import time
 import urllib.parse
 from collections.abc import Callable
 from concurrent import futures
@@ -23,7 +23,7 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code, EmuError, invalid, unimplemented
+from orchestra_creds.emulator.errors import EmuError, invalid, unimplemented
 from orchestra_creds.emulator.routes import rpcs
 from orchestra_creds.emulator.transcode import Gateway, HttpReply, HttpRequest
 from orchestra_creds.errors import ConfigError, UnavailableError
@@ -32,6 +32,7 @@ LOOPBACK = "127.0.0.1"
 LARGEST_BODY = 1 << 20
 """Bytes of a request body; Google's own limit for these APIs is lower than this."""
 
+_VERBS = frozenset({"do_GET", "do_POST", "do_PUT", "do_PATCH", "do_DELETE"})
 _THREADS = 8
 _IDLE_SECONDS = 120
 _STATUS_BY_NUMBER = {status.value[0]: status for status in grpc.StatusCode}
@@ -108,7 +109,7 @@ def _taken(host: str, port: int) -> UnavailableError:
     return UnavailableError(f"cannot listen on {host}:{port}", hint="another process has the port; choose another one")
 
 
-class _Rpcs(grpc.GenericRpcHandler):
+class _Rpcs(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
     """Every RPC by its path; unknown ones answer UNIMPLEMENTED by name."""
 
     def __init__(self, emulator: Emulator) -> None:
@@ -127,7 +128,7 @@ class _Rpcs(grpc.GenericRpcHandler):
                 context.set_trailing_metadata((("grpc-status-details-bin", error.status().SerializeToString()),))
             context.abort(_STATUS_BY_NUMBER[int(error.code)], error.message)
         except Exception as error:  # noqa: BLE001  # a server outlives a bug; the text may hold material
-            _LOG.error("%s failed with %s", name, type(error).__name__)  # noqa: TRY400
+            _LOG.error("%s failed with %s", name, type(error).__name__)
             context.abort(grpc.StatusCode.INTERNAL, f"Internal error ({type(error).__name__}).")
         raise AssertionError("abort always raises")
 
@@ -140,7 +141,7 @@ class _Rpcs(grpc.GenericRpcHandler):
         except DecodeError:
             raise invalid("The request is not a valid protocol buffer.") from None
         headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
-        return self._emulator.rpc(name, request, headers).SerializeToString()
+        return bytes(self._emulator.rpc(name, request, headers).SerializeToString())
 
 
 class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
@@ -151,6 +152,7 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
 
     def __init__(self, host: str, port: int, gateway: Gateway) -> None:
         self.gateway = gateway
+        self._host = host
         self._open: set[socket.socket] = set()
         self._guard = threading.Lock()
         self._quiet = threading.Condition(self._guard)
@@ -186,7 +188,7 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         ender.start()
         # The accept loop looks at its flag only twice a second; a connection wakes it at once.
         with contextlib.suppress(OSError):
-            socket.create_connection(self.server_address[:2], timeout=1).close()
+            socket.create_connection((self._host, self.server_address[1]), timeout=1).close()
         ender.join()
         with self._quiet:
             for connection in self._open:
@@ -196,7 +198,7 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         self.server_close()
 
 
-class _Refusal(Exception):
+class _RefusedError(Exception):
     """The request is not answered by the gateway, but with this status."""
 
     def __init__(self, status: int, message: str) -> None:
@@ -213,17 +215,18 @@ class _Handler(BaseHTTPRequestHandler):
     wbufsize = -1
     disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:
-        self._serve()
-
-    do_POST = do_PUT = do_PATCH = do_DELETE = do_GET
+    def __getattr__(self, name: str) -> Callable[[], None]:
+        # The base class looks a request up as do_VERB; every verb that APIs use takes the same course.
+        if name in _VERBS:
+            return self._serve
+        raise AttributeError(name)
 
     def _serve(self) -> None:
         try:
             self._check_sender()
             headers = {name.lower(): value for name, value in self.headers.items()}
             body = self._body()
-        except _Refusal as refusal:
+        except _RefusedError as refusal:
             # The body may be unread, so this connection cannot go on.
             self.close_connection = True
             self._send(_refused(refusal.status, str(refusal)))
@@ -231,7 +234,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             reply = self.server.gateway.answer(HttpRequest(self.command, self.path, headers, body))
         except Exception as error:  # noqa: BLE001  # a server outlives a bug; the text may hold material
-            _LOG.error("%s failed with %s", self.command, type(error).__name__)  # noqa: TRY400
+            _LOG.error("%s failed with %s", self.command, type(error).__name__)
             reply = _refused(500, f"Internal error ({type(error).__name__}).")
         self._send(reply)
 
@@ -239,7 +242,7 @@ class _Handler(BaseHTTPRequestHandler):
         host = self.headers.get("Host", "")
         origin = self.headers.get("Origin")
         if not _is_local(f"//{host}") or (origin is not None and not _is_local(origin)):
-            raise _Refusal(403, "The embedded cloud answers programs on this machine only, not web pages.")
+            raise _RefusedError(403, "The embedded cloud answers programs on this machine only, not web pages.")
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
@@ -247,14 +250,14 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             length = int(self.headers.get("Content-Length", "0"))
         except ValueError:
-            raise _Refusal(400, "Content-Length is not a number.") from None
+            raise _RefusedError(400, "Content-Length is not a number.") from None
         if length < 0:
-            raise _Refusal(400, "Content-Length is negative.")
+            raise _RefusedError(400, "Content-Length is negative.")
         if length > LARGEST_BODY:
-            raise _Refusal(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes.")
+            raise _RefusedError(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes.")
         body = self.rfile.read(length)
         if len(body) < length:
-            raise _Refusal(400, "The request body ended early.")
+            raise _RefusedError(400, "The request body ended early.")
         return body
 
     def _chunked(self) -> bytes:
@@ -263,9 +266,9 @@ class _Handler(BaseHTTPRequestHandler):
             try:
                 size = int(self.rfile.readline(64).split(b";")[0], 16)
             except ValueError:
-                raise _Refusal(400, "A chunk of the request body has no size.") from None
+                raise _RefusedError(400, "A chunk of the request body has no size.") from None
             if size < 0 or len(body) + size > LARGEST_BODY:
-                raise _Refusal(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes.")
+                raise _RefusedError(413, f"Request payload size exceeds the limit: {LARGEST_BODY} bytes.")
             body += self.rfile.read(size)
             self.rfile.readline(3)
             if size == 0:
@@ -295,7 +298,5 @@ def _is_local(url: str) -> bool:
 
 
 def _refused(status: int, message: str) -> HttpReply:
-    error = {"error": {"code": status, "message": message, "status": http.client.responses.get(status, "").upper()}}
-    import json
-
-    return HttpReply(status, json.dumps(error).encode())
+    error = {"code": status, "message": message, "status": http.HTTPStatus(status).name}
+    return HttpReply(status, json.dumps({"error": error}).encode())

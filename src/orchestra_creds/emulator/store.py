@@ -135,21 +135,17 @@ class Store:
             self._database.execute(f"PRAGMA {pragma}")
         self._switch_to_wal()
         self._database.execute("BEGIN IMMEDIATE")
-        try:
-            version = self._database.execute("PRAGMA user_version").fetchone()[0]
-            if version == 0:
-                for statement in _SCHEMA.split(";"):
-                    self._database.execute(statement)
-                self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-            elif version != SCHEMA_VERSION:
-                raise ConfigError(
-                    f"{self.path} was written by another version (schema {version}, this one has {SCHEMA_VERSION})",
-                    hint="choose another state path or delete the file",
-                )
-        except BaseException:
-            self._database.execute("ROLLBACK")
-            raise
+        version = self._database.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            for statement in _SCHEMA.split(";"):
+                self._database.execute(statement)
+            self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._database.execute("COMMIT")
+        if version not in {0, SCHEMA_VERSION}:
+            raise ConfigError(
+                f"{self.path} was written by another version (schema {version}, this one has {SCHEMA_VERSION})",
+                hint="choose another state path or delete the file",
+            )
 
     def _switch_to_wal(self) -> None:
         # NOTE: the switch itself ignores the busy timeout when two processes open a new file at the same moment.
@@ -218,7 +214,8 @@ class Txn:
         if row is None:
             return None
         body, previous, changed = row
-        return previous if lag and changed > self.now.timestamp() - lag else body
+        seen: bytes | None = previous if lag and changed > self.now.timestamp() - lag else body
+        return seen
 
     def put(self, kind: str, name: str, body: bytes, *, parent: str = "") -> None:
         """Create or replace; a replaced resource keeps its parent and its place in the order."""
@@ -336,7 +333,10 @@ class Txn:
         rows = self.database.execute(
             "SELECT time, method, resource, caller, status, mutating FROM audit ORDER BY id DESC LIMIT ?", (limit,)
         ).fetchall()
-        return [AuditEntry(datetime.fromtimestamp(row[0], UTC), *row[1:5], bool(row[5])) for row in reversed(rows)]
+        return [
+            AuditEntry(datetime.fromtimestamp(when, UTC), method, resource, caller, status, mutating=bool(mutating))
+            for when, method, resource, caller, status, mutating in reversed(rows)
+        ]
 
     # The course of the transaction.
 

@@ -24,8 +24,24 @@ from orchestra_creds.emulator.service import RestCall, RestReply, Route
 JSON_TYPE = "application/json; charset=UTF-8"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _SYSTEM_PARAMETERS = frozenset(
-    "$alt $.xgafv $prettyPrint $fields $userProject access_token alt callback fields key oauth_token prettyPrint "
-    "quotaUser uploadType upload_protocol userProject".split()
+    {
+        "$alt",
+        "$.xgafv",
+        "$prettyPrint",
+        "$fields",
+        "$userProject",
+        "access_token",
+        "alt",
+        "callback",
+        "fields",
+        "key",
+        "oauth_token",
+        "prettyPrint",
+        "quotaUser",
+        "uploadType",
+        "upload_protocol",
+        "userProject",
+    }
 )
 
 
@@ -60,9 +76,9 @@ class Gateway:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        own = [(route.http, route.template, route) for route in emulator.routes]
-        derived = [(rule.verb, rule.template, (rpc, rule)) for rpc in rpcs().values() for rule in rpc.http]
-        self._bindings = [_Binding(verb, pattern(template), target) for verb, template, target in (*own, *derived)]
+        self._bindings = [_Binding(route.http, pattern(route.template), route) for route in emulator.routes]
+        for rpc in rpcs().values():
+            self._bindings += [_Binding(rule.verb, pattern(rule.template), (rpc, rule)) for rule in rpc.http]
 
     def answer(self, request: HttpRequest) -> HttpReply:
         """The reply to any request; refusals are replies too."""
