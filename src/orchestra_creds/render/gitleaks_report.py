@@ -20,8 +20,8 @@ def render(report: ScanReport) -> str:
 def _row(finding: Finding, place: Place) -> dict[str, Any]:
     path = portable(place.path)
     position = f"{path}:{finding.rule}:{place.line}"
-    tags = [f"decoded:{name}" for name in finding.decoded]
-    if tags:
+    tags = [*finding.tags, *(f"decoded:{name}" for name in finding.decoded)]
+    if finding.decoded:
         tags.append(f"decode-depth:{len(finding.decoded)}")
     return {
         "RuleID": finding.rule,

@@ -72,7 +72,7 @@ def _rule(findings: list[Finding]) -> dict[str, Any]:
         "properties": {
             "security-severity": SCORES[one.severity],
             "precision": PRECISIONS[sure],
-            "tags": ["security", "external/cwe/cwe-798"],
+            "tags": ["security", "external/cwe/cwe-798", *one.tags],
         },
     }
 

@@ -85,7 +85,7 @@ def _finding(group: list[Sighting], key: FingerprintKey) -> Finding:
     """One finding from all spots of one credential at one path; its clearest spot says how sure it is."""
     clearest = min((s.detection for s in group), key=lambda d: (-d.confidence, len(d.decoded), d.decoded, d.note))
     rule, material = clearest.rule, clearest.material
-    credential = key.credential(rule, material)
+    credential = key.credential(rule.id, material)
     return Finding(
         rule=rule.id,
         description=rule.description,
@@ -98,6 +98,7 @@ def _finding(group: list[Sighting], key: FingerprintKey) -> Finding:
         decoded=clearest.decoded,
         note=clearest.note,
         remedy=rule.remedy,
+        tags=rule.tags,
     )
 
 

@@ -40,6 +40,7 @@ class Finding:
     decoded: tuple[str, ...] = ()
     note: str = ""
     remedy: str = ""
+    tags: tuple[str, ...] = ()
 
     @property
     def in_head(self) -> bool:

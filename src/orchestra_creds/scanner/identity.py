@@ -37,9 +37,9 @@ class FingerprintKey:
         """The public name of the key: 16 hex digits that tell keys apart and reveal nothing about them."""
         return self.secret.fingerprint(b"orchestra-creds fingerprint key id")[:16]
 
-    def credential(self, rule: Rule, material: Material) -> str:
-        """The identity of a credential: 32 hex digits over rule and material, the same wherever it stands."""
-        return material.fingerprint(self.secret.reveal(), context=f"credential\0{rule.id}")
+    def credential(self, rule: str, material: Material) -> str:
+        """The identity of a credential: 32 hex digits over rule id and material, the same wherever it stands."""
+        return material.fingerprint(self.secret.reveal(), context=f"credential\0{rule}")
 
     def fingerprint(self, credential: str, path: str) -> str:
         """The identity of a finding: 32 hex digits over the credential and the path, in bytes as the path is stored."""

@@ -37,6 +37,8 @@ class Rule:
     check       name of a function in `structure.CHECKS` that proves, grades or refuses the match
     entropy     least Shannon entropy of the material in bits per byte; 0 asks for none
     prefix      the public start of the material, the only part of it that a mask may show
+    added       comes from a file, not from the rulebook: it never hides a built-in rule's match
+    tags        words that an added rule carries into reports
     """
 
     id: str
@@ -54,3 +56,5 @@ class Rule:
     entropy: float = 0.0
     confidence: Confidence = Confidence.LIKELY
     prefix: str = ""
+    tags: tuple[str, ...] = ()
+    added: bool = False

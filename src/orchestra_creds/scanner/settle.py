@@ -56,6 +56,8 @@ def _covers(better: Detection, other: Detection) -> bool:
     overlap = min(better.end, other.end) - max(better.start, other.start)
     if overlap <= 0:
         return False
+    if better.rule.added and not other.rule.added:
+        return False  # what a file adds may be filtered out by the same file; the built-in finding must survive that
     if not better.decoded and not other.decoded and better.rule.id == other.rule.id:
         return True
     if _generic(other) and not _generic(better):
