@@ -10,16 +10,17 @@ Several texts may share a buffer for `candidates`, with `SEPARATOR` between them
 `lo` and `hi` at its edges.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.decode import CARRIERS, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped, unwrap
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner
+from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner, Match, regions, starts
 from orchestra_creds.scanner.firstpass import first_pass
+from orchestra_creds.scanner.libraries import Regex, hyperscan
 from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, open_matcher
-from orchestra_creds.scanner.libraries import hyperscan
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.settle import settle
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer
@@ -27,10 +28,10 @@ from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer
 SEPARATOR = b"\n\0\n"
 """Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
 
-REACH_BACK = MAX_LONGEST + LOOK_BACK + 16
+REACH_BACK = max(MAX_LONGEST + LOOK_BACK, MOST_BACK) + 16
 """Bytes before the end of a candidate on which its verdict may depend."""
 
-REACH_FORWARD = GAP + MAX_LONGEST + LOOK_FORWARD + 16
+REACH_FORWARD = GAP + max(MAX_LONGEST + LOOK_FORWARD, MOST_AHEAD) + 16
 """Bytes behind the end of a candidate on which its verdict may depend."""
 
 
@@ -48,9 +49,10 @@ class Engine:
     def __init__(self, rules: tuple[Rule, ...], matcher: Matcher, kind: EngineKind) -> None:
         self.rules = rules
         self.kind = kind
-        self.margin = max((rule.longest for rule in rules), default=0) + 1
+        self.margin = max([rule.longest for rule in rules] + [carrier.longest for carrier in CARRIERS]) + 1
         self._matcher = matcher
         self._examiner = Examiner(rules)
+        self._carriers: dict[int, Regex] = {}
 
     @classmethod
     def open(cls, rules: Sequence[Rule], *, kind: EngineKind = EngineKind.AUTO, cache: Path | None = None) -> "Engine":
@@ -63,8 +65,8 @@ class Engine:
             if not 0 < rule.longest <= MAX_LONGEST:
                 raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
         kind = _choose(kind)
-        patterns = [first_pass(rule.pattern) for rule in rules]
-        spans = [rule.longest for rule in rules]
+        patterns = [first_pass(rule.pattern) for rule in rules] + [carrier.pattern for carrier in CARRIERS]
+        spans = [rule.longest for rule in rules] + [carrier.longest for carrier in CARRIERS]
         matcher = open_matcher(patterns, spans, fast=kind is EngineKind.HYPERSCAN, cache=cache)
         return cls(tuple(rules), matcher, kind)
 
@@ -80,12 +82,37 @@ class Engine:
         Nothing outside [lo, hi) is read: these are the edges of the text. Candidates outside are ignored.
         """
         with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
-            ends: dict[int, list[int]] = {}
-            for index, end in sorted(candidates):
-                if lo < end <= lo + len(text):
-                    ends.setdefault(index, []).append(end - lo)
-            found = [match.detection for index in ends for match in self._examiner.confirm(index, text, ends[index])]
+            inside = [(index, end - lo) for index, end in candidates if lo < end <= lo + len(text)]
+            found = [match.detection for match in self._matches(text, inside, 0)]
         return [_moved(detection, lo) for detection in found] if lo else found
+
+    def _matches(self, text: Buffer, candidates: Iterable[Candidate], depth: int) -> Iterator[Match]:
+        """What the candidates lead to in `text`, which stood inside `depth` wrappings."""
+        ends: dict[int, list[int]] = {}
+        for index, end in sorted(candidates):
+            ends.setdefault(index, []).append(end)
+        carried: dict[str, list[tuple[int, Carrier]]] = {}
+        for index, where in ends.items():
+            if index < len(self.rules):
+                yield from self._examiner.confirm(index, text, where)
+            elif depth < MAX_DEPTH:
+                carrier = CARRIERS[index - len(self.rules)]
+                begins = self._carrier_starts(index, carrier, text, where)
+                carried.setdefault(carrier.kind, []).extend((start, carrier) for start in begins)
+        for kind, around in carried.items():
+            around.sort(key=lambda begin: begin[0])
+            for unwrapped in unwrap(kind, text, around):
+                inner = self._matches(unwrapped.text, self._matcher.candidates(unwrapped.text), depth + 1)
+                yield from (_placed(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
+
+    def _carrier_starts(self, index: int, carrier: Carrier, text: Buffer, ends: list[int]) -> list[int]:
+        if (regex := self._carriers.get(index)) is None:
+            regex = self._carriers[index] = Regex(f"(?m){carrier.pattern}")
+        return [
+            spans[0][0]
+            for low, high in regions(ends, carrier.longest, len(text))
+            for spans in starts(regex, text, low, high, carrier.longest)
+        ]
 
     @staticmethod
     def settle(detections: Iterable[Detection]) -> list[Detection]:
@@ -103,6 +130,30 @@ def _choose(kind: EngineKind) -> EngineKind:
             raise ConfigError("hyperscan is not installed here", hint="leave the choice of the engine open") from error
         return EngineKind.RE2
     return EngineKind.HYPERSCAN
+
+
+def _certain(match: Match, unwrapped: Unwrapped) -> bool:
+    detection = match.detection
+    return unwrapped.holds(min(match.start, detection.start), max(match.end, detection.end))
+
+
+def _placed(match: Match, unwrapped: Unwrapped, size: int) -> Match:
+    """The match as it stands in the outer text, which has `size` bytes."""
+    inner = match.detection
+    start, end = unwrapped.outer(inner.start, inner.end)
+    low, high = unwrapped.reads(min(inner.read_from, match.start), max(inner.read_to, match.end))
+    detection = Detection(
+        inner.rule,
+        start,
+        end,
+        max(0, min(low, start)),
+        min(size, max(high, end)),
+        inner.material,
+        inner.confidence,
+        (unwrapped.kind, *inner.decoded),
+        inner.note,
+    )
+    return Match(detection, *unwrapped.outer(match.start, match.end))
 
 
 def _moved(detection: Detection, by: int) -> Detection:

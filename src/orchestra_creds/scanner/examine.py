@@ -13,8 +13,8 @@ from math import log2
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.matcher import GAP
 from orchestra_creds.scanner.libraries import Regex, Spans
+from orchestra_creds.scanner.matcher import GAP
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer, Subject
 
@@ -33,14 +33,14 @@ class Match:
 
 def regions(ends: Iterable[int], longest: int, size: int) -> Iterator[tuple[int, int]]:
     """Ranges [low, high) that hold every start of a match of which the first pass reported the sorted `ends`."""
-    low = high = -1
+    low, high = 0, 0
     for end in ends:
         if end - longest > high:
-            if high > low:
+            if low < high:
                 yield low, high
-            low = max(0, end - longest)
+            low = end - longest
         high = min(size, end + GAP)
-    if high > low:
+    if low < high:
         yield low, high
 
 
