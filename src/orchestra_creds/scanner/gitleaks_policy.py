@@ -1,0 +1,173 @@
+"""What gitleaks decides after a match, decided on our sightings.
+
+Guarantees: the result depends on the sightings as a set; a foreign rule's material becomes its secret, as gitleaks chooses
+it; what one rule allows hides no match of another. Nothing here reads a file but through `read`, for keywords.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from math import log2
+
+from orchestra_creds.core.material import Material
+from orchestra_creds.scanner.detection import Detection, Sighting
+from orchestra_creds.scanner.finding import Place
+from orchestra_creds.scanner.gitleaks_allow import Allowlist, Candidate
+from orchestra_creds.scanner.gitleaks_config import Required
+from orchestra_creds.scanner.gitleaks_legacy import Legacy
+from orchestra_creds.scanner.gitleaks_names import means
+from orchestra_creds.scanner.libraries import Regex
+from orchestra_creds.scanner.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a configuration says about a rule beyond its pattern; `regex` only when the pattern is the configuration's."""
+
+    regex: Regex | None = None
+    group: int = 0
+    entropy: float = 0.0
+    path: Regex | None = None
+    keywords: tuple[bytes, ...] = ()
+    allowlists: tuple[Allowlist, ...] = ()
+    required: tuple[Required, ...] = ()
+    skip_report: bool = False
+
+
+@dataclass(slots=True)
+class GitleaksPolicy:
+    """Decides which sightings count. `read` gives the text of a file of the scanned tree, None when it cannot.
+
+    own_files    paths that are never reported: the configuration and the baseline themselves
+    """
+
+    extras: dict[str, Extra] = field(default_factory=dict)
+    allowlists: list[Allowlist] = field(default_factory=list)
+    path_rules: list[tuple[Rule, Extra]] = field(default_factory=list)
+    accepted: tuple[Legacy, ...] = ()
+    own_files: frozenset[str] = frozenset()
+    read: Callable[[str], bytes | None] | None = None
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The ids of the rules whose pattern comes from a configuration."""
+        by_name = (rule.id for rule, _ in self.path_rules)
+        return frozenset([*by_name, *(id_ for id_, extra in self.extras.items() if extra.regex is not None)])
+
+    def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """The sightings that count, in the order given; the material of a foreign rule becomes its secret."""
+        passed = [kept for sighting in sightings if (kept := self._judged(sighting)) is not None]
+        passed = [s for s in passed if self._requirements_met(s, passed)]
+        skipped = {id_ for id_, extra in self.extras.items() if extra.skip_report}
+        passed = [s for s in passed if s.detection.rule.id not in skipped and not self._is_accepted(s)]
+        return _one_for_a_spot(passed)
+
+    def detect_paths(self, paths: Iterable[str]) -> list[Sighting]:
+        """Sightings of the rules that look at names alone; the caller names every file that it looks at."""
+        return [
+            _of_path(rule, path)
+            for rule, extra in self.path_rules
+            for path in paths
+            if extra.path is not None and _found(extra.path, _path_bytes(path))
+        ]
+
+    def _judged(self, sighting: Sighting) -> Sighting | None:
+        place, rule = sighting.place, sighting.detection.rule
+        if place.path in self.own_files:
+            return None
+        extra = self.extras.get(rule.id, Extra())
+        match = sighting.match.reveal()
+        if extra.regex is not None:
+            match = sighting.detection.material.reveal().strip(b"\n")
+            secret = _secret(extra.regex, extra.group, match)
+            if extra.entropy and entropy(secret) <= extra.entropy:
+                return None
+            sighting = replace(sighting, detection=replace(sighting.detection, material=Material(secret)))
+        path = _path_bytes(place.path)
+        if extra.path is not None and not _found(extra.path, path):
+            return None
+        if extra.keywords and not self._has_keyword(sighting, extra.keywords):
+            return None
+        one = Candidate(path, place.commit, sighting.detection.material.reveal(), match, sighting.line.reveal())
+        lists = [a for a in self.allowlists if not a.rules or rule.id in a.rules]
+        return None if any(a.allows(one) for a in (*lists, *extra.allowlists)) else sighting
+
+    def _has_keyword(self, sighting: Sighting, keywords: tuple[bytes, ...]) -> bool:
+        """Whether a keyword stands on the lines of the match, else in its file; a file that cannot be read has it."""
+        near = sighting.line.reveal().lower() + sighting.detection.material.reveal().lower()
+        if any(word in near for word in keywords):
+            return True
+        text = self.read(sighting.place.path) if self.read and not sighting.place.commit else None
+        return text is None or any(word in text.lower() for word in keywords)
+
+    def _requirements_met(self, sighting: Sighting, others: Sequence[Sighting]) -> bool:
+        required = self.extras.get(sighting.detection.rule.id, Extra()).required
+        return all(any(_near(sighting, other, need) for other in others) for need in required)
+
+    def _is_accepted(self, sighting: Sighting) -> bool:
+        return any(entry.accepts(sighting, self.own) for entry in self.accepted)
+
+
+def _near(sighting: Sighting, other: Sighting, need: Required) -> bool:
+    here, there = sighting.place, other.place
+    if not means(need.id, other.detection.rule.id) or (here.path, here.commit) != (there.path, there.commit):
+        return False
+    lines_ok = need.within_lines is None or abs(here.line - there.line) <= need.within_lines
+    return lines_ok and (need.within_columns is None or abs(here.column - there.column) <= need.within_columns)
+
+
+def _one_for_a_spot(sightings: list[Sighting]) -> list[Sighting]:
+    """Where a foreign and a built-in rule matched the same bytes, the built-in one stays unless it is generic.
+
+    Among foreign rules, generic ones give way to any other on the same line whose secret holds theirs.
+    """
+    spots: dict[tuple[str, str], list[Sighting]] = {}
+    for sighting in sightings:
+        spots.setdefault((sighting.place.path, sighting.place.commit), []).append(sighting)
+
+    def gives_way(one: Sighting) -> bool:
+        return any(_beats(other, one) for other in spots[one.place.path, one.place.commit] if other is not one)
+
+    return [sighting for sighting in sightings if not gives_way(sighting)]
+
+
+def _beats(better: Sighting, other: Sighting) -> bool:
+    one, two = better.detection, other.detection
+    generic, rival_generic = two.rule.id.startswith("generic"), one.rule.id.startswith("generic")
+    if one.rule.added and two.rule.added:
+        same_line = better.place.line == other.place.line
+        return generic and not rival_generic and same_line and two.material.reveal() in one.material.reveal()
+    if one.rule.added == two.rule.added or min(one.end, two.end) <= max(one.start, two.start):
+        return False
+    return generic and not rival_generic if one.rule.added else not rival_generic or generic
+
+
+def _secret(regex: Regex, group: int, match: bytes) -> bytes:
+    """The chosen group of the match read by itself, else its first group that is not empty, else all of it."""
+    spans = regex.search(match, 0, len(match))
+    if spans is None:
+        return match
+    if group:
+        start, end = spans[group] if group < len(spans) else (-1, -1)
+        return match[start:end] if 0 <= start < end else match
+    return next((match[start:end] for start, end in spans[1:] if 0 <= start < end), match)
+
+
+def entropy(secret: bytes) -> float:
+    """Entropy as gitleaks counts: over characters, but divided by the number of bytes."""
+    counts = Counter(secret.decode("utf-8", "surrogateescape"))
+    return -sum(count / len(secret) * log2(count / len(secret)) for count in counts.values())
+
+
+def _found(pattern: Regex, text: bytes) -> bool:
+    return pattern.search(text, 0, len(text)) is not None
+
+
+def _path_bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _of_path(rule: Rule, path: str) -> Sighting:
+    name = Material(_path_bytes(path))
+    detection = Detection(rule, 0, 0, 0, 0, name, rule.confidence, note="the name alone tells")
+    return Sighting(detection, Place(path, 1, 1, 1), Material(b""), name)
