@@ -70,6 +70,10 @@ class Engine:
         matcher = open_matcher(patterns, spans, fast=kind is EngineKind.HYPERSCAN, cache=cache)
         return cls(tuple(rules), matcher, kind)
 
+    def twin(self) -> "Engine":
+        """Another engine over the same compiled rules, for another thread."""
+        return Engine(self.rules, self._matcher, self.kind)
+
     def candidates(self, data: Buffer) -> list[Candidate]:
         """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `matcher`."""
         return self._matcher.candidates(data)
