@@ -187,6 +187,12 @@ def _wireguard(_: int, random_: random.Random) -> str:
     return base64.b64encode(key).decode()
 
 
+def _basic(length: int, random_: random.Random) -> str:
+    """A name and a password of that length, as the Basic scheme writes them."""
+    password = "".join(random_.choices("abcdefghkmnpqrstuvwxyzABCDEFGHKMNPQRSTUVWXYZ23456789", k=length - 2))
+    return base64.b64encode(f"deploy:4{password}z".encode()).decode()
+
+
 def _escaped(text: str) -> str:
     return json.dumps(text)[1:-1]
 
@@ -209,6 +215,7 @@ MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     "sabase64": lambda bits, _: base64.b64encode(json.dumps(service_account(bits), indent=2).encode()).decode(),
     "samail": lambda bits, _: service_account(bits)["client_email"],
     "gtoken": _google_token,
+    "basic": _basic,
     "pgp": _pgp,
     "putty": _putty,
     "jwk": _jwk,

@@ -4,13 +4,14 @@
 in files of their own, beside the formats they read, and their names are unique (a test says so).
 """
 
-from orchestra_creds.scanner import checksums, structure_google, structure_jwt, structure_keys
+from orchestra_creds.scanner import checksums, structure_generic, structure_google, structure_jwt, structure_keys
 from orchestra_creds.scanner.verdict import Check, Subject, Verdict
 
 __all__ = ["CHECKS", "Check", "Subject", "Verdict"]
 
 FAMILIES: tuple[dict[str, Check], ...] = (
     checksums.CHECKS,
+    structure_generic.CHECKS,
     structure_google.CHECKS,
     structure_jwt.CHECKS,
     structure_keys.CHECKS,

@@ -1,0 +1,293 @@
+"""Checks of secrets that only their context gives away: `password = …`, URLs with a password, headers, command lines.
+
+A value of no format is a secret when its name says so, when it is a value (not a reference, a type, a call, a path, a
+hash, a translation), and when it does not read like words. All of them grade as possible unless a second fact agrees.
+"""
+
+import base64
+import binascii
+import re
+from itertools import pairwise
+
+from orchestra_creds.scanner.plausible import entropy, is_placeholder
+from orchestra_creds.scanner.rule import Confidence
+from orchestra_creds.scanner.verdict import Check, Subject, Verdict
+
+LONGEST_VALUE = 256
+_QUOTES = b"\"'`"
+_VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
+_NAME = re.compile(rb"[\w.$-]{0,80}$")
+_NOT_A_SECRET_NAME = re.compile(
+    rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
+    rb"|cache_?key|next_?token|page_?token|continuation|sync_?token|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
+    rb"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
+    rb"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
+    rb"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
+    rb"|rules?|selector|text|input|form|view|page|button|icon|score|strength|info|str|list|map|set|dict|json|xml|key_?path|arn)s?$",
+    re.IGNORECASE,
+)
+_REFERENCE = re.compile(
+    rb"\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|%[A-Z_]{3,}%|%[A-Z_]{3}|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
+    rb"|projects/[^/]+/secrets/|^(?:https?|file|s3|gs|data|urn):|^enc[:\[(]|^sha\d+[:-]|^\{?(?:bcrypt|pbkdf2|ssha|argon2)|^pbkdf2|^\$?argon2|secretKeyRef"
+    rb"|^secrets?\.|^var\.|^local\.|^module\.|^data\.|^self\.|^this\.|^cls\.|\(\)|=>|->|::",
+    re.IGNORECASE,
+)
+_UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+_HEX = re.compile(rb"(?:0x)?[0-9a-f]+", re.IGNORECASE)
+_FILE = re.compile(rb"[\w./@~-]+\.(?:json|ya?ml|txt|pem|key|crt|py|js|ts|html?|md|xml|cfg|conf|ini|toml|sh|go|java|rb|php|log|png|svg|p12|jks)")
+_CALL = re.compile(rb"[\w.]+\(.*|[\w.]+\[.*", re.DOTALL)
+_DOTTED = re.compile(rb"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
+_VERSION = re.compile(rb"[v^~=<>]{0,2}\d+(?:\.\d+)+\S{0,12}")
+_WORDS = re.compile(
+    rb"passw(?:or)?[dt]s?|passwd|passphrase|pass|pwd|secrets?|sekrit|tokens?|keys?|api|auth|access|private|public|credentials?|creds?|client|user(?:name)?s?"
+    rb"|login|admin|root|guest|demo|tests?|testing|tester|foo|bar|baz|qux|hello|world|abc|def|xyz|qwerty|letmein|welcome|default|sample|dummy|fake|mock"
+    rb"|some|new|old|your|the|this|not|for|with|very|super|top|strong|weak|long|short|good|bad|wrong|right|correct|incorrect|invalid|valid|unknown"
+    rb"|random|string|value|data|name|service|account|server|host|database|postgres(?:ql)?|mysql|redis|mongo|oracle|ansible|django|flask|jwt|oauth|bearer"
+    rb"|session|cookie|refresh|signing|encrypt(?:ed|ion)?|master|shared|local|dev|prod|staging|stage|one|two|three|first|second|monkey|dragon|shadow"
+    rb"|changed?|changeme|reset|temp|tmp|please|insecure|unsafe|safe|secure|security|aaa+|bbb+|ccc+|text|plain|empty|none|null|undefined|true|false"
+    rb"|open|sesame|alice|bob|carol|eve|john|doe|jane|scott|tiger|spam|eggs|ham|app|application|web|site",
+    re.IGNORECASE,
+)
+_HUMP = re.compile(rb"([a-z])([A-Z])")
+_LETTERS = re.compile(rb"[A-Za-z]+")
+_CONSONANTS = re.compile(rb"[bcdfghjklmnpqrstvwxz]{4}", re.IGNORECASE)
+_DOC_HOST = re.compile(rb"(?:^|\.)(?:example|invalid|test|localdomain)$|(?:^|\.)example\.\w{2,3}$|^(?:my|your|some)?[-_.]?(?:host(?:name)?|server|domain|site|ip|addr(?:ess)?|proxy|registry|url)\d?(?:$|\.)|^(?:www\.)?(?:foo|bar|domain|somewhere|mysite|yourdomain|mydomain|website)\.\w{2,3}$", re.IGNORECASE)
+_LOCAL_HOST = re.compile(
+    rb"localhost|127\.[\d.]+|0\.0\.0\.0|10\.[\d.]+|192\.168\.[\d.]+|172\.(?:1[6-9]|2\d|3[01])\.[\d.]+|169\.254\.[\d.]+|\[[0-9a-fA-F:]*\]|[\w-]+"
+    rb"|[\w.-]+\.(?:local|localhost|lan|internal|svc|cluster|docker|home|corp|intranet)(?:\..*)?",
+    re.IGNORECASE,
+)
+_DSN = re.compile(rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?=")
+
+
+def classes(value: bytes) -> int:
+    """How many of lower, upper, digit and sign the value mixes."""
+    signs = any(not byte.isalnum() for byte in map(chr, value))
+    return sum(re.search(kind, value) is not None for kind in (rb"[a-z]", rb"[A-Z]", rb"[0-9]")) + signs
+
+
+def residue(value: bytes) -> int:
+    """How many letters are left when words that no secret needs are taken out."""
+    return sum(map(len, _LETTERS.findall(_WORDS.sub(b" ", value))))
+
+
+def is_wordy(value: bytes) -> bool:
+    """Whether most of the value is words, joined by signs, digits or capitals, rather than drawn by chance."""
+    unknown = _WORDS.sub(b" ", value)
+    parts = _LETTERS.findall(_HUMP.sub(rb"\1 \2", unknown))
+    known = len(value) - len(unknown) + unknown.count(b" ")
+    return 2 * (known + sum(len(part) for part in parts if _reads_like_a_word(part))) > len(value)
+
+
+def _reads_like_a_word(part: bytes) -> bool:
+    vowels = sum(letter in b"aeiouAEIOU" for letter in part)
+    one_case = part.islower() or part.isupper() or part.istitle()
+    return len(part) >= 5 and one_case and 0.25 <= vowels / len(part) <= 0.65 and _CONSONANTS.search(part) is None
+
+
+def is_password(value: bytes) -> bool:
+    """Whether a value that is called a password is one: not a reference, not words, not a stand-in."""
+    if not 7 <= len(value) <= 128 or is_placeholder(value) or _REFERENCE.search(value) or _is_other_data(value):
+        return False
+    if classes(value) < 2 or entropy(value) < 2.5 or residue(value) < 3:
+        return False
+    strong = classes(value) >= 3 or (entropy(value) >= 3 and len(value) >= 10)
+    return strong and not is_wordy(value)
+
+
+def is_random(value: bytes) -> bool:
+    """Whether a value that is called a key, a token or a secret is one: long and drawn by chance."""
+    if not 16 <= len(value) <= LONGEST_VALUE or is_placeholder(value) or _REFERENCE.search(value):
+        return False
+    if _HEX.fullmatch(value):
+        return len(value) in {32, 40, 48, 64, 96, 128} and entropy(value) >= 3.0
+    if _is_other_data(value) or entropy(value) < 3.1 or is_wordy(value):
+        return False
+    return re.search(rb"[0-9]", value) is not None and re.search(rb"[A-Za-z]", value) is not None and _switches(value) >= 0.2
+
+
+def _is_other_data(value: bytes) -> bool:
+    """Hashes, ids, numbers, paths, versions, calls and names of attributes."""
+    return any(
+        shape.fullmatch(value) is not None for shape in (_UUID, _HEX, _FILE, _CALL, _DOTTED, _VERSION)
+    ) or _is_path(value)
+
+
+def _is_path(value: bytes) -> bool:
+    """Whether most of the value is words and short names between slashes."""
+    parts = value.split(b"/")
+    named = sum(len(part) for part in parts if len(part) < 4 or is_wordy(part))
+    return len(parts) > 1 and 2 * (named + len(parts) - 1) > len(value)
+
+
+def _switches(value: bytes) -> float:
+    """The share of neighbours of different kinds (lower, upper, digit) among all neighbours."""
+    kinds = [1 if 97 <= byte <= 122 else 2 if 65 <= byte <= 90 else 3 if 48 <= byte <= 57 else 0 for byte in value]
+    pairs = [(left, right) for left, right in pairwise(kinds) if left and right]
+    return sum(left != right for left, right in pairs) / max(len(pairs), 1)
+
+
+def _written(subject: Subject) -> bytes | None:
+    """The whole value that begins at the match; None when it does not end as a value does."""
+    before = subject.before(1)
+    rest = subject.read(subject.start, subject.start + LONGEST_VALUE + 8)
+    if before and before in _QUOTES:
+        end = rest.find(before)
+        value = rest[: max(end, 0)].rstrip(b"\\")
+        return value if end > 0 and not re.search(rb"\s", value) else None
+    run = _VALUE.match(rest)
+    value = run[0] if run else b""
+    if before == b">":
+        value = value.partition(b"<")[0]
+        return value if rest[len(value) : len(value) + 2] == b"</" else None
+    value = re.split(rb"[&;,)\]]", value, maxsplit=1)[0]
+    following = rest[len(value) : len(value) + 40]
+    if following[:1] in b")],({" and following[:1]:
+        return None
+    ends = re.match(rb"$|[ \t]*(?:\r?\n|$)|[ \t]+(?:#|//|--|\\)|[&;]|[ \t]+-", following) is not None
+    return value.rstrip(b"\\") if ends or (before == b"=" and following[:1] in b" \t") else None
+
+
+def _assignment(*, password: bool) -> Check:
+    """A check of `name = value` where the name says that the value is secret."""
+
+    def check(subject: Subject) -> Verdict | None:
+        written = _written(subject)
+        if written is None:
+            return None
+        value = written
+        ahead = subject.before(160)
+        line = ahead[max(ahead.rfind(b"\n"), 0) :]
+        name = _target(line)
+        if not name or _NOT_A_SECRET_NAME.search(name):
+            return None
+        if not (is_password(value) if password else is_random(value)):
+            return None
+        end = subject.start + len(value)
+        low, high = subject.start - len(ahead), min(subject.hi, end + 48)
+        return Verdict(value, Confidence.POSSIBLE, subject.start, end, low, high)
+
+    return check
+
+
+def _target(line: bytes) -> bytes:
+    """The name that the value at the end of `line` is assigned to."""
+    head = re.sub(rb"""[\s"'`\\>=:,(\[\]){|!]+$""", b"", re.sub(rb"""\bvalue\s*=\s*\\*["']$""", b"", line))
+    head = re.sub(rb"""[\s"']*:\s*[A-Za-z][\w.\[\]| ]{0,30}$""", b"", head) or head
+    found = _NAME.search(head)
+    return found[0] if found else b""
+
+
+def _url(*, local: bool) -> Check:
+    """A check of `scheme://user:password@host`: on a public host, or on one that only its own network reaches."""
+
+    def check(subject: Subject) -> Verdict | None:
+        password = subject.material
+        host = re.match(rb"@([\w.-]+|\[[0-9a-fA-F:.]+\])", subject.after(256))
+        user = re.search(rb"/([^/:@\s]{0,64}):$", subject.before(70))
+        if host is None or _DOC_HOST.search(host[1]) or (_LOCAL_HOST.fullmatch(host[1]) is not None) != local:
+            return None
+        if not _is_url_password(password, user[1] if user else b""):
+            return None
+        low, high = max(subject.lo, subject.start - 70), min(subject.hi, subject.end + 256)
+        return Verdict(password, Confidence.LIKELY, subject.start, subject.end, low, high)
+
+    return check
+
+
+def _is_url_password(password: bytes, user: bytes) -> bool:
+    if is_placeholder(password) or re.search(rb"[${}()*<>|,\\]|%[sdvr](?:$|[^0-9a-fA-F])|^[%:#]", password) or password == user:
+        return False
+    if password.isdigit() and len(password) < 8:
+        return False
+    return residue(password) >= 3 and not (password.isalpha() and (password.islower() or password.isupper() or password.istitle()) and len(password) < 14)
+
+
+def basic_header(subject: Subject) -> Verdict | None:
+    """`Basic` and base64 of a name and a password: decoded, and refused when the password is a stand-in."""
+    rest = re.match(rb"[A-Za-z0-9+/]*={0,2}", subject.read(subject.start, subject.start + 512))
+    text = rest[0] if rest else b""
+    user, found, password = _decoded(text).partition(b":")
+    if not found or not user or not _is_url_password(password, user) or not (classes(password) > 1 or len(password) > 15):
+        return None
+    end = subject.start + len(text)
+    return Verdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1), decoded=("base64",))
+
+
+def _decoded(text: bytes) -> bytes:
+    try:
+        plain = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+    except binascii.Error:
+        return b""
+    return plain if plain.isascii() and all(byte >= 32 for byte in plain) else b""
+
+
+def bearer(subject: Subject) -> Verdict | None:
+    """What follows `Authorization: Bearer`, when it is drawn by chance."""
+    rest = re.match(rb"[A-Za-z0-9._~+/=-]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
+    token = rest[0] if rest else b""
+    if not is_random(token):
+        return None
+    end = subject.start + len(token)
+    return Verdict(token, Confidence.POSSIBLE, subject.start, end, subject.start, min(subject.hi, end + 1))
+
+
+def registry_auth(subject: Subject) -> Verdict | None:
+    """The `auth` of a container registry: base64 of a name and a password, inside `auths`."""
+    if b"auths" not in subject.before(1024):
+        return None
+    verdict = basic_header(subject)
+    if verdict is None:
+        return None
+    low = max(subject.lo, subject.start - 1024)
+    return Verdict(verdict.material, verdict.confidence, verdict.start, verdict.end, low, verdict.read_to, verdict.decoded)
+
+
+def user_and_password(subject: Subject) -> Verdict | None:
+    """`user:password` on a command line."""
+    rest = re.match(rb"[^\s\"'`|;<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
+    whole = rest[0] if rest else b""
+    user, _, password = whole.partition(b":")
+    if not _is_url_password(password, user) or classes(password) < 2:
+        return None
+    end = subject.start + len(whole)
+    return Verdict(password, Confidence.POSSIBLE, end - len(password), end, subject.start, min(subject.hi, end + 1))
+
+
+def field_password(subject: Subject) -> Verdict | None:
+    """A password in a field of its own (netrc, pgpass, a command line's option)."""
+    rest = re.match(rb"[^\s\"'`<>|]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
+    password = rest[0] if rest else b""
+    if len(password) < 5 or _REFERENCE.search(password) or not _is_url_password(password, b"") or classes(password) < 2:
+        return None
+    end = subject.start + len(password)
+    return Verdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1))
+
+
+def connection_string(subject: Subject) -> Verdict | None:
+    """`Password=…` beside a server or a user in one connection string."""
+    rest = re.match(rb"[^\s;\"'`<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
+    password = rest[0] if rest else b""
+    ahead, behind = subject.before(256), subject.read(subject.start + len(password), subject.start + len(password) + 256)
+    around = ahead[ahead.rfind(b"\n") + 1 :] + b"\0" + behind.partition(b"\n")[0]
+    if len(password) < 5 or not _DSN.search(around) or _REFERENCE.search(password) or not _is_url_password(password, b""):
+        return None
+    if classes(password) < 2:
+        return None
+    end = subject.start + len(password)
+    low, high = subject.start - len(ahead), end + len(behind)
+    return Verdict(password, Confidence.LIKELY, subject.start, end, low, high)
+
+
+CHECKS: dict[str, Check] = {
+    "assigned-password": _assignment(password=True),
+    "assigned-secret": _assignment(password=False),
+    "url-password": _url(local=False),
+    "url-password-local": _url(local=True),
+    "basic-header": basic_header,
+    "bearer": bearer,
+    "registry-auth": registry_auth,
+    "user-and-password": user_and_password,
+    "field-password": field_password,
+    "connection-string": connection_string,
+}
