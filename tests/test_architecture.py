@@ -11,6 +11,7 @@ LAYER = {
     "cli": 5,
     "bootstrap": 4,
     "rotation": 3,
+    "manage": 3,
     "scanner": 3,
     "setup": 3,
     "gcp": 3,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli import completion, scan
+from orchestra_creds.cli import completion, key, scan, secret
 from orchestra_creds.cli.session import CredsGroup
 from orchestra_creds.cli.version import version_line
 
@@ -40,6 +40,8 @@ def root(
 
 
 app.add_typer(scan.app, name="scan")
+app.add_typer(secret.app, name="secret")
+app.add_typer(key.app, name="key")
 app.command("completion")(completion.completion)
 
 

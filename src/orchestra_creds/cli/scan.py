@@ -190,7 +190,7 @@ def scan(
         archive_depth=archive_depth,
         jobs=jobs,
         use_cache=not no_cache,
-        baseline="" if no_baseline else baseline_file and str(baseline_file),
+        baseline="" if no_baseline else (str(baseline_file) if baseline_file else None),
         gitleaks_config=gitleaks_config,
         gitleaks_baseline=gitleaks_baseline,
         gitleaks_ignore=gitleaks_ignore,

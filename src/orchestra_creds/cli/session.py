@@ -14,8 +14,9 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import visible
-from orchestra_creds.errors import CredsError, ExitCode, IncompleteError
+from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
 
 
 class Format(StrEnum):
@@ -42,10 +43,10 @@ class Session:
         report_error(error, as_json=self.json_errors)
         raise typer.Exit(error.exit_code) from error
 
-    def say(self, line: str) -> None:
-        """One line of talk to the operator; stderr, and nothing with `--quiet`."""
+    def say(self, text: str) -> None:
+        """Talk to the operator, line by line; stderr, and nothing with `--quiet`."""
         if not self.quiet:
-            sys.stderr.write(visible(line) + "\n")
+            sys.stderr.write("".join(visible(line) + "\n" for line in text.split("\n")))
 
 
 def report_error(error: CredsError, *, as_json: bool = False) -> None:
@@ -153,3 +154,53 @@ QuietOption = Annotated[
 ]
 VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Say more on stderr.")]
 NoColorOption = Annotated[bool, typer.Option("--no-color", help="No colour, also on a terminal.")]
+ConfirmOption = Annotated[str, typer.Option("--confirm", metavar="NAME", help="The name, in place of typing it.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def emit(result: Result, format_: Format) -> NoReturn:
+    """Print a verb's answer and end with its exit code."""
+    from orchestra_creds.render.result import as_json, as_table
+
+    write_stdout(as_json(result) if format_ is Format.JSON else as_table(result))
+    raise typer.Exit(result.exit_code)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask a person; the default is no.
+
+    Raises:
+        ConfigError: there is nobody to ask, and `--yes` was not given.
+        CancelledError: the answer was no.
+    """
+    if yes:
+        return
+    _need_a_person("--yes")
+    if not typer.confirm(visible(question), default=False, err=True):
+        raise CancelledError("declined: nothing was changed")
+
+
+def confirm_name(what: str, name: str, *, given: str) -> None:
+    """Ask a person to type the name of what is about to be lost for ever; `given` is what `--confirm` said.
+
+    Raises:
+        ConfigError: `--confirm` names something else, or there is nobody to ask.
+        CancelledError: another name was typed.
+    """
+    if given == name:
+        return
+    if given:
+        raise ConfigError(f"--confirm says {given!r}, but this is {name!r}", hint="nothing was changed; check the name")
+    _need_a_person(f"--confirm {name}")
+    if (
+        typer.prompt(
+            visible(f"{what} cannot be undone; type {name} to go on"), default="", show_default=False, err=True
+        )
+        != name
+    ):
+        raise CancelledError("the name did not match: nothing was changed")
+
+
+def _need_a_person(instead: str) -> None:
+    if not (sys.stdin is not None and sys.stdin.isatty() and sys.stderr is not None and sys.stderr.isatty()):
+        raise ConfigError("this needs a decision, and there is no terminal to ask at", hint=f"decide with {instead}")

@@ -28,8 +28,8 @@ def check(target: str) -> None:
         raise ConfigError(f"cannot write {target}: {reason}", hint="make the folder, or name another place")
 
 
-def write(target: str, text: str) -> None:
-    """Write a report to a file, a device or a FIFO.
+def write(target: str, content: str | bytes) -> None:
+    """Write a report or a value to a file, a device or a FIFO.
 
     Raises:
         ConfigError: the target cannot be opened.
@@ -37,7 +37,7 @@ def write(target: str, text: str) -> None:
     """
     path = Path(target)
     check(target)
-    data = text.encode("utf-8", "backslashreplace")
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         if _in_place(path):
             _pour(os.open(path, os.O_WRONLY), data, sync=False)

@@ -1,0 +1,86 @@
+"""What every verb of the cloud shares: its options, the stores it works on, and how its answer is printed."""
+
+import inspect
+from collections.abc import Callable
+from enum import StrEnum
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
+
+
+class Backend(StrEnum):
+    """Which cloud is meant."""
+
+    GCP = "gcp"
+    LOCAL = "local"
+
+
+BackendOption = Annotated[
+    Backend | None,
+    typer.Option(
+        "--backend", envvar="ORCHESTRA_CREDS_BACKEND", help="Google Cloud, or the embedded one on this machine."
+    ),
+]
+ProjectOption = Annotated[
+    str, typer.Option("--project", envvar="ORCHESTRA_CREDS_PROJECT", help="The project. Default: the configured one.")
+]
+AsOption = Annotated[str, typer.Option("--as", metavar="ACCOUNT", help="Act as this service account.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The orchestra-creds.toml to use.")]
+LocationOption = Annotated[
+    str, typer.Option("--location", help="Regional secrets of this location; none means global.")
+]
+EnvOption = Annotated[
+    str, typer.Option("--env", "-e", metavar="ENV", help="Environment (dev, staging, prod): added to the name once.")
+]
+
+
+def _shared(
+    *,
+    backend: BackendOption = None,
+    project: ProjectOption = "",
+    location: LocationOption = "",
+    as_: AsOption = "",
+    config: ConfigOption = None,
+    format_: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """The signature that `cloud_verb` adds to a verb."""
+
+
+def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
+    """Turn `verb(session, cloud, *, its own options) -> Result | None` into a command with the shared options.
+
+    The cloud is opened before and closed after the verb; its result is printed in the chosen format and gives the exit code.
+    """
+    own = list(inspect.signature(verb, eval_str=True).parameters.values())[2:]
+    shared = list(inspect.signature(_shared, eval_str=True).parameters.values())
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    @wraps(verb)
+    def command(ctx: typer.Context, **options: Any) -> None:
+        from orchestra_creds import bootstrap
+
+        chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
+        session = Session.of(ctx)
+        with bootstrap.open_cloud(
+            backend=chosen["backend"].value if chosen["backend"] else "",
+            project=chosen["project"],
+            impersonate=chosen["as_"],
+            config=chosen["config"],
+            location=chosen["location"],
+            say=session.say,
+        ) as cloud:
+            result = verb(session, cloud, **options)
+        if result is not None:
+            emit(result, chosen["format_"])
+
+    hints = get_type_hints(verb, include_extras=True)
+    command.__annotations__ = {p.name: hints.get(p.name, p.annotation) for p in own} | {
+        p.name: p.annotation for p in [context, *shared]
+    }
+    command.__signature__ = inspect.Signature([context, *own, *shared])  # type: ignore[attr-defined]  # Typer reads it from here
+    return command

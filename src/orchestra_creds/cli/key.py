@@ -1,0 +1,128 @@
+"""`key`: the keys of service accounts, their state and last use. A private key is written to a file or stored, never printed."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestra_creds.bootstrap import Cloud
+from orchestra_creds.cli.cloud import cloud_verb
+from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm_name
+from orchestra_creds.core.result import Result
+from orchestra_creds.errors import ConfigError
+
+app = typer.Typer(name="key", rich_markup_mode=None, no_args_is_help=True, help="Keys of service accounts.")
+
+AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The service account's mail address.")]
+KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")]
+
+
+@app.command("list")
+@cloud_verb
+def list_(session: Session, cloud: Cloud, *, account: AccountArgument) -> Result:
+    """List the keys of an account with state, reason and last use."""
+    from orchestra_creds.manage import keys
+    from orchestra_creds.render import cloud as show
+
+    found, unknown = keys.list_with_use(cloud.keys, account)
+    if unknown:
+        session.say(f"last use is unknown: {unknown}")
+    return show.keys(account, found)
+
+
+@app.command()
+@cloud_verb
+def create(
+    session: Session,
+    cloud: Cloud,
+    *,
+    account: AccountArgument,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the key file here (mode 0600).")
+    ] = None,
+    secret: Annotated[
+        str, typer.Option("--secret", metavar="NAME", help="Store the key file as a version of this secret instead.")
+    ] = "",
+) -> Result:
+    """Make a new key; its file goes to -o FILE or into a secret, and nowhere else. It is shown this once.
+
+    The place is checked before the key is made. If the key cannot be kept, it is deleted again: no valid key is ever lost.
+    """
+    from orchestra_creds.manage import keys
+    from orchestra_creds.render import cloud as show
+    from orchestra_creds.render import files
+
+    if bool(output) == bool(secret):
+        raise ConfigError("say where the key file goes", hint="-o FILE, or --secret NAME")
+    if output is not None:
+        files.check(str(output))
+    else:
+        cloud.secrets.get_secret(secret)
+    keys.check_room(cloud.keys, account)
+    new = cloud.keys.create_key(account)
+    with keys.deleted_on_failure(cloud.keys, new.key):
+        if output is not None:
+            files.write(str(output), new.material.reveal())
+        else:
+            cloud.secrets.add_version(secret, new.material)
+    session.say(f"key {new.key.id} is in {output or f'secret {secret}'}")
+    return show.key_changed(new.key)
+
+
+@app.command()
+@cloud_verb
+def upload(
+    session: Session,
+    cloud: Cloud,
+    *,
+    account: AccountArgument,
+    certificate: Annotated[Path, typer.Argument(metavar="CERTIFICATE", help="A PEM certificate (X.509 v3, RSA).")],
+) -> Result:
+    """Make the public key of your own certificate valid for an account; the private half never leaves you."""
+    from orchestra_creds.manage import keys
+    from orchestra_creds.render import cloud as show
+
+    pem = keys.read_certificate(certificate)
+    keys.check_room(cloud.keys, account)
+    return show.key_changed(cloud.keys.upload_key(account, pem))
+
+
+@app.command()
+@cloud_verb
+def disable(session: Session, cloud: Cloud, *, account: AccountArgument, key: KeyArgument) -> Result:
+    """Make a key unable to authenticate, reversibly. Tokens that it got live on for up to an hour."""
+    from orchestra_creds.manage import keys
+    from orchestra_creds.render import cloud as show
+
+    return show.key_changed(keys.disable(cloud.keys, account, key))
+
+
+@app.command()
+@cloud_verb
+def enable(session: Session, cloud: Cloud, *, account: AccountArgument, key: KeyArgument) -> Result:
+    """Make a key able to authenticate again; refused for one that Google disabled because it leaked."""
+    from orchestra_creds.manage import keys
+    from orchestra_creds.render import cloud as show
+
+    return show.key_changed(keys.enable(cloud.keys, account, key))
+
+
+@app.command()
+@cloud_verb
+def delete(
+    session: Session,
+    cloud: Cloud,
+    *,
+    account: AccountArgument,
+    key: KeyArgument,
+    confirmed: ConfirmOption = "",
+    yes: YesOption = False,
+) -> Result:
+    """Delete a disabled key, for ever; asks for its id."""
+    from orchestra_creds.manage import keys
+    from orchestra_creds.render import cloud as show
+
+    keys.check_deletable(cloud.keys, account, key)
+    confirm_name(f"deleting key {key} of {account}", key, given=key if yes else confirmed)
+    cloud.keys.delete_key(account, key)
+    return show.key_deleted(account, key)

@@ -1,0 +1,213 @@
+"""What the secret verbs do beyond one call of the store: look first, refuse what loses something, say what happened.
+
+Works on ports only. Guarantees: a value is checked before anything is created; a version is destroyed only when it is disabled; a
+policy is changed under its etag; nothing here holds or prints a value but inside `Material`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from orchestra_creds.core import values
+from orchestra_creds.core.credential import Binding, Policy, Secret, Version, VersionState
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.ports import PolicyStore, SecretStore
+from orchestra_creds.errors import AuthError, ConfigError, PreconditionError
+
+TRIES = 5
+"""How often a policy is read and written again when somebody changes it in between."""
+
+ROLES = {
+    "accessor": "roles/secretmanager.secretAccessor",
+    "adder": "roles/secretmanager.secretVersionAdder",
+    "manager": "roles/secretmanager.secretVersionManager",
+    "viewer": "roles/secretmanager.viewer",
+}
+"""Short names of the roles that make sense on one secret."""
+
+
+def store_value(
+    store: SecretStore,
+    name: str,
+    material: Material,
+    *,
+    format_: str = "nonempty",
+    labels: Mapping[str, str] | None = None,
+) -> Version:
+    """Check the value, make the secret where it is missing, and add the version.
+
+    Raises:
+        ConfigError: the value is empty, a placeholder, too long or not of the format; nothing was created.
+    """
+    values.check(material, name=name, format_=format_)
+    if store.find_secret(name) is None:
+        store.create_secret(name, labels=labels)
+    return store.add_version(name, material)
+
+
+def _newest_is(store: SecretStore, name: str, material: Material) -> bool:
+    newest = next(store.list_versions(name), None)
+    if newest is None or newest.state is not VersionState.ENABLED:
+        return False
+    try:
+        return store.access(name, newest.number).material == material
+    except AuthError:
+        return False
+
+
+class ImportState(StrEnum):
+    """What becomes of one line of a .env file."""
+
+    ADD = "add"
+    CREATE = "create"
+    SAME = "same"
+    REFUSED = "refused"
+
+
+TO_STORE = frozenset({ImportState.ADD, ImportState.CREATE})
+"""The states in which applying the plan changes something."""
+
+
+@dataclass(frozen=True, slots=True)
+class ImportStep:
+    """One variable and what will become of it; `reason` says why it is refused."""
+
+    variable: str
+    secret: str
+    state: ImportState
+    reason: str = ""
+    material: Material | None = None
+
+
+def plan_import(
+    store: SecretStore, variables: Mapping[str, Material], *, name_of: Callable[[str], str]
+) -> tuple[ImportStep, ...]:
+    """What `secret import-env` would do, without doing it; one step a variable, in their order."""
+    steps = []
+    for variable, material in variables.items():
+        name = name_of(variable)
+        try:
+            values.check(material, name=name)
+        except ConfigError as error:
+            steps.append(ImportStep(variable, name, ImportState.REFUSED, reason=str(error)))
+            continue
+        if store.find_secret(name) is None:
+            state = ImportState.CREATE
+        else:
+            state = ImportState.SAME if _newest_is(store, name, material) else ImportState.ADD
+        steps.append(ImportStep(variable, name, state, material=material))
+    return tuple(steps)
+
+
+def apply_import(store: SecretStore, steps: Sequence[ImportStep]) -> None:
+    """Store what the plan says; a plan made after it has nothing left to store."""
+    for step in steps:
+        if step.state in TO_STORE and step.material is not None:
+            store_value(store, step.secret, step.material)
+
+
+def secret_name(variable: str) -> str:
+    """`DB_PASSWORD` -> `db-password`: the name that `import-env` gives a variable."""
+    return variable.lower().replace("_", "-")
+
+
+def resolve(store: SecretStore, name: str, version: str) -> Version:
+    """The version by number, alias or `latest`.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    return store.get_version(name, int(version) if version.isdigit() else version)
+
+
+def disable(store: SecretStore, name: str, version: str) -> Version:
+    """Disable a version; one that is disabled already stays so."""
+    found = resolve(store, name, version)
+    return found if found.state is VersionState.DISABLED else store.disable_version(name, found.number, etag=found.etag)
+
+
+def enable(store: SecretStore, name: str, version: str) -> Version:
+    """Enable a version; also cancels its pending destruction."""
+    found = resolve(store, name, version)
+    return found if found.state is VersionState.ENABLED else store.enable_version(name, found.number, etag=found.etag)
+
+
+def check_destroyable(store: SecretStore, name: str, version: str) -> Version:
+    """The version that may be destroyed.
+
+    Raises:
+        PreconditionError: it is enabled: disabling, which can be undone, comes first.
+    """
+    found = resolve(store, name, version)
+    if found.state is VersionState.ENABLED:
+        raise PreconditionError(
+            f"version {found.number} of {name} is enabled, and destroying cannot be undone",
+            hint=f"disable it first and watch its readers: orchestra-creds secret disable {name} {found.number}",
+        )
+    return found
+
+
+def destroy(store: SecretStore, version: Version) -> Version:
+    """Destroy a version that `check_destroyable` answered, if it is still the same."""
+    if version.state is VersionState.DESTROYED:
+        return version
+    return store.destroy_version(version.secret, version.number, etag=version.etag)
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A grant; `changed` is False when the member had the role already."""
+
+    resource: str
+    member: str
+    role: str
+    changed: bool
+
+
+def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Granted:
+    """Give a member a role on one secret, keeping everything else in its policy.
+
+    Raises:
+        ConfigError: the member has no type, or is everybody.
+        PreconditionError: the policy kept changing.
+    """
+    full = ROLES.get(role, role)
+    kind, _, who = member.partition(":")
+    if kind in {"allUsers", "allAuthenticatedUsers"}:
+        raise ConfigError(f"{kind} would make the secret public", hint="name one account, user or group")
+    if not who:
+        raise ConfigError(
+            f"{member!r} has no type", hint="write serviceAccount:MAIL, user:MAIL, group:MAIL or principal://..."
+        )
+    if not full.startswith(("roles/", "projects/", "organizations/")):
+        raise ConfigError(f"unknown role {role!r}", hint=f"one of {', '.join(ROLES)}, or a full name: roles/...")
+    for tries_left in reversed(range(TRIES)):
+        policy = policies.get_policy(resource)
+        wanted = with_member(policy, full, member)
+        if wanted is policy:
+            return Granted(resource, member, full, changed=False)
+        try:
+            policies.set_policy(resource, wanted)
+        except PreconditionError:
+            if not tries_left:
+                raise
+        else:
+            break
+    return Granted(resource, member, full, changed=True)
+
+
+def with_member(policy: Policy, role: str, member: str) -> Policy:
+    """The policy with the member in the role's unconditional binding; the same object when it is there already."""
+    bindings = list(policy.bindings)
+    for place, binding in enumerate(bindings):
+        if binding.role == role and not binding.condition:
+            if member in binding.members:
+                return policy
+            bindings[place] = Binding(role, binding.members | {member})
+            return Policy(tuple(bindings), policy.etag)
+    return Policy((*bindings, Binding(role, frozenset({member}))), policy.etag)
+
+
+def list_versions(store: SecretStore, name: str) -> tuple[Secret, tuple[Version, ...]]:
+    """A secret with all its versions, newest first."""
+    return store.get_secret(name), tuple(store.list_versions(name))
