@@ -40,8 +40,9 @@ class ScanRequest:
     use_cache         False scans every object of a history again, and neither reads nor writes what was seen
     state_dir         holds the fingerprint keys; "" uses a key that ends with the process
     baseline          None takes `.orchestra-creds-baseline.json` of the scanned root when it is there; "" takes none
-    gitleaks_*        files named by the operator; "" for none named
-    use_gitleaks      False ignores gitleaks files that merely lie in the scanned root
+    gitleaks_*        files named by the operator, which count whole; "" for none named
+    added_rules       configurations in gitleaks' format of which only the rules are wanted
+    use_gitleaks      False ignores a `.gitleaks.toml` that merely lies in the scanned root
     environment       variables, for the fingerprint key
     now               for baseline entries that expire
     """
@@ -62,6 +63,7 @@ class ScanRequest:
     gitleaks_config: str = ""
     gitleaks_baseline: str = ""
     gitleaks_ignore: str = ""
+    added_rules: tuple[str, ...] = ()
     use_gitleaks: bool = True
     min_severity: Severity = Severity.LOW
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))

@@ -1,0 +1,264 @@
+"""The scan service: a request and rules go in, a report comes out.
+
+    request -> sources -> blobs -> engine -> sightings -> assemble (gitleaks, allows, baseline) -> report
+
+Guarantees: what was asked for and could not be looked at is in the report, which is then not complete; nothing is written
+but the cache and a new fingerprint key, in the folders that the request names; no socket is opened; a configuration that
+lies in the scanned tree may add rules and never relaxes any (docs/adr/0011-a-scanned-tree-cannot-relax-its-scan.md).
+"""
+
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from orchestra_creds.core.ports import NoProgress, Progress
+from orchestra_creds.core.text import visible
+from orchestra_creds.errors import NotFoundError, PreconditionError
+from orchestra_creds.scanner import assemble, baseline, gitleaks
+from orchestra_creds.scanner.archives import Limits
+from orchestra_creds.scanner.detection import Sighting
+from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner.exclusions import Exclusions
+from orchestra_creds.scanner.explore import Explorer
+from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.git import Repository
+from orchestra_creds.scanner.identity import FingerprintKey, load_key, new_key
+from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
+from orchestra_creds.scanner.rule import Rule
+from orchestra_creds.scanner.sources import Inventory, common_root, take_inventory
+from orchestra_creds.scanner.tree import scan_tree
+
+
+@dataclass(slots=True)
+class _Looked:
+    """What one source yielded; `paths` are the files of a tree, for rules that look at names alone."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    stats: ScanStats = field(default_factory=ScanStats)
+    paths: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Where a scan looks: the root that paths are relative to, and how to look at it."""
+
+    root: Path
+    repository: Repository | None
+    source: str
+    look: Callable[[Engine, Progress], _Looked]
+
+
+def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | None = None) -> ScanReport:
+    """Scan, and report.
+
+    Raises:
+        NotFoundError: a path or a revision does not exist, or there is nothing to look at.
+        PreconditionError: a repository was asked for, and there is none.
+        ConfigError: a file of rules, allowlists or accepted findings is wrong, or its fingerprint key is missing.
+    """
+    progress = progress or NoProgress()
+    began = time.perf_counter()
+    plan = _plan(request)
+    setup = gitleaks.setup(
+        rules,
+        root=plan.root,
+        config=request.gitleaks_config,
+        ignore=request.gitleaks_ignore,
+        baseline=request.gitleaks_baseline,
+        added=request.added_rules,
+        look=request.use_gitleaks,
+    )
+    accepted, notes = _baseline(request, plan)
+    key = _key(request, plan, accepted)
+    cache = Path(request.cache_dir) if request.cache_dir else None
+    engine = Engine.open(setup.rules, kind=EngineKind(request.engine), cache=cache)
+    try:
+        looked = plan.look(engine, progress)
+    finally:
+        progress.done()
+    sightings = looked.sightings
+    if setup.policy is not None:
+        sightings += setup.policy.detect_paths(looked.paths)
+    return assemble.report(
+        sightings,
+        root=str(plan.root),
+        source=plan.source,
+        filters=assemble.Filters(
+            key=key,
+            today=request.now.date(),
+            baseline=accepted,
+            gitleaks=setup.policy,
+            min_severity=request.min_severity,
+        ),
+        skipped=looked.skipped,
+        stats=replace(looked.stats, seconds=time.perf_counter() - began),
+        notes=(*setup.notes, *notes, *looked.notes),
+    )
+
+
+def _plan(request: ScanRequest) -> _Plan:
+    if request.source is not Source.TREE:
+        return _repository_plan(request)
+    exclusions = Exclusions(request.exclude)
+    paths = [path for path in request.paths if path != STDIN]
+    with_stdin = len(paths) < len(request.paths)
+    if not paths:
+        here = Path.cwd()
+        return _Plan(
+            here, Repository.discover(here), "stdin", lambda engine, progress: _stdin(request, engine, progress)
+        )
+    inventory = take_inventory(paths, all_files=request.all_files, exclusions=exclusions)
+    if not (inventory.files or inventory.skipped or with_stdin):
+        raise NotFoundError(f"there is nothing to look at in {visible(', '.join(paths))}", hint="name other paths")
+    root = Path(os.fsdecode(inventory.root))
+
+    def look(engine: Engine, progress: Progress) -> _Looked:
+        looked = _tree(request, engine, inventory, progress)
+        if with_stdin:
+            _add(looked, _stdin(request, engine, NoProgress()))
+        return looked
+
+    return _Plan(root, Repository.discover(root), "tree", look)
+
+
+def _repository_plan(request: ScanRequest) -> _Plan:
+    option = f"--{request.source}"
+    if len(request.paths) != 1 or request.paths[0] == STDIN:
+        raise PreconditionError(f"{option} takes one folder", hint="run one scan for each repository")
+    path = request.paths[0]
+    if not os.path.lexists(path):
+        raise NotFoundError(f"no such file or folder: {visible(path)}", hint="check the path")
+    repository = Repository.discover(path)
+    if repository is None:
+        raise PreconditionError(
+            f"not in a git repository: {visible(common_root([path]))}",
+            hint=f"run {option} in a repository, or leave it out to scan the files as they are",
+        )
+    if request.source is Source.STAGED:
+        return _Plan(repository.root, repository, "staged", lambda engine, _: _staged(request, engine, repository))
+    if request.source is Source.SINCE and repository.commit(request.since) is None:
+        raise NotFoundError(f"no such revision: {visible(request.since)}", hint="`git log --oneline` lists commits")
+    return _Plan(
+        repository.root,
+        repository,
+        str(request.source),
+        lambda engine, progress: _history(request, engine, repository, progress),
+    )
+
+
+def _baseline(request: ScanRequest, plan: _Plan) -> tuple[baseline.Baseline | None, list[str]]:
+    """The accepted findings: a named file, else the scanned root's own, else that of the repository around it."""
+    if request.baseline is not None:
+        return (baseline.load(Path(request.baseline)), []) if request.baseline else (None, [])
+    folders = [plan.root]
+    if plan.repository is not None and plan.repository.work_tree is not None:
+        folders.append(plan.repository.work_tree)
+    for folder in folders:
+        file = folder / baseline.FILE_NAME
+        if file.is_file() and not file.is_symlink():
+            return baseline.load(file), [f"accepted findings are those of {visible(str(file))}"]
+    return None, []
+
+
+def _key(request: ScanRequest, plan: _Plan, accepted: baseline.Baseline | None) -> FingerprintKey:
+    if not request.state_dir and not request.environment:
+        return new_key(temporary=True)
+    place = plan.repository.common_dir if plan.repository is not None else plan.root
+    wanted = accepted.key if accepted is not None else ""
+    folder = Path(request.state_dir or os.devnull) / "keys"
+    return load_key(folder, place, wanted=wanted, environment=request.environment)
+
+
+def _limits(request: ScanRequest) -> Limits:
+    return Limits(depth=request.archive_depth)
+
+
+def _tree(request: ScanRequest, engine: Engine, inventory: Inventory, progress: Progress) -> _Looked:
+    progress.start(items=len(inventory.files), size=None)
+    found = scan_tree(
+        engine,
+        inventory,
+        jobs=request.jobs,
+        limits=_limits(request),
+        max_size=request.max_size,
+        progress=progress,
+    )
+    return _Looked(
+        found.sightings,
+        inventory.skipped + found.skipped,
+        ScanStats(blobs=found.blobs, bytes=found.size),
+        [os.fsdecode(path) for path in inventory.files],
+        inventory.notes,
+    )
+
+
+def _stdin(request: ScanRequest, engine: Engine, progress: Progress) -> _Looked:
+    progress.start(items=None, size=None)
+    explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
+    looked = _Looked()
+    try:
+        with open(0, "rb", buffering=0, closefd=False) as source:
+            explorer.scan(_Input(source.read), STDIN, passed=lambda count: progress.advance(size=count))
+    except OSError as error:
+        looked.skipped.append(Skipped(STDIN, f"cannot be read: {(error.strerror or 'unknown').lower()}"))
+    found = explorer.gathered
+    looked.sightings = found.sightings
+    looked.skipped += found.skipped
+    looked.stats = ScanStats(blobs=found.blobs, bytes=found.size)
+    return looked
+
+
+def _staged(request: ScanRequest, engine: Engine, repository: Repository) -> _Looked:
+    """The content that the next commit would add, as it is in the index."""
+    exclusions = Exclusions(request.exclude)
+    explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
+    looked = _Looked()
+    for staged in repository.staged(max_size=request.max_size or None):
+        path = os.fsdecode(staged.path)
+        if exclusions.match(staged.path):
+            continue
+        looked.paths.append(path)
+        if staged.content is None:
+            looked.skipped.append(Skipped(path, f"larger than {request.max_size:,} bytes"))
+        else:
+            explorer.scan_bytes(staged.content, path)
+    found = explorer.gathered
+    looked.sightings = found.sightings
+    looked.skipped += found.skipped
+    looked.stats = ScanStats(blobs=found.blobs, bytes=found.size)
+    return looked
+
+
+def _history(request: ScanRequest, engine: Engine, repository: Repository, progress: Progress) -> _Looked:
+    from orchestra_creds.scanner.history import scan_history
+
+    cache = Path(request.cache_dir) if request.cache_dir and request.use_cache else None
+    since = request.since if request.source is Source.SINCE else None
+    found = scan_history(repository, engine, since=since, jobs=request.jobs, cache_dir=cache, progress=progress)
+    exclusions = Exclusions(request.exclude)
+    sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]
+    return _Looked(sightings, list(found.skipped), found.stats)
+
+
+def _add(looked: _Looked, more: _Looked) -> None:
+    looked.sightings += more.sightings
+    looked.skipped += more.skipped
+    looked.stats = replace(
+        looked.stats,
+        blobs=looked.stats.blobs + more.stats.blobs,
+        bytes=looked.stats.bytes + more.stats.bytes,
+    )
+
+
+class _Input:
+    """Standard input as a stream; a terminal or pipe may hand out less than was asked for."""
+
+    def __init__(self, read: Callable[[int], bytes | None]) -> None:
+        self._read = read
+
+    def read(self, size: int, /) -> bytes:
+        return self._read(size) or b""
