@@ -1,4 +1,7 @@
-"""What services ask of the outside world, in the words of `core`. One contract suite per port runs on every adapter."""
+"""What services ask of the outside world, in the words of `core`. One contract suite per port runs on every adapter.
+
+`Progress` stands in `progress.py`: a scan loads that one and none of these.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -14,38 +17,6 @@ class Clock(Protocol):
     def __call__(self) -> datetime:
         """Now, aware, in UTC."""
         ...
-
-
-class Progress(Protocol):
-    """Listens to a long job. Called from one thread; must return at once and never raise."""
-
-    def start(self, *, items: int | None, size: int | None) -> None:
-        """The job begins: `items` (files or objects) and `size` bytes are ahead, None when unknown."""
-
-    def advance(self, *, items: int = 0, size: int = 0) -> None:
-        """So many more items and bytes are done."""
-
-    def found(self, count: int) -> None:
-        """So many more findings came up."""
-
-    def done(self) -> None:
-        """The job is over, also after an error."""
-
-
-class NoProgress:
-    """The listener that does nothing: off a terminal, and in tests."""
-
-    def start(self, *, items: int | None, size: int | None) -> None:
-        """Nothing."""
-
-    def advance(self, *, items: int = 0, size: int = 0) -> None:
-        """Nothing."""
-
-    def found(self, count: int) -> None:
-        """Nothing."""
-
-    def done(self) -> None:
-        """Nothing."""
 
 
 class SecretStore(Protocol):

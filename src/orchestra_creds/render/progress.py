@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import TextIO
 
-from orchestra_creds.core.ports import NoProgress, Progress
+from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.render.words import count, seconds, size
 
 PATIENCE = 0.5

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from orchestra_creds.core.ports import NoProgress, Progress
+from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import NotFoundError, PreconditionError
 from orchestra_creds.scanner import assemble, baseline, gitleaks

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from orchestra_creds.core.ports import Progress
+from orchestra_creds.core.progress import Progress
 from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.engine import Engine

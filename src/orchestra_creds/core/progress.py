@@ -1,0 +1,35 @@
+"""How a long job tells that it goes on. A port like those in `ports.py`, apart from them because a scan needs only this one."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Listens to a long job. Called from one thread; must return at once and never raise."""
+
+    def start(self, *, items: int | None, size: int | None) -> None:
+        """The job begins: `items` (files or objects) and `size` bytes are ahead, None when unknown."""
+
+    def advance(self, *, items: int = 0, size: int = 0) -> None:
+        """So many more items and bytes are done."""
+
+    def found(self, count: int) -> None:
+        """So many more findings came up."""
+
+    def done(self) -> None:
+        """The job is over, also after an error."""
+
+
+class NoProgress:
+    """The listener that does nothing: off a terminal, and in tests."""
+
+    def start(self, *, items: int | None, size: int | None) -> None:
+        """Nothing."""
+
+    def advance(self, *, items: int = 0, size: int = 0) -> None:
+        """Nothing."""
+
+    def found(self, count: int) -> None:
+        """Nothing."""
+
+    def done(self) -> None:
+        """Nothing."""
