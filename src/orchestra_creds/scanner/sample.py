@@ -8,6 +8,7 @@ import base64
 import random
 import re
 import string
+import uuid
 from collections.abc import Callable
 
 from orchestra_creds.scanner import sample_keys
@@ -67,6 +68,17 @@ def _signed(subject: int, random_: random.Random) -> str:
     return ".".join(_urlsafe(part) for part in parts)
 
 
+def _uuid(_version: int, random_: random.Random) -> str:
+    """A random UUID (version 4)."""
+    return str(uuid.UUID(int=random_.getrandbits(128), version=4))
+
+
+def _discord(index: int, random_: random.Random) -> str:
+    """A bot token of Discord: the bot's id of 17 + `index` digits in base64, six and thirty-eight letters."""
+    bot = _urlsafe(str(random_.randrange(10 ** (16 + index), 10 ** (17 + index))).encode())
+    return f"{bot}.G{_urlsafe(random_.randbytes(6))[:5]}.{_urlsafe(random_.randbytes(30))[:38]}"
+
+
 MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     **sample_keys.MAKERS,
     "crc62": _crc62,
@@ -74,6 +86,8 @@ MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     "glroute": _gitlab_routable,
     "macaroon": _macaroon,
     "signed": _signed,
+    "uuid": _uuid,
+    "discord": _discord,
 }
 """Holes that are more than letters of an alphabet: name -> (number, random) -> text."""
 

@@ -11,16 +11,26 @@ from functools import cache
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.rulebook import (
+    ai,
+    analytics,
     azure,
     builds,
     clouds,
+    commerce,
     databases,
     forges,
     generic,
     google,
     hosting,
+    infrastructure,
     keys,
+    mail,
+    messaging,
+    networks,
+    observability,
     packages,
+    payments,
+    telephony,
 )
 
 FAMILIES: dict[str, tuple[Rule, ...]] = {
@@ -34,6 +44,16 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "azure": azure.RULES,
     "hosting": hosting.RULES,
     "databases": databases.RULES,
+    "analytics": analytics.RULES,
+    "observability": observability.RULES,
+    "networks": networks.RULES,
+    "infrastructure": infrastructure.RULES,
+    "mail": mail.RULES,
+    "telephony": telephony.RULES,
+    "messaging": messaging.RULES,
+    "commerce": commerce.RULES,
+    "payments": payments.RULES,
+    "ai": ai.RULES,
 }
 """Family name, as docs and `scan rules` show it, to its rules."""
 
