@@ -13,7 +13,7 @@ import re
 from dataclasses import dataclass
 
 from orchestra_creds.scanner import der
-from orchestra_creds.scanner.plausible import entropy
+from orchestra_creds.scanner.plausible import entropy, is_placeholder
 from orchestra_creds.scanner.rule import Confidence
 from orchestra_creds.scanner.verdict import Subject
 
@@ -98,12 +98,12 @@ def read(subject: Subject) -> Armour | None:
 
 
 def prove(armour: Armour) -> tuple[Confidence, str] | None:
-    """How sure it is that the armour holds a key, and what kind; None for a stand-in."""
+    """How sure it is that the armour holds a key, and what kind; None for a stand-in or a damaged key."""
     found = _load(armour)
     if found is not None:
-        return found
+        return found if found[0] > Confidence.POSSIBLE else None
     varied = len(set(armour.body)) >= 40 and entropy(armour.body) >= 5 and not _SAME.search(armour.body)
-    if not varied or len(armour.body) < PLAUSIBLE_BODY:
+    if not varied or len(armour.body) < PLAUSIBLE_BODY or is_placeholder(armour.body):
         return None
     return (Confidence.LIKELY, "") if armour.whole else (Confidence.POSSIBLE, "cut short")
 
@@ -127,7 +127,7 @@ def _load(armour: Armour) -> tuple[Confidence, str] | None:
 
 
 def load_der(content: bytes) -> tuple[Confidence, str] | None:
-    """Whether the bytes are a private key in DER (PKCS#8, PKCS#1, SEC 1 or DSA), not locked."""
+    """Whether the bytes are a private key in DER (PKCS#8, PKCS#1, SEC 1 or DSA), not locked; possible when damaged."""
     if len(content) > MOST_DER or not der.is_sequence(content):
         return None
     from cryptography.exceptions import UnsupportedAlgorithm
@@ -165,8 +165,9 @@ def _describe(key: object) -> tuple[Confidence, str]:
     match key:
         case rsa.RSAPrivateKey():
             bits = key.key_size
-            fits = bits <= MOST_RSA_BITS and rsa_fits(key.private_numbers())
-            return (Confidence.PROVEN, f"RSA {bits}") if fits else (Confidence.POSSIBLE, "RSA numbers do not fit together")
+            if bits > MOST_RSA_BITS:
+                return Confidence.LIKELY, f"RSA {bits}"
+            return Confidence.PROVEN if rsa_fits(key.private_numbers()) else Confidence.POSSIBLE, f"RSA {bits}"
         case ec.EllipticCurvePrivateKey():
             return Confidence.PROVEN, f"EC {key.curve.name}"
         case dsa.DSAPrivateKey():

@@ -16,7 +16,9 @@ from orchestra_creds.scanner.pem import crc24
 
 MAIL_NAME, PROJECT = "deployer", "acme-prod-42"
 _BECH32 = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_SMALL = [number for number in range(3, 2000, 2) if all(number % divisor for divisor in range(3, 45, 2) if divisor < number)]
+_SMALL = [
+    number for number in range(3, 2000, 2) if all(number % divisor for divisor in range(3, 45, 2) if divisor < number)
+]
 
 
 def _prime(bits: int, random_: random.Random) -> int:
@@ -170,7 +172,9 @@ def _signify(locked: int, random_: random.Random) -> str:
     """The second line of a signify secret key; the number is the rounds of its lock, 0 for none."""
     secret = random_.randbytes(64)
     checksum = hashlib.sha512(secret).digest()[:8]
-    return base64.b64encode(b"EdBK" + locked.to_bytes(4, "big") + random_.randbytes(16) + checksum + random_.randbytes(8) + secret).decode()
+    return base64.b64encode(
+        b"EdBK" + locked.to_bytes(4, "big") + random_.randbytes(16) + checksum + random_.randbytes(8) + secret
+    ).decode()
 
 
 def _minisign(_: int, random_: random.Random) -> str:

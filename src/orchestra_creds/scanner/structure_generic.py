@@ -19,7 +19,7 @@ _VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
 _NAME = re.compile(rb"[\w.$-]{0,80}$")
 _NOT_A_SECRET_NAME = re.compile(
     rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
-    rb"|cache_?key|next_?token|page_?token|continuation|sync_?token|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
+    rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
     rb"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
     rb"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
     rb"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
@@ -27,14 +27,16 @@ _NOT_A_SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _REFERENCE = re.compile(
-    rb"\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|%[A-Z_]{3,}%|%[A-Z_]{3}|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
+    rb"\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|(?-i:%[A-Z_]{3,}%)|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
     rb"|projects/[^/]+/secrets/|^(?:https?|file|s3|gs|data|urn):|^enc[:\[(]|^sha\d+[:-]|^\{?(?:bcrypt|pbkdf2|ssha|argon2)|^pbkdf2|^\$?argon2|secretKeyRef"
     rb"|^secrets?\.|^var\.|^local\.|^module\.|^data\.|^self\.|^this\.|^cls\.|\(\)|=>|->|::",
     re.IGNORECASE,
 )
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(rb"(?:0x)?[0-9a-f]+", re.IGNORECASE)
-_FILE = re.compile(rb"[\w./@~-]+\.(?:json|ya?ml|txt|pem|key|crt|py|js|ts|html?|md|xml|cfg|conf|ini|toml|sh|go|java|rb|php|log|png|svg|p12|jks)")
+_FILE = re.compile(
+    rb"[\w./@~-]+\.(?:json|ya?ml|txt|pem|key|crt|py|js|ts|html?|md|xml|cfg|conf|ini|toml|sh|go|java|rb|php|log|png|svg|p12|jks|csv|tsv|gz|zip|tar|db|sqlite3?|bin|dat|so|exe|lock)"
+)
 _CALL = re.compile(rb"[\w.]+\(.*|[\w.]+\[.*", re.DOTALL)
 _DOTTED = re.compile(rb"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
 _VERSION = re.compile(rb"[v^~=<>]{0,2}\d+(?:\.\d+)+\S{0,12}")
@@ -51,13 +53,18 @@ _WORDS = re.compile(
 _HUMP = re.compile(rb"([a-z])([A-Z])")
 _LETTERS = re.compile(rb"[A-Za-z]+")
 _CONSONANTS = re.compile(rb"[bcdfghjklmnpqrstvwxz]{4}", re.IGNORECASE)
-_DOC_HOST = re.compile(rb"(?:^|\.)(?:example|invalid|test|localdomain)$|(?:^|\.)example\.\w{2,3}$|^(?:my|your|some)?[-_.]?(?:host(?:name)?|server|domain|site|ip|addr(?:ess)?|proxy|registry|url)\d?(?:$|\.)|^(?:www\.)?(?:foo|bar|domain|somewhere|mysite|yourdomain|mydomain|website)\.\w{2,3}$", re.IGNORECASE)
+_DOC_HOST = re.compile(
+    rb"(?:^|\.)(?:example|invalid|test|localdomain)$|(?:^|\.)example\.\w{2,3}$|^(?:my|your|some)?[-_.]?(?:host(?:name)?|server|domain|site|ip|addr(?:ess)?|proxy|registry|url)\d?(?:$|\.)|^(?:www\.)?(?:foo|bar|domain|somewhere|mysite|yourdomain|mydomain|website)\.\w{2,3}$",
+    re.IGNORECASE,
+)
 _LOCAL_HOST = re.compile(
     rb"localhost|127\.[\d.]+|0\.0\.0\.0|10\.[\d.]+|192\.168\.[\d.]+|172\.(?:1[6-9]|2\d|3[01])\.[\d.]+|169\.254\.[\d.]+|\[[0-9a-fA-F:]*\]|[\w-]+"
     rb"|[\w.-]+\.(?:local|localhost|lan|internal|svc|cluster|docker|home|corp|intranet)(?:\..*)?",
     re.IGNORECASE,
 )
-_DSN = re.compile(rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?=")
+_DSN = re.compile(
+    rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?="
+)
 
 
 def classes(value: bytes) -> int:
@@ -103,7 +110,11 @@ def is_random(value: bytes) -> bool:
         return len(value) in {32, 40, 48, 64, 96, 128} and entropy(value) >= 3.0
     if _is_other_data(value) or entropy(value) < 3.1 or is_wordy(value):
         return False
-    return re.search(rb"[0-9]", value) is not None and re.search(rb"[A-Za-z]", value) is not None and _switches(value) >= 0.2
+    return (
+        re.search(rb"[0-9]", value) is not None
+        and re.search(rb"[A-Za-z]", value) is not None
+        and _switches(value) >= 0.2
+    )
 
 
 def _is_other_data(value: bytes) -> bool:
@@ -196,11 +207,17 @@ def _url(*, local: bool) -> Check:
 
 
 def _is_url_password(password: bytes, user: bytes) -> bool:
-    if is_placeholder(password) or re.search(rb"[${}()*<>|,\\]|%[sdvr](?:$|[^0-9a-fA-F])|^[%:#]", password) or password == user:
+    if (
+        is_placeholder(password)
+        or re.search(rb"[${}()*<>|,\\]|%[sdvr](?:$|[^0-9a-fA-F])|^[%:#]", password)
+        or password == user
+    ):
         return False
     if password.isdigit() and len(password) < 8:
         return False
-    return residue(password) >= 3 and not (password.isalpha() and (password.islower() or password.isupper() or password.istitle()) and len(password) < 14)
+    return residue(password) >= 3 and not (
+        password.isalpha() and (password.islower() or password.isupper() or password.istitle()) and len(password) < 14
+    )
 
 
 def basic_header(subject: Subject) -> Verdict | None:
@@ -208,10 +225,17 @@ def basic_header(subject: Subject) -> Verdict | None:
     rest = re.match(rb"[A-Za-z0-9+/]*={0,2}", subject.read(subject.start, subject.start + 512))
     text = rest[0] if rest else b""
     user, found, password = _decoded(text).partition(b":")
-    if not found or not user or not _is_url_password(password, user) or not (classes(password) > 1 or len(password) > 15):
+    if (
+        not found
+        or not user
+        or not _is_url_password(password, user)
+        or not (classes(password) > 1 or len(password) > 15)
+    ):
         return None
     end = subject.start + len(text)
-    return Verdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1), decoded=("base64",))
+    return Verdict(
+        password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1), decoded=("base64",)
+    )
 
 
 def _decoded(text: bytes) -> bytes:
@@ -240,7 +264,9 @@ def registry_auth(subject: Subject) -> Verdict | None:
     if verdict is None:
         return None
     low = max(subject.lo, subject.start - 1024)
-    return Verdict(verdict.material, verdict.confidence, verdict.start, verdict.end, low, verdict.read_to, verdict.decoded)
+    return Verdict(
+        verdict.material, verdict.confidence, verdict.start, verdict.end, low, verdict.read_to, verdict.decoded
+    )
 
 
 def user_and_password(subject: Subject) -> Verdict | None:
@@ -268,9 +294,17 @@ def connection_string(subject: Subject) -> Verdict | None:
     """`Password=…` beside a server or a user in one connection string."""
     rest = re.match(rb"[^\s;\"'`<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     password = rest[0] if rest else b""
-    ahead, behind = subject.before(256), subject.read(subject.start + len(password), subject.start + len(password) + 256)
+    ahead, behind = (
+        subject.before(256),
+        subject.read(subject.start + len(password), subject.start + len(password) + 256),
+    )
     around = ahead[ahead.rfind(b"\n") + 1 :] + b"\0" + behind.partition(b"\n")[0]
-    if len(password) < 5 or not _DSN.search(around) or _REFERENCE.search(password) or not _is_url_password(password, b""):
+    if (
+        len(password) < 5
+        or not _DSN.search(around)
+        or _REFERENCE.search(password)
+        or not _is_url_password(password, b"")
+    ):
         return None
     if classes(password) < 2:
         return None

@@ -18,7 +18,9 @@ NEAR = 1536
 _QUOTED = rb"""["'\\\s]{0,12}(?:=>|[:=])["'\\\s]{0,12}"""
 _MAIL = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,99}@([A-Za-z0-9.-]{1,99})\.gserviceaccount\.com")
 _KEY_ID = re.compile(rb"private_?-?key_?-?id" + _QUOTED + rb"([0-9a-f]{40})\b", re.IGNORECASE)
-_PROJECT = re.compile(rb"(?:^|[^A-Za-z0-9_])project_?-?id" + _QUOTED + rb"([a-z][a-z0-9.:-]{3,60}[a-z0-9])", re.IGNORECASE)
+_PROJECT = re.compile(
+    rb"(?:^|[^A-Za-z0-9_])project_?-?id" + _QUOTED + rb"([a-z][a-z0-9.:-]{3,60}[a-z0-9])", re.IGNORECASE
+)
 _KIND = re.compile(rb"\btype" + _QUOTED + rb"service_account\b")
 _ESCAPED_FIELD = re.compile(rb"""\\["'](?:type|private_key|client_email)\\["']""")
 _REFRESH = re.compile(rb"refresh_?-?token" + _QUOTED + rb"([A-Za-z0-9/_.-]{20,512})", re.IGNORECASE)
@@ -138,7 +140,11 @@ def _alone(subject: Subject, confidence: Confidence, *, back: int = 6, forward: 
 
 def api_key(subject: Subject) -> Verdict | None:
     """An API key that no configuration of a web or mobile client holds."""
-    return None if _in_client(subject) or not _is_api_key(subject) else _alone(subject, Confidence.LIKELY, back=512, forward=512)
+    return (
+        None
+        if _in_client(subject) or not _is_api_key(subject)
+        else _alone(subject, Confidence.LIKELY, back=512, forward=512)
+    )
 
 
 def client_api_key(subject: Subject) -> Verdict | None:
@@ -198,7 +204,11 @@ def authorized_user(subject: Subject) -> Verdict | None:
     token = _REFRESH.search(around)
     if token is None or is_placeholder(token[1]) or entropy(token[1]) < 3.5:
         return None
-    written = (start, end) if bounded else (min(subject.start, start + token.start(1)), max(subject.end, start + token.end(1)))
+    written = (
+        (start, end)
+        if bounded
+        else (min(subject.start, start + token.start(1)), max(subject.end, start + token.end(1)))
+    )
     return Verdict(token[1], Confidence.LIKELY, *written, read_from=start, read_to=end)
 
 

@@ -15,7 +15,9 @@ from orchestra_creds.scanner.structure_google import clear_before
 from orchestra_creds.scanner.verdict import Check, Subject, Verdict
 
 _REST = re.compile(rb"([A-Za-z0-9_-]{0,8192})\.([A-Za-z0-9_-]{0,1400})")
-_GOOGLE = re.compile(r"(?:https://)?accounts\.google\.com|[\w.-]+@[\w.-]+\.gserviceaccount\.com|https://securetoken\.google\.com/.+")
+_GOOGLE = re.compile(
+    r"(?:https://)?accounts\.google\.com|[\w.-]+@[\w.-]+\.gserviceaccount\.com|https://securetoken\.google\.com/.+"
+)
 _TEXTBOOK = ("1234567890", "John Doe")
 """Subject and name of the token that every tutorial shows."""
 
@@ -50,7 +52,15 @@ def _token(*, google: bool) -> Check:
             return None
         confidence = Confidence.POSSIBLE if unsigned else Confidence.LIKELY
         reach = min(subject.hi, end + 1)
-        return Verdict(whole, confidence, subject.start, end, max(subject.lo, subject.start - 6), reach, note=_about(header, claims))
+        return Verdict(
+            whole,
+            confidence,
+            subject.start,
+            end,
+            max(subject.lo, subject.start - 6),
+            reach,
+            note=_about(header, claims),
+        )
 
     return check
 

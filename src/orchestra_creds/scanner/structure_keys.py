@@ -113,31 +113,34 @@ def putty(subject: Subject) -> Verdict | None:
     note, confidence = "locked with a passphrase", Confidence.LIKELY
     if encryption == b"none":
         signed = b"".join(len(text).to_bytes(4, "big") + text for text in (kind, encryption, comment, *halves))
-        key = hashlib.sha1(b"putty-private-key-file-mac-key", usedforsecurity=False).digest() if version == b"2" else b""
+        key = (
+            hashlib.sha1(b"putty-private-key-file-mac-key", usedforsecurity=False).digest() if version == b"2" else b""
+        )
         fits = hmac.digest(key, signed, "sha1" if version == b"2" else "sha256").hex() == mac.decode()
         note, confidence = kind.decode(), Confidence.PROVEN if fits else Confidence.LIKELY
     end = subject.start + file.end()
     return Verdict(halves[1], confidence, subject.start, end, subject.start, end, note=note)
 
 
-def jwk(subject: Subject) -> Verdict | None:
-    """A private JSON Web Key: an object with `kty` and `d` or `k`. Proven when the private part yields the public one."""
-    ahead = subject.before(LOOK_BACK)
-    behind = subject.read(subject.start, subject.start + LOOK_BACK * 2)
-    opening, closing = ahead.rfind(b"{"), behind.find(b"}")
-    if opening < 0 or closing < 0 or ahead.find(b"}", opening) >= 0:
-        return None
-    text = ahead[opening:] + behind[: closing + 1]
-    fields = {match[1].decode(): match[2] for match in _JWK_FIELDS.finditer(text)}
-    secret = fields.get("k" if fields.get("kty") == b"oct" else "d", b"")
-    if len(secret) < 22 or is_placeholder(secret) or entropy(secret) < 3.5:
-        return None
-    proven = _jwk_fits(fields)
-    if fields.get("kty") not in (b"RSA", b"EC", b"OKP", b"oct"):
-        return None
-    start, end = subject.start - len(ahead) + opening, subject.start + closing + 1
-    kind = fields["kty"].decode()
-    return Verdict(secret, Confidence.PROVEN if proven else Confidence.LIKELY, start, end, start, end, note=kind)
+def _jwk(*kinds: bytes) -> Check:
+    """A check of JSON Web Keys: an object with `kty` and `d`, or `k`. Proven when the private part yields the public one."""
+
+    def check(subject: Subject) -> Verdict | None:
+        ahead = subject.before(LOOK_BACK)
+        behind = subject.read(subject.start, subject.start + LOOK_BACK * 2)
+        opening, closing = ahead.rfind(b"{"), behind.find(b"}")
+        if opening < 0 or closing < 0 or ahead.find(b"}", opening) >= 0:
+            return None
+        text = ahead[opening:] + behind[: closing + 1]
+        fields = {match[1].decode(): match[2] for match in _JWK_FIELDS.finditer(text)}
+        secret = fields.get("k" if fields.get("kty") == b"oct" else "d", b"")
+        if fields.get("kty") not in kinds or len(secret) < 22 or is_placeholder(secret) or entropy(secret) < 3.5:
+            return None
+        start, end = subject.start - len(ahead) + opening, subject.start + closing + 1
+        confidence = Confidence.PROVEN if _jwk_fits(fields) else Confidence.LIKELY
+        return Verdict(secret, confidence, start, end, start, end, note=fields["kty"].decode())
+
+    return check
 
 
 def _number(text: bytes) -> int:
@@ -152,7 +155,11 @@ def _jwk_fits(fields: dict[str, bytes]) -> bool:
     """Whether the private number of the key belongs to its public ones."""
     from cryptography.hazmat.primitives.asymmetric import ec, ed25519, x25519
 
-    curves: dict[bytes, ec.EllipticCurve] = {b"P-256": ec.SECP256R1(), b"P-384": ec.SECP384R1(), b"P-521": ec.SECP521R1()}
+    curves: dict[bytes, ec.EllipticCurve] = {
+        b"P-256": ec.SECP256R1(),
+        b"P-384": ec.SECP384R1(),
+        b"P-521": ec.SECP521R1(),
+    }
     try:
         match fields:
             case {"kty": b"RSA", "n": n, "p": p, "q": q}:
@@ -160,9 +167,13 @@ def _jwk_fits(fields: dict[str, bytes]) -> bool:
             case {"kty": b"EC", "crv": curve, "d": d, "x": x} if curve in curves:
                 return ec.derive_private_key(_number(d), curves[curve]).public_key().public_numbers().x == _number(x)
             case {"kty": b"OKP", "crv": b"Ed25519", "d": d, "x": x}:
-                return ed25519.Ed25519PrivateKey.from_private_bytes(_urlsafe(d)).public_key().public_bytes_raw() == _urlsafe(x)
+                return ed25519.Ed25519PrivateKey.from_private_bytes(
+                    _urlsafe(d)
+                ).public_key().public_bytes_raw() == _urlsafe(x)
             case {"kty": b"OKP", "crv": b"X25519", "d": d, "x": x}:
-                return x25519.X25519PrivateKey.from_private_bytes(_urlsafe(d)).public_key().public_bytes_raw() == _urlsafe(x)
+                return x25519.X25519PrivateKey.from_private_bytes(
+                    _urlsafe(d)
+                ).public_key().public_bytes_raw() == _urlsafe(x)
             case _:
                 return False
     except (ValueError, binascii.Error):
@@ -174,7 +185,12 @@ def age(subject: Subject) -> Verdict | None:
     if not stands_alone(subject):
         return None
     prefix, _, data = subject.material.lower().rpartition(b"1")
-    values = [letter >> 5 for letter in prefix] + [0] + [letter & 31 for letter in prefix] + [_BECH32.find(letter) for letter in data]
+    values = (
+        [letter >> 5 for letter in prefix]
+        + [0]
+        + [letter & 31 for letter in prefix]
+        + [_BECH32.find(letter) for letter in data]
+    )
     if min(values) < 0 or _polymod(values) != 1:
         return None
     low, high = max(subject.lo, subject.start - 6), min(subject.hi, subject.end + 1)
@@ -225,7 +241,16 @@ def wireguard(subject: Subject) -> Verdict | None:
     return Verdict(subject.material, Confidence.LIKELY, subject.start, subject.end, subject.start, subject.end)
 
 
-_ASYMMETRIC = ("PRIVATE KEY", "RSA PRIVATE", "EC PRIVATE", "DSA PRIVATE", "ANY PRIVATE", "ECDSA PRIVATE", "ED25519 PRIVATE", "X25519 PRIVATE")
+_ASYMMETRIC = (
+    "PRIVATE KEY",
+    "RSA PRIVATE",
+    "EC PRIVATE",
+    "DSA PRIVATE",
+    "ANY PRIVATE",
+    "ECDSA PRIVATE",
+    "ED25519 PRIVATE",
+    "X25519 PRIVATE",
+)
 
 CHECKS: dict[str, Check] = {
     "pem": _pem(*_ASYMMETRIC),
@@ -236,7 +261,8 @@ CHECKS: dict[str, Check] = {
     "pkcs12-google": _pkcs12(google=True),
     "pkcs12": _pkcs12(google=False),
     "putty": putty,
-    "jwk": jwk,
+    "jwk": _jwk(b"RSA", b"EC", b"OKP"),
+    "jwk-shared": _jwk(b"oct"),
     "age": age,
     "signify": signify,
     "wireguard": wireguard,

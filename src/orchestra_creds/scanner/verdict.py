@@ -37,7 +37,9 @@ class Subject:
 
     def read(self, start: int, end: int) -> bytes:
         """The bytes [start, end) of the buffer, clipped at what may be read."""
-        return bytes(self.data[max(start, self.lo, self.start - LOOK_BACK) : min(end, self.hi, self.start + LOOK_FORWARD)])
+        return bytes(
+            self.data[max(start, self.lo, self.start - LOOK_BACK) : min(end, self.hi, self.start + LOOK_FORWARD)]
+        )
 
     def before(self, length: int) -> bytes:
         """At most `length` bytes that stand before the material."""

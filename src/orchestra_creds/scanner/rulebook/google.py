@@ -67,7 +67,11 @@ RULES: tuple[Rule, ...] = (
         severity=Severity.HIGH,
         remedy=_DELETE_API_KEY,
         source=_API_KEYS_PAGE,
-        examples=("GOOGLE_API_KEY=AIzaSy{b64u:32}A", "https://maps.googleapis.com/maps/api/js?key=AIzaSy{b64u:32}A&callback=init", r"?a=1\u0026key\u003dAIzaSy{b64u:32}A\u0026b=2"),
+        examples=(
+            "GOOGLE_API_KEY=AIzaSy{b64u:32}A",
+            "https://maps.googleapis.com/maps/api/js?key=AIzaSy{b64u:32}A&callback=init",
+            r"?a=1\u0026key\u003dAIzaSy{b64u:32}A\u0026b=2",
+        ),
         counter_examples=(
             "AIzaSy{b64u:40}",
             "AIzaSyXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXXX",
@@ -136,7 +140,10 @@ RULES: tuple[Rule, ...] = (
             '{"installed": {"client_id": "{digit:12}-{l36:32}.apps.googleusercontent.com", "client_secret": "{b62:20}-q9Z"}}',
             "GOOGLE_CLIENT_ID={digit:12}-{l36:32}.apps.googleusercontent.com\nGOOGLE_CLIENT_SECRET={b62:22}_7\n",
         ),
-        counter_examples=('"client_secret": "{b62:24}"', '"client_id": "{digit:12}-{l36:32}.apps.googleusercontent.com", "client_secret": "put-your-own-secret-here"'),
+        counter_examples=(
+            '"client_secret": "{b62:24}"',
+            '"client_id": "{digit:12}-{l36:32}.apps.googleusercontent.com", "client_secret": "put-your-own-secret-here"',
+        ),
         group=1,
         keywords=("client",),
         longest=64,
@@ -178,8 +185,13 @@ RULES: tuple[Rule, ...] = (
         severity=Severity.CRITICAL,
         remedy=f"It can do what the person can. {_REVOKE} `gcloud auth application-default revoke` does both on the machine itself.",
         source="https://docs.cloud.google.com/docs/authentication/application-default-credentials",
-        examples=('{"client_id": "{digit:12}-{l36:32}.apps.googleusercontent.com", "client_secret": "d-{b62:22}", "refresh_token": "1//0{b64u:99}", "type": "authorized_user"}',),
-        counter_examples=('{"type": "authorized_user", "refresh_token": "${REFRESH_TOKEN}"}', 'if info["type"] == "authorized_user":\n    refresh_token = info["refresh_token"]\n'),
+        examples=(
+            '{"client_id": "{digit:12}-{l36:32}.apps.googleusercontent.com", "client_secret": "d-{b62:22}", "refresh_token": "1//0{b64u:99}", "type": "authorized_user"}',
+        ),
+        counter_examples=(
+            '{"type": "authorized_user", "refresh_token": "${REFRESH_TOKEN}"}',
+            'if info["type"] == "authorized_user":\n    refresh_token = info["refresh_token"]\n',
+        ),
         keywords=("authorized_user",),
         longest=15,
         check="google-authorized-user",
