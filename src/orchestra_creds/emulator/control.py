@@ -230,9 +230,20 @@ def environment(
     return variables
 
 
-def exports(variables: Mapping[str, str]) -> str:
-    """The variables as lines that a POSIX shell evaluates."""
-    return "".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items())
+def exports(variables: Mapping[str, str], *, shell: str = "posix", unset: bool = False) -> str:
+    """The variables as lines that a shell evaluates: `posix`, `fish` or `powershell`; or lines that take them away."""
+    forms = {
+        "posix": ("export {name}={value}", "unset {name}"),
+        "fish": ("set -gx {name} {value}", "set -e {name}"),
+        "powershell": ("$env:{name} = {value}", "Remove-Item Env:{name}"),
+    }
+    form = forms[shell][unset]
+    quote = _powershell_quote if shell == "powershell" else shlex.quote
+    return "".join(form.format(name=name, value=quote(value)) + "\n" for name, value in variables.items())
+
+
+def _powershell_quote(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
 
 
 @contextlib.contextmanager

@@ -71,6 +71,32 @@ class Verdict:
 NO_FAULT = Verdict()
 
 
+def code_named(name: str) -> Code:
+    """The status called `name` (google.rpc.Code).
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return Code[name.upper()]
+    except KeyError:
+        raise ConfigError(
+            f"there is no status {name!r}", hint=f"one of {', '.join(code.name for code in Code)}"
+        ) from None
+
+
+def lag_named(name: str) -> Lag:
+    """The thing called `name` that may be seen late.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return Lag(name)
+    except ValueError:
+        raise ConfigError(f"{name!r} cannot be seen late", hint=f"one of {', '.join(Lag)}") from None
+
+
 def arm(txn: Txn, fault: Fault) -> None:
     """Add a rule."""
     if fault.first < 1 or fault.times < 0 or fault.delay < timedelta(0):

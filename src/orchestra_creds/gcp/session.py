@@ -96,10 +96,20 @@ class Session:
                 initial=0.2,
                 maximum=2.0,
                 timeout=self.deadline,
-                on_error=lambda _error: self._announce(f"waiting to {doing} ..."),
+                on_error=self._once(f"no answer yet, still trying to {doing}"),
             )
         with translated(doing):
             return method(request=request, retry=retry, timeout=self.deadline)
+
+    def _once(self, line: str) -> Callable[[Exception], None]:
+        """Announce the line at the second failure: the first is mended within a blink more often than not."""
+        failures = iter((False, True))
+
+        def note(_error: Exception) -> None:
+            if next(failures, False):
+                self._announce(line)
+
+        return note
 
     def rest(
         self,

@@ -1,0 +1,281 @@
+"""`emulator`: the embedded Google Cloud as a daemon, for gcloud, other languages and long tests."""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestra_creds.cli.session import (
+    Format,
+    FormatOption,
+    QuietOption,
+    Session,
+    YesOption,
+    confirm,
+    emit,
+    write_stdout,
+)
+from orchestra_creds.core.result import Result
+from orchestra_creds.core.spans import parse_span
+from orchestra_creds.errors import ConfigError, ExitCode, PreconditionError
+
+if TYPE_CHECKING:
+    from orchestra_creds.emulator.control import Daemon
+
+app = typer.Typer(
+    name="emulator", rich_markup_mode=None, no_args_is_help=True, help="The embedded Google Cloud on this machine."
+)
+
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="gRPC port; 0 takes any free one.")]
+HttpPortOption = Annotated[
+    int, typer.Option("--http-port", min=0, max=65535, help="HTTP port; 0 takes the remembered one.")
+]
+
+
+class ShellKind(StrEnum):
+    """How `emulator env` writes its lines."""
+
+    POSIX = "posix"
+    FISH = "fish"
+    POWERSHELL = "powershell"
+
+
+class Phase(StrEnum):
+    """When a fault comes."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@app.command()
+def start(
+    *,
+    port: PortOption = 0,
+    http_port: HttpPortOption = 0,
+    auth: Annotated[bool, typer.Option("--auth", help="Identify callers and check their permissions.")] = False,
+    format_: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Start the daemon, or find the one that runs; returns when both ports answer. It listens on loopback only."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+
+    daemon = control.start_daemon(bootstrap.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
+    emit(_status(daemon), format_)
+
+
+@app.command()
+def stop(ctx: typer.Context, *, quiet: QuietOption = False) -> None:
+    """End the daemon; what it stored stays."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+
+    stopped = control.stop_daemon(bootstrap.emulator_state())
+    Session.of(ctx).say("the embedded cloud has stopped" if stopped else "the embedded cloud was not running")
+
+
+@app.command()
+def status(*, format_: FormatOption = Format.TABLE) -> None:
+    """Tell whether the daemon runs and where it listens; ends with 4 when it does not run."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+
+    emit(_status(control.find_daemon(bootstrap.emulator_state())), format_)
+
+
+@app.command()
+def env(
+    *,
+    project: Annotated[str, typer.Option("--project", help="The project that gcloud and we use.")] = "demo-project",
+    shell: Annotated[ShellKind, typer.Option("--shell", help="The syntax of the lines.")] = ShellKind.POSIX,
+    unset: Annotated[bool, typer.Option("--unset", help="Print lines that take the variables away again.")] = False,
+) -> None:
+    """Print the variables that point gcloud and orchestra-creds to the daemon: eval "$(orchestra-creds emulator env)"."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+
+    state = bootstrap.emulator_state()
+    daemon = control.find_daemon(state)
+    if daemon is None:
+        raise PreconditionError("the embedded cloud is not running", hint="start it: orchestra-creds emulator start")
+    variables = control.environment(state, daemon.endpoints, project=project)
+    write_stdout(control.exports(variables, shell=shell.value, unset=unset))
+
+
+@app.command()
+def reset(ctx: typer.Context, *, yes: YesOption = False, quiet: QuietOption = False) -> None:
+    """Forget everything that the embedded cloud holds: secrets, accounts, faults, clock, log."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+
+    confirm("forget everything in the embedded cloud?", yes=yes)
+    with control.open_state(bootstrap.emulator_state()) as store:
+        store.reset()
+    Session.of(ctx).say("the embedded cloud is empty")
+
+
+@app.command()
+def log(
+    *,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The latest so many entries.")] = 1000,
+    mutating: Annotated[bool, typer.Option("--mutating", help="Only calls that change something.")] = False,
+    format_: FormatOption = Format.TABLE,
+) -> None:
+    """Show every call with method, resource, caller and status, oldest first; never a payload."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+
+    with control.change_state(bootstrap.emulator_state()) as txn:
+        found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
+    keys = ("time", "method", "resource", "caller", "status", "mutating")
+    entries = [
+        dict(zip(keys, (e.time.isoformat(), e.method, e.resource, e.caller, e.status, e.mutating), strict=True))
+        for e in found
+    ]
+    rows = tuple(
+        (str(e["time"]), "changes" if e["mutating"] else "reads", *(str(e[key]) for key in keys[1:5])) for e in entries
+    )
+    columns = ("TIME", "", "METHOD", "RESOURCE", "CALLER", "STATUS")
+    emit(
+        Result(
+            "orchestra-creds/emulator-log/1", {"entries": entries}, columns, rows, () if rows else ("no calls yet",)
+        ),
+        format_,
+    )
+
+
+@app.command()
+def clock(
+    *,
+    advance: Annotated[
+        str, typer.Option("--advance", metavar="SPAN", help="Move it forward: 90s, 30m, 80h, 8d, 2w.")
+    ] = "",
+    format_: FormatOption = Format.TABLE,
+) -> None:
+    """Tell the embedded cloud's time, or move it forward for every process that uses it."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control
+    from orchestra_creds.render.cloud import time_text
+
+    step = parse_span(advance) if advance else timedelta(0)
+    now = control.advance_clock(bootstrap.emulator_state(), step)
+    body = {"now": time_text(now), "advanced_seconds": int(step.total_seconds())}
+    emit(
+        Result("orchestra-creds/emulator-clock/1", body, lines=(f"the embedded cloud's time is {time_text(now)}",)),
+        format_,
+    )
+
+
+@app.command()
+def fault(
+    *,
+    method: Annotated[
+        str,
+        typer.Argument(
+            metavar="[METHOD]", help="Methods by pattern, e.g. '*/AddSecretVersion'; none lists the faults."
+        ),
+    ] = "",
+    code: Annotated[
+        str, typer.Option("--code", help="The status, e.g. UNAVAILABLE, ABORTED; OK only delays.")
+    ] = "UNAVAILABLE",
+    phase: Annotated[
+        Phase, typer.Option("--phase", help="Before the work, or after it (the reply is lost).")
+    ] = Phase.BEFORE,
+    first: Annotated[int, typer.Option("--first", min=1, help="The matching call that meets it first.")] = 1,
+    times: Annotated[int, typer.Option("--times", min=0, help="How many calls meet it; 0 until cleared.")] = 1,
+    delay: Annotated[str, typer.Option("--delay", metavar="SPAN", help="Wait before the answer, at most 30s.")] = "",
+    lag: Annotated[
+        list[str] | None,
+        typer.Option("--lag", metavar="WHAT=SPAN", help="See changes late: latest, alias, state, list, iam."),
+    ] = None,
+    quota: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--quota",
+            metavar="BUCKET=N",
+            help="Calls a minute, e.g. write=600 (access, read, write, or a method); none for no limit.",
+        ),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all faults, lags and quotas first.")] = False,
+    format_: FormatOption = Format.TABLE,
+) -> None:
+    """Make calls fail, wait or be seen late; prints what is in force."""
+    from orchestra_creds import bootstrap
+    from orchestra_creds.emulator import control, faults
+
+    with control.change_state(bootstrap.emulator_state()) as txn:
+        if clear:
+            faults.clear(txn)
+        if method:
+            wait = parse_span(delay) if delay else timedelta(0)
+            status = faults.code_named(code)
+            faults.arm(
+                txn, faults.Fault(method, status, faults.Phase(phase.value), first=first, times=times, delay=wait)
+            )
+        for what, span in _pairs(lag, "--lag WHAT=SPAN"):
+            faults.set_lag(txn, faults.lag_named(what), parse_span(span).total_seconds())
+        for bucket, number in _pairs(quota, "--quota BUCKET=N"):
+            if number != "none" and not number.isdigit():
+                raise ConfigError(f"{number!r} is not a number of calls", hint="--quota write=600, or =none")
+            faults.set_quota(txn, bucket, None if number == "none" else int(number))
+        armed, lags, quotas = faults.armed(txn), faults.lags(txn), faults.quotas(txn)
+    body = {
+        "faults": [
+            {
+                "method": f.method,
+                "code": f.code.name,
+                "phase": f.phase.value,
+                "first": f.first,
+                "times": f.times,
+                "seen": f.seen,
+            }
+            for f in armed
+        ],
+        "lags": {which.value: seconds for which, seconds in lags.items()},
+        "quotas": quotas,
+    }
+    rows = tuple(
+        (f.method, f.code.name, f.phase.value, str(f.first), str(f.times or "always"), str(f.seen)) for f in armed
+    )
+    lines = [f"{which.value} is seen {seconds:g} s late" for which, seconds in lags.items() if seconds]
+    lines += [f"{bucket}: {number} calls a minute" for bucket, number in quotas.items()]
+    result = Result(
+        "orchestra-creds/emulator-faults/1",
+        body,
+        ("METHOD", "CODE", "PHASE", "FIRST", "TIMES", "SEEN"),
+        rows,
+        tuple(lines) if rows or lines else ("no faults",),
+    )
+    emit(result, format_)
+
+
+def _status(daemon: "Daemon | None") -> Result:
+    from orchestra_creds.render.cloud import time_text
+
+    schema = "orchestra-creds/emulator/1"
+    if daemon is None:
+        return Result(
+            schema, {"running": False}, lines=("the embedded cloud is not running",), exit_code=ExitCode.PRECONDITION
+        )
+    body = {
+        "running": True,
+        "pid": daemon.pid,
+        "grpc": daemon.endpoints.grpc,
+        "http": daemon.endpoints.http,
+        "auth": daemon.auth,
+        "started": time_text(daemon.started),
+    }
+    mode = "checks permissions" if daemon.auth else "everybody is owner"
+    lines = (
+        f"the embedded cloud runs (process {daemon.pid}, {mode}): gRPC {daemon.endpoints.grpc}, HTTP {daemon.endpoints.http}",
+        'use it with: eval "$(orchestra-creds emulator env)"',
+    )
+    return Result(schema, body, lines=lines)
+
+
+def _pairs(items: list[str] | None, form: str) -> list[tuple[str, str]]:
+    pairs = [item.partition("=") for item in items or ()]
+    if not all(equals for _, equals, _ in pairs):
+        raise ConfigError("a name and a value are needed", hint=f"write {form}")
+    return [(name, value) for name, _, value in pairs]
