@@ -5,8 +5,8 @@ Heavy imports stand inside the functions that need them, so that a scan loads no
 
 import os
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,8 +19,12 @@ from orchestra_creds.errors import ConfigError
 if TYPE_CHECKING:
     from orchestra_creds.config import Settings
     from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore, TokenIssuer
+    from orchestra_creds.core.progress import Progress
     from orchestra_creds.emulator.control import Running
     from orchestra_creds.gcp.session import Session
+    from orchestra_creds.scanner.finding import ScanReport
+    from orchestra_creds.scanner.request import ScanRequest
+    from orchestra_creds.scanner.rule import Rule
 
 DEFAULT_MAX_SIZE = 2 << 30
 """Bytes; a larger file is skipped and named."""
@@ -50,6 +54,101 @@ class ScanChoice:
     gitleaks_ignore: Path | None = None
     config: Path | None = None
     engine: str = "auto"
+
+
+def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanReport":
+    """Run one scan.
+
+    Raises:
+        ConfigError: a rule, a severity or a file of settings is wrong.
+        NotFoundError, PreconditionError: what is to be scanned is not there.
+    """
+    from orchestra_creds.scanner import pipeline
+    from orchestra_creds.scanner.rulebook.catalog import all_rules, select
+
+    rules = all_rules()
+    known = {rule.id for rule in rules}
+    request, only, exclude, notes = _scan_request(choice, _scan_settings(choice))
+    without = [name for name in exclude if name in known]
+    request = replace(request, exclude=tuple(name for name in exclude if name not in known))
+    report = pipeline.scan(request, select(rules, only=only, exclude=without), progress=progress)
+    return replace(report, notes=(*notes, *report.notes))
+
+
+def _scan_settings(choice: ScanChoice) -> "Settings | None":
+    """The settings, without loading their reader when there is no file."""
+    if choice.config is None and not os.environ.get("ORCHESTRA_CREDS_CONFIG"):
+        here = Path.cwd()
+        if not any((folder / "orchestra-creds.toml").is_file() for folder in (here, *here.parents)):
+            return None
+    from orchestra_creds import config
+
+    return config.load(choice.config)
+
+
+def _scan_request(
+    choice: ScanChoice, settings: "Settings | None"
+) -> tuple["ScanRequest", tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The request, the rules wanted and unwanted by name, and what to tell the operator.
+
+    A file that was found, not named, sets speed only: it may lie in a tree that somebody else wrote (ADR 0011).
+    """
+    from orchestra_creds.scanner.request import ScanRequest, Source
+    from orchestra_creds.scanner.rule import Severity
+
+    chosen = settings.document.scan if settings else None
+    trusted = chosen if settings and settings.named else None
+    notes: tuple[str, ...] = ()
+    if settings and chosen and not settings.named and chosen != type(chosen)(jobs=chosen.jobs):
+        notes = (
+            f"[scan] of {settings.path} was found, not named: only its jobs count; name it with --config to use all of it",
+        )
+    severity = choice.severity or (trusted.severity if trusted else "")
+    names = {level.name.lower(): level for level in Severity}
+    if severity and severity not in names:
+        raise ConfigError(f"there is no severity {severity!r}", hint=f"one of {', '.join(names)}")
+    request = ScanRequest(
+        paths=choice.paths,
+        source=Source(choice.source),
+        since=choice.since,
+        all_files=choice.all_files,
+        jobs=_first(choice.jobs, chosen.jobs if chosen else None, 0),
+        max_size=_first(choice.max_size, trusted.max_size if trusted else None, DEFAULT_MAX_SIZE),
+        archive_depth=_first(choice.archive_depth, trusted.archive_depth if trusted else None, DEFAULT_ARCHIVE_DEPTH),
+        engine=choice.engine,
+        cache_dir=folders.private(folders.cache_folder()),
+        use_cache=choice.use_cache,
+        state_dir=folders.state_folder(),
+        baseline=choice.baseline,
+        gitleaks_config=_text(choice.gitleaks_config) or (trusted.gitleaks_config if trusted else ""),
+        gitleaks_baseline=_text(choice.gitleaks_baseline),
+        gitleaks_ignore=_text(choice.gitleaks_ignore),
+        added_rules=(str(choice.rules_file),) if choice.rules_file else (),
+        min_severity=names[severity] if severity else Severity.LOW,
+        environment=os.environ,
+        now=utc_now(),
+    )
+    return (
+        request,
+        choice.only or (trusted.only if trusted else ()),
+        choice.exclude + (trusted.exclude if trusted else ()),
+        notes,
+    )
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else str(path)
+
+
+def rule_families() -> "Mapping[str, Sequence[Rule]]":
+    """All rules by family."""
+    from orchestra_creds.scanner.rulebook.catalog import FAMILIES
+
+    return FAMILIES
 
 
 def utc_now() -> datetime:

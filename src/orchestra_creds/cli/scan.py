@@ -1,5 +1,7 @@
 """`scan`: looks for leaked credentials and reports them without showing them."""
 
+import os
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +9,7 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.cli import baseline, rules
-from orchestra_creds.cli.session import DefaultGroup, NoColorOption, QuietOption, Session, VerboseOption
+from orchestra_creds.cli.session import DefaultGroup, NoColorOption, QuietOption, Session, VerboseOption, write_stdout
 from orchestra_creds.errors import ConfigError, ExitCode
 
 app = typer.Typer(
@@ -175,6 +177,10 @@ def scan(
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """
     from orchestra_creds import bootstrap
+    from orchestra_creds.render import files
+    from orchestra_creds.render.progress import progress_on
+    from orchestra_creds.render.report import render
+    from orchestra_creds.render.style import style_of
 
     session = Session.of(ctx)
     choice = bootstrap.ScanChoice(
@@ -197,9 +203,19 @@ def scan(
         config=config,
         engine=engine.value,
     )
-    report = bootstrap.scan(choice, progress=not quiet)
-    bootstrap.emit_scan(report, format_.value, output=output, color=not no_color, say=session.say, verbose=verbose)
-    raise typer.Exit(0 if exit_zero and report.exit_code == ExitCode.ATTENTION else report.exit_code)
+    if output is not None:
+        files.check(str(output))
+    noun = "object" if choice.source in {"history", "since"} else "file"
+    report = bootstrap.scan(choice, progress=progress_on(sys.stderr, noun, quiet=quiet))
+    for note in report.notes:
+        session.say(f"note: {note}")
+    target = sys.stdout if output is None else None
+    text = render(report, format_.value, style=style_of(target, os.environ, color=not no_color))
+    if output is None:
+        write_stdout(text)
+    else:
+        files.write(str(output), text)
+    raise typer.Exit(ExitCode.OK if exit_zero and report.exit_code is ExitCode.ATTENTION else report.exit_code)
 
 
 def one_source(*, history: bool, staged: bool, since: str) -> str:
