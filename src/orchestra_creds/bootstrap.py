@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from orchestra_creds import folders
 from orchestra_creds.core.values import full_name
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from orchestra_creds.config import Settings
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.emulator.control import Running
     from orchestra_creds.gcp.session import Session
+    from orchestra_creds.scanner.accepting import Acceptance, Acceptor
     from orchestra_creds.scanner.finding import ScanReport
     from orchestra_creds.scanner.request import ScanRequest
     from orchestra_creds.scanner.rule import Rule
@@ -142,6 +143,32 @@ def _first(*values: int | None) -> int:
 
 def _text(path: Path | None) -> str:
     return "" if path is None else str(path)
+
+
+def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
+    """The baseline verbs for a scanned root."""
+    from orchestra_creds.scanner.accepting import Acceptor
+
+    if not path.is_dir():
+        raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
+    choice = ScanChoice(paths=(str(path),), source="history" if history else "tree", baseline="")
+    return Acceptor(
+        path.resolve(), file=file, scan=lambda: scan(choice), keys=fingerprint_keys(), environment=os.environ
+    )
+
+
+def acceptance(reason: str, author: str, expires: datetime | None) -> "Acceptance":
+    """Who accepts, why and until when; the author is the user of this machine unless one is named."""
+    import getpass
+
+    from orchestra_creds.scanner.accepting import Acceptance
+
+    return Acceptance(reason, author or getpass.getuser(), utc_now().date(), expires.date() if expires else None)
+
+
+def fingerprint_keys() -> Path:
+    """The folder that holds the fingerprint keys."""
+    return Path(folders.private(folders.state_folder())) / "keys"
 
 
 def rule_families() -> "Mapping[str, Sequence[Rule]]":

@@ -1,12 +1,13 @@
 """`scan baseline`: findings that somebody has accepted, with a reason and, if wanted, an end."""
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, write_stdout
+from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
 
 app = typer.Typer(
     name="baseline", rich_markup_mode=None, no_args_is_help=True, help="Keep accepted findings, each with a reason."
@@ -48,7 +49,7 @@ def create(
     from orchestra_creds import bootstrap
 
     service = bootstrap.baseline(path, file=file, history=history)
-    Session.of(ctx).say(service.create(reason=reason, author=author, expires=expires.date() if expires else None))
+    Session.of(ctx).say(service.create(bootstrap.acceptance(reason, author, expires)))
 
 
 @app.command()
@@ -69,9 +70,7 @@ def add(
     from orchestra_creds import bootstrap
 
     service = bootstrap.baseline(path, file=file, history=history)
-    done = service.add(
-        fingerprint, reason=reason, author=author, expires=expires.date() if expires else None, anywhere=anywhere
-    )
+    done = service.add(fingerprint, bootstrap.acceptance(reason, author, expires), anywhere=anywhere)
     Session.of(ctx).say(done)
 
 
@@ -101,10 +100,21 @@ def audit(
 ) -> None:
     """Compare every entry with what a scan finds: current, moved, expired or vanished. Ends with 1 when one needs a decision."""
     from orchestra_creds import bootstrap
+    from orchestra_creds.render.baseline import audited
 
-    audited = bootstrap.baseline(path, file=file, history=history).audit(prune=prune)
-    write_stdout(bootstrap.render_audit(audited, format_.value))
-    raise typer.Exit(audited.exit_code)
+    found = bootstrap.baseline(path, file=file, history=history).audit(today=bootstrap.utc_now().date(), prune=prune)
+    rows = [
+        (
+            item.entry.fingerprint,
+            item.state.value,
+            item.entry.rule,
+            item.entry.path,
+            item.entry.expires,
+            item.entry.reason,
+        )
+        for item in found.entries
+    ]
+    emit(audited(rows, pruned=found.pruned, exit_code=found.exit_code), format_)
 
 
 @app.command("import")
@@ -124,9 +134,7 @@ def import_(
     from orchestra_creds import bootstrap
 
     service = bootstrap.baseline(path, file=file, history=history)
-    Session.of(ctx).say(
-        service.import_(source, reason=reason, author=author, expires=expires.date() if expires else None)
-    )
+    Session.of(ctx).say(service.import_(source, bootstrap.acceptance(reason, author, expires)))
 
 
 @app.command()
@@ -144,5 +152,19 @@ def key(
 ) -> None:
     """Name the key behind the fingerprints of this repository, hand it over, or install one that was handed over."""
     from orchestra_creds import bootstrap
+    from orchestra_creds.render import files
+    from orchestra_creds.scanner import accepting
 
-    Session.of(ctx).say(bootstrap.fingerprint_key(path, output=output, install=install))
+    keys, session = bootstrap.fingerprint_keys(), Session.of(ctx)
+    if install is not None:
+        session.say(
+            f"fingerprint key {accepting.take_over(path, install, keys=keys)} is now the key of this repository"
+        )
+        return
+    name, text = accepting.hand_over(path, keys=keys, environment=os.environ)
+    if output is not None:
+        files.write(str(output), text.reveal() + b"\n")
+    session.say(
+        f"fingerprint key {name}"
+        + (f" is in {output}; who has it can test guesses against the baseline" if output else "")
+    )
