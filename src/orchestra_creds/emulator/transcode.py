@@ -21,6 +21,7 @@ from orchestra_creds.emulator.errors import Code, EmuError, invalid
 from orchestra_creds.emulator.routes import HttpRule, Rpc, pattern, rpcs
 from orchestra_creds.emulator.service import RestCall, RestReply, Route
 
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 JSON_TYPE = "application/json; charset=UTF-8"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _SYSTEM_PARAMETERS = frozenset(
@@ -135,7 +136,7 @@ class Gateway:
                 _place(document, descriptor, key.split("."), value)
         message = rpc.request()
         try:
-            json_format.ParseDict(_camel_masks(document, descriptor), message)
+            json_format.ParseDict(_normalised(document, descriptor), message)
         except (json_format.ParseError, RecursionError) as error:
             # NOTE: the error's text can quote a value of the request; only the path before it is passed on.
             raise invalid(f"Invalid JSON payload received. {_where(error)}") from None
@@ -172,21 +173,26 @@ def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     return found if found is None or isinstance(found, FieldDescriptor) else None
 
 
-def _camel_masks(document: Any, descriptor: Descriptor) -> Any:
-    """The document with every field mask in camelCase, which is what json_format reads."""
+def _normalised(document: Any, descriptor: Descriptor) -> Any:
+    """The document as json_format reads it: field masks in camelCase, and no base64 that it would repair silently."""
+    if isinstance(document, list):
+        return [_normalised(item, descriptor) for item in document]
     if not isinstance(document, dict):
         return document
-    result = {}
-    for name, value in document.items():
-        field = _field(descriptor, name)
-        nested = field.message_type if field is not None else None
-        if nested is not None and nested.full_name == "google.protobuf.FieldMask" and isinstance(value, str):
-            result[name] = re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), value)
-        elif nested is not None and isinstance(value, dict) and not nested.GetOptions().map_entry:
-            result[name] = _camel_masks(value, nested)
-        else:
-            result[name] = value
-    return result
+    return {name: _normalised_value(value, _field(descriptor, name)) for name, value in document.items()}
+
+
+def _normalised_value(value: Any, field: FieldDescriptor | None) -> Any:
+    if field is None:
+        return value
+    nested = field.message_type
+    if nested is not None and nested.full_name == "google.protobuf.FieldMask" and isinstance(value, str):
+        return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), value)
+    if nested is not None and not nested.GetOptions().map_entry:
+        return _normalised(value, nested)
+    if field.type == FieldDescriptor.TYPE_BYTES and isinstance(value, str) and not _BASE64.fullmatch(value):
+        raise invalid(f'Invalid value at "{field.name}" (TYPE_BYTES), Base64 decoding failed.')
+    return value
 
 
 def _assign(message: Message, path: list[str], value: str) -> None:
