@@ -151,9 +151,9 @@ def _aws_pair(subject: Subject) -> Verdict | None:
 
 
 def _stripe(subject: Subject) -> Verdict | None:
-    """Stripe's keys mix cases; forty hexadecimal letters behind the same prefix are Paystack's."""
-    paystack = re.fullmatch(rb"sk_(?:live|test)_[0-9a-f]{40}", subject.material)
-    return None if paystack else _mixed(subject)
+    """Behind the same prefix, forty hexadecimal letters are Paystack's and the base64 of `key_` is WorkOS's."""
+    other = re.fullmatch(rb"sk_(?:live|test)_(?:[0-9a-f]{40}|a2V5Xz.*)", subject.material)
+    return None if other else _mixed(subject)
 
 
 def _jwt_tail(subject: Subject) -> Verdict | None:

@@ -20,7 +20,7 @@ _OTHER_FORGES = (
     prefixed(
         "bitbucket-access-token",
         "Bitbucket Cloud repository, project or workspace access token",
-        "ATCTT3xFfG",
+        "ATCTT3xFfGN",
         r"[\w-]{150,220}={0,2}[0-9A-F]{8}",
         severity=Severity.CRITICAL,
         remedy="Revoke it under the repository's, project's or workspace's settings > Access tokens and read the audit log.",

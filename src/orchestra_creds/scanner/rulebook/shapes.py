@@ -5,6 +5,8 @@ longer word of the same alphabet: a word boundary (or the end of an escape) lead
 follows the token is not a letter of its alphabet. The group 1 is always the token.
 """
 
+import re
+
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 LEAD = r"(?:\b|\\[nrt]|%[0-9A-Fa-f]{2})"
@@ -63,11 +65,10 @@ def prefixed(
     confidence: Confidence = Confidence.LIKELY,
 ) -> Rule:
     """The rule of a token that its prefix gives away; `body` is the pattern of what follows the literal `prefix`."""
-    literal = prefix.replace(".", r"\.").replace("$", r"\$").replace("+", r"\+")
     return Rule(
         id=id,
         description=description,
-        pattern=token(literal + body, tail),
+        pattern=token(re.escape(prefix) + body, tail),
         severity=severity,
         remedy=remedy,
         source=source,
