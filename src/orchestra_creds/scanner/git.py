@@ -13,6 +13,7 @@ Processes are started with posix_spawn where there is one: it costs 1 ms where `
 counts in a pre-commit hook.
 """
 
+import mmap
 import os
 import select
 import signal
@@ -128,6 +129,28 @@ class Child:
             if (fd := getattr(self, name)) >= 0:
                 os.close(fd)
                 setattr(self, name, -1)
+
+
+class Spool:
+    """A git process that writes to a file; `read` or `kill` it, once."""
+
+    def __init__(self, child: Child, fd: int) -> None:
+        self._child = child
+        self._fd = fd
+
+    def read(self) -> tuple[bytes | mmap.mmap, bool]:
+        """All that the process wrote, once it has ended, and whether it ended well."""
+        try:
+            code = self._child.wait()
+            size = os.fstat(self._fd).st_size
+            return (mmap.mmap(self._fd, size, access=mmap.ACCESS_READ) if size else b""), code == 0
+        finally:
+            os.close(self._fd)
+
+    def kill(self) -> None:
+        """Ends the process and forgets what it wrote."""
+        self._child.kill()
+        os.close(self._fd)
 
 
 @dataclass(frozen=True)
@@ -286,6 +309,15 @@ class Repository:
         """Starts a call whose output is read while it runs; its standard error is dropped."""
         return _spawn(self._command(args, in_tree=in_tree), self._env(in_tree=in_tree), stdin, keep_errors=False)
 
+    def spool(self, *args: str | bytes) -> "Spool":
+        """Starts a call that writes to an unnamed temporary file, so that nobody has to read while it runs."""
+        import tempfile
+
+        with tempfile.TemporaryFile() as stream:
+            into = os.dup(stream.fileno())
+        command, env = self._command(args, in_tree=False), self._env(in_tree=False)
+        return Spool(_spawn(command, env, b"", keep_errors=False, into=into), into)
+
     def _call(
         self, args: Sequence[str | bytes], *, stdin: bytes = b"", in_tree: bool = False
     ) -> tuple[int, bytes, bytes]:
@@ -374,11 +406,13 @@ def _failed(verb: str, root: Path, err: bytes) -> PreconditionError:
     return PreconditionError(f"git {verb} failed in {visible(str(root))}", hint=visible(line[:300]))
 
 
-def _spawn(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_errors: bool) -> Child:
-    """Starts git; `stdin` is what it reads."""
+def _spawn(
+    command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_errors: bool, into: int | None = None
+) -> Child:
+    """Starts git; `stdin` is what it reads; it writes to a pipe, or to the file `into`."""
     if sys.platform == "win32":
-        return _spawn_on_windows(command, env, stdin)
-    out_read, out_write = os.pipe()
+        return _spawn_on_windows(command, env, stdin, into)
+    out_read, out_write = os.pipe() if into is None else (-1, os.dup(into))
     err_read, err_write = os.pipe() if keep_errors else (-1, os.open(os.devnull, os.O_WRONLY))
     source = _readable(stdin)
     try:
@@ -390,9 +424,9 @@ def _spawn(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_
         # Python ignores SIGPIPE and a child inherits that: git must die when nobody reads it any more.
         pid = os.posix_spawn(command[0], command, env, file_actions=actions, setsigdef=[signal.SIGPIPE])
     except BaseException:
-        os.close(out_read)
-        if err_read >= 0:
-            os.close(err_read)
+        for fd in (out_read, err_read):
+            if fd >= 0:
+                os.close(fd)
         raise
     finally:
         for fd in (source, out_write, err_write):
@@ -400,7 +434,7 @@ def _spawn(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_
     return Child(pid, out_read, err_read, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
-def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: bytes) -> Child:
+def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, into: int | None) -> Child:
     """The same where there is no posix_spawn; what git says on standard error is dropped."""
     import subprocess
 
@@ -410,13 +444,13 @@ def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: byte
             [os.fsdecode(word) for word in command],
             env={os.fsdecode(name): os.fsdecode(value) for name, value in env.items()},
             stdin=source,
-            stdout=subprocess.PIPE,
+            stdout=subprocess.PIPE if into is None else into,
             stderr=subprocess.DEVNULL,
         )
     finally:
         os.close(source)
-    assert process.stdout is not None  # noqa: S101  asked for above
-    return Child(process.pid, os.dup(process.stdout.fileno()), -1, process.wait)
+    stdout = -1 if process.stdout is None else os.dup(process.stdout.fileno())
+    return Child(process.pid, stdout, -1, process.wait)
 
 
 def _readable(data: bytes) -> int:

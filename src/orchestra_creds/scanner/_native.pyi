@@ -1,0 +1,6 @@
+"""The optional extension that `_native.c` is built to."""
+
+from orchestra_creds.scanner.verdict import Buffer
+
+def survey(index: Buffer, pack: Buffer, width: int, /) -> tuple[bytes, ...]: ...
+def apply(base: Buffer, delta: Buffer, limit: int, back: int, ahead: int, /) -> tuple[bytes, bytes, bytes, bytes]: ...

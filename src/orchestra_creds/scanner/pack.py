@@ -1,0 +1,429 @@
+"""Reads git's object database where it lies: packs by memory map, loose objects by file.
+
+Guarantees: nothing of a pack is believed before it is checked: damaged indexes and packs raise ValueError, damaged
+objects are of kind BROKEN or fail when they are inflated, delta chains that bite their own tail are BROKEN, and no
+object expands to more than its header says and its compressed size allows. Nothing is written, nothing is fetched.
+"""
+
+import mmap
+import os
+import zlib
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from orchestra_creds.scanner.delta import apply
+from orchestra_creds.scanner.verdict import Buffer
+
+try:
+    from isal import isal_zlib as fast_zlib  # twice as fast, where there is a wheel
+except ImportError:
+    import zlib as fast_zlib  # type: ignore[no-redef]
+
+try:
+    from orchestra_creds.scanner import _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
+BROKEN, COMMIT, TREE, BLOB, TAG = range(5)
+KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
+"""The names in a loose object's header."""
+
+DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, fast_zlib.error, zlib.error)
+"""What reading a damaged object raises; OverflowError says that it is larger than the limit."""
+
+INDEX_MAGIC = b"\xfftOc\0\0\0\2"
+_OFS_DELTA, _REF_DELTA = 6, 7
+_UNKNOWN = 254
+_FAN = 8 + 1024
+_EXPANSION = 1032
+"""What deflate can reach at most: output bytes for an input byte."""
+
+_TRUSTED = 64 << 10
+"""Compressed bytes up to which output is not watched while it grows: it cannot pass `_EXPANSION` times that."""
+
+
+def inflate(data: memoryview, size: int) -> bytes:
+    """The `size` bytes that the zlib stream at the start of `data` holds."""
+    if size > len(data) * _EXPANSION + _EXPANSION:
+        raise ValueError("the object is damaged")
+    if len(data) <= _TRUSTED:
+        text: bytes = fast_zlib.decompress(data, bufsize=size + 1)
+    else:
+        stream = fast_zlib.decompressobj()
+        text = stream.decompress(data, size + 1)
+        while len(text) < size and not stream.eof:
+            more = stream.decompress(stream.unconsumed_tail, size + 1 - len(text))
+            if not more:
+                break
+            text += more
+        if not stream.eof:  # the check sum behind the data was not read yet
+            text += stream.decompress(stream.unconsumed_tail, 1)
+        if not stream.eof:
+            raise ValueError("the object is damaged")
+    if len(text) != size:
+        raise ValueError("the object is damaged")
+    return text
+
+
+class Columns(NamedTuple):
+    """What a pack holds, one entry for each object in the order of the file.
+
+    place     in the index, which is sorted by id     kind      of the object, for a delta that of its chain's end
+    offset    where its header begins                 size      inflated: of the object or of the delta
+    data      where its zlib stream begins            parent    which object a delta is based on; -1 for a full object
+    weight    a measure of the work of the object     first     the first delta that is based on it; -1 for none
+              and of all that is based on it          next      the next delta with the same base; -1 for none
+    """
+
+    place: memoryview
+    offset: memoryview
+    kind: memoryview
+    size: memoryview
+    data: memoryview
+    parent: memoryview
+    weight: memoryview
+    first: memoryview
+    next: memoryview
+
+
+_FORMATS: tuple[Literal["I", "q", "B", "i"], ...] = ("I", "q", "B", "q", "q", "i", "q", "i", "i")
+
+
+class Pack:
+    """One pack and its index, mapped."""
+
+    def __init__(self, index: Path, width: int) -> None:
+        """Maps the files; `width` is the size of an object id in bytes.
+
+        Raises:
+            ValueError: the index or the pack is damaged, or of an unknown version.
+            OSError: a file cannot be read.
+        """
+        self.path = index.with_suffix(".pack")
+        self.width = width
+        self._index = memoryview(_map(index))
+        self._pack = memoryview(_map(self.path))
+        columns = survey(self._index, self._pack, width)
+        self.columns = Columns(*(memoryview(c).cast(f) for c, f in zip(columns, _FORMATS, strict=True)))
+        self._names = _FAN
+
+    def __len__(self) -> int:
+        return len(self.columns.place)
+
+    @property
+    def name(self) -> str:
+        """What tells this pack from any other: the check sum of its content, as git keeps it at the end of the file."""
+        return bytes(self._pack[-self.width :]).hex()
+
+    def oid(self, number: int) -> bytes:
+        """The id of an object."""
+        at = self._names + self.columns.place[number] * self.width
+        return bytes(self._index[at : at + self.width])
+
+    def names(self) -> Buffer:
+        """All ids in rising order, one behind the other."""
+        return self._index[self._names : self._names + len(self) * self.width]
+
+    @cached_property
+    def _by_place(self) -> "array[int]":
+        numbers = array("I", bytes(4 * len(self)))
+        for number, place in enumerate(self.columns.place):
+            numbers[place] = number
+        return numbers
+
+    def find(self, oid: bytes) -> int | None:
+        """The number of the object with this id."""
+        place = _find(self._index, self._names, oid, self.width)
+        return None if place is None else self._by_place[place]
+
+    def end(self, number: int) -> int:
+        """Where the next object begins."""
+        following = number + 1
+        return self.columns.offset[following] if following < len(self) else len(self._pack) - self.width
+
+    def inflate(self, number: int) -> bytes:
+        """The object's own bytes: its text, or its delta."""
+        return inflate(self._pack[self.columns.data[number] : self.end(number)], self.columns.size[number])
+
+    def compressed(self, number: int) -> memoryview:
+        """The object's zlib stream, for one that is too large to inflate at once."""
+        return self._pack[self.columns.data[number] : self.end(number)]
+
+    def text(self, number: int, limit: int) -> bytes:
+        """The text of an object, through all deltas it is based on."""
+        parent = self.columns.parent
+        chain = [number]
+        while (number := parent[number]) >= 0:
+            chain.append(number)
+        root = chain.pop()
+        if self.columns.size[root] > limit:
+            raise OverflowError("larger than the limit")
+        text = self.inflate(root)
+        while chain:
+            text = apply(text, self.inflate(chain.pop()), limit, 0, 0)[0]
+        return text
+
+    def children(self, number: int) -> list[int]:
+        """The deltas that are based on an object, in the order of the file."""
+        found = []
+        child = self.columns.first[number]
+        while child >= 0:
+            found.append(child)
+            child = self.columns.next[child]
+        return found
+
+
+def _map(path: Path) -> mmap.mmap:
+    with path.open("rb") as stream:
+        return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _find(index: Buffer, names: int, oid: bytes, width: int) -> int | None:
+    """The place of an id in the index."""
+    low = int.from_bytes(index[8 + 4 * (oid[0] - 1) : 8 + 4 * oid[0]], "big") if oid[0] else 0
+    high = int.from_bytes(index[8 + 4 * oid[0] : 12 + 4 * oid[0]], "big")
+    while low < high:
+        middle = (low + high) // 2
+        name = bytes(index[names + middle * width : names + (middle + 1) * width])
+        if name == oid:
+            return middle
+        if name < oid:
+            low = middle + 1
+        else:
+            high = middle
+    return None
+
+
+def survey_slowly(index: Buffer, pack: Buffer, width: int) -> tuple[bytes, ...]:
+    """The columns of a pack (see `Columns`) as native integers; the same as the compiled `survey`."""
+    offsets = _offsets(index, width, len(pack) - width)
+    count = len(offsets)
+    if len(pack) < 12 + width or bytes(pack[:7]) != b"PACK\0\0\0" or pack[7] not in {2, 3}:
+        raise ValueError("the pack is damaged")
+    if int.from_bytes(pack[8:12], "big") != count:
+        raise ValueError("the pack and its index do not belong together")
+    order = sorted(range(count), key=offsets.__getitem__)
+    ordered = [offsets[place] for place in order]
+    end = len(pack) - width
+    kind, size, data, parent = (
+        bytearray(count),
+        array("q", [0]) * count,
+        array("q", [0]) * count,
+        array("i", [-1]) * count,
+    )
+    weight = array("q", [4096]) * count
+    for number, offset in enumerate(ordered):
+        limit = min(ordered[number + 1], end) if number + 1 < count else end
+        header = _header(pack, offset, limit, width)
+        if header is None:
+            continue
+        kind[number], size[number], data[number], base = header
+        if kind[number] == _REF_DELTA:
+            place = _find(index, _FAN, bytes(pack[base : base + width]), width)
+            base = -1 if place is None else offsets[place]
+        if kind[number] in {_OFS_DELTA, _REF_DELTA}:
+            at = bisect_left(ordered, base) if base >= 0 else count
+            known = at < count and ordered[at] == base
+            parent[number], kind[number] = (at, _UNKNOWN) if known else (-1, BROKEN)
+        weight[number] += size[number] if size[number] < 1 << 40 else 0
+    _resolve(kind, parent)
+    for number in range(count - 1, -1, -1):
+        if 0 <= parent[number] < number:
+            weight[parent[number]] += weight[number]
+    first, following = array("i", [-1]) * count, array("i", [-1]) * count
+    for number in range(count - 1, -1, -1):
+        if (base := parent[number]) >= 0 and kind[number] != BROKEN:
+            following[number], first[base] = first[base], number
+    columns = (array("I", order), array("q", ordered), kind, size, data, parent, weight, first, following)
+    return tuple(bytes(column) for column in columns)
+
+
+def _offsets(index: Buffer, width: int, end: int) -> list[int]:
+    """The offset of each object, in the order of the ids; -1 for one that lies outside of the pack."""
+    if width not in {20, 32} or len(index) < _FAN + 2 * width or bytes(index[:8]) != INDEX_MAGIC:
+        raise ValueError("the index is damaged")
+    fan = array("I", bytes(index[8:_FAN]))
+    fan.byteswap()
+    count = fan[255]
+    rising = all(before <= after for before, after in pairwise(fan))
+    if not rising or count > (1 << 31) - 2 or (len(index) - _FAN - 2 * width) // (width + 8) < count:
+        raise ValueError("the index is damaged")
+    small = _FAN + count * (width + 4)
+    near = array("I", bytes(index[small : small + 4 * count]))
+    near.byteswap()
+    far = small + 4 * count
+    fars = (len(index) - 2 * width - far) // 8
+    offsets: list[int] = []
+    for value in near:
+        offset = value
+        if value & 0x80000000:
+            at = value & 0x7FFFFFFF
+            offset = int.from_bytes(index[far + 8 * at : far + 8 * at + 8], "big") if at < fars else -1
+            offset = offset if offset < end else -1
+        offsets.append(offset)
+    return offsets
+
+
+def _header(pack: Buffer, offset: int, end: int, width: int) -> tuple[int, int, int, int] | None:
+    """(type, size, where the data begins, base) of an object; None when it is damaged.
+
+    The base is an offset for an offset delta, where its id stands for a reference delta, else -1.
+    """
+    if not 12 <= offset < end:
+        return None
+    try:
+        byte = pack[offset]
+        type_ = byte >> 4 & 7
+        size, at = _varint(pack, offset + 1, end, byte)
+        base = -1
+        if type_ == _OFS_DELTA:
+            back, at = _distance(pack, at, end)
+            base = offset - back
+        elif type_ == _REF_DELTA:
+            base, at = at, at + width
+    except IndexError:
+        return None
+    if type_ in {0, 5} or at > end or not (base == -1 or 0 <= base < (offset if type_ == _OFS_DELTA else end)):
+        return None
+    return type_, size, at, base
+
+
+def _varint(pack: Buffer, at: int, end: int, byte: int) -> tuple[int, int]:
+    """The rest of an object's size, least significant bits first; `byte` holds the first four."""
+    value, shift = byte & 15, 4
+    while byte & 0x80:
+        if at >= end or shift > 53:
+            raise IndexError
+        byte = pack[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        shift += 7
+    return value, at
+
+
+def _distance(pack: Buffer, at: int, end: int) -> tuple[int, int]:
+    """How far before a delta its base begins."""
+    if at >= end:
+        raise IndexError
+    byte = pack[at]
+    at += 1
+    value = byte & 0x7F
+    while byte & 0x80:
+        if at >= end or value >= 1 << 55:
+            raise IndexError
+        byte = pack[at]
+        at += 1
+        value = (value + 1) << 7 | byte & 0x7F
+    return value, at
+
+
+def _resolve(kind: bytearray, parent: "array[int]") -> None:
+    """Give each delta the kind of its chain's end; a chain that bites its own tail is broken."""
+    for number in range(len(kind)):
+        walked: list[int] = []
+        at = number
+        while kind[at] == _UNKNOWN and len(walked) <= len(kind):
+            walked.append(at)
+            at = parent[at]
+        found = BROKEN if kind[at] == _UNKNOWN else kind[at]
+        for at in walked:
+            kind[at] = found
+
+
+survey = survey_slowly if _native is None else _native.survey
+"""The fastest of the two that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The files that hold a repository's objects."""
+
+    indexes: tuple[Path, ...]
+    loose: tuple[Path, ...]
+    promised: bool
+
+    @classmethod
+    def open(cls, objects: Path) -> "Database":
+        """What lies in an objects folder and in its alternates; packs without an index are left out (git does not see them)."""
+        folders = list(_with_alternates(objects))
+        indexes: dict[str, Path] = {}
+        loose: dict[str, Path] = {}
+        promised = False
+        for folder in folders:
+            for name in _names_in(folder / "pack"):
+                path = folder / "pack" / name
+                promised |= name.endswith(".promisor")
+                if name.endswith(".idx") and path.with_suffix(".pack").is_file():
+                    indexes.setdefault(name, path)
+            for fan in _names_in(folder):
+                if len(fan) == 2 and _is_hex(fan):
+                    for rest in _names_in(folder / fan):
+                        if len(rest) in {38, 62} and _is_hex(rest):
+                            loose.setdefault(fan + rest, folder / fan / rest)
+        return cls(
+            tuple(sorted(indexes.values(), key=lambda path: (-_size_of(path.with_suffix(".pack")), path.name))),
+            tuple(loose[oid] for oid in sorted(loose)),
+            promised,
+        )
+
+
+def read_loose(path: Path, limit: int) -> tuple[int, bytes]:
+    """Kind and text of a loose object.
+
+    Raises:
+        ValueError and inflate errors, see DAMAGED; OverflowError when it is larger than the limit; OSError.
+    """
+    data = path.read_bytes()
+    stream = fast_zlib.decompressobj()
+    head = stream.decompress(data, 64)
+    header, found, _ = head.partition(b"\0")
+    name, _, number = header.partition(b" ")
+    if not found or name not in KINDS or not number.isdigit():
+        raise ValueError("the object is damaged")
+    size = int(number)
+    if size > limit:
+        raise OverflowError("larger than the limit")
+    text = inflate(memoryview(data), size + len(header) + 1)
+    return KINDS[name], text[len(header) + 1 :]
+
+
+def _with_alternates(objects: Path) -> Iterator[Path]:
+    """The folder and those it borrows from, each once, five levels deep as git does it."""
+    seen: set[Path] = set()
+    level = [objects.resolve()]
+    for _ in range(6):
+        following: list[Path] = []
+        for folder in level:
+            if folder in seen or not folder.is_dir():
+                continue
+            seen.add(folder)
+            yield folder
+            try:
+                lines = (folder / "info" / "alternates").read_bytes().split(b"\n")
+            except OSError:
+                continue
+            following += [
+                (folder / os.fsdecode(line)).resolve() for line in lines if line and not line.startswith(b"#")
+            ]
+        level = following
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _size_of(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _is_hex(name: str) -> bool:
+    return all(char in "0123456789abcdef" for char in name)
