@@ -176,7 +176,4 @@ RULES: tuple[Rule, ...] = (
         longest=1100,
         entropy=3.0,
     ),
-        counter_examples=("_|WARNING:-DO-NOT-SHARE-THIS.--Sharing-this-will-allow-someone-to-log-in-as-you",),
-        longest=1100,
-    ),
 )
