@@ -35,7 +35,7 @@ class Cloud:
         name = f"{service}/{method}"
         return self.emulator.rpc(name, rpcs()[name].request(**fields), {})
 
-    def secret(self, secret_id: str = "db", /, *payloads: bytes, **fields: Any) -> str:  # an id
+    def secret(self, secret_id: str = "db", /, *payloads: bytes, **fields: Any) -> str:  # noqa: S107  # an id
         """A secret with these versions; returns its name."""
         made = self.call("CreateSecret", parent=PROJECT, secret_id=secret_id, secret={**AUTOMATIC, **fields})
         for payload in payloads:

@@ -1,0 +1,153 @@
+"""What the embedded cloud costs: start beyond imports, each call over gRPC and REST, memory.
+
+Every start is a fresh process on a new state (imports done first, then the clock). Calls are made one after the other
+by the official client from a process of its own, over a state file on disk, after a few calls that warm it up.
+"""
+
+import argparse
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import google_crc32c
+import grpc
+from google.auth.credentials import AnonymousCredentials
+from google.cloud.secretmanager_v1 import SecretManagerServiceClient
+from google.cloud.secretmanager_v1.services.secret_manager_service.transports.grpc import (
+    SecretManagerServiceGrpcTransport,
+)
+
+from benchmarks import page
+from orchestra_creds.emulator import control
+from orchestra_creds.emulator.servers import Endpoints
+
+PROJECT = "projects/demo-project"
+DATA = b"x" * 2400
+"""The size of a service-account key in JSON."""
+
+WARM_UP = 20
+START = """
+import sys, time
+from pathlib import Path
+from orchestra_creds.emulator import control
+begin = time.perf_counter()
+running = control.start_in_process(Path(sys.argv[1]))
+print((time.perf_counter() - begin) * 1000)
+running.stop()
+"""
+
+
+def main() -> None:
+    """Measure and print (or write into a page) two tables."""
+    parser = argparse.ArgumentParser(prog="scripts/bench emulator", description=__doc__)
+    parser.add_argument("--calls", type=int, default=300, help="calls of each kind")
+    parser.add_argument("--starts", type=int, default=7, help="starts of each kind")
+    parser.add_argument("--write", type=Path, help="a page with marks for `emulator`; the tables go there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        text = f"{_starts(Path(folder), options.starts)}\n{_calls(Path(folder) / 'calls.db', options.calls)}"
+    if options.write:
+        page.replace(options.write, "emulator", text)
+    else:
+        print(text)
+
+
+def _starts(folder: Path, times: int) -> str:
+    new = [_start(folder / f"{number}.db") for number in range(times)]
+    again = [_start(folder / "0.db") for _ in range(times)]
+    daemons = []
+    for number in range(times):
+        state = folder / f"{number}.db"
+        begin = time.perf_counter()
+        control.start_daemon(state)
+        daemons.append((time.perf_counter() - begin) * 1000)
+        control.stop_daemon(state)
+    rows = [
+        ("start", "median (ms)", "best (ms)"),
+        ("in process, new state, beyond imports", *_middle_and_best(new)),
+        ("in process, known state, beyond imports", *_middle_and_best(again)),
+        ("daemon, until both ports answer, imports included", *_middle_and_best(daemons)),
+    ]
+    return page.table(rows)
+
+
+def _start(state: Path) -> float:
+    command = [sys.executable, "-c", START, str(state)]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def _middle_and_best(times: Iterable[float]) -> tuple[str, str]:
+    sorted_times = sorted(times)
+    return f"{statistics.median(sorted_times):.0f}", f"{sorted_times[0]:.0f}"
+
+
+def _calls(state: Path, times: int) -> str:
+    daemon = control.start_daemon(state)
+    try:
+        idle = _resident(daemon.pid)
+        rows: list[tuple[str, ...]] = [("call", "gRPC p50 (ms)", "gRPC p99 (ms)", "REST p50 (ms)", "REST p99 (ms)")]
+        with grpc.insecure_channel(daemon.endpoints.grpc) as channel:
+            over_grpc = _measured(
+                SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=channel)), "grpc", times
+            )
+        over_rest = _measured(_rest_client(daemon.endpoints), "rest", times)
+        rows += [(name, *over_grpc[name], *over_rest[name]) for name in over_grpc]
+        busy = _resident(daemon.pid)
+    finally:
+        control.stop_daemon(state)
+    return f"{page.table(rows)}\nThe daemon holds {idle} MiB at first and {busy} MiB after these calls (RSS).\n"
+
+
+def _rest_client(endpoints: Endpoints) -> SecretManagerServiceClient:
+    options = {"api_endpoint": endpoints.http}
+    return SecretManagerServiceClient(transport="rest", client_options=options, credentials=AnonymousCredentials())
+
+
+def _measured(client: Any, prefix: str, times: int) -> dict[str, tuple[str, str]]:
+    """p50 and p99 of each kind of call."""
+    name = f"{PROJECT}/secrets/{prefix}"
+    automatic = {"replication": {"automatic": {}}}
+    client.create_secret(parent=PROJECT, secret_id=prefix, secret=automatic)
+    payload = {"data": DATA, "data_crc32c": google_crc32c.value(DATA)}
+    mask = {"paths": ["version_aliases"]}
+    calls: dict[str, Callable[[int], object]] = {
+        "CreateSecret": lambda n: client.create_secret(parent=PROJECT, secret_id=f"{prefix}-{n}", secret=automatic),
+        "GetSecret": lambda _n: client.get_secret(name=name),
+        "AddSecretVersion (2.4 kB)": lambda _n: client.add_secret_version(parent=name, payload=payload),
+        "AccessSecretVersion latest": lambda _n: client.access_secret_version(name=f"{name}/versions/latest"),
+        "GetSecretVersion": lambda _n: client.get_secret_version(name=f"{name}/versions/1"),
+        "UpdateSecret (an alias)": lambda n: client.update_secret(
+            secret={"name": name, "version_aliases": {"current": n + 1}}, update_mask=mask
+        ),
+        "DisableSecretVersion": lambda n: client.disable_secret_version(name=f"{name}/versions/{n + 1}"),
+        "ListSecretVersions (100)": lambda _n: client.list_secret_versions(request={"parent": name, "page_size": 100}),
+        "GetIamPolicy": lambda _n: client.get_iam_policy(request={"resource": name}),
+    }
+    return {kind: _percentiles(call, times) for kind, call in calls.items()}
+
+
+def _percentiles(call: Callable[[int], object], times: int) -> tuple[str, str]:
+    for number in range(WARM_UP):
+        call(number)
+    taken = []
+    for number in range(WARM_UP, WARM_UP + times):
+        begin = time.perf_counter()
+        call(number)
+        taken.append((time.perf_counter() - begin) * 1000)
+    cuts = statistics.quantiles(taken, n=100)
+    return f"{cuts[49]:.2f}", f"{cuts[98]:.2f}"
+
+
+def _resident(pid: int) -> str:
+    pages = int(Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1])
+    return f"{pages * os.sysconf('SC_PAGE_SIZE') / 2**20:.0f}"
+
+
+if __name__ == "__main__":
+    main()
