@@ -202,11 +202,20 @@ class _Inflated:
         self._hungry = True
         self._whole = 0
         self._ended = False
+        self._damage: Damaged | None = None
 
     def read(self, size: int, /) -> bytes:
+        if self._damage is not None:
+            raise self._damage
         out = bytearray()
         while len(out) < size and not self._ended:
-            out += self._step(size - len(out))
+            try:
+                out += self._step(size - len(out))
+            except Damaged as damage:
+                self._damage = damage
+                if out:
+                    return bytes(out)  # what came before the damage counts
+                raise
         return bytes(out)
 
     def _step(self, size: int) -> bytes:
@@ -272,6 +281,7 @@ _ENCRYPTED = 0x1
 
 
 def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
+    import struct
     import zipfile
     import zlib
 
@@ -285,13 +295,15 @@ def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
         RuntimeError,  # also NotImplementedError: an unknown compression
         LookupError,
         MemoryError,
+        AssertionError,
+        struct.error,
     )
     try:
         archive = zipfile.ZipFile(cast("BinaryIO", _Careful(file)))
     except failures as error:
         raise Damaged("the zip's directory is damaged") from error
     for info in archive.infolist():
-        if info.is_dir() and not info.file_size:
+        if info.filename.endswith("/") and not info.file_size:
             continue
         budget.member()
         if info.flag_bits & _ENCRYPTED:

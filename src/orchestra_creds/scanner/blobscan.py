@@ -41,9 +41,10 @@ def examine_whole(engine: Engine, data: Buffer, candidates: list[tuple[int, int]
 class BlobScan:
     """Scans one blob that arrives in pieces: `feed` them, then `finish`."""
 
-    def __init__(self, engine: Engine, path: str) -> None:
+    def __init__(self, engine: Engine, path: str, *, window: int = WINDOW) -> None:
         self._path = path
-        self._raw = _Windows(engine, path)
+        self._window = window
+        self._raw = _Windows(engine, path, window)
         self._text: _Windows | None = None
         self._converter: Converter | None = None
         self._engine = engine
@@ -52,7 +53,7 @@ class BlobScan:
     def feed(self, piece: bytes) -> None:
         """The next bytes; the first piece should hold at least `encoding.SAMPLE` bytes where the blob has them."""
         if not self.size and (name := wide(piece)):
-            self._converter, self._text = Converter(name), _Windows(self._engine, self._path)
+            self._converter, self._text = Converter(name), _Windows(self._engine, self._path, self._window)
         self.size += len(piece)
         self._raw.feed(piece)
         if self._converter is not None and self._text is not None:
@@ -79,9 +80,10 @@ class _Windows:
     their examination and the text of their lines may need. Matches seen twice are the same and count once.
     """
 
-    def __init__(self, engine: Engine, path: str) -> None:
+    def __init__(self, engine: Engine, path: str, window: int) -> None:
         self._engine = engine
         self._path = path
+        self._window = window
         self._buffer = bytearray()
         self._base = 0  # offset in the blob of the buffer's first byte,
         self._at = (1, 1)  # and its line and column
@@ -93,7 +95,7 @@ class _Windows:
         if self.overflow:
             return
         self._buffer += piece
-        if len(self._buffer) >= WINDOW:
+        if len(self._buffer) >= self._window:
             self._scan(final=False)
 
     def finish(self) -> list[Sighting]:

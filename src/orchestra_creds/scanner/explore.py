@@ -78,9 +78,9 @@ class Explorer:
     ) -> None:
         """Scan one file or member; `outside` is the path that its own members are shown under, if not `path`."""
         blob = BlobScan(self.engine, path)
-        tee = _Tee(source, blob, self.max_size if file is None else 0)
         before = len(self.gathered.sightings)
         try:
+            tee = _Tee(source, blob, self.max_size if file is None else 0)
             kind = self.kind_of(tee.head)
             if kind is None and file is not None and self.limits.depth and _ends_as_zip(file):
                 kind = Kind.ZIP
@@ -159,15 +159,18 @@ class _Tee:
         self._source = source
         self._blob = blob
         self._most = most
+        self._ended = False
         self._first = self._read(PIECE)
         self.head = self._first[: archives.HEAD]
 
     def _read(self, size: int) -> bytes:
-        piece = self._source.read(size)
-        if piece:
-            self._blob.feed(piece)
-            if self._most and self._blob.size > self._most:
-                raise _TooLargeError
+        piece = b"" if self._ended else self._source.read(size)
+        if not piece:
+            self._ended = True  # a zip is sought in behind our back: never read on from where that left off
+            return b""
+        self._blob.feed(piece)
+        if self._most and self._blob.size > self._most:
+            raise _TooLargeError
         return piece
 
     def read(self, size: int, /) -> bytes:

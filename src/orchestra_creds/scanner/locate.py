@@ -41,8 +41,9 @@ class Locator:
     `line` and `column` are those of `data[0]`: (1, 1) for a whole blob. Offsets must be asked for in rising order.
     """
 
-    def __init__(self, data: Buffer, *, line: int = 1, column: int = 1) -> None:
+    def __init__(self, data: Buffer, *, line: int = 1, column: int = 1, step: int = STEP) -> None:
         self._data = data
+        self._step = step
         self._at = 0
         self._decoder = codecs.getincrementaldecoder("utf-8")("surrogateescape")
         self.line = line
@@ -53,7 +54,7 @@ class Locator:
     def advance(self, offset: int) -> tuple[int, int]:
         """The line and column of `offset`."""
         while self._at < offset:
-            piece = bytes(self._data[self._at : min(offset, self._at + STEP)])
+            piece = bytes(self._data[self._at : min(offset, self._at + self._step)])
             self._at += len(piece)
             breaks = piece.count(b"\n")
             if breaks:
