@@ -1,5 +1,7 @@
 """A configuration in action: the rules run in our engine, the policy decides on the sightings."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,15 @@ def tree(tmp_path: Path) -> Tree:
 
 def test_without_gitleaks_files_nothing_changes(tree: Tree) -> None:
     assert tree.setup() == Setup(BUILT_IN)
+
+
+def test_without_gitleaks_files_no_reader_of_them_is_loaded(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from orchestra_creds.scanner import assemble, gitleaks;"
+        f"gitleaks.setup((), root=Path({str(tmp_path)!r}));"
+        "print([m for m in ('tomllib', 'difflib', 'json', 're2') if m in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
 
 
 def test_a_named_configuration_brings_its_rules_alone(tree: Tree) -> None:

@@ -7,7 +7,6 @@ was moved; one for `*` counts at every path. Functions here take and return valu
 """
 
 import datetime as dt
-import json
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -212,6 +211,8 @@ def prune(baseline: Baseline, audited: Iterable[Audited]) -> Baseline:
 
 def dumps(baseline: Baseline) -> str:
     """The file's text."""
+    import json  # a staged scan without a baseline pays nothing for it
+
     lines = [json.dumps(_as_json(entry), ensure_ascii=False) + ",\n" for entry in sorted(baseline.entries)]
     head = f'{{"schema": "{SCHEMA}",\n"key": {json.dumps(baseline.key)},\n"findings": [\n'
     return head + "".join(lines) + "null]}\n"
@@ -231,6 +232,8 @@ def loads(text: str, name: str = FILE_NAME) -> Baseline:
     Raises:
         ConfigError: it is not a baseline: where, and what to do.
     """
+    import json
+
     if re.search(r"^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE):
         raise ConfigError(
             f"{name} holds an unresolved merge", hint="keep the lines of both sides: one line is one finding"

@@ -18,7 +18,6 @@ from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.gitleaks_allow import Allowlist
 from orchestra_creds.scanner.libraries import Regex, re2, re2_options
 
-FILE_NAME = ".gitleaks.toml"
 DEPTH = 2
 """How many `extend.path` are followed one after another, as gitleaks does."""
 

@@ -16,10 +16,9 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+from orchestra_creds.scanner.gitleaks import IGNORE_NAME
 from orchestra_creds.scanner.gitleaks_names import equals, means
 from orchestra_creds.scanner.identity import FingerprintKey
-
-IGNORE_NAME = ".gitleaksignore"
 
 
 @dataclass(frozen=True, slots=True)
