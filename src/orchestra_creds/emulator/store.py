@@ -383,6 +383,4 @@ def _new_key(path: Path) -> bytes:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)
-        file.flush()
-        os.fsync(file.fileno())
     return key

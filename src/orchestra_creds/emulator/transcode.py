@@ -5,6 +5,7 @@ Accepts what real clients send: snake_case and camelCase field masks, `True`/`Fa
 nothing serves is 404 and named.
 """
 
+import functools
 import json
 import re
 import urllib.parse
@@ -77,9 +78,6 @@ class Gateway:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
-        self._bindings = [_Binding(route.http, pattern(route.template), route) for route in emulator.routes]
-        for rpc in rpcs().values():
-            self._bindings += [_Binding(rule.verb, pattern(rule.template), (rpc, rule)) for rule in rpc.http]
 
     def answer(self, request: HttpRequest) -> HttpReply:
         """The reply to any request; refusals are replies too."""
@@ -94,6 +92,14 @@ class Gateway:
         except EmuError as error:
             return _json(error.code.http, error.document())
         return _json(404, _not_found(request.verb, path).document())
+
+    @functools.cached_property
+    def _bindings(self) -> list[_Binding]:
+        """Every path that is served; made at the first request, for most runs only speak gRPC."""
+        bindings = [_Binding(route.http, pattern(route.template), route) for route in self._emulator.routes]
+        for rpc in rpcs().values():
+            bindings += [_Binding(rule.verb, pattern(rule.template), (rpc, rule)) for rule in rpc.http]
+        return bindings
 
     def _matches(self, verb: str, path: str) -> Iterator[tuple[_Binding, dict[str, str]]]:
         for binding in self._bindings:
