@@ -9,7 +9,9 @@ import base64
 import binascii
 import re
 import zlib
+from dataclasses import replace
 
+from orchestra_creds.scanner.plausible import is_placeholder
 from orchestra_creds.scanner.rule import Confidence
 from orchestra_creds.scanner.verdict import Check, Subject, Verdict
 
@@ -19,6 +21,7 @@ _INSTANCE_PREFIX = re.compile(rb"[\w-]{1,20}$")
 _EMULATOR_KEYS = (b"Eby8vdM02xNOcqFlqUwJPLlm", b"C2y6yDjf5/R+ob0N8A7Cgv30")
 """How the two published account keys start: of the Azure storage emulator and of the Cosmos DB emulator."""
 
+_REPEATED = re.compile(rb"(?i)(.)\1{7}|example|placeholder")
 _SIGNED = 240
 """How far around a signature its other parameters are looked for, in bytes."""
 
@@ -118,9 +121,11 @@ def _is_macaroon(raw: bytes) -> bool:
     return False
 
 
-def _aws_key_id(subject: Subject) -> Verdict:
+def _aws_key_id(subject: Subject) -> Verdict | None:
     """AWS: ids made since 2019 carry the account in their first ten base32 letters (Amazon's documentation of key ids)."""
     letters = subject.material[4:]
+    if is_placeholder(subject.material):
+        return None
     if letters[:1] in b"IJ":
         return _verdict(subject, Confidence.LIKELY)
     number = int.from_bytes(base64.b32decode(letters)[:6], "big")
@@ -129,25 +134,45 @@ def _aws_key_id(subject: Subject) -> Verdict:
     return _verdict(subject, Confidence.LIKELY, f"account {account:012d}" if known else "")
 
 
+def _token(subject: Subject) -> Verdict | None:
+    """Somebody's value, not one written to be replaced or copied from a manual."""
+    return None if is_placeholder(subject.material) else _verdict(subject, Confidence.LIKELY)
+
+
+def _holds(material: bytes, *kinds: bytes) -> bool:
+    """Whether the material has a letter of every kind."""
+    return all(re.search(kind, material) for kind in kinds)
+
+
 def _mixed(subject: Subject) -> Verdict | None:
     """A random token has digits and letters; a name, a word or a number does not."""
-    material = subject.material
-    mixed = re.search(rb"[0-9]", material) and re.search(rb"[A-Za-z]", material)
-    return _verdict(subject, Confidence.LIKELY) if mixed else None
+    return _token(subject) if _holds(subject.material, rb"[0-9]", rb"[A-Za-z]") else None
 
 
 def _mixed_case(subject: Subject) -> Verdict | None:
-    """A random token of forty base64 letters has digits and both cases; a hash or a path does not."""
-    material = subject.material
-    mixed = all(re.search(letters, material) for letters in (rb"[0-9]", rb"[A-Z]", rb"[a-z]"))
-    return _verdict(subject, Confidence.LIKELY) if mixed else None
+    """A random token of many base64 letters has digits and both cases; a hash or a path does not."""
+    return _token(subject) if _holds(subject.material, rb"[0-9]", rb"[A-Z]", rb"[a-z]") else None
+
+
+def _possible(check: Check) -> Check:
+    """The same check, for a shape that other things have too."""
+
+    def graded(subject: Subject) -> Verdict | None:
+        verdict = check(subject)
+        return None if verdict is None else replace(verdict, confidence=Confidence.POSSIBLE)
+
+    return graded
+
+
+def _aws_session(subject: Subject) -> Verdict | None:
+    """Session tokens hold long runs of one letter, so only the manual's word gives its examples away."""
+    return None if b"EXAMPLE" in subject.material.upper() else _verdict(subject, Confidence.LIKELY)
 
 
 def _aws_pair(subject: Subject) -> Verdict | None:
     """AWS: the forty letters beside the id look random, not like a hash."""
-    secret = subject.material[-40:]
-    mixed = all(re.search(letters, secret) for letters in (rb"[0-9]", rb"[A-Z]", rb"[a-z]"))
-    return _verdict(subject, Confidence.LIKELY) if mixed else None
+    mixed = _holds(subject.material[-40:], rb"[0-9]", rb"[A-Z]", rb"[a-z]")
+    return _token(subject) if mixed else None
 
 
 def _stripe(subject: Subject) -> Verdict | None:
@@ -163,7 +188,7 @@ def _jwt_tail(subject: Subject) -> Verdict | None:
         decoded = base64.urlsafe_b64decode(header + b"=" * (-len(header) % 4))
     except binascii.Error:
         return None
-    return _verdict(subject, Confidence.LIKELY) if b'"alg"' in decoded else None
+    return _token(subject) if b'"alg"' in decoded else None
 
 
 def _azure_account_key(subject: Subject) -> Verdict | None:
@@ -187,7 +212,8 @@ def _widened(alphabet: bytes, length: int) -> Check:
     whole = re.compile(rb"(?:^|[^" + alphabet + rb"])[" + alphabet + rb"]{" + str(length).encode() + rb"}$")
 
     def check(subject: Subject) -> Verdict | None:
-        if not whole.search(subject.before(length + 1)):
+        before = subject.before(length + 1)
+        if not whole.search(before) or _REPEATED.search(before):
             return None
         return _verdict(subject, Confidence.LIKELY, back=length)
 
@@ -200,8 +226,13 @@ CHECKS: dict[str, Check] = {
     "pypi-macaroon": _pypi,
     "aws-key-id": _aws_key_id,
     "aws-pair": _aws_pair,
+    "aws-session": _aws_session,
+    "token": _token,
+    "token-possible": _possible(_token),
     "mixed": _mixed,
+    "mixed-possible": _possible(_mixed),
     "mixed-case": _mixed_case,
+    "mixed-case-possible": _possible(_mixed_case),
     "stripe": _stripe,
     "jwt-tail": _jwt_tail,
     "azure-account-key": _azure_account_key,

@@ -188,6 +188,7 @@ _NAMED = (
         keywords=("azconfig.io",),
         longest=192,
         entropy=3.8,
+        check="token",
     ),
     Rule(
         id="azure-shared-access-signature",
@@ -260,6 +261,7 @@ _NAMED = (
         keywords=("logic.azure.com", "powerplatform.com"),
         longest=512,
         entropy=3.8,
+        check="token",
     ),
     beside(
         "azure-publish-profile-password",
@@ -287,7 +289,7 @@ _NAMED = (
         counter_examples=(f"ARM_CLIENT_ID={UUID_SAMPLE}",),
         name=r"[\w.]{0,4}secret",
         tail=r"(?:[^\w~.?@:/+=-]|$)",
-        check="mixed",
+        check="mixed-possible",
         confidence=Confidence.POSSIBLE,
     ),
 )

@@ -149,7 +149,7 @@ _BUILDS = (
         examples=("TRAVIS_ACCESS_TOKEN={b62:22}",),
         counter_examples=("TRAVIS_ACCESS_TOKEN={b62:30}",),
         tail=URLSAFE,
-        check="mixed",
+        check="mixed-possible",
         confidence=Confidence.POSSIBLE,
     ),
     beside(

@@ -79,6 +79,7 @@ _AMAZON = (
         keywords=("fwogzxivyxdz", "fqogzxivyxdz", "iqojb3jpz2lux2vj"),
         longest=1540,
         entropy=4.0,
+        check="aws-session",
     ),
     prefixed(
         "aws-bedrock-api-key",
@@ -241,7 +242,7 @@ _OTHERS = (
         examples=("YC{b64u:38}",),
         counter_examples=("YC{b64u:37}", "YCONFIGURATIONMANAGERFACTORYINSTANCESX"),
         tail=URLSAFE,
-        check="mixed-case",
+        check="mixed-case-possible",
         entropy=4.0,
         confidence=Confidence.POSSIBLE,
     ),

@@ -135,6 +135,7 @@ _SHOPS = (
         counter_examples=("WISE_API_TOKEN={hex:30}",),
         entropy=2.8,
         confidence=Confidence.POSSIBLE,
+        check="token-possible",
     ),
     prefixed(
         "brex-api-token",

@@ -93,6 +93,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("cloudinary://",),
         longest=160,
         entropy=3.0,
+        check="token",
     ),
     beside(
         "cloudinary-api-secret",

@@ -113,6 +113,7 @@ _PLATFORMS = (
         longest=1020,
         entropy=4.0,
         prefix="fm",
+        check="token",
     ),
     Rule(
         id="vercel-token",
@@ -219,6 +220,7 @@ _DELIVERY = (
         longest=72,
         entropy=3.5,
         prefix="cf",
+        check="token",
     ),
     beside(
         "cloudflare-api-token",

@@ -165,6 +165,7 @@ _STORES = (
         entropy=3.5,
         keywords=("0.",),
         prefix="0.",
+        check="token",
     ),
     beside(
         "akeyless-access-key",

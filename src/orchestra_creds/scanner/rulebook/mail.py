@@ -277,6 +277,7 @@ RULES: tuple[Rule, ...] = (
         longest=64,
         entropy=3.0,
         prefix="pat-",
+        check="token",
     ),
     beside(
         "hubspot-api-key",
@@ -305,6 +306,7 @@ RULES: tuple[Rule, ...] = (
         longest=160,
         entropy=4.0,
         prefix="00D",
+        check="token",
     ),
     prefixed(
         "salesforce-refresh-token",

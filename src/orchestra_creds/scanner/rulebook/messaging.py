@@ -78,6 +78,7 @@ _SLACK_RULES = (
         longest=288,
         entropy=4.0,
         prefix="xoxe.",
+        check="token",
     ),
     prefixed(
         "slack-refresh-token",
@@ -144,6 +145,7 @@ _SLACK_RULES = (
         keywords=("hooks.slack",),
         longest=96,
         entropy=3.0,
+        check="token",
     ),
     Rule(
         id="slack-workflow-webhook",
@@ -161,6 +163,7 @@ _SLACK_RULES = (
         keywords=("hooks.slack",),
         longest=128,
         entropy=3.0,
+        check="token",
     ),
     beside(
         "slack-signing-secret",
@@ -196,6 +199,7 @@ _CHAT = (
         group=1,
         longest=96,
         entropy=3.5,
+        check="token",
     ),
     Rule(
         id="discord-webhook",
@@ -213,6 +217,7 @@ _CHAT = (
         keywords=("discord",),
         longest=144,
         entropy=3.5,
+        check="token",
     ),
     beside(
         "discord-client-secret",
@@ -241,6 +246,7 @@ _CHAT = (
         keywords=(":aa",),
         longest=64,
         entropy=3.5,
+        check="token",
     ),
     Rule(
         id="microsoft-teams-webhook",
@@ -255,6 +261,7 @@ _CHAT = (
         keywords=("webhook.office.com",),
         longest=320,
         entropy=3.0,
+        check="token",
     ),
     beside(
         "zoom-client-secret",

@@ -94,6 +94,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("nral",),
         longest=64,
         entropy=2.8,
+        check="token",
     ),
     prefixed(
         "grafana-service-account-token",
@@ -170,6 +171,7 @@ RULES: tuple[Rule, ...] = (
         longest=72,
         entropy=3.5,
         prefix="hc",
+        check="token",
     ),
     Rule(
         id="honeycomb-management-key",
@@ -249,6 +251,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("https://",),
         longest=192,
         entropy=2.8,
+        check="token",
     ),
     beside(
         "pagerduty-api-key",

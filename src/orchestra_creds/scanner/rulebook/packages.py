@@ -31,6 +31,7 @@ RULES: tuple[Rule, ...] = (
         keywords=(":_authtoken",),
         longest=96,
         entropy=2.8,
+        check="token",
     ),
     Rule(
         id="npm-registry-basic-auth",
@@ -45,6 +46,7 @@ RULES: tuple[Rule, ...] = (
         keywords=(":_auth", ":_password"),
         longest=256,
         entropy=2.5,
+        check="token",
     ),
     prefixed(
         "pypi-upload-token",
@@ -147,6 +149,7 @@ RULES: tuple[Rule, ...] = (
         keywords=('"auths"',),
         longest=1200,
         entropy=3.0,
+        check="token",
     ),
     prefixed(
         "jfrog-api-key",

@@ -165,6 +165,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("access_token$production$",),
         longest=96,
         entropy=2.8,
+        check="token",
     ),
     Rule(
         id="braintree-sandbox-access-token",
@@ -179,6 +180,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("access_token$sandbox$",),
         longest=96,
         entropy=2.8,
+        check="token",
     ),
     Rule(
         id="adyen-api-key",
@@ -196,6 +198,7 @@ RULES: tuple[Rule, ...] = (
         longest=384,
         entropy=4.0,
         prefix="AQE",
+        check="token",
     ),
     prefixed(
         "mollie-live-api-key",
@@ -250,6 +253,7 @@ RULES: tuple[Rule, ...] = (
         longest=72,
         entropy=3.0,
         prefix="access-",
+        check="token",
     ),
     beside(
         "plaid-secret",

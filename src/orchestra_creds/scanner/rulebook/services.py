@@ -66,6 +66,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("live_", "test_"),
         longest=48,
         entropy=2.8,
+        check="token",
     ),
     prefixed(
         "duffel-live-token",

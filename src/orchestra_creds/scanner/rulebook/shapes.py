@@ -60,7 +60,7 @@ def prefixed(
     counter_examples: tuple[str, ...] = (),
     tail: str = WORD,
     longest: int = 128,
-    check: str = "",
+    check: str = "token",
     entropy: float = 3.0,
     confidence: Confidence = Confidence.LIKELY,
 ) -> Rule:
@@ -98,7 +98,7 @@ def beside(
     tail: str = WORD,
     name: str = _NAME,
     longest: int = 256,
-    check: str = "",
+    check: str = "token",
     entropy: float = 3.0,
     confidence: Confidence = Confidence.LIKELY,
 ) -> Rule:

@@ -34,6 +34,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("access_token", "facebook", "fb"),
         longest=128,
         entropy=3.5,
+        check="token",
     ),
     beside(
         "facebook-app-secret",
@@ -60,6 +61,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("aaaaaaaaaaaaaaaaaaaa",),
         longest=128,
         entropy=3.8,
+        check="token",
     ),
     beside(
         "twitter-api-secret",
@@ -175,5 +177,6 @@ RULES: tuple[Rule, ...] = (
         keywords=("_|warning:-do-not-share-this.",),
         longest=1100,
         entropy=3.0,
+        check="token",
     ),
 )
