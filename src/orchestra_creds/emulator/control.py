@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from orchestra_creds.emulator import access, dispatch, policies, secrets
 from orchestra_creds.emulator.dispatch import Emulator
+from orchestra_creds.emulator.routes import served
 from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers, require_loopback
 from orchestra_creds.emulator.service import Service
 from orchestra_creds.emulator.store import Store, Txn
@@ -45,6 +46,11 @@ _OVERRIDES = (
     "STS",
     "ORGPOLICY",
 )
+
+
+def rpc_table() -> list[tuple[str, bool]]:
+    """Every RPC of the official clients by its full name, and whether it is served (else it is UNIMPLEMENTED)."""
+    return served(name for service in SERVICES for name in service.methods)
 
 
 @dataclass(frozen=True, slots=True)

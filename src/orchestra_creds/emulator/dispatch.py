@@ -23,6 +23,9 @@ Identify = Callable[[Mapping[str, str], Txn], Caller]
 Authorize = Callable[[Caller, Sequence[Need], Txn], None]
 """Returns when the caller holds every need; raises PERMISSION_DENIED."""
 
+LONGEST_RESOURCE = 1024
+"""Characters of a resource's name that the audit log keeps."""
+
 ANONYMOUS = Caller(principal="anonymous")
 
 
@@ -116,9 +119,8 @@ class Emulator:
         except EmuError as error:
             reply = error
         status = reply.code if isinstance(reply, EmuError | RestReply) else Code.OK
-        txn.record(
-            AuditEntry(txn.now, name, what.resource(request), caller.principal, status.name, mutating=what.mutates)
-        )
+        resource = what.resource(request)[:LONGEST_RESOURCE]
+        txn.record(AuditEntry(txn.now, name, resource, caller.principal, status.name, mutating=what.mutates))
         return reply
 
     def _refuse(self, name: str) -> None:
