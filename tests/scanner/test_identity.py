@@ -13,12 +13,12 @@ from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.identity import (
     VARIABLE,
     install_key,
-    key_file,
     key_text,
     load_key,
     mask,
     new_key,
     parse_key,
+    place_file,
 )
 from orchestra_creds.scanner.rule import Rule, Severity
 
@@ -65,23 +65,23 @@ def test_a_repository_keeps_its_key(state: Path, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 def test_a_key_is_readable_for_its_owner_alone(state: Path, tmp_path: Path) -> None:
     load_key(state, tmp_path, environment={})
-    assert stat.S_IMODE(key_file(state, tmp_path).stat().st_mode) == 0o600
+    assert {stat.S_IMODE(file.stat().st_mode) for file in state.iterdir()} == {0o600}
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes are those of POSIX")
 def test_a_key_that_others_can_read_is_refused(state: Path, tmp_path: Path) -> None:
-    load_key(state, tmp_path, environment={})
-    key_file(state, tmp_path).chmod(0o640)
+    key = load_key(state, tmp_path, environment={})
+    (state / f"{key.id}.key").chmod(0o640)
     with pytest.raises(ConfigError, match="not yours alone"):
         load_key(state, tmp_path, environment={})
 
 
-def test_of_many_first_scans_at_once_all_use_one_key_and_leave_one_file(state: Path, tmp_path: Path) -> None:
+def test_of_many_first_scans_at_once_all_use_one_key_and_leave_nothing_else(state: Path, tmp_path: Path) -> None:
     with ThreadPoolExecutor(16) as pool:
         ids = set(pool.map(lambda _: load_key(state, tmp_path, environment={}).id, range(64)))
     assert len(ids) == 1
-    assert [file.name for file in state.iterdir()] == [key_file(state, tmp_path).name]
+    assert {file.name for file in state.iterdir()} == {f"{ids.pop()}.key", place_file(state, tmp_path).name}
 
 
 def test_the_environment_gives_the_key_where_no_state_outlives_the_run(state: Path, tmp_path: Path) -> None:
@@ -98,10 +98,25 @@ def test_a_malformed_key_is_refused_and_not_echoed(text: str, state: Path, tmp_p
     assert text not in str(caught.value) + caught.value.hint
 
 
-def test_a_baseline_finds_its_key_after_the_repository_was_moved(state: Path, tmp_path: Path) -> None:
-    key = load_key(state, tmp_path / "old place", environment={})
-    load_key(state, tmp_path / "new place", environment={})
-    assert load_key(state, tmp_path / "new place", wanted=key.id, environment={}).id == key.id
+def test_a_key_named_by_a_baseline_becomes_the_key_of_the_place_and_none_is_lost(state: Path, tmp_path: Path) -> None:
+    old = load_key(state, tmp_path / "old place", environment={})
+    new = load_key(state, tmp_path / "new place", environment={})
+    assert load_key(state, tmp_path / "new place", wanted=old.id, environment={}).id == old.id
+    assert load_key(state, tmp_path / "new place", environment={}).id == old.id
+    assert load_key(state, tmp_path / "new place", wanted=new.id, environment={}).id == new.id
+
+
+def test_a_key_that_is_gone_or_changed_is_an_error_and_not_replaced(state: Path, tmp_path: Path) -> None:
+    file = state / f"{load_key(state, tmp_path, environment={}).id}.key"
+    file.write_bytes(key_text(new_key()).reveal())
+    with pytest.raises(ConfigError, match="another key than its name says"):
+        load_key(state, tmp_path, environment={})
+    file.unlink()
+    with pytest.raises(ConfigError, match="is gone"):
+        load_key(state, tmp_path, environment={})
+    place_file(state, tmp_path).write_text("../../etc/passwd")
+    with pytest.raises(ConfigError, match="does not name a fingerprint key"):
+        load_key(state, tmp_path, environment={})
 
 
 def test_a_baseline_of_another_key_is_an_error_with_a_way_out(state: Path, tmp_path: Path) -> None:

@@ -126,7 +126,11 @@ class Acceptor:
         return files.load(self._file)
 
     def _load_or_new(self) -> Baseline:
-        return files.load(self._file) if self._file.exists() else Baseline(self._key("").id)
+        if not self._file.exists():
+            return Baseline(self._key("").id)
+        present = files.load(self._file)
+        self._key(present.key)  # from now on the key of this place, so the scan makes the fingerprints that the file holds
+        return present
 
     def _key(self, wanted: str) -> identity.FingerprintKey:
         key = identity.load_key(self._keys, place_of(self._root), wanted=wanted, environment=self._environment)

@@ -13,6 +13,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,9 @@ def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: M
     """The key of a repository: from the environment, else from `folder`, where a missing one is made.
 
     A repository is known by the key that its baseline names (`wanted`), else by its place on this machine (`repository`:
-    git's common folder, so that all worktrees share it, or the scanned folder). A key named by a baseline is looked for
-    among all keys in the folder, so a repository may be moved or cloned once more. Where nothing can be stored, a scan
-    without a baseline goes on with a temporary key.
+    git's common folder, so that all worktrees share it, or the scanned folder). A key named by a baseline becomes the
+    key of that place, so a repository may be moved or cloned again; no key is ever deleted. Where nothing can be stored,
+    a scan without a baseline goes on with a temporary key.
 
     Raises:
         ConfigError: the key is malformed, readable by others, or not the one that the baseline was made with.
@@ -96,31 +97,49 @@ def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: M
                 hint="set the key of this repository, or make the baseline anew with `scan baseline create`",
             )
         return key
-    own = key_file(folder, repository)
-    if not wanted:
-        return _read(own) if own.exists() else _create(own)
-    for file in [own, *sorted(folder.glob("*.key"))]:
-        if file.exists() and (key := _read(file)).id == wanted:
-            return key
-    raise ConfigError(
-        f"the baseline was made with fingerprint key {wanted}, which is not on this machine",
-        hint=f"set {VARIABLE} to that key (ask who made the baseline), or make the baseline anew with "
-        "`scan baseline create`",
-    )
+    place = place_file(folder, repository)
+    id_ = wanted or _named(place)
+    if not id_:
+        return _create(folder, place)
+    file = folder / f"{id_}.key"
+    if not file.exists():
+        raise ConfigError(
+            f"fingerprint key {id_}, with which the baseline was made, is not on this machine"
+            if wanted
+            else f"the fingerprint key {file} is gone",
+            hint=f"set {VARIABLE} to that key, or take it over with `scan baseline key --install` (ask who made the "
+            "baseline), or make the baseline anew with `scan baseline create`",
+        )
+    key = _read(file)
+    if key.id != id_:
+        raise ConfigError(f"{file} holds another key than its name says", hint="restore it, or remove it")
+    if wanted and _named(place) != wanted:
+        with suppress(OSError):  # a folder that cannot be written costs the memory of this place, nothing else
+            _write_aside(place, f"{wanted}\n".encode()).replace(place)
+    return key
 
 
-def key_file(folder: Path, repository: Path) -> Path:
-    """Where the key of a repository is kept; the name is a hash of its place on this machine."""
-    place = os.fsencode(repository.resolve())
-    return folder / f"{hashlib.sha256(place).hexdigest()[:16]}.key"
+def place_file(folder: Path, repository: Path) -> Path:
+    """The file that names the key of a repository; its own name is a hash of the repository's place on this machine."""
+    return folder / f"{hashlib.sha256(os.fsencode(repository.resolve())).hexdigest()[:16]}.place"
 
 
-def install_key(folder: Path, repository: Path, key: FingerprintKey) -> Path:
-    """Keep `key` as the key of a repository, in place of the one it had; returns the file."""
-    file = key_file(folder, repository)
-    temporary = _write_aside(file, key)
-    temporary.replace(file)
-    return file
+def install_key(folder: Path, repository: Path, key: FingerprintKey) -> None:
+    """Keep `key` as the key of a repository; the one that it had stays in the folder, for baselines that name it."""
+    _store(folder, key)
+    place = place_file(folder, repository)
+    _write_aside(place, f"{key.id}\n".encode()).replace(place)
+
+
+def _named(place: Path) -> str:
+    """The public name of the key of a place; "" when it has none yet."""
+    try:
+        text = place.read_text(encoding="ascii", errors="replace").strip()
+    except OSError:
+        return ""
+    if not re.fullmatch(r"[0-9a-f]{16}", text):
+        raise ConfigError(f"{place} does not name a fingerprint key", hint="remove the file")
+    return text
 
 
 def _read(file: Path) -> FingerprintKey:
@@ -139,27 +158,36 @@ def _read(file: Path) -> FingerprintKey:
     return parse_key(text, str(file))
 
 
-def _create(file: Path) -> FingerprintKey:
+def _create(folder: Path, place: Path) -> FingerprintKey:
     """Make and keep a key. Of several processes that try at once one wins, and all use its key."""
     key = new_key()
     try:
-        temporary = _write_aside(file, key)
+        file = _store(folder, key)
+        aside = _write_aside(place, f"{key.id}\n".encode())
         try:
-            os.link(temporary, file)  # unlike a rename, refuses when the file has come into being meanwhile
+            os.link(aside, place)  # unlike a rename, refuses when the file has come into being meanwhile
+        except FileExistsError:
+            file.unlink()
+            return _read(folder / f"{_named(place)}.key")
         finally:
-            temporary.unlink()
-    except FileExistsError:
-        return _read(file)
+            aside.unlink()
     except OSError:
         return new_key(temporary=True)
     return key
 
 
-def _write_aside(file: Path, key: FingerprintKey) -> Path:
+def _store(folder: Path, key: FingerprintKey) -> Path:
+    file = folder / f"{key.id}.key"
+    _write_aside(file, key_text(key).reveal() + b"\n").replace(file)
+    return file
+
+
+def _write_aside(file: Path, content: bytes) -> Path:
+    """A new private file beside `file`, to be moved there in one step."""
     file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     aside = file.with_name(f".{file.name}.{os.urandom(8).hex()}")
     with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(key_text(key).reveal() + b"\n")
+        stream.write(content)
         stream.flush()
         os.fsync(stream.fileno())
     return aside
