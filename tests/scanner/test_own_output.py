@@ -1,0 +1,54 @@
+"""What we write holds no credential, so a later scan of it finds none."""
+
+from datetime import date
+
+import pytest
+
+from orchestra_creds.core.material import Material
+from orchestra_creds.render.report import FORMATS, render
+from orchestra_creds.scanner import assemble, baseline, identity
+from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner.finding import ScanReport
+from orchestra_creds.scanner.locate import locate_all
+from orchestra_creds.scanner.rulebook.catalog import all_rules
+from orchestra_creds.scanner.sample import render as sample
+
+TEXT = "".join(
+    f'token_{number} = "{sample("ghp_{crc62:30}", seed=number)}"\nAPI_KEY = "{sample("{b62:31}7", seed=number)}"\n'
+    for number in range(8)
+).encode()
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine.open(all_rules(), kind=EngineKind.RE2)
+
+
+@pytest.fixture(scope="module")
+def report(engine: Engine) -> ScanReport:
+    key = identity.FingerprintKey(Material(b"k" * 32))
+    found = engine.settle(engine.examine(TEXT, engine.candidates(TEXT)))
+    filters = assemble.Filters(key, date(2026, 1, 1))
+    return assemble.report(locate_all(TEXT, found, "a.py"), root=".", source="tree", filters=filters)
+
+
+def rules_in(engine: Engine, text: bytes) -> set[str]:
+    return {found.rule.id for found in engine.settle(engine.examine(text, engine.candidates(text)))}
+
+
+@pytest.mark.parametrize("format_", FORMATS)
+def test_a_report_is_clean_for_the_next_scan(engine: Engine, report: ScanReport, format_: str) -> None:
+    assert len(report.findings) >= 8
+    assert rules_in(engine, render(report, format_).encode()) == set()
+
+
+def test_a_baseline_is_clean_for_the_next_scan(engine: Engine, report: ScanReport) -> None:
+    accepted = baseline.accept(
+        baseline.Baseline("0123456789abcdef"), report.findings, reason="fakes", author="Ann", today=date(2026, 1, 1)
+    )
+    assert rules_in(engine, baseline.dumps(accepted).encode()) == set()
+
+
+def test_a_hash_elsewhere_under_that_name_is_still_found(engine: Engine) -> None:
+    text = f'"credential": "{sample("{hex:32}")}",\n"other": 1'
+    assert rules_in(engine, text.encode()) == {"generic-secret"}
