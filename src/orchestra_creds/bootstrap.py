@@ -60,6 +60,9 @@ class ScanChoice:
 def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanReport":
     """Run one scan.
 
+    Every rule runs, whichever are wanted: one compiled database serves all choices, and a credential of an unwanted rule is
+    not reported as something more general.
+
     Raises:
         ConfigError: a rule, a severity or a file of settings is wrong.
         NotFoundError, PreconditionError: what is to be scanned is not there.
@@ -70,10 +73,12 @@ def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanRepo
     rules = all_rules()
     known = {rule.id for rule in rules}
     request, only, exclude, notes = _scan_request(choice, _scan_settings(choice))
-    without = [name for name in exclude if name in known]
     request = replace(request, exclude=tuple(name for name in exclude if name not in known))
-    report = pipeline.scan(request, select(rules, only=only, exclude=without), progress=progress)
-    return replace(report, notes=(*notes, *report.notes))
+    if not (request.gitleaks_config or request.added_rules):  # else a name may be that of a rule in those files
+        select(rules, only=only)
+    report = pipeline.scan(request, rules, progress=progress)
+    wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or f.rule in only))
+    return replace(report, findings=wanted, notes=(*notes, *report.notes))
 
 
 def _scan_settings(choice: ScanChoice) -> "Settings | None":

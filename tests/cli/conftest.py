@@ -1,0 +1,108 @@
+"""Runs the real command as an operator would: a process of its own, its own folders, no network, hostile surroundings."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from orchestra_creds.scanner.sample import render
+
+COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    code: int
+    stdout: bytes
+    stderr: str
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode()
+
+
+class Operator:
+    """Somebody at a shell in `folder`, whose state and cache lie beside it."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "work"
+        self.folder.mkdir()
+        self.home = home
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("ORCHESTRA_CREDS_", "CLOUDSDK_", "GIT_", "GOOGLE_"))
+        }
+        self.environment = kept | {
+            "ORCHESTRA_CREDS_STATE_DIR": str(home / "state"),
+            "ORCHESTRA_CREDS_CACHE_DIR": os.environ.get("ORCHESTRA_CREDS_TEST_CACHE", str(home.parent / "cache")),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "HOME": str(home),
+        }
+
+    def run(
+        self,
+        *arguments: str,
+        stdin: bytes = b"",
+        variables: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> Ended:
+        done = subprocess.run(
+            [COMMAND, *arguments],
+            cwd=folder or self.folder,
+            env=self.environment | dict(variables or {}),
+            input=stdin,
+            capture_output=True,
+            check=False,
+        )
+        return Ended(done.returncode, done.stdout, done.stderr.decode())
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def git(self, *arguments: str) -> None:
+        author = ["-c", "user.name=Ada", "-c", "user.email=ada@example.com"]
+        subprocess.run(
+            ["git", *author, *arguments], cwd=self.folder, env=self.environment, check=True, capture_output=True
+        )
+
+    def commit(self, message: str = "work") -> None:
+        if not (self.folder / ".git").exists():
+            self.git("init", "--quiet", "--initial-branch=main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", message)
+
+
+@pytest.fixture
+def operator(tmp_path: Path) -> Operator:
+    return Operator(tmp_path)
+
+
+@pytest.fixture
+def token() -> str:
+    """A made-up GitHub token with a right checksum."""
+    return render("gh" + "p_{crc62:30}")
+
+
+def one_error(ended: Ended) -> str:
+    """The one `error:` line of a run; there must be no other talk but a hint."""
+    lines = ended.stderr.splitlines()
+    assert [line for line in lines if not line.startswith(("error: ", "hint: "))] == []
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert len(errors) == 1
+    return errors[0].removeprefix("error: ")
+
+
+def appears(needles: Sequence[str], *haystacks: bytes | str) -> list[int]:
+    """Which needles (by number, never by text) appear anywhere, in clear."""
+    texts = [hay if isinstance(hay, bytes) else hay.encode() for hay in haystacks]
+    return [number for number, needle in enumerate(needles) if any(needle.encode() in text for text in texts)]

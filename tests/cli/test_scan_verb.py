@@ -1,0 +1,261 @@
+"""`scan` as an operator meets it: exit codes, one clear line for bad input, and no value anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import COMMAND, Operator, appears, one_error
+
+FORMATS = ["table", "json", "sarif", "gitleaks", "html", "github"]
+
+
+def test_a_clean_tree_ends_with_0(operator: Operator) -> None:
+    operator.write("a.py", "print('hello')\n")
+    ended = operator.run("scan")
+    assert ended.code == 0
+    assert "no credentials found" in ended.text
+
+
+def test_a_finding_ends_with_1_and_exit_zero_turns_it_into_0(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    assert operator.run("scan").code == 1
+    assert operator.run("scan", "--exit-zero").code == 0
+
+
+def test_the_json_report_names_rule_place_and_nothing_else(operator: Operator, token: str) -> None:
+    operator.write("src/a.env", f"\n\nTOKEN={token}\n")
+    ended = operator.run("scan", "--format", "json")
+    report = json.loads(ended.stdout)
+    (finding,) = report["findings"]
+    assert (report["schema"], report["complete"], report["skipped"]) == ("orchestra-creds/scan/1", True, [])
+    assert (finding["rule"], finding["path"], finding["line"], finding["column"]) == (
+        "github-personal-access-token",
+        "src/a.env",
+        3,
+        7,
+    )
+    assert ended.stderr == ""
+
+
+def test_history_finds_what_was_removed(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.commit("leak")
+    operator.write("a.env", "TOKEN=\n")
+    operator.commit("mend")
+    assert operator.run("scan").code == 0
+    ended = operator.run("scan", "--history", "--format", "json")
+    (finding,) = json.loads(ended.stdout)["findings"]
+    assert (ended.code, finding["path"], finding["author"], finding["in_head"]) == (1, "a.env", "Ada", False)
+
+
+def test_since_looks_only_at_what_came_after(operator: Operator, token: str) -> None:
+    operator.write("old.env", f"TOKEN={token}\n")
+    operator.commit("leak")
+    operator.write("new.txt", "nothing\n")
+    operator.commit("more")
+    assert operator.run("scan", "--since", "HEAD~1").code == 0
+    operator.write("new.env", f"OTHER={token}\n")
+    operator.commit("again")
+    ended = operator.run("scan", "--since", "HEAD~1", "--format", "json")
+    assert [finding["path"] for finding in json.loads(ended.stdout)["findings"]] == ["new.env"]
+
+
+def test_staged_looks_at_the_index_not_at_the_file(operator: Operator, token: str) -> None:
+    operator.write("a.env", "clean\n")
+    operator.commit()
+    operator.write("a.env", f"TOKEN={token}\n")
+    assert operator.run("scan", "--staged").code == 0
+    operator.git("add", "a.env")
+    operator.write("a.env", "clean\n")
+    assert operator.run("scan", "--staged").code == 1
+
+
+def test_standard_input_is_scanned(operator: Operator, token: str) -> None:
+    ended = operator.run("scan", "-", "--format", "json", stdin=f"x\ny {token}\n".encode())
+    (finding,) = json.loads(ended.stdout)["findings"]
+    assert (ended.code, finding["line"]) == (1, 2)
+
+
+def test_only_and_exclude_choose_rules_and_paths(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.write("vendor/b.env", f"TOKEN={token}\n")
+    assert operator.run("scan", "--only", "google-api-key").code == 0
+    assert operator.run("scan", "--exclude", "github-personal-access-token").code == 0
+    ended = operator.run("scan", "--exclude", "vendor/**", "--format", "json")
+    assert [finding["path"] for finding in json.loads(ended.stdout)["findings"]] == ["a.env"]
+
+
+def test_severity_is_a_floor(operator: Operator) -> None:
+    operator.write("a.env", "PASSWORD=" + "k7#Vq9zL" + "pW2x\n")
+    assert operator.run("scan").code == 1
+    assert operator.run("scan", "--severity", "critical").code == 0
+
+
+def test_a_file_over_the_size_limit_is_named_and_the_scan_incomplete(operator: Operator, token: str) -> None:
+    operator.write("big.env", f"TOKEN={token}\n" + "x" * 5000)
+    ended = operator.run("scan", "--max-size", "4K", "--format", "json")
+    report = json.loads(ended.stdout)
+    assert (ended.code, report["complete"], [skipped["path"] for skipped in report["skipped"]]) == (
+        5,
+        False,
+        ["big.env"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["scan", "nowhere"], 4, "nowhere"),
+        (["scan", "--history"], 4, "git repository"),
+        (["scan", "--staged"], 4, "git repository"),
+        (["scan", "--only", "google-apikey"], 2, "google-apikey"),
+        (["scan", "--history", "--staged"], 2, "exclude each other"),
+        (["scan", "--config", "none.toml"], 4, "none.toml"),
+        (["scan", "--gitleaks-config", "none.toml"], 4, "none.toml"),
+        (["scan", "--baseline", "none.json"], 4, "none.json"),
+        (["scan", "-o", "missing/report.json"], 2, "missing/report.json"),
+        (["scan", "rules", "google-api-kye"], 2, "google-api-kye"),
+    ],
+)
+def test_bad_input_is_one_line_with_the_right_code(
+    operator: Operator, arguments: list[str], code: int, says: str
+) -> None:
+    ended = operator.run(*arguments)
+    assert (ended.code, ended.stdout) == (code, b"")
+    assert says in one_error(ended)
+
+
+def test_an_unknown_revision_is_not_found(operator: Operator) -> None:
+    operator.write("a", "a\n")
+    operator.commit()
+    ended = operator.run("scan", "--since", "no-such-branch")
+    assert ended.code == 4
+    assert "no-such-branch" in one_error(ended)
+
+
+def test_a_wrong_configuration_is_named_with_its_line_and_the_nearest_key(operator: Operator) -> None:
+    operator.write("orchestra-creds.toml", "schema = 1\n[scan]\nexclde = []\n")
+    ended = operator.run("scan")
+    assert ended.code == 2
+    assert "orchestra-creds.toml:3: unknown key 'exclde'" in one_error(ended)
+    assert "did you mean 'exclude'?" in ended.stderr
+
+
+def test_a_configuration_that_was_only_found_cannot_relax_the_scan(operator: Operator, token: str) -> None:
+    operator.write("orchestra-creds.toml", '[scan]\nexclude = ["*.env"]\n')
+    operator.write("a.env", f"TOKEN={token}\n")
+    found = operator.run("scan")
+    assert (found.code, "name it with --config" in found.stderr) == (1, True)
+    assert operator.run("scan", "--config", "orchestra-creds.toml").code == 0
+
+
+def test_what_cannot_be_read_makes_the_scan_incomplete(operator: Operator) -> None:
+    operator.write("good.txt", "fine\n")
+    os.mkfifo(operator.folder / "pipe")
+    ended = operator.run("scan", "--format", "json")
+    report = json.loads(ended.stdout)
+    assert (ended.code, report["complete"]) == (5, False)
+    assert "pipe" in [skipped["path"] for skipped in report["skipped"]]
+
+
+@pytest.mark.parametrize("arguments", [[], ["--format", "json"], ["--staged"]])
+def test_a_full_disk_never_looks_clean(operator: Operator, token: str, arguments: list[str]) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.commit()
+    operator.write("b.env", f"TOKEN={token}\n")
+    operator.git("add", "b.env")
+    with Path("/dev/full").open("w") as full:
+        run = subprocess.run(
+            [COMMAND, "scan", *arguments],
+            cwd=operator.folder,
+            env=operator.environment,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
+    assert run.returncode == 5
+    assert "error: cannot write the report to stdout: no space left on device" in run.stderr
+
+
+def test_a_report_file_is_private_and_whole(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    ended = operator.run("scan", "--format", "json", "-o", "../report.json")
+    report = operator.home / "report.json"
+    assert (ended.code, ended.stdout, report.stat().st_mode & 0o777) == (1, b"", 0o600)
+    assert len(json.loads(report.read_text())["findings"]) == 1
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_scan_without_a_report(operator: Operator, number: signal.Signals, code: int) -> None:
+    process = subprocess.Popen(
+        [COMMAND, "scan", "-", "--format", "json"],
+        cwd=operator.folder, env=operator.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write(b"x" * (4 << 20))  # more than a pipe holds: the scan has begun when this returns
+    process.stdin.flush()
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (code, b"")
+    assert b"Traceback" not in stderr
+
+
+def test_no_planted_value_is_shown_in_any_format_file_or_cache(operator: Operator, token: str) -> None:
+    password = "k7Vq9zL" + "pW2xT4mR"
+    key = "AI" + "zaSyD-" + "9tSrke72PouQMnMX-a7eZSW0jkFMBWY"
+    operator.write("a.env", f"TOKEN={token}\nPASSWORD={password}\n")
+    operator.write("b.json", json.dumps({"maps": key, "nested": json.dumps({"token": token})}))
+    operator.commit(f"leak {token}")
+    operator.write("c.env", f"export KEY={key}\n")
+    operator.git("add", "c.env")
+    planted = [token, password, key]
+    for source in ([], ["--history"], ["--staged"], ["--history"]):
+        for format_ in FORMATS:
+            ended = operator.run("scan", *source, "--format", format_, "--no-color")
+            assert ended.code == 1, (source, format_, ended.stderr)
+            assert appears(planted, ended.stdout, ended.stderr) == [], (source, format_)
+            to_file = operator.run("scan", *source, "--format", format_, "-o", f"../{format_}.out")
+            assert appears(planted, to_file.stdout, to_file.stderr) == [], (source, format_)
+    debug = operator.run("scan", "--baseline", "b.json", variables={"ORCHESTRA_CREDS_DEBUG": "1"})
+    assert appears(planted, debug.stdout, debug.stderr) == []
+    operator.run("scan", "baseline", "create", "--reason", "a test")
+    written = [*operator.home.rglob("*"), *Path(operator.environment["ORCHESTRA_CREDS_CACHE_DIR"]).rglob("*")]
+    kept = [path.read_bytes() for path in written if path.is_file() and operator.folder not in path.parents]
+    kept.append((operator.folder / ".orchestra-creds-baseline.json").read_bytes())
+    assert appears(planted, *kept) == []
+
+
+def test_rules_are_listed_and_explained(operator: Operator) -> None:
+    listed = operator.run("scan", "rules", "--format", "json")
+    rules = json.loads(listed.stdout)["rules"]
+    assert len(rules) >= 150
+    explained = operator.run("scan", "rules", "google-api-key")
+    assert "if it leaks" in explained.text
+
+
+def test_a_baseline_accepts_and_lets_new_findings_through(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    assert operator.run("scan", "baseline", "create", "--reason", "a fixture").code == 0
+    assert operator.run("scan").code == 0
+    operator.write("b.env", f"TOKEN={token}\n")
+    assert operator.run("scan").code == 1
+    assert operator.run("scan", "--no-baseline").code == 1
+    fingerprint = json.loads(operator.run("scan", "-f", "json").stdout)["findings"][0]["fingerprint"]
+    assert operator.run("scan", "baseline", "add", fingerprint, "--reason", "another").code == 0
+    assert operator.run("scan").code == 0
+    assert operator.run("scan", "baseline", "audit").code == 0
+    assert operator.run("scan", "baseline", "remove", fingerprint).code == 0
+    assert operator.run("scan").code == 1
+
+
+def test_accepting_needs_a_reason(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    ended = operator.run("scan", "baseline", "create")
+    assert ended.code == 2
+    assert "reason" in one_error(ended)
