@@ -7,7 +7,7 @@ import google_crc32c
 import pytest
 from google.cloud.secretmanager_v1.types import SecretVersion
 
-from orchestra_creds.emulator import faults
+from orchestra_creds.emulator import faults, projects
 from orchestra_creds.emulator.errors import Code
 from orchestra_creds.emulator.faults import Lag
 from orchestra_creds.emulator.routes import LOCATIONS
@@ -537,6 +537,25 @@ def test_a_policy_of_nothing_is_not_found_and_its_permissions_are_none(cloud: Cl
     assert list(reply.permissions) == []
     with refused(Code.INVALID_ARGUMENT):
         cloud.call("TestIamPermissions", resource=f"{PROJECT}/secrets/none", permissions=["secretmanager.*"])
+
+
+# Project numbers.
+
+
+def test_answers_name_the_project_by_its_number_when_asked_to(cloud: Cloud) -> None:
+    name = cloud.secret("db", b"x")
+    with cloud.store.transaction() as txn:
+        projects.answer_with_numbers(txn, on=True)
+        number = projects.number_of(txn, "demo-project")
+    numbered = f"projects/{number}/secrets/db"
+    assert cloud.call("GetSecret", name=name).name == numbered
+    assert cloud.call("AccessSecretVersion", name=f"{numbered}/versions/1").name == f"{numbered}/versions/1"
+    assert [s.name for s in cloud.call("ListSecrets", parent=f"projects/{number}").secrets] == [numbered]
+    assert [v.name for v in cloud.call("ListSecretVersions", parent=name).versions] == [f"{numbered}/versions/1"]
+    assert dict(cloud.update(numbered, labels={"a": "b"}).labels) == {"a": "b"}
+    assert not cloud.call("GetIamPolicy", resource=numbered).bindings
+    with refused(Code.NOT_FOUND):
+        cloud.call("GetSecret", name="projects/999999999999/secrets/db")
 
 
 # What is seen late.

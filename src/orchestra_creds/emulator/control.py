@@ -20,7 +20,7 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from orchestra_creds.emulator import access, dispatch, policies, secrets
+from orchestra_creds.emulator import access, dispatch, locations, policies, secrets
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.routes import served
 from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers, require_loopback
@@ -28,7 +28,7 @@ from orchestra_creds.emulator.service import Service
 from orchestra_creds.emulator.store import Store, Txn
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
-SERVICES: tuple[Service, ...] = (secrets.SERVICE, policies.SERVICE)
+SERVICES: tuple[Service, ...] = (secrets.SERVICE, locations.SERVICE, policies.SERVICE)
 """Everything the embedded cloud serves."""
 
 DEFAULT_PROJECT = "demo-project"

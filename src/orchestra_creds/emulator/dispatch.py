@@ -103,6 +103,8 @@ class Emulator:
     def _attempt(self, txn: Txn, call: _Call, fault: EmuError | None) -> Any:
         """The reply, or the EmuError as a value, so that the transaction commits its audit entry."""
         name, what, request, headers = call.name, call.what, call.request, call.headers
+        if isinstance(what, Method):
+            request = what.inward(request, txn)
         caller = ANONYMOUS
         reply: Any
         try:
@@ -116,6 +118,8 @@ class Emulator:
             faults.draw(txn, what.bucket)
             with txn.undoable():
                 reply = what.handle(request, caller, txn)
+            if isinstance(what, Method):
+                reply = what.outward(reply, txn)
         except EmuError as error:
             reply = error
         status = reply.code if isinstance(reply, EmuError | RestReply) else Code.OK

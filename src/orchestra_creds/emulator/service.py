@@ -67,7 +67,8 @@ class Method:
     """One RPC: its handler, the permission it needs on `resource(request)`, and whether it changes anything.
 
     `needs` replaces permission and resource where one pair is not enough. `permission=""` means: anyone who is
-    authenticated. `kind` names the quota bucket that the call draws from (`access`, `read`, `write`).
+    authenticated. `kind` names the quota bucket that the call draws from (`access`, `read`, `write`). `inward` and
+    `outward` rewrite requests and replies on their way, before the permission and after the work.
     """
 
     handle: Callable[[Any, Caller, Txn], Message]
@@ -76,6 +77,8 @@ class Method:
     mutates: bool = False
     needs: Callable[[Any], tuple[Need, ...]] | None = None
     kind: str = ""
+    inward: Callable[[Any, Txn], Any] = lambda request, _txn: request
+    outward: Callable[[Any, Txn], Any] = lambda reply, _txn: reply
 
     def needed(self, request: Any) -> tuple[Need, ...]:
         """What the caller must hold for this request."""
