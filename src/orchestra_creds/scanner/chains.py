@@ -3,7 +3,8 @@
 Guarantees: the detections of every text are those of a scan of the whole text. What a delta copies was judged in its
 base: a detection is carried over when all bytes that its verdict depended on were copied in one run; a place where a rule
 may match is judged again when a byte that its verdict may depend on lies outside of that run; and windows around all
-that is new find the places that the base did not have. Damaged objects are named with all that is based on them.
+that is new find the places that the base did not have. What was found inside an encoding hangs on the start of that
+encoding too, so it is not carried over but decoded again. Damaged objects are named with all that is based on them.
 
 Memory: of a chain only texts with deltas left to make are held, the lightest branches first, so at most a logarithm of
 the size of the tree.
@@ -125,14 +126,17 @@ class Scanner:
         low = start if start or to else -(1 << 62)
         high = start + length if start + length != sizes[0] or to + length != sizes[1] else 1 << 62
         by = to - start
+        again = any(detection.decoded for detection in state.found)
         for at in range(bisect_right(state.ends, start), bisect_right(state.ends, start + length)):
             index, end = state.candidates[at]
             candidate = (index, end + by)
             candidates.add(candidate)
             back, ahead = self._dependence[index]
-            if end - back < low or end + ahead > high:
+            if end - back < low or end + ahead > high or again:
                 judge.add(candidate)
         for detection in state.found:
+            if detection.decoded:
+                continue
             behind = 1 << 61 if detection.read_to >= sizes[0] else detection.read_to
             if (detection.read_from or -1) >= low and behind <= high and start <= detection.start < start + length:
                 moved = detection if not by else _moved(detection, by, sizes[1])
