@@ -94,7 +94,7 @@ def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: M
         if wanted and key.id != wanted:
             raise ConfigError(
                 f"the baseline was made with fingerprint key {wanted}, but {VARIABLE} holds key {key.id}",
-                hint="set the key of this repository, or make the baseline anew with `scan baseline create`",
+                hint="set the key of this repository, or leave the baseline out with --no-baseline",
             )
         return key
     place = place_file(folder, repository)
@@ -107,8 +107,8 @@ def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: M
             f"fingerprint key {id_}, with which the baseline was made, is not on this machine"
             if wanted
             else f"the fingerprint key {file} is gone",
-            hint=f"set {VARIABLE} to that key, or take it over with `scan baseline key --install` (ask who made the "
-            "baseline), or make the baseline anew with `scan baseline create`",
+            hint=f"get it from who made the baseline and take it over with `scan baseline key --install FILE` or "
+            f"{VARIABLE}; or leave the baseline out with --no-baseline",
         )
     key = _read(file)
     if key.id != id_:
