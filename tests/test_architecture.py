@@ -37,6 +37,7 @@ OWNER = {
     "grpc": ("gcp", "emulator"),
     "grpc_status": ("gcp", "emulator"),
     "hyperscan": ("scanner",),
+    "isal": ("scanner",),
     "re2": ("scanner",),
     "subprocess": ("scanner.git", "rotation.destinations", "cli.run"),
 }

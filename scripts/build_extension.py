@@ -1,0 +1,73 @@
+"""Builds the optional C extension with the wheel; where it cannot be built, the wheel is pure Python.
+
+Hatchling runs this for `pip install .`, `pip install -e .` and wheels. The extension uses CPython's stable ABI, so one
+build serves every later version. ORCHESTRA_CREDS_PURE=1 leaves it out.
+"""
+
+import os
+import shlex
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+
+FOLDER = Path("src/orchestra_creds/scanner")
+SOURCE = FOLDER / "_native.c"
+RESULT = FOLDER / "_native.abi3.so"
+
+
+class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignore]
+    """Compiles `_native.c` in place before the files of a wheel are gathered."""
+
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:
+        """Builds, or says in one line why not."""
+        del version  # the same for editable and standard wheels
+        if self.target_name != "wheel":
+            return
+        reason = build(Path(self.root))
+        if reason:
+            self.app.display_warning(f"building without the C extension: {reason}; scans of histories take longer")
+            return
+        build_data["artifacts"].append(str(RESULT))
+        build_data["pure_python"] = False
+        platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+        build_data["tag"] = f"cp311-abi3-{platform}"
+
+
+def build(root: Path) -> str:
+    """Compiles the extension; the reason why it could not, or an empty text."""
+    result = root / RESULT
+    result.unlink(missing_ok=True)  # never one of an older source
+    if os.environ.get("ORCHESTRA_CREDS_PURE"):
+        return "ORCHESTRA_CREDS_PURE is set"
+    if sys.implementation.name != "cpython" or sys.platform == "win32":
+        return "not CPython on a POSIX system"
+    include = sysconfig.get_path("include")
+    if not (Path(include) / "Python.h").is_file():
+        return "the headers of Python are not installed"
+    compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+    shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+    part = result.with_suffix(f".{os.getpid()}")
+    command = [
+        *compiler,
+        "-O3",
+        "-fPIC",
+        "-fvisibility=hidden",
+        *shared,
+        f"-I{include}",
+        str(root / SOURCE),
+        "-o",
+        str(part),
+    ]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    except OSError:
+        return f"no C compiler ({compiler[0]})"
+    if done.returncode:
+        part.unlink(missing_ok=True)
+        return "the C compiler failed"
+    part.replace(result)
+    return ""
