@@ -218,7 +218,7 @@ def test_an_absurd_zip_directory_is_not_read() -> None:
     assert len(gathered.skipped) == 1
 
 
-@pytest.mark.parametrize("name", ["../../etc/passwd", "/etc/passwd", "a\x1b[2Jb", "a\nb"])
+@pytest.mark.parametrize("name", ["../../outside", "/outside", "a\x1b[2Jb", "a\nb"])
 def test_names_of_members_are_data(name: str) -> None:
     assert [s.place.path for s in explore(zipped((name, TEXT)), path="a.zip").sightings] == [f"a.zip!{name}"]
 

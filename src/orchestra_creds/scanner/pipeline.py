@@ -238,10 +238,18 @@ def _history(request: ScanRequest, engine: Engine, repository: Repository, progr
 
     cache = Path(request.cache_dir) if request.cache_dir and request.use_cache else None
     since = request.since if request.source is Source.SINCE else None
-    found = scan_history(repository, engine, since=since, jobs=request.jobs, cache_dir=cache, progress=progress)
+    found = scan_history(
+        repository,
+        engine,
+        since=since,
+        jobs=request.jobs,
+        max_size=request.max_size,
+        cache_dir=cache,
+        progress=progress,
+    )
     exclusions = Exclusions(request.exclude)
     sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]
-    return _Looked(sightings, list(found.skipped), found.stats)
+    return _Looked(sightings, list(found.skipped), found.stats, notes=list(found.notes))
 
 
 def _add(looked: _Looked, more: _Looked) -> None:

@@ -25,7 +25,7 @@ from orchestra_creds.scanner.workers import Answer, Death
 FEWEST_PER_WORKER = 64
 """Files; with fewer, one process is faster."""
 
-MOST_NAMED = 50
+MOST_NAMED = 1000
 """Lost files that are named one by one; the rest is counted."""
 
 

@@ -1,0 +1,72 @@
+"""What the tests of sources and of the pipeline share: one cheap rule, fake tokens for it, and small repositories."""
+
+import os
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner.finding import ScanReport
+from orchestra_creds.scanner.pipeline import scan
+from orchestra_creds.scanner.request import ScanRequest, Source
+from orchestra_creds.scanner.rule import Rule, Severity
+from orchestra_creds.scanner.sample import render
+
+RULE = Rule("fake-token", "a test", r"\btok_[0-9a-f]{32}\b", Severity.HIGH, "none", "none", ())
+ENGINE = Engine.open([RULE])
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GIT_ENV = {
+    "PATH": os.environ["PATH"],
+    "HOME": "/nonexistent",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "A",
+    "GIT_AUTHOR_EMAIL": "a@example.invalid",
+    "GIT_COMMITTER_NAME": "A",
+    "GIT_COMMITTER_EMAIL": "a@example.invalid",
+}
+
+
+def token(seed: int = 0) -> bytes:
+    """A fake credential of RULE."""
+    return render("tok_{hex:32}", seed=seed).encode()
+
+
+def git(folder: Path, *args: str | bytes, stdin: bytes = b"") -> bytes:
+    """Run the real git in a test's own repository."""
+    command = ["git", "-c", "protocol.file.allow=always", *args]
+    return subprocess.run(command, cwd=folder, env=GIT_ENV, input=stdin, check=True, capture_output=True).stdout
+
+
+def repository(folder: Path) -> Path:
+    """A new, empty repository."""
+    folder.mkdir(parents=True, exist_ok=True)
+    git(folder, "init", "-q", "-b", "main")
+    return folder
+
+
+def write(folder: Path, files: dict[str, bytes]) -> Path:
+    """Write files, with the folders they need."""
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    return folder
+
+
+def look(
+    *paths: str | Path, rules: Iterable[Rule] = (RULE,), source: Source = Source.TREE, **more: object
+) -> ScanReport:
+    """Scan with one rule, nothing cached and nothing kept."""
+    request = ScanRequest(paths=tuple(map(str, paths)), source=source, now=NOW, **more)  # type: ignore[arg-type]
+    return scan(request, tuple(rules))
+
+
+def places(report: ScanReport) -> list[str]:
+    """`path:line` of every finding, sorted."""
+    return sorted(f"{place.path}:{place.line}" for finding in report.findings for place in finding.places)
+
+
+def skipped(report: ScanReport) -> dict[str, str]:
+    """Path to reason of what was not looked at."""
+    return {item.path: item.reason for item in report.skipped}
