@@ -4,6 +4,7 @@ Guarantees: the result depends on the sightings as a set; a foreign rule's mater
 it; what one rule allows hides no match of another. Nothing here reads a file but through `read`, for keywords.
 """
 
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -57,10 +58,19 @@ class GitleaksPolicy:
     def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """The sightings that count, in the order given; the material of a foreign rule becomes its secret."""
         passed = [kept for sighting in sightings if (kept := self._judged(sighting)) is not None]
-        passed = [s for s in passed if self._requirements_met(s, passed)]
+        nearby = _Nearby(passed)
+        passed = [s for s in passed if self._requirements_met(s, nearby)]
         skipped = {id_ for id_, extra in self.extras.items() if extra.skip_report}
-        passed = [s for s in passed if s.detection.rule.id not in skipped and not self._is_accepted(s)]
-        return _one_for_a_spot(passed)
+        accepted: dict[str, list[Legacy]] = {}
+        for entry in self.accepted:
+            accepted.setdefault(entry.path, []).append(entry)
+        own = self.own
+
+        def counts(one: Sighting) -> bool:
+            old = accepted.get(one.place.path, ())
+            return one.detection.rule.id not in skipped and not any(entry.accepts(one, own) for entry in old)
+
+        return _one_for_a_spot([s for s in passed if counts(s)])
 
     def detect_paths(self, paths: Iterable[str]) -> list[Sighting]:
         """Sightings of the rules that look at names alone; the caller names every file that it looks at."""
@@ -100,46 +110,64 @@ class GitleaksPolicy:
         text = self.read(sighting.place.path) if self.read and not sighting.place.commit else None
         return text is None or any(word in text.lower() for word in keywords)
 
-    def _requirements_met(self, sighting: Sighting, others: Sequence[Sighting]) -> bool:
+    def _requirements_met(self, sighting: Sighting, nearby: "_Nearby") -> bool:
         required = self.extras.get(sighting.detection.rule.id, Extra()).required
-        return all(any(_near(sighting, other, need) for other in others) for need in required)
-
-    def _is_accepted(self, sighting: Sighting) -> bool:
-        return any(entry.accepts(sighting, self.own) for entry in self.accepted)
+        return all(nearby.has(sighting.place, need) for need in required)
 
 
-def _near(sighting: Sighting, other: Sighting, need: Required) -> bool:
-    here, there = sighting.place, other.place
-    if not means(need.id, other.detection.rule.id) or (here.path, here.commit) != (there.path, there.commit):
-        return False
-    lines_ok = need.within_lines is None or abs(here.line - there.line) <= need.within_lines
-    return lines_ok and (need.within_columns is None or abs(here.column - there.column) <= need.within_columns)
+class _Nearby:
+    """Answers whether a rule matched near a place, without comparing every sighting with every other."""
+
+    def __init__(self, sightings: Sequence[Sighting]) -> None:
+        self._spots: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+        self._rules = {sighting.detection.rule.id for sighting in sightings}
+        for one in sightings:
+            key = (one.place.path, one.place.commit, one.detection.rule.id)
+            self._spots.setdefault(key, []).append((one.place.line, one.place.column))
+        for spots in self._spots.values():
+            spots.sort()
+
+    def has(self, place: Place, need: Required) -> bool:
+        """Whether the required rule matched in the same file and commit, within the lines and columns asked for."""
+        return any(
+            need.within_columns is None or abs(column - place.column) <= need.within_columns
+            for rule in self._rules
+            if means(need.id, rule)
+            for _, column in self._within_lines(self._spots.get((place.path, place.commit, rule), []), place, need)
+        )
+
+    @staticmethod
+    def _within_lines(spots: list[tuple[int, int]], place: Place, need: Required) -> list[tuple[int, int]]:
+        if need.within_lines is None:
+            return spots
+        low = bisect_left(spots, (place.line - need.within_lines, 0))
+        return spots[low : bisect_left(spots, (place.line + need.within_lines + 1, 0))]
 
 
 def _one_for_a_spot(sightings: list[Sighting]) -> list[Sighting]:
-    """Where a foreign and a built-in rule matched the same bytes, the built-in one stays unless it is generic.
-
-    Among foreign rules, generic ones give way to any other on the same line whose secret holds theirs.
-    """
-    spots: dict[tuple[str, str], list[Sighting]] = {}
-    for sighting in sightings:
-        spots.setdefault((sighting.place.path, sighting.place.commit), []).append(sighting)
+    """Where an added and a built-in rule matched the same bytes, the built-in one stays unless it is generic."""
+    cells: dict[tuple[str, str, int], list[Sighting]] = {}
+    for one in sightings:
+        for cell in _cells(one):
+            cells.setdefault((one.place.path, one.place.commit, cell), []).append(one)
 
     def gives_way(one: Sighting) -> bool:
-        return any(_beats(other, one) for other in spots[one.place.path, one.place.commit] if other is not one)
+        rivals = (cells[one.place.path, one.place.commit, cell] for cell in _cells(one))
+        return any(_beats(rival.detection, one.detection) for cell in rivals for rival in cell)
 
     return [sighting for sighting in sightings if not gives_way(sighting)]
 
 
-def _beats(better: Sighting, other: Sighting) -> bool:
-    one, two = better.detection, other.detection
-    generic, rival_generic = two.rule.id.startswith("generic"), one.rule.id.startswith("generic")
-    if one.rule.added and two.rule.added:
-        same_line = better.place.line == other.place.line
-        return generic and not rival_generic and same_line and two.material.reveal() in one.material.reveal()
-    if one.rule.added == two.rule.added or min(one.end, two.end) <= max(one.start, two.start):
+def _cells(one: Sighting) -> range:
+    """The stretches of 1 kB that a sighting touches."""
+    return range(one.detection.start >> 10, (one.detection.end >> 10) + 1)
+
+
+def _beats(better: Detection, other: Detection) -> bool:
+    if better.rule.added == other.rule.added or min(better.end, other.end) <= max(better.start, other.start):
         return False
-    return generic and not rival_generic if one.rule.added else not rival_generic or generic
+    generic, rival_generic = (one.rule.id.startswith("generic") for one in (other, better))
+    return generic and not rival_generic if better.rule.added else generic or not rival_generic
 
 
 def _secret(regex: Regex, group: int, match: bytes) -> bytes:
