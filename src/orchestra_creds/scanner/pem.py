@@ -10,6 +10,8 @@ or invented key passes and which costs microseconds. Nothing is ever decrypted: 
 import base64
 import binascii
 import re
+import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from orchestra_creds.scanner import der
@@ -128,35 +130,34 @@ def _load(armour: Armour) -> tuple[Confidence, str] | None:
 
 def load_der(content: bytes) -> tuple[Confidence, str] | None:
     """Whether the bytes are a private key in DER (PKCS#8, PKCS#1, SEC 1 or DSA), not locked; possible when damaged."""
-    if len(content) > MOST_DER or not der.is_sequence(content):
-        return None
-    from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-    try:
-        key = load_der_private_key(content, None, unsafe_skip_rsa_key_validation=True)
-    except UnsupportedAlgorithm:
-        return Confidence.LIKELY, "a key of an unknown kind"
-    except (ValueError, TypeError):
+    if len(content) > MOST_DER or not der.is_sequence(content):
         return None
-    return _describe(key)
+    return _loaded(lambda: load_der_private_key(content, None, unsafe_skip_rsa_key_validation=True))
 
 
 def _openssh(armour: Armour, content: bytes) -> tuple[Confidence, str] | None:
+    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+
     if not content.startswith(b"openssh-key-v1\0"):
         return None
     if content[15:23] != b"\0\0\0\x04none":
         return Confidence.LIKELY, "locked with a passphrase"
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_ssh_private_key
+    return _loaded(lambda: load_ssh_private_key(armour.canonical(), None, unsafe_skip_rsa_key_validation=True))
 
-    try:
-        key = load_ssh_private_key(armour.canonical(), None, unsafe_skip_rsa_key_validation=True)
-    except UnsupportedAlgorithm:
-        return Confidence.LIKELY, "a key of an unknown kind"
-    except (ValueError, TypeError):
-        return None
-    return _describe(key)
+
+def _loaded(load: Callable[[], object]) -> tuple[Confidence, str] | None:
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an old algorithm is no news to who only looks whether a key leaked
+        try:
+            return _describe(load())
+        except UnsupportedAlgorithm:
+            return Confidence.LIKELY, "a key of an unknown kind"
+        except (ValueError, TypeError):
+            return None
 
 
 def _describe(key: object) -> tuple[Confidence, str]:

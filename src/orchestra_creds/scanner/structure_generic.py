@@ -19,7 +19,7 @@ _VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
 _NAME = re.compile(rb"[\w.$-]{0,80}$")
 _NOT_A_SECRET_NAME = re.compile(
     rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
-    rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
+    rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
     rb"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
     rb"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
     rb"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
@@ -50,6 +50,8 @@ _WORDS = re.compile(
     rb"|open|sesame|alice|bob|carol|eve|john|doe|jane|scott|tiger|spam|eggs|ham|app|application|web|site",
     re.IGNORECASE,
 )
+_CONSTANT = re.compile(rb"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
+_ESCAPE = re.compile(rb"\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-9a-z])")
 _HUMP = re.compile(rb"([a-z])([A-Z])")
 _LETTERS = re.compile(rb"[A-Za-z]+")
 _CONSONANTS = re.compile(rb"[bcdfghjklmnpqrstvwxz]{4}", re.IGNORECASE)
@@ -63,8 +65,10 @@ _LOCAL_HOST = re.compile(
     re.IGNORECASE,
 )
 _DSN = re.compile(
-    rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?="
+    rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?=|://[\w.-]+(?::\d+)?/"
 )
+_OWN_HASH = re.compile(rb'[0-9a-f]{32}",\s{1,8}"(?:rule|mask)": "')
+"""What follows `"credential": "` in our own baseline and JSON report: a keyed hash."""
 
 
 def classes(value: bytes) -> int:
@@ -94,6 +98,7 @@ def _reads_like_a_word(part: bytes) -> bool:
 
 def is_password(value: bytes) -> bool:
     """Whether a value that is called a password is one: not a reference, not words, not a stand-in."""
+    value = _ESCAPE.sub(b"", value)
     if not 7 <= len(value) <= 128 or is_placeholder(value) or _REFERENCE.search(value) or _is_other_data(value):
         return False
     if classes(value) < 2 or entropy(value) < 2.5 or residue(value) < 3:
@@ -119,9 +124,11 @@ def is_random(value: bytes) -> bool:
 
 def _is_other_data(value: bytes) -> bool:
     """Hashes, ids, numbers, paths, versions, calls and names of attributes."""
-    return any(
-        shape.fullmatch(value) is not None for shape in (_UUID, _HEX, _FILE, _CALL, _DOTTED, _VERSION)
-    ) or _is_path(value)
+    return (
+        any(shape.fullmatch(value) is not None for shape in (_UUID, _HEX, _FILE, _CALL, _VERSION))
+        or (_DOTTED.fullmatch(value) is not None and (_switches(value) < 0.3 or is_wordy(value.rpartition(b".")[2])))
+        or _is_path(value)
+    )
 
 
 def _is_path(value: bytes) -> bool:
@@ -171,6 +178,8 @@ def _assignment(*, password: bool) -> Check:
         line = ahead[max(ahead.rfind(b"\n"), 0) :]
         name = _target(line)
         if not name or _NOT_A_SECRET_NAME.search(name):
+            return None
+        if name == b"credential" and _OWN_HASH.match(subject.read(subject.start, subject.start + 64)):
             return None
         if not (is_password(value) if password else is_random(value)):
             return None
@@ -291,22 +300,17 @@ def field_password(subject: Subject) -> Verdict | None:
 
 
 def connection_string(subject: Subject) -> Verdict | None:
-    """`Password=…` beside a server or a user in one connection string."""
-    rest = re.match(rb"[^\s;\"'`<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
+    """`Password=…` beside a server or a user, in one connection string or in the query of one URL."""
+    rest = re.match(rb"[^\s;&\\\"'`<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     password = rest[0] if rest else b""
     ahead, behind = (
         subject.before(256),
         subject.read(subject.start + len(password), subject.start + len(password) + 256),
     )
     around = ahead[ahead.rfind(b"\n") + 1 :] + b"\0" + behind.partition(b"\n")[0]
-    if (
-        len(password) < 5
-        or not _DSN.search(around)
-        or _REFERENCE.search(password)
-        or not _is_url_password(password, b"")
-    ):
+    if len(password) < 5 or not _DSN.search(around) or not _is_url_password(password, b"") or classes(password) < 2:
         return None
-    if classes(password) < 2:
+    if _REFERENCE.search(password):
         return None
     end = subject.start + len(password)
     low, high = subject.start - len(ahead), end + len(behind)

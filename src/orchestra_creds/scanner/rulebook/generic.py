@@ -9,7 +9,12 @@ from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 _MOVE = "Change it where it is accepted, and read it from Secret Manager or the environment instead."
 _VALUE = r"[!#-&(-;=?-_a-~]{0,30}"
 _CHANCE = r"(?:[0-9!@#^*~]|[a-z][A-Z])"
-_TO = r"[\w-]{0,16}[\"'\]\\)]{0,4}\s{0,4}(?::\s{0,2}[A-Za-z][\w.\[\]| ]{0,24}?)?(?:=>|:=|[=!]==?|[:=,>]|[\"']\s{1,4}value=)\s{0,4}(?:\\{0,3}[\"'`])?"
+_NAMED = r"[\"']?,?\s{1,40}\\{0,3}[\"']?[vV]alue\\{0,3}[\"']?\s{0,2}[:=]"
+_TYPED = r"(?::\s{0,2}[A-Za-z][\w.\[\]| ]{0,24}?)?"
+_TO = (
+    rf"[\w-]{{0,16}}(?:[\"'\]\\)]{{0,4}}\s{{0,4}}{_TYPED}(?:=>|:=|[=!]==?|[:=,>])|{_NAMED})"
+    r"\s{0,4}(?:\\{0,3}[\"'`])?"
+)
 _SCHEMES = (
     "https?|ftps?|sftp|ssh|git|svn|postgres(?:ql)?|mysqlx?|mariadb|mongodb|rediss?|valkeys?|amqps?|mqtts?|ldaps?|smtps?|imaps?|pop3s?|socks[45]?h?"
     "|sqlserver|mssql|oracle|clickhouse|cockroachdb|redshift|snowflake|trino|presto|hive|impala|vertica|cassandra|neo4j|bolt|couchdb|influxdb|elasticsearch"
@@ -34,6 +39,7 @@ RULES: tuple[Rule, ...] = (
             "<password>b4G{b62:11}z9</password>",
             "spring.datasource.password=pK3{b62:10}%5\n",
             "ENV ADMIN_PASSWORD=zX9{b62:11}q2\n",
+            "- name: DB_PASSWORD\n  value: zX9{b62:11}q2\n",
         ),
         counter_examples=(
             'password = os.environ["DB_PASSWORD_1"]',
@@ -189,14 +195,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="command-line-password",
         description="Password on a command line",
-        pattern=r"(?:sshpass\s{1,4}-p\s{0,4}|ConvertTo-SecureString\s{1,4}(?:-String\s{1,4})?|net use\s[^\n]{1,80}/user:\S{1,40}\s{1,4})[\"']?([^\s\"'$<>{}-][^\s\"'$<>{}]{3})",
+        pattern=r"(?:sshpass\s{1,4}-p\s{0,4}|ConvertTo-SecureString\s{1,4}(?:-String\s{1,4})?)[\"']?([^\s\"'$<>{}-][^\s\"'$<>{}]{3})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="man sshpass, https://learn.microsoft.com/powershell/module/microsoft.powershell.security/convertto-securestring",
         examples=("sshpass -p 'k7R{b62:10}' ssh root@host", 'ConvertTo-SecureString "k7R{b62:10}" -AsPlainText -Force'),
         counter_examples=("sshpass -p $PASSWORD ssh root@host", 'ConvertTo-SecureString "password" -AsPlainText'),
         group=1,
-        keywords=("sshpass", "securestring", "net use"),
+        keywords=("sshpass", "securestring"),
         longest=180,
         check="field-password",
     ),
@@ -234,13 +240,14 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="connection-string-password",
         description="Password in a connection string",
-        pattern=r"(?i:[; ](?:password|pwd)\s?=\s?)([^\s;\"'`<>{}$%][^\s;\"'`<>]{3})",
+        pattern=r"(?i:(?:[; ?&]|\\u0026)(?:password|pwd)\s?=\s?)([^\s;&\"'`<>{}$%][^\s;&\"'`<>]{3})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="ADO.NET, ODBC and libpq connection strings",
         examples=(
             "Server=tcp:acme.database.windows.net,1433;Database=prod;User ID=app;Password=k7R{b62:10};Encrypt=True;",
             "host=db.acme.dev port=5432 user=app password=k7R{b62:10} dbname=prod",
+            "jdbc:postgresql://db.acme.dev:5432/orders?user=billing&password=k7R{b62:10}",
         ),
         counter_examples=(
             "Server=db;User Id=sa;Password=<password>;",
