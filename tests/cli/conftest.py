@@ -1,5 +1,6 @@
 """Runs the real command as an operator would: a process of its own, its own folders, no network, hostile surroundings."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -8,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from orchestra_creds.cli.app import app
 from orchestra_creds.scanner.sample import render
 
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
@@ -62,6 +65,17 @@ class Operator:
             check=False,
         )
         return Ended(done.returncode, done.stdout, done.stderr.decode())
+
+    def call(self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Ended:
+        """The same inside this process: cheaper, for verbs whose clients take long to import."""
+        foreign = {name: None for name in os.environ if name not in self.environment}
+        with contextlib.chdir(self.folder):
+            done = CliRunner().invoke(
+                app, arguments, input=stdin, env={**foreign, **self.environment, **(variables or {})}
+            )
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Ended(done.exit_code, done.stdout_bytes, done.stderr)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
