@@ -1,16 +1,18 @@
 """Daemon, environment, and the state from outside."""
 
 import http.client
+import json
 import os
 import signal
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import grpc
 import pytest
+from filelock import FileLock
 from google.cloud.secretmanager_v1 import SecretManagerServiceClient
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports.grpc import (
     SecretManagerServiceGrpcTransport,
@@ -98,6 +100,39 @@ def test_stop_ends_it_and_a_second_stop_has_nothing_to_do(state: Path, daemon: c
         _http_status(daemon.endpoints, "secrets")
     assert not control.stop_daemon(state)
     assert not state.with_name("emulator.db.run").exists()
+
+
+def test_a_daemon_is_found_while_it_lives_and_is_alone(tmp_path: Path) -> None:
+    state = tmp_path / "emulator.db"
+    seen: list[control.Daemon | None] = []
+
+    def live(wait: Callable[[], None]) -> None:
+        control.run_daemon(state, auth=False, host="127.0.0.1", grpc_port=0, http_port=0, wait=wait)
+
+    def look() -> None:
+        seen.append(control.find_daemon(state))
+        with pytest.raises(PreconditionError, match="another embedded cloud"):
+            control.run_daemon(state, auth=False, host="127.0.0.1", grpc_port=0, http_port=0, wait=look, patience=0)
+
+    live(look)
+    assert [os.getpid()] == [found.pid for found in seen if found is not None]
+    assert control.find_daemon(state) is None
+
+
+@pytest.mark.parametrize("content", [b"", b"nonsense", b"{"])
+def test_a_run_file_that_cannot_be_read_is_no_daemon(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "emulator.db.run").write_bytes(content)
+    assert control.find_daemon(tmp_path / "emulator.db") is None
+
+
+def test_a_run_file_of_a_dead_process_is_no_daemon_even_while_the_lock_is_held(tmp_path: Path) -> None:
+    state = tmp_path / "emulator.db"
+    child = os.spawnlp(os.P_NOWAIT, "true", "true")  # noqa: S606, S607  # a process that ends
+    os.waitpid(child, 0)
+    facts = {"pid": child, "host": "127.0.0.1", "grpc_port": 1, "http_port": 2, "started": "2026-01-01", "auth": False}
+    (tmp_path / "emulator.db.run").write_text(json.dumps(facts))
+    with FileLock(tmp_path / "emulator.db.lock"):
+        assert control.find_daemon(state) is None
 
 
 def test_a_daemon_that_cannot_listen_says_why(tmp_path: Path, running: control.Running) -> None:

@@ -10,7 +10,7 @@ from google.cloud.secretmanager_v1.types import SecretVersion
 from orchestra_creds.emulator import faults, projects
 from orchestra_creds.emulator.errors import Code
 from orchestra_creds.emulator.faults import Lag
-from orchestra_creds.emulator.routes import LOCATIONS
+from orchestra_creds.emulator.routes import IAM_POLICY, LOCATIONS
 from tests.emulator.conftest import AUTOMATIC, PROJECT, Cloud, refused
 
 State = SecretVersion.State
@@ -537,6 +537,56 @@ def test_a_policy_of_nothing_is_not_found_and_its_permissions_are_none(cloud: Cl
     assert list(reply.permissions) == []
     with refused(Code.INVALID_ARGUMENT):
         cloud.call("TestIamPermissions", resource=f"{PROJECT}/secrets/none", permissions=["secretmanager.*"])
+
+
+def test_a_policy_keeps_audit_configs_that_the_mask_names(cloud: Cloud) -> None:
+    name = cloud.secret("db")
+    audit = [{"service": "secretmanager.googleapis.com", "audit_log_configs": [{"log_type": "DATA_READ"}]}]
+    paths = {"paths": ["audit_configs"]}
+    cloud.call("SetIamPolicy", resource=name, policy={"audit_configs": audit}, update_mask=paths)
+    cloud.call("SetIamPolicy", resource=name, policy={})
+    assert len(cloud.call("GetIamPolicy", resource=name).audit_configs) == 1
+    with refused(Code.INVALID_ARGUMENT, "mask"):
+        cloud.call("SetIamPolicy", resource=name, policy={}, update_mask={"paths": ["rules"]})
+
+
+def test_a_binding_without_members_is_dropped(cloud: Cloud) -> None:
+    policy = {"bindings": [{"role": "roles/viewer"}]}
+    assert not cloud.call("SetIamPolicy", resource=cloud.secret("db"), policy=policy).bindings
+
+
+@pytest.mark.parametrize("resource", ["", "db", "projects/p/topics/t"])
+def test_only_some_resources_carry_a_policy(cloud: Cloud, resource: str) -> None:
+    for method in ("GetIamPolicy", "SetIamPolicy", "TestIamPermissions"):
+        with refused(Code.INVALID_ARGUMENT, "carries a policy"):
+            cloud.call(method, resource=resource)
+
+
+def test_the_policy_mixin_serves_every_resource(cloud: Cloud) -> None:
+    name = cloud.secret("db")
+    binding = {"role": "roles/viewer", "members": ["user:a@example.com"]}
+    cloud.call("SetIamPolicy", IAM_POLICY, resource=name, policy={"bindings": [binding]})
+    assert cloud.call("GetIamPolicy", IAM_POLICY, resource=name) == cloud.call("GetIamPolicy", resource=name)
+    assert not cloud.call("GetIamPolicy", IAM_POLICY, resource=PROJECT).bindings
+
+
+# Customer-managed keys.
+
+KEY = "projects/p/locations/europe-west1/keyRings/r/cryptoKeys/k"
+
+
+def test_a_customer_managed_key_stands_where_the_kind_of_secret_wants_it(cloud: Cloud) -> None:
+    encryption = {"customer_managed_encryption": {"kms_key_name": KEY}}
+    automatic = cloud.secret("auto", b"x", replication={"automatic": encryption})
+    status = cloud.call("GetSecretVersion", name=f"{automatic}/versions/1").replication_status.automatic
+    assert status.customer_managed_encryption.kms_key_version_name == f"{KEY}/cryptoKeyVersions/1"
+    regional = cloud.call("CreateSecret", parent=REGIONAL, secret_id="db", secret=encryption).name
+    version = cloud.call("AddSecretVersion", parent=regional, payload={"data": b"x"})
+    assert version.customer_managed_encryption.kms_key_version_name == f"{KEY}/cryptoKeyVersions/1"
+    with refused(Code.INVALID_ARGUMENT, "belongs to its replication"):
+        cloud.secret("global", **encryption)
+    with refused(Code.INVALID_ARGUMENT, "kms_key_name"):
+        cloud.update(regional, customer_managed_encryption={"kms_key_name": "k"})
 
 
 # Project numbers.

@@ -174,37 +174,49 @@ def find_daemon(state: Path) -> Daemon | None:
     except (FileNotFoundError, ValueError):
         return None
     try:
-        with FileLock(_beside(state, "lock"), timeout=0):
+        with _lock(state, seconds=0):
             return None
     except Timeout:
         pass
+    # Somebody else who just looks holds the lock for a moment too, so a dead process is asked for as well.
+    if not _alive(found["pid"]):
+        return None
     endpoints = Endpoints(found["grpc_port"], found["http_port"], found["host"])
     return Daemon(found["pid"], endpoints, datetime.fromisoformat(found["started"]), found["auth"])
 
 
 def run_daemon(
-    state: Path, *, auth: bool, host: str, grpc_port: int, http_port: int, wait: Callable[[], object]
+    state: Path,
+    *,
+    auth: bool,
+    host: str,
+    grpc_port: int,
+    http_port: int,
+    wait: Callable[[], object],
+    patience: float = 5.0,
 ) -> None:
-    """The daemon's own life: take the lock, serve, tell where, until `wait` returns."""
-    lock = FileLock(_beside(state, "lock"), timeout=5, mode=0o600)
+    """The daemon's own life: take the lock (waiting `patience` seconds), serve, tell where, until `wait` returns."""
+    lock = _lock(state, seconds=patience)
     try:
         lock.acquire()
     except Timeout as error:
         raise PreconditionError(f"another embedded cloud serves {state} already") from error
     run_file = _beside(state, "run")
-    with lock, start_in_process(state, auth=auth, host=host, grpc_port=grpc_port, http_port=http_port) as running:
-        facts = {
-            "pid": os.getpid(),
-            "host": host,
-            "grpc_port": running.endpoints.grpc_port,
-            "http_port": running.endpoints.http_port,
-            "started": datetime.now(UTC).isoformat(),
-            "auth": auth,
-        }
-        _write_private(run_file, json.dumps(facts).encode())
+    with lock:
         try:
-            wait()
+            with start_in_process(state, auth=auth, host=host, grpc_port=grpc_port, http_port=http_port) as running:
+                facts = {
+                    "pid": os.getpid(),
+                    "host": host,
+                    "grpc_port": running.endpoints.grpc_port,
+                    "http_port": running.endpoints.http_port,
+                    "started": datetime.now(UTC).isoformat(),
+                    "auth": auth,
+                }
+                _write_private(run_file, json.dumps(facts).encode())
+                wait()
         finally:
+            # Only now, with both ports closed: who waits for the end looks at this file.
             run_file.unlink(missing_ok=True)
 
 
@@ -294,6 +306,22 @@ def _on_remembered_port(emulator: Emulator, host: str, grpc_port: int, http_port
 
 def _beside(state: Path, what: str) -> Path:
     return state.with_name(f"{state.name}.{what}")
+
+
+def _lock(state: Path, *, seconds: float) -> FileLock:
+    return FileLock(_beside(state, "lock"), timeout=seconds, mode=0o600)
+
+
+def _alive(pid: int) -> bool:
+    if sys.platform == "win32":
+        return True  # there, signal 0 is Ctrl-C
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _spawn(arguments: list[str], *, log: Path) -> int:
