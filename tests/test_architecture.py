@@ -39,7 +39,7 @@ OWNER = {
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
     "re2": ("scanner",),
-    "subprocess": ("scanner.git", "rotation.destinations", "cli.run"),
+    "subprocess": ("scanner.gitcall", "rotation.destinations", "cli.run"),
 }
 
 
