@@ -127,7 +127,7 @@ def test_a_run_file_that_cannot_be_read_is_no_daemon(tmp_path: Path, content: by
 
 def test_a_run_file_of_a_dead_process_is_no_daemon_even_while_the_lock_is_held(tmp_path: Path) -> None:
     state = tmp_path / "emulator.db"
-    child = os.spawnlp(os.P_NOWAIT, "true", "true")  # noqa: S606, S607  # a process that ends
+    child = os.spawnlp(os.P_NOWAIT, "true", "true")  # noqa: S606  # a process that ends
     os.waitpid(child, 0)
     facts = {"pid": child, "host": "127.0.0.1", "grpc_port": 1, "http_port": 2, "started": "2026-01-01", "auth": False}
     (tmp_path / "emulator.db.run").write_text(json.dumps(facts))
