@@ -198,6 +198,18 @@ _PROVISIONING = (
         entropy=3.5,
     ),
     prefixed(
+        "infracost-api-key",
+        "Infracost API key",
+        "ico-",
+        r"[0-9A-Za-z]{32}",
+        severity=Severity.MEDIUM,
+        remedy="Regenerate it under Org settings > API tokens; it reads prices and uploaded cost reports.",
+        source="Infracost Docs: API key",
+        examples=("ico-{b62:32}",),
+        counter_examples=("ico-{b62:31}", "ico-{lower:32}"),
+        check="mixed",
+    ),
+    prefixed(
         "pulumi-access-token",
         "Pulumi access token",
         "pul-",

@@ -186,7 +186,7 @@ RULES: tuple[Rule, ...] = (
         id="adyen-api-key",
         description="Adyen API key",
         pattern=token(
-            r"AQE[0-9A-Za-z]hm[0-9A-Za-z+/=]{40,250}-[0-9A-Za-z+/=]{40,60}-[^\s\"'`<>\\]{10,24}", r"(?:[\s\"'`<>\\]|$)"
+            r"AQE[0-9A-Za-z]hm[0-9A-Za-z+/=]{40,250}-[0-9A-Za-z+/=]{40,60}-[^\s\"'`<>\\]{16}", r"(?:[^0-9A-Za-z]|$)"
         ),
         severity=Severity.CRITICAL,
         remedy="Generate a new key for the API credential and expire this one; check payments and payouts.",

@@ -335,4 +335,16 @@ RULES: tuple[Rule, ...] = (
         examples=("GITBOOK_TOKEN=gb_api_{b62:44}",),
         counter_examples=("GITBOOK_TOKEN=gb_api_{b62:10}",),
     ),
+    prefixed(
+        "adobe-client-secret",
+        "Adobe OAuth client secret",
+        "p8e-",
+        r"[\w-]{32}",
+        severity=Severity.HIGH,
+        remedy="Rotate the client secret of the project in the Adobe developer console and read its usage.",
+        source="Adobe Developer: Credential rotation",
+        examples=("p8e-{b64u:32}", "p8e-{l36:32}"),
+        counter_examples=("p8e-{l36:20}",),
+        tail=URLSAFE,
+    ),
 )
