@@ -1,7 +1,7 @@
 r"""Encoded text inside text: base64, hex, percent and backslash escapes, with the way back to the encoded bytes.
 
-The first pass also looks for `CARRIERS`: short patterns that only encoded text shows, such as three base64 quads that
-decode to printable characters, or `\u003d`. Around each the text is decoded and scanned again, up to `MAX_DEPTH` times.
+The first pass also looks for `CARRIERS`: short patterns that only encoded text shows, such as `\u003d`, or what the rules'
+words look like in base64 (`markers`). Around each the text is decoded and scanned again, up to `MAX_DEPTH` times.
 
 Guarantees: decoding shrinks, is linear, and is bounded by the reach of its carrier, so no input blows it up; what is
 decoded around one carrier depends on the bytes in its reach only; a match at an edge that the reach cut is dropped, for
@@ -11,17 +11,20 @@ nobody knows what stands behind it. Never raises on any input.
 import binascii
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice, takewhile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate, islice, takewhile
 
 from orchestra_creds.scanner.verdict import Buffer
 
 MAX_DEPTH = 5
 """How many wrappings around a credential are undone."""
 
-RUN = 32 << 10
-"""Bytes of one base64 or hex run, line breaks included, that are decoded from its start."""
+RUN_BACK, RUN_AHEAD = 12 << 10, 24 << 10
+"""Bytes of a base64 or hex run that are decoded before and behind a carrier, line breaks included."""
+
+RUN_KEEP = 12 << 10
+"""A further carrier in a decoded run opens a window of its own only where fewer bytes than these are left."""
 
 EDGE = 8
 """A match nearer than this to an edge that was cut is dropped, in decoded bytes."""
@@ -32,9 +35,11 @@ REGION = 256 << 10
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A pattern that betrays encoded text. Each start has exactly one end, so that both engines report the same.
+    """A pattern that betrays encoded text; each start has exactly one end, so that both engines report the same.
 
-    back, ahead   how far around the start of a match the text is decoded, in bytes
+    pattern       empty for base64: `markers.literals` of the rules
+    longest       the most bytes that a match may take
+    back, ahead   how far around the end of a match the text is decoded, in bytes
     """
 
     kind: str
@@ -48,7 +53,7 @@ class Carrier:
 class Unwrapped:
     """Decoded text, and where each of its bytes came from.
 
-    unit              so many decoded bytes are written with so many encoded ones
+    unit, lead        so many decoded bytes are written with so many encoded ones, after `lead` that were left out
     marks, places     encoded offset -> offset in the outer text, piecewise: places[i] belongs to marks[i]
     cut_before, cut_behind   whether the outer text goes on there in the same encoding, unread
     reaches           the (low, high) windows around the carriers, by end; a match counts when one of them holds it
@@ -57,6 +62,7 @@ class Unwrapped:
     kind: str
     text: bytes
     unit: tuple[int, int]
+    lead: int
     marks: Sequence[int]
     places: Sequence[int]
     end: int
@@ -67,10 +73,10 @@ class Unwrapped:
     def outer(self, start: int, end: int) -> tuple[int, int]:
         """The span of the outer text that encodes [start, end)."""
         decoded, encoded = self.unit
-        low = self._place(start // decoded * encoded)
+        low = self._place(start // decoded * encoded + self.lead)
         if self.unit == (1, 1):
             return low, self._place(end)
-        return low, min(self._place(((end - 1) // decoded + 1) * encoded - 1) + 1, self.end)
+        return low, min(self._place(((end - 1) // decoded + 1) * encoded - 1 + self.lead) + 1, self.end)
 
     def reads(self, start: int, end: int) -> tuple[int, int]:
         """The span of the outer text on which the decoding of [start, end) depends."""
@@ -106,29 +112,13 @@ class Unwrapped:
 
 # --- carriers ---------------------------------------------------------------------------------------------------------
 
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-
-def _digits(wanted: Callable[[int], bool]) -> str:
-    """The class of those base64 digits whose value is wanted."""
-    return "[" + "".join(chr(digit) for value, digit in enumerate(_BASE64) if wanted(value)) + "]"
-
-
-# Of three printable ASCII bytes (or line breaks) each has a zero in its highest bit and, but for breaks, a one in the
-# two below. That leaves 26 digits for the first place, 28 for the second, 32 for the third; the fourth is free.
-_QUAD = (
-    _digits(lambda value: 8 <= value < 32 or value == 2)
-    + _digits(lambda value: value & 15 in {0, 2, 3, 4, 5, 6, 7})
-    + _digits(lambda value: value & 3 in {0, 1})
-    + "[A-Za-z0-9+/_-]"
-)
 _HEX_PAIR = "(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
 _SIGN = "(?:2[0-9A-Fa-f]|3[AaDd]|40|5[CcFf]|7[BbDd])"
 _PLAIN_PERCENT = "(?:0[AaDd]|2[2-9A-Fa-f]|3[AaDd]|40|5[BbCcDdFf]|7[BbDd])"
 
 CARRIERS = (
-    Carrier("base64", f"(?:^|[^A-Za-z0-9+])(?:{_QUAD}){{3}}", 13, 2, RUN),
-    Carrier("hex", f"(?:^|[^0-9A-Fa-f])(?:{_HEX_PAIR}){{16}}", 33, 2, RUN),
+    Carrier("base64", "", 40, RUN_BACK, RUN_AHEAD),
+    Carrier("hex", f"(?:^|[^0-9A-Fa-f])(?:{_HEX_PAIR}){{16}}", 33, RUN_BACK, RUN_AHEAD),
     Carrier("escape", rf"\\u00{_SIGN}", 6, 2048, 4096),
     Carrier("escape", rf"\\x{_SIGN}", 4, 2048, 4096),
     Carrier("escape", r'\\"[ \t\n]{0,3}:', 6, 2048, 8192),
@@ -146,103 +136,135 @@ MOST_BACK = max(carrier.back + carrier.longest for carrier in CARRIERS)
 MOST_AHEAD = max(carrier.ahead for carrier in CARRIERS)
 
 
-def unwrap(kind: str, text: Buffer, starts: Sequence[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
-    """What stands encoded around `starts`: sorted offsets in `text` where a carrier of this kind begins."""
+def unwrap(kind: str, text: Buffer, ends: Sequence[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
+    """What stands encoded around the `ends`, sorted offsets in `text`, of matches of carriers of this kind."""
     if kind == "base64":
-        return _base64(text, [start for start, _ in starts])
+        return _base64(text, [end for end, _ in ends])
     if kind == "hex":
-        return _hex(text, [start for start, _ in starts])
-    return _escaped(kind, text, starts)
+        return _hex(text, [end for end, _ in ends])
+    return _escaped(kind, text, ends)
 
 
 # --- runs: base64 and hex ---------------------------------------------------------------------------------------------
 
-_IN_BASE64 = re.compile(rb"[A-Za-z0-9+/_-]+")
-_IN_HEX = re.compile(rb"[0-9A-Fa-f]+")
-_BEFORE_BASE64 = re.compile(rb"[^A-Za-z0-9+]")
-_BEFORE_HEX = re.compile(rb"[^0-9A-Fa-f]")
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+_HEX = b"0123456789ABCDEFabcdef"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
+_PRINTABLE = re.compile(rb"[\t\n\r -~]{12}")
 _JOINT = 320
 """Most bytes between two lines of one run: quotes, a sign of concatenation, the break, indentation, a comment mark."""
 
-# The next line of a run: a break with what source code and configuration put around it, the digits, and the proof that
-# nothing else stands on that line. Groups: closing quotes (1, 2) and the digits (3).
-_NEXT_LINE = re.compile(
-    rb"""(?:(["'`])?[ \t]{0,8}[+.]?[ \t]{0,8}\\?\r?\n[ \t]{0,120}(?:(?:[#*>|]|//|--)[ \t]{0,8})?[+.]?[ \t]{0,8}["'`(]?"""
-    rb"""|(?:\\r)?\\n[ \t]{0,120}|(["'])[ \t]{0,8}[+.]?[ \t]{0,8}["'])"""
-    rb"""([A-Za-z0-9+/_-]+)(?=={0,2}[ \t]{0,8}(?:\\?\r?\n|\\[nr]|["'`,;)\]}<]|$)|=)"""
+# Between two lines of a run: a break with what source code and configuration put around it, or quotes that close and
+# open. The group holds the closing quote, where there is one.
+_BETWEEN = (
+    rb"""(?:(["'`]?)[ \t]{0,8}[+.]?[ \t]{0,8}\\?\r?\n[ \t]{0,120}(?:(?:[#*>|]|//|--)[ \t]{0,8})?[+.]?[ \t]{0,8}["'`(]?"""
+    rb"""|(?:\\r)?\\n[ \t]{0,120}|["'][ \t]{0,8}[+.]?[ \t]{0,8}["'])"""
 )
-_FULL_LINE = 20
+_NEXT_LINE = re.compile(_BETWEEN + rb"""([A-Za-z0-9+/_-]+)""")
+_LINE_BEFORE = re.compile(_BETWEEN + rb"""\Z""")
+_LINE_ENDS = re.compile(rb"""={0,2}[ \t]{0,8}(?:\\?\r?\n|\\[nr]|["'`,;)\]}<]|\Z)|=""")
+_FULL_LINE = 16
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """Digits without what stands between their lines; marks and places as in `Unwrapped`."""
+class _Line:
+    """The digits [start, end) of a window that stand on one line; `quoted`: a string of its own, of any length."""
 
-    digits: bytes
-    marks: list[int]
-    places: list[int]
+    start: int
     end: int
-    cut: bool
+    quoted: bool = False
 
-    def aligned(self, place: int, unit: int) -> bool:
-        """Whether `place` stands in the run, where a group of `unit` digits begins."""
-        at = bisect_right(self.places, place) - 1
-        return place < self.end and (self.marks[at] + place - self.places[at]) % unit == 0
-
-
-def _runs(
-    text: Buffer, starts: Iterable[int], before: re.Pattern[bytes], read: Callable[[Buffer, int], _Run], unit: int
-) -> Iterator[_Run]:
-    """The runs that begin at `starts`, each once, though several carriers may stand in it."""
-    open_runs: list[_Run] = []
-    for start in starts:
-        place = start + 1 if before.match(text, start) else start
-        open_runs = [run for run in open_runs if run.end > place]
-        if not any(run.aligned(place, unit) for run in open_runs):
-            run = read(text, place)
-            open_runs.append(run)
-            yield run
+    @property
+    def width(self) -> int:
+        return self.end - self.start
 
 
-def _base64(text: Buffer, starts: Iterable[int]) -> Iterator[Unwrapped]:
-    for run in _runs(text, starts, _BEFORE_BASE64, _base64_run, 4):
-        digits = run.digits[: -1 if len(run.digits) % 4 == 1 else None].translate(_STANDARD)
-        decoded = binascii.a2b_base64(digits + b"=" * (-len(digits) % 4))
-        yield Unwrapped("base64", decoded, (3, 4), run.marks, run.places, run.end, cut_behind=run.cut)
+def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
+    read = -1
+    for end in ends:
+        if end <= read:
+            continue
+        origin = max(0, end - RUN_BACK)
+        window = bytes(text[origin : end + RUN_AHEAD])
+        lines = _lines(window, end - 1 - origin)
+        cut_before = lines[0].start == 0 and origin > 0
+        cut_behind = lines[-1].end == len(window) and origin + len(window) < len(text)
+        read = origin + lines[-1].end - (RUN_KEEP if cut_behind else 0)
+        digits = b"".join(window[line.start : line.end] for line in lines).translate(_STANDARD)
+        marks = [0, *accumulate(line.width for line in lines[:-1])]
+        places = [origin + line.start for line in lines]
+        for lead in range(4):
+            body = digits[lead : -1 if (len(digits) - lead) % 4 == 1 else None]
+            decoded = binascii.a2b_base64(body + b"=" * (-len(body) % 4))
+            if _PRINTABLE.search(decoded):
+                yield Unwrapped(
+                    "base64", decoded, (3, 4), lead, marks, places, origin + lines[-1].end, cut_before, cut_behind
+                )
 
 
-def _base64_run(text: Buffer, start: int) -> _Run:
-    window = bytes(text[start : start + RUN + _JOINT])
-    found = _IN_BASE64.match(window, 0, RUN)
-    end = found.end() if found else 0
-    lines, marks, places, width = [window[:end]], [0], [start], end
-    cut = end == RUN
-    while (joint := _NEXT_LINE.match(window, end)) is not None:
-        low, high = joint.span(3)
-        quoted = joint[1] or joint[2]
-        if len(lines[-1]) < _FULL_LINE or not (quoted or len(lines[-1]) == width >= high - low):
+def _lines(window: bytes, inside: int) -> list[_Line]:
+    """The run of base64 around the digit at `inside`, over all its lines.
+
+    Lines of one run are as wide as each other, but for the first, which may begin behind a name, and the last; strings
+    that the source joins are of any width. A line counts when nothing but the end of a string or a break follows it.
+    """
+    start, end = _stretch(window, inside, _BASE64)
+    if start and window[start - 1] == ord("\\") and window[start] in b"nrt":
+        start += 1  # the end of an escape, not a digit
+    lines = [_Line(start, end)]
+    while (found := _NEXT_LINE.match(window, lines[-1].end)) is not None:
+        line = _Line(*found.span(2), quoted=_quotes(window, lines[-1].end))
+        if not (_continues(lines[-1], line, first=len(lines) == 1) and _LINE_ENDS.match(window, line.end)):
             break
-        if high > RUN:
-            cut = True
+        lines.append(line)
+        if line.width < lines[-2].width and not line.quoted:
             break
-        marks.append(marks[-1] + len(lines[-1]))
-        places.append(start + low)
-        lines.append(window[low:high])
-        end = high
-    return _Run(b"".join(lines), marks, places, start + end, cut)
+    while (found := _LINE_BEFORE.search(window, max(0, lines[0].start - _JOINT), lines[0].start)) is not None:
+        low, high = _stretch(window, found.start() - 1, _BASE64) if found.start() else (0, 0)
+        line = _Line(low, high, quoted=_quotes(window, high))
+        later = replace(lines[0], quoted=line.quoted)
+        if low == high or not (_continues(line, later, first=True) and _LINE_ENDS.match(window, later.end)):
+            break
+        if later.width < line.width and len(lines) > 1 and not line.quoted:
+            break
+        lines.insert(0, line)
+        if line.width < later.width and not line.quoted:
+            break
+    return lines
 
 
-def _hex(text: Buffer, starts: Iterable[int]) -> Iterator[Unwrapped]:
-    for run in _runs(text, starts, _BEFORE_HEX, _hex_run, 2):
-        decoded = binascii.a2b_hex(run.digits[: len(run.digits) & ~1])
-        yield Unwrapped("hex", decoded, (1, 2), run.marks, run.places, run.end, cut_behind=run.cut)
+def _continues(line: _Line, following: _Line, *, first: bool) -> bool:
+    if line.width < _FULL_LINE:
+        return False
+    return following.quoted or first or following.width <= line.width
 
 
-def _hex_run(text: Buffer, start: int) -> _Run:
-    found = _IN_HEX.match(bytes(text[start : start + RUN]))
-    digits = found[0] if found else b""
-    return _Run(digits, [0], [start], start + len(digits), len(digits) == RUN)
+def _quotes(window: bytes, at: int) -> bool:
+    return window[at : at + 1] in {b'"', b"'", b"`"}
+
+
+def _stretch(window: bytes, inside: int, alphabet: bytes) -> tuple[int, int]:
+    """The span of the digits of `alphabet` around offset `inside`."""
+    before, behind = window[: inside + 1], window[inside + 1 :]
+    return len(before.rstrip(alphabet)), len(window) - len(behind.lstrip(alphabet))
+
+
+def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
+    read = -1
+    for end in ends:
+        if end <= read:
+            continue
+        origin = max(0, end - RUN_BACK)
+        window = bytes(text[origin : end + RUN_AHEAD])
+        low, high = _stretch(window, end - 1 - origin, _HEX)
+        cut_before, cut_behind = low == 0 and origin > 0, high == len(window) and origin + high < len(text)
+        read = origin + high - (RUN_KEEP if cut_behind else 0)
+        for lead in range(2):
+            decoded = binascii.a2b_hex(window[low + lead : high - (high - low - lead) % 2])
+            if _PRINTABLE.search(decoded):
+                yield Unwrapped(
+                    "hex", decoded, (1, 2), lead, [0], [origin + low], origin + high, cut_before, cut_behind
+                )
 
 
 # --- regions: escapes -------------------------------------------------------------------------------------------------
@@ -276,10 +298,10 @@ def _percent(found: re.Match[bytes]) -> bytes:
     return bytes([int(found[1], 16)])
 
 
-def _escaped(kind: str, text: Buffer, starts: Iterable[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
+def _escaped(kind: str, text: Buffer, ends: Iterable[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
     """The regions around the carriers, those that overlap taken together up to `REGION` bytes."""
     pattern, replace = (_ESCAPE, _unescaped) if kind == "escape" else (_PERCENT, _percent)
-    for reaches in _regions(starts, len(text)):
+    for reaches in _regions(ends, len(text)):
         low, high = reaches[0][0], max(reach[1] for reach in reaches)
         window = bytes(text[low:high])
         skip = 0
@@ -301,7 +323,7 @@ def _escaped(kind: str, text: Buffer, starts: Iterable[tuple[int, Carrier]]) -> 
         parts.append(window[at:])
         decoded = b"".join(parts)
         yield Unwrapped(
-            kind, decoded, (1, 1), marks, places, high, low > 0, high < len(text), sorted(reaches, key=_ends)
+            kind, decoded, (1, 1), 0, marks, places, high, low > 0, high < len(text), sorted(reaches, key=_ends)
         )
 
 
@@ -309,12 +331,12 @@ def _ends(reach: tuple[int, int]) -> tuple[int, int]:
     return reach[1], reach[0]
 
 
-def _regions(starts: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[tuple[int, int]]]:
+def _regions(ends: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[tuple[int, int]]]:
     """The reaches of the carriers, in groups that overlap and are decoded together."""
     group: list[tuple[int, int]] = []
     behind = 0
-    for start, carrier in starts:
-        reach = (max(0, start - carrier.back), min(size, start + carrier.longest + carrier.ahead))
+    for end, carrier in ends:
+        reach = (max(0, end - carrier.longest - carrier.back), min(size, end + carrier.ahead))
         if group and (reach[0] >= behind or reach[1] - group[0][0] > REGION):
             yield group
             group, behind = [], 0

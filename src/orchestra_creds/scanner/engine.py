@@ -17,10 +17,11 @@ from pathlib import Path
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.decode import CARRIERS, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped, unwrap
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner, Match, regions, starts
+from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner, Match, regions
 from orchestra_creds.scanner.firstpass import first_pass
-from orchestra_creds.scanner.libraries import Regex, hyperscan
-from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, open_matcher
+from orchestra_creds.scanner.libraries import hyperscan
+from orchestra_creds.scanner.markers import literals, words
+from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, Pattern, open_matcher
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.settle import settle
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer
@@ -52,7 +53,6 @@ class Engine:
         self.margin = max([rule.longest for rule in rules] + [carrier.longest for carrier in CARRIERS]) + 1
         self._matcher = matcher
         self._examiner = Examiner(rules)
-        self._carriers: dict[int, Regex] = {}
 
     @classmethod
     def open(cls, rules: Sequence[Rule], *, kind: EngineKind = EngineKind.AUTO, cache: Path | None = None) -> "Engine":
@@ -65,9 +65,10 @@ class Engine:
             if not 0 < rule.longest <= MAX_LONGEST:
                 raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
         kind = _choose(kind)
-        patterns = [first_pass(rule.pattern) for rule in rules] + [carrier.pattern for carrier in CARRIERS]
-        spans = [rule.longest for rule in rules] + [carrier.longest for carrier in CARRIERS]
-        matcher = open_matcher(patterns, spans, fast=kind is EngineKind.HYPERSCAN, cache=cache)
+        patterns = [Pattern(first_pass(rule.pattern, rule.longest), rule.longest) for rule in rules]
+        wrapped = literals(words(rules))
+        patterns += [Pattern(one.pattern, one.longest, () if one.pattern else wrapped) for one in CARRIERS]
+        matcher = open_matcher(patterns, fast=kind is EngineKind.HYPERSCAN, cache=cache)
         return cls(tuple(rules), matcher, kind)
 
     def twin(self) -> "Engine":
@@ -101,22 +102,22 @@ class Engine:
                 yield from self._examiner.confirm(index, text, where)
             elif depth < MAX_DEPTH:
                 carrier = CARRIERS[index - len(self.rules)]
-                begins = self._carrier_starts(index, carrier, text, where)
-                carried.setdefault(carrier.kind, []).extend((start, carrier) for start in begins)
+                exact = self._carrier_ends(index, carrier, text, where)
+                carried.setdefault(carrier.kind, []).extend((end, carrier) for end in exact)
         for kind, around in carried.items():
-            around.sort(key=lambda begin: begin[0])
+            around.sort(key=lambda one: one[0])
             for unwrapped in unwrap(kind, text, around):
                 inner = self._matches(unwrapped.text, self._matcher.candidates(unwrapped.text), depth + 1)
                 yield from (_placed(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
 
-    def _carrier_starts(self, index: int, carrier: Carrier, text: Buffer, ends: list[int]) -> list[int]:
-        if (regex := self._carriers.get(index)) is None:
-            regex = self._carriers[index] = Regex(f"(?m){carrier.pattern}")
-        return [
-            spans[0][0]
-            for low, high in regions(ends, carrier.longest, len(text))
-            for spans in starts(regex, text, low, high, carrier.longest)
-        ]
+    def _carrier_ends(self, index: int, carrier: Carrier, text: Buffer, reported: list[int]) -> list[int]:
+        """Every end that the thinned reports stand for, as it is in the text itself."""
+        found = []
+        for low, high in regions(reported, 1, len(text)):
+            start = max(0, low - carrier.longest - 1)
+            ends = self._matcher.ends(index, bytes(text[start:high]))
+            found += [start + end for end in ends if start + end > low]
+        return found
 
     @staticmethod
     def settle(detections: Iterable[Detection]) -> list[Detection]:

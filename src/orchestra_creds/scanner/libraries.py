@@ -69,9 +69,9 @@ class Regex:
 
     __slots__ = ("_from_here", "_match", "_somewhere")
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, *, max_mem: int = 8 << 20) -> None:
         module = re2()
-        compiled = module.RE2(pattern.encode("latin-1"), re2_options())
+        compiled = module.RE2(pattern.encode("latin-1"), re2_options(max_mem=max_mem))
         if not compiled.ok():
             raise ConfigError(f"pattern is not valid: {compiled.error().decode()}", hint="rules use the syntax of RE2")
         self._match = compiled.Match

@@ -7,7 +7,8 @@ so that texts which share a buffer, with a NUL between them, do not hide each ot
 """
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,23 +31,49 @@ class Matcher(Protocol):
     """One fast pass over a buffer."""
 
     def candidates(self, data: Buffer) -> list[Candidate]:
-        """Which patterns may match, ending where; sorted."""
+        """Which patterns may match, ending where; sorted and thinned."""
+        ...
+
+    def ends(self, index: int, data: Buffer) -> list[int]:
+        """Every end of pattern `index` in a small buffer; sorted, not thinned."""
         ...
 
 
-def open_matcher(patterns: Sequence[str], spans: Sequence[int], *, fast: bool, cache: Path | None) -> Matcher:
-    """Hyperscan when `fast`, else RE2; `spans` are the most bytes that a match of each pattern takes."""
-    return HyperscanMatcher(patterns, cache) if fast else Re2Matcher(patterns, spans)
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """What the first pass looks for under one index: a pattern, or any of many literals.
+
+    longest   the most bytes that a match may take
+    """
+
+    pattern: str
+    longest: int
+    literals: tuple[str, ...] = ()
+
+    @property
+    def regex(self) -> str:
+        """The whole of it as one pattern of RE2."""
+        return f"(?m){self.pattern}" if self.pattern else "|".join(map(_quoted, self.literals))
 
 
-def _reporter(data: Buffer, found: list[Candidate]) -> Report:
-    """A callback that appends to `found` what thinning leaves."""
+def _quoted(literal: str) -> str:
+    return literal.replace("+", r"\+")
+
+
+def open_matcher(patterns: Sequence[Pattern], *, fast: bool, cache: Path | None) -> Matcher:
+    """Hyperscan when `fast`, else RE2; the index of a pattern is its position."""
+    return HyperscanMatcher(patterns, cache) if fast else Re2Matcher(patterns)
+
+
+def _reporter(data: Buffer, found: list[Candidate], owner: Sequence[int]) -> Report:
+    """A callback that appends to `found` what thinning leaves; `owner` is the index of each reported id."""
     last: dict[int, int] = {}
 
     def has_nul(start: int, end: int) -> bool:
         return b"\0" in bytes(data[start:end])
 
-    def report(index: int, _start: int, end: int, _flags: int, _context: object) -> None:
+    def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+        index = owner[number]
         before = last.get(index)
         if before is None or not 0 <= end - before <= GAP or has_nul(before, end):
             last[index] = end
@@ -58,23 +85,44 @@ def _reporter(data: Buffer, found: list[Candidate]) -> Report:
 class HyperscanMatcher:
     """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads."""
 
-    def __init__(self, patterns: Sequence[str], cache: Path | None) -> None:
-        self._count = len(patterns)
-        self._database: Any = open_database(patterns, cache) if patterns else None
+    def __init__(self, patterns: Sequence[Pattern], cache: Path | None) -> None:
+        # An id of its own for each literal: with one for all, compiling takes seconds more.
+        numbered = [(index, text) for index, one in enumerate(patterns) for text in _sources(one)]
+        self._owner = [index for index, _ in numbered]
+        self._database: Any = open_database([text for _, text in numbered], cache) if numbered else None
         self._local = threading.local()
 
     def candidates(self, data: Buffer) -> list[Candidate]:
-        """Which patterns may match, ending where; sorted."""
+        """Which patterns may match, ending where; sorted and thinned."""
+        found: list[Candidate] = []
+        self._scan(data, _reporter(data, found, self._owner))
+        found.sort()
+        return found
+
+    def ends(self, index: int, data: Buffer) -> list[int]:
+        """Every end of pattern `index` in a small buffer; sorted, not thinned."""
+        found: set[int] = set()
+        owner = self._owner
+
+        def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
+            if owner[number] == index:
+                found.add(end)
+
+        self._scan(data, report)
+        return sorted(found)
+
+    def _scan(self, data: Buffer, report: Report) -> None:
         if self._database is None or not len(data):
-            return []
+            return
         try:
             scratch = self._local.scratch
         except AttributeError:
             scratch = self._local.scratch = hyperscan().Scratch(self._database)
-        found: list[Candidate] = []
-        self._database.scan(data, match_event_handler=_reporter(data, found), scratch=scratch)
-        found.sort()
-        return found
+        self._database.scan(data, match_event_handler=report, scratch=scratch)
+
+
+def _sources(pattern: Pattern) -> Iterable[str]:
+    return [pattern.pattern] if pattern.pattern else map(_quoted, pattern.literals)
 
 
 class Re2Matcher:
@@ -83,41 +131,49 @@ class Re2Matcher:
     WINDOW = 32 << 10
     MEMORY = 256 << 20
 
-    def __init__(self, patterns: Sequence[str], spans: Sequence[int]) -> None:
-        self._patterns = [f"(?m){pattern}" for pattern in patterns]
-        self._spans = list(spans)
-        self._overlap = max(spans, default=0)
+    def __init__(self, patterns: Sequence[Pattern]) -> None:
+        self._patterns = patterns
+        self._overlap = max((one.longest for one in patterns), default=0)
         self._regexes: dict[int, Regex] = {}
+        self._members = [index for index, one in enumerate(patterns) if one.pattern]
+        # Thousands of literals would crowd the patterns out of the automaton's memory: they are searched by themselves.
+        self._apart = [index for index, one in enumerate(patterns) if not one.pattern]
         self._set: Any = None
         if patterns:
             module = re2()
             self._set = module.Set(module.RE2.Anchor.UNANCHORED, re2_options(max_mem=self.MEMORY))
-            for pattern in self._patterns:
-                self._set.Add(pattern.encode("latin-1"))
+            for index in self._members:
+                self._set.Add(patterns[index].regex.encode("latin-1"))
             self._set.Compile()
 
     def candidates(self, data: Buffer) -> list[Candidate]:
-        """Which patterns may match, ending where; sorted."""
+        """Which patterns may match, ending where; sorted and thinned."""
         if self._set is None:
             return []
         found: list[Candidate] = []
-        report = _reporter(data, found)
+        report = _reporter(data, found, range(len(self._patterns)))
         with memoryview(data) as text:
             for start in range(0, len(text), self.WINDOW):
                 # One byte of context on either side, so that the edges of a window look like what they are.
                 low, high = max(0, start - 1), min(len(text), start + self.WINDOW + self._overlap + 1)
-                for index in self._set.Match(text[low:high]):
-                    self._where(index, text, start, report)
+                there = [self._members[member] for member in self._set.Match(text[low:high])]
+                for index in there + self._apart:
+                    for end in self._where(index, text, start, min(len(text), start + self.WINDOW)):
+                        report(index, 0, end, 0, None)
         found.sort()
         return found
 
-    def _where(self, index: int, text: memoryview, start: int, report: Report) -> None:
-        """Report what pattern `index` matches from the window that begins at `start`."""
+    def ends(self, index: int, data: Buffer) -> list[int]:
+        """Every end of pattern `index` in a small buffer; sorted, not thinned."""
+        return sorted(set(self._where(index, data, 0, len(data))))
+
+    def _where(self, index: int, text: Buffer, start: int, stop: int) -> Iterator[int]:
+        """Where the matches of pattern `index` end that begin in [start, stop)."""
+        pattern = self._patterns[index]
         if (regex := self._regexes.get(index)) is None:
-            regex = self._regexes[index] = Regex(self._patterns[index])
-        stop = min(len(text), start + self.WINDOW)
-        limit = min(len(text), stop + self._spans[index])
+            regex = self._regexes[index] = Regex(pattern.regex, max_mem=self.MEMORY // 4)
+        limit = min(len(text), stop + pattern.longest)
         at = start
         while at < stop and (spans := regex.search(text, at, limit)) is not None and spans[0][0] < stop:
-            report(index, spans[0][0], spans[0][1], 0, None)
+            yield spans[0][1]
             at = spans[0][0] + 1
