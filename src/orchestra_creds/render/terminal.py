@@ -2,7 +2,8 @@
 
 On a terminal, findings stand together by credential, with what to do about each. Anywhere else each finding is one line,
 `path:line:column severity rule mask ...`, never cut to a width and never coloured, so that grep and awk can read it.
-Control characters are escaped everywhere: a file name cannot move the cursor.
+Control characters are escaped everywhere: a file name cannot move the cursor. Notes are not in it: the command says them on
+stderr.
 """
 
 from orchestra_creds.core.text import visible
@@ -27,7 +28,6 @@ def render(report: ScanReport, style: Style = PLAIN) -> str:
     lines += [f"not looked at: {visible(item.path)}: {visible(item.reason)}" for item in shown]
     if len(shown) < len(report.skipped):
         lines.append(f"not looked at: {len(report.skipped) - len(shown):,} more, listed by --format json")
-    lines += [f"note: {visible(note)}" for note in report.notes]
     good = report.complete and not report.findings
     lines.append(style.paint(summary(report), "green" if good else "bold"))
     return "\n".join(lines) + "\n"
