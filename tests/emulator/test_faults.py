@@ -2,6 +2,7 @@
 
 import contextlib
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -9,9 +10,11 @@ from orchestra_creds.emulator import control, faults
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.emulator.faults import Fault, Phase
+from orchestra_creds.emulator.routes import SECRET_MANAGER
+from orchestra_creds.emulator.secrets import SERVICE
 from orchestra_creds.emulator.store import Store
 from orchestra_creds.errors import ConfigError
-from tests.emulator.conftest import PROJECT, Cloud, refused
+from tests.emulator.conftest import AUTOMATIC, PROJECT, Cloud, refused
 
 ADD = "*/AddSecretVersion"
 
@@ -46,6 +49,42 @@ def test_a_lost_reply_of_a_refusal_is_the_refusal(cloud: Cloud) -> None:
     cloud.arm(Fault("*/GetSecret", Code.UNAVAILABLE, Phase.AFTER))
     with refused(Code.NOT_FOUND):
         cloud.call("GetSecret", name=f"{PROJECT}/secrets/none")
+
+
+NAME = f"{PROJECT}/secrets/db"
+CHANGES: dict[str, dict[str, Any]] = {
+    "CreateSecret": {"parent": PROJECT, "secret_id": "new", "secret": AUTOMATIC},
+    "UpdateSecret": {"secret": {"name": NAME, "labels": {"a": "b"}}, "update_mask": {"paths": ["labels"]}},
+    "DeleteSecret": {"name": NAME},
+    "AddSecretVersion": {"parent": NAME, "payload": {"data": b"new"}},
+    "EnableSecretVersion": {"name": f"{NAME}/versions/1"},
+    "DisableSecretVersion": {"name": f"{NAME}/versions/1"},
+    "DestroySecretVersion": {"name": f"{NAME}/versions/1"},
+    "SetIamPolicy": {"resource": NAME, "policy": {}},
+}
+
+
+def snapshot(cloud: Cloud) -> list[Any]:
+    with cloud.store.transaction() as txn:
+        return txn.database.execute("SELECT kind, name, body FROM resource ORDER BY kind, name").fetchall()
+
+
+def test_every_method_that_changes_anything_is_listed_here() -> None:
+    changing = {name for name, method in SERVICE.methods.items() if method.mutates}
+    assert {f"{SECRET_MANAGER}/{name}" for name in CHANGES} == changing
+
+
+@pytest.mark.parametrize("method", CHANGES)
+@pytest.mark.parametrize("phase", Phase)
+def test_an_error_before_changes_nothing_and_one_after_comes_too_late(cloud: Cloud, method: str, phase: Phase) -> None:
+    cloud.secret("db", b"one")
+    before = snapshot(cloud)
+    cloud.arm(Fault(f"*/{method}", phase=phase))
+    with refused(Code.UNAVAILABLE):
+        cloud.call(method, **CHANGES[method])
+    assert (snapshot(cloud) != before) == (phase is Phase.AFTER)
+    with cloud.store.transaction() as txn:
+        assert txn.audit()[-1].status == ("OK" if phase is Phase.AFTER else "UNAVAILABLE")
 
 
 def test_a_fault_fires_from_its_first_call_as_often_as_asked(cloud: Cloud) -> None:
@@ -146,6 +185,15 @@ def test_a_quota_is_used_up_and_comes_back_with_the_next_minute(cloud: Cloud) ->
     with cloud.store.transaction() as txn:
         faults.set_quota(txn, "access", None)
         assert faults.quotas(txn) == {"write": 600}
+
+
+def test_a_quota_may_be_that_of_one_service(cloud: Cloud) -> None:
+    with cloud.store.transaction() as txn:
+        faults.set_quota(txn, f"{SECRET_MANAGER}:write", 0)
+        faults.set_quota(txn, "google.iam.admin.v1.IAM:read", 0)
+    with refused(Code.RESOURCE_EXHAUSTED):
+        cloud.secret()
+    assert not cloud.call("ListSecrets", parent=PROJECT).secrets
 
 
 def test_every_call_stands_in_the_audit_log(cloud: Cloud) -> None:

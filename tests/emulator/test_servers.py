@@ -41,6 +41,19 @@ def test_only_a_loopback_address_is_bound(cloud: Cloud, host: str) -> None:
         Servers(cloud.emulator, host=host)
 
 
+def test_the_loopback_of_ipv6_serves_too(cloud: Cloud) -> None:
+    try:
+        servers = Servers(cloud.emulator, host="::1")
+    except UnavailableError:
+        pytest.skip("this machine has no IPv6")
+    ends = servers.endpoints
+    assert (f"[::1]:{ends.grpc_port}", f"http://[::1]:{ends.http_port}") == (ends.grpc, ends.http)
+    connection = http.client.HTTPConnection("::1", ends.http_port, timeout=10)
+    assert ask(connection, "GET", PATH)[0] == 200
+    connection.close()
+    servers.stop()
+
+
 def test_both_ports_can_be_fixed_and_a_taken_one_is_told(cloud: Cloud, running: control.Running) -> None:
     taken = running.endpoints
     with pytest.raises(UnavailableError, match=f"127.0.0.1:{taken.http_port}"):

@@ -115,7 +115,7 @@ class Emulator:
             if not (isinstance(what, Route) and what.public):
                 caller = self._identify(headers, txn)
                 self._authorize(caller, what.needed(request), txn)
-            faults.draw(txn, what.bucket)
+            faults.draw(txn, name, what.bucket)
             with txn.undoable():
                 reply = what.handle(request, caller, txn)
             if isinstance(what, Method):

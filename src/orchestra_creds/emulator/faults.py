@@ -133,7 +133,11 @@ def lags(txn: Txn) -> dict[Lag, float]:
 
 
 def set_quota(txn: Txn, bucket: str, per_minute: int | None) -> None:
-    """Allow so many calls a minute from a bucket (`access`, `read`, `write`, or a method's own); None: no limit."""
+    """Allow so many calls a minute from a bucket; None: no limit.
+
+    A bucket is a kind of call (`access`, `read`, `write`, or a method's own) of all services together, or of one:
+    `google.iam.admin.v1.IAM:write`.
+    """
     quotas = {**txn.setting("quota", {}), bucket: per_minute}
     txn.set_setting("quota", {name: limit for name, limit in quotas.items() if limit is not None} or None)
 
@@ -176,11 +180,15 @@ def take(txn: Txn, method: str) -> Verdict:
     return Verdict(before, after, delay)
 
 
-def draw(txn: Txn, bucket: str) -> None:
-    """Take one call from a quota bucket; RESOURCE_EXHAUSTED when this minute's are used up."""
-    limit = txn.setting("quota", {}).get(bucket)
-    if limit is None:
-        return
+def draw(txn: Txn, method: str, kind: str) -> None:
+    """Take one call from its quota buckets; RESOURCE_EXHAUSTED when this minute's are used up."""
+    limits = quotas(txn)
+    for bucket in (kind, f"{method.partition('/')[0]}:{kind}"):
+        if bucket in limits:
+            _draw(txn, bucket, limits[bucket])
+
+
+def _draw(txn: Txn, bucket: str, limit: int) -> None:
     window = int(txn.now.timestamp() // _QUOTA_WINDOW_SECONDS)
     used = txn.setting("quota_used", {})
     since, count = used.get(bucket, (window, 0))

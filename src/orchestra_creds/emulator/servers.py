@@ -50,12 +50,12 @@ class Endpoints:
     @property
     def grpc(self) -> str:
         """`HOST:PORT`, for a gRPC channel."""
-        return f"{self.host}:{self.grpc_port}"
+        return f"{_bracketed(self.host)}:{self.grpc_port}"
 
     @property
     def http(self) -> str:
         """`http://HOST:PORT`, without a slash at the end."""
-        return f"http://{self.host}:{self.http_port}"
+        return f"http://{_bracketed(self.host)}:{self.http_port}"
 
 
 class Servers:
@@ -98,11 +98,15 @@ def _grpc_server(emulator: Emulator, host: str, port: int) -> tuple[grpc.Server,
     pool = futures.ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="emulator-grpc")
     server = grpc.server(pool, handlers=(_Rpcs(emulator),), options=options)
     try:
-        bound = server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        bound = server.add_insecure_port(f"{_bracketed(host)}:{port}")
     except RuntimeError as error:
         raise _taken(host, port) from error
     server.start()
     return server, bound
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
 
 
 def _taken(host: str, port: int) -> UnavailableError:
