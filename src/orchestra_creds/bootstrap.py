@@ -5,7 +5,7 @@ Heavy imports stand inside the functions that need them, so that a scan loads no
 
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -18,10 +18,11 @@ from orchestra_creds.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
     from orchestra_creds.config import Settings
-    from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore, TokenIssuer
+    from orchestra_creds.core.ports import KeyStore, PolicyStore, ProjectInspector, SecretStore, TokenIssuer
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.emulator.control import Running
     from orchestra_creds.gcp.session import Session
+    from orchestra_creds.manage.doctor import Check
     from orchestra_creds.scanner.accepting import Acceptance, Acceptor
     from orchestra_creds.scanner.finding import ScanReport
     from orchestra_creds.scanner.request import ScanRequest
@@ -176,6 +177,50 @@ def fingerprint_keys() -> Path:
     return Path(folders.private(folders.state_folder())) / "keys"
 
 
+def machine_checks() -> "Iterator[Check]":
+    """What the doctor finds on this machine, without any cloud."""
+    import shutil
+
+    from orchestra_creds.manage.doctor import Check, Health
+    from orchestra_creds.scanner.libraries import hyperscan
+
+    git = shutil.which("git")
+    yield (
+        Check("git", Health.OK, git)
+        if git
+        else Check("git", Health.FAIL, "not found", "install git: scans of repositories need it")
+    )
+    for name, folder in (("state folder", folders.state_folder()), ("cache folder", folders.cache_folder())):
+        try:
+            yield Check(name, Health.OK, f"{folders.private(folder)} is yours alone")
+        except ConfigError as error:
+            yield Check(name, Health.FAIL, str(error), error.hint)
+    try:
+        hyperscan()
+        yield Check("scan engine", Health.OK, "hyperscan")
+    except ImportError:
+        yield Check(
+            "scan engine",
+            Health.WARN,
+            "RE2 only: the same findings, slower",
+            "hyperscan has no wheel for this platform",
+        )
+
+
+def project_checks(cloud: "Cloud") -> "Iterator[Check]":
+    """What the doctor finds in the project."""
+    from orchestra_creds.manage.doctor import cloud_checks
+
+    return cloud_checks(
+        place=cloud.place,
+        project=cloud.project,
+        tokens=cloud.tokens,
+        policies=cloud.policies,
+        inspector=cloud.inspector,
+        now=utc_now(),
+    )
+
+
 def rule_families() -> "Mapping[str, Sequence[Rule]]":
     """All rules by family."""
     from orchestra_creds.scanner.rulebook.catalog import FAMILIES
@@ -225,6 +270,20 @@ class Cloud:
         from orchestra_creds.gcp.tokens import KeyTokenIssuer
 
         return KeyTokenIssuer(self.session)
+
+    @cached_property
+    def inspector(self) -> "ProjectInspector":
+        """Facts about the project."""
+        from orchestra_creds.gcp.project import RestProjectInspector
+
+        return RestProjectInspector(self.session)
+
+    @property
+    def place(self) -> str:
+        """Which cloud this is, in words."""
+        return (
+            "Google Cloud" if self.session.endpoints is None else f"the embedded cloud at {self.session.endpoints.grpc}"
+        )
 
     def full_name(self, name: str, environment: str) -> str:
         """The name of a secret in an environment, by the configured pattern.

@@ -166,3 +166,19 @@ class TokenIssuer(Protocol):
     def whoami(self) -> str:
         """The mail address of the operator's own identity; `anonymous` when there is none to tell."""
         ...
+
+
+class ProjectInspector(Protocol):
+    """Facts about the project that decide whether our verbs can work there; errors as in SecretStore."""
+
+    def api_enabled(self, service: str) -> bool:
+        """Whether an API such as `secretmanager.googleapis.com` is switched on."""
+        ...
+
+    def constraint_enforced(self, constraint: str) -> bool:
+        """Whether an organization policy such as `iam.disableServiceAccountKeyCreation` is in force."""
+        ...
+
+    def server_time(self) -> datetime:
+        """The service's time, to the second."""
+        ...

@@ -121,4 +121,4 @@ def _sentence(message: str) -> str:
     """The first sentence, on one line, lower case, without the final period."""
     text = " ".join(message.split())
     text = re.split(r"(?<=[a-z\]')])\. ", text, maxsplit=1)[0].rstrip(".")
-    return text[:1].lower() + text[1:300]
+    return (text if text[1:2].isupper() else text[:1].lower() + text[1:])[:300]

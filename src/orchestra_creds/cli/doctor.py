@@ -1,0 +1,39 @@
+"""`doctor`: what on this machine and in the project would stop our verbs, and what to do about it."""
+
+import typer
+
+from orchestra_creds.cli.cloud import AsOption, BackendOption, ConfigOption, ProjectOption
+from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
+from orchestra_creds.errors import CredsError
+
+
+def doctor(
+    ctx: typer.Context,
+    *,
+    backend: BackendOption = None,
+    project: ProjectOption = "",
+    as_: AsOption = "",
+    config: ConfigOption = None,
+    format_: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Check git, folders, engine, identity, clock, APIs, permissions and organization policies; changes nothing.
+
+    Ends with 1 when a check failed. Without a project only this machine is checked.
+    """
+    from orchestra_creds import bootstrap
+    from orchestra_creds.manage.doctor import Check, Diagnosis, Health
+    from orchestra_creds.render.doctor import diagnosis
+
+    checks = list(bootstrap.machine_checks())
+    chosen = backend.value if backend else ""
+    try:
+        with bootstrap.open_cloud(
+            backend=chosen, project=project, impersonate=as_, config=config, say=Session.of(ctx).say
+        ) as cloud:
+            checks += bootstrap.project_checks(cloud)
+    except CredsError as error:
+        checks.append(Check("project", Health.WARN, str(error), error.hint))
+    found = Diagnosis(tuple(checks))
+    rows = [(check.name, check.health.value, check.detail, check.fix) for check in found.checks]
+    emit(diagnosis(rows, found.exit_code), format_)

@@ -1,0 +1,37 @@
+"""ProjectInspector: facts about a project that decide whether our verbs can work there."""
+
+import email.utils
+from datetime import datetime
+
+import requests
+
+from orchestra_creds.errors import UnavailableError
+from orchestra_creds.gcp.session import Session
+
+
+class RestProjectInspector:
+    """Facts of one project, over REST."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def api_enabled(self, service: str) -> bool:
+        """See ProjectInspector."""
+        path = f"v1/projects/{self._session.project}/services/{service}"
+        reply = self._session.rest(f"look whether {service} is enabled", "GET", "serviceusage", path)
+        return reply.get("state") == "ENABLED"
+
+    def constraint_enforced(self, constraint: str) -> bool:
+        """See ProjectInspector."""
+        path = f"v2/projects/{self._session.project}/policies/{constraint}:getEffectivePolicy"
+        reply = self._session.rest(f"read the organization policy {constraint}", "GET", "orgpolicy", path)
+        return any(rule.get("enforce", False) for rule in reply.get("spec", {}).get("rules", []))
+
+    def server_time(self) -> datetime:
+        """See ProjectInspector."""
+        root = self._session.endpoints.http if self._session.endpoints else "https://secretmanager.googleapis.com"
+        try:
+            reply = requests.head(root, timeout=self._session.deadline)
+            return email.utils.parsedate_to_datetime(reply.headers["date"])
+        except (requests.RequestException, KeyError, ValueError):
+            raise UnavailableError("the service did not tell its time") from None

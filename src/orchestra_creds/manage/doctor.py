@@ -1,0 +1,141 @@
+"""Whether this machine and this project let our verbs work, one check at a time, each with what to do.
+
+A check never raises: what could not be found out is a warning that says why. Nothing is changed.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import partial
+
+from orchestra_creds.core.ports import PolicyStore, ProjectInspector, TokenIssuer
+from orchestra_creds.errors import CredsError, ExitCode
+
+APIS = {
+    "secretmanager.googleapis.com": "Secret Manager",
+    "iam.googleapis.com": "IAM",
+    "iamcredentials.googleapis.com": "IAM Service Account Credentials",
+    "policyanalyzer.googleapis.com": "Policy Analyzer (last use of keys)",
+}
+PERMISSIONS = {
+    "secretmanager.secrets.list": "roles/secretmanager.viewer",
+    "secretmanager.secrets.create": "roles/secretmanager.admin",
+    "secretmanager.versions.add": "roles/secretmanager.secretVersionAdder",
+    "secretmanager.versions.access": "roles/secretmanager.secretAccessor",
+    "secretmanager.versions.disable": "roles/secretmanager.secretVersionManager",
+    "iam.serviceAccountKeys.list": "roles/iam.serviceAccountViewer",
+    "iam.serviceAccountKeys.create": "roles/iam.serviceAccountKeyAdmin",
+    "iam.serviceAccountKeys.disable": "roles/iam.serviceAccountKeyAdmin",
+}
+"""Permission -> the least predefined role that has it (cloud.google.com/iam/docs/permissions-reference)."""
+
+CONSTRAINTS = {
+    "iam.disableServiceAccountKeyCreation": "keys cannot be created; upload your own public keys, or ask for an exemption",
+    "iam.disableServiceAccountKeyUpload": "keys cannot be uploaded; they are created by Google instead",
+}
+WORST_SKEW = timedelta(seconds=60)
+"""Google refuses assertions that are issued in the future or too old; a minute still works with its tolerance."""
+
+
+class Health(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check: what was looked at, how it is, and what to do about it."""
+
+    name: str
+    health: Health
+    detail: str
+    fix: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """All checks."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """1 when a check failed; a warning alone does not stop anything."""
+        return ExitCode.ATTENTION if any(check.health is Health.FAIL for check in self.checks) else ExitCode.OK
+
+
+def cloud_checks(
+    *, place: str, project: str, tokens: TokenIssuer, policies: PolicyStore, inspector: ProjectInspector, now: datetime
+) -> Iterator[Check]:
+    """Identity first: without one the other checks would only repeat that."""
+    reached = _found_out("identity", Health.FAIL, lambda: _identity(tokens, inspector, place, project))
+    yield reached
+    if reached.health is Health.FAIL:
+        return
+    yield _found_out("clock", Health.WARN, lambda: _clock(inspector, now))
+    for service in APIS:
+        yield _found_out(f"API {service}", Health.WARN, partial(_api, inspector, service, project))
+    yield _found_out("permissions", Health.WARN, lambda: _permissions(policies, project))
+    for constraint in CONSTRAINTS:
+        yield _found_out(f"policy {constraint}", Health.WARN, partial(_constraint, inspector, constraint))
+
+
+def _found_out(name: str, otherwise: Health, look: Callable[[], Check]) -> Check:
+    try:
+        return look()
+    except CredsError as error:
+        return Check(name, otherwise, str(error), error.hint)
+
+
+def _identity(tokens: TokenIssuer, inspector: ProjectInspector, place: str, project: str) -> Check:
+    inspector.server_time()  # it answers at all
+    return Check("identity", Health.OK, f"{tokens.whoami()} on {place}, project {project}")
+
+
+def _clock(inspector: ProjectInspector, now: datetime) -> Check:
+    skew = abs(inspector.server_time() - now)
+    seconds = f"{skew.total_seconds():.0f} s from the service's"
+    if skew > WORST_SKEW:
+        return Check(
+            "clock",
+            Health.FAIL,
+            f"this machine's time is {seconds}",
+            "set the clock: assertions signed here will be refused",
+        )
+    return Check("clock", Health.OK, f"this machine's time is {seconds}")
+
+
+def _api(inspector: ProjectInspector, service: str, project: str) -> Check:
+    title = APIS[service]
+    if inspector.api_enabled(service):
+        return Check(f"API {service}", Health.OK, f"{title} is enabled")
+    return Check(
+        f"API {service}",
+        Health.FAIL,
+        f"{title} is not enabled",
+        f"gcloud services enable {service} --project {project}",
+    )
+
+
+def _permissions(policies: PolicyStore, project: str) -> Check:
+    has = policies.test_permissions(f"projects/{project}", tuple(PERMISSIONS))
+    missing = [permission for permission in PERMISSIONS if permission not in has]
+    if not missing:
+        return Check("permissions", Health.OK, "all that the secret and key verbs need")
+    roles = ", ".join(sorted({PERMISSIONS[permission] for permission in missing}))
+    return Check(
+        "permissions",
+        Health.WARN,
+        f"missing: {', '.join(missing)}",
+        f"verbs that need them will be refused; roles that have them: {roles}",
+    )
+
+
+def _constraint(inspector: ProjectInspector, constraint: str) -> Check:
+    if inspector.constraint_enforced(constraint):
+        return Check(f"policy {constraint}", Health.WARN, "enforced", CONSTRAINTS[constraint])
+    return Check(f"policy {constraint}", Health.OK, "not enforced")
