@@ -1,12 +1,11 @@
 """Which commit brought a blob to which path: for the few blobs that hold something.
 
-One `git log --raw` over all refs, the stash and every reflog is started before the scan and read after it, so it costs
-the time of a free processor only. Merges are shown with what differs from all parents, so content that came in with a
+One `git log --raw` over all refs, the stash and every reflog runs beside the scan and is read after it. Merges are shown with what differs from all parents, so content that came in with a
 merge alone is attributed too. Objects that no commit reaches have no path; the report calls them `<unreachable>`.
 """
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import NamedTuple
 
@@ -38,22 +37,37 @@ class Log:
     """A running `git log`; ask it once, when the scan is through."""
 
     def __init__(self, repository: Repository, *revisions: str) -> None:
-        chosen = revisions or ("--all", "--reflog")
-        self._spool: Spool | None = repository.spool(
-            "log", "-c", "--raw", "-z", "--no-abbrev", "--no-renames", "--no-ext-diff", "--no-textconv",
-            "--format=format:%x01%H", *chosen, "--",
-        )  # fmt: skip
+        self._repository = repository
+        self._revisions = revisions or ("--all", "--reflog")
+        self._spool: Spool | None = None
+
+    def start(self) -> None:
+        """Starts the process, once: as soon as there is something that will want a commit."""
+        if self._spool is None:
+            self._spool = self._repository.spool(
+                "log",
+                "-c",
+                "--raw",
+                "-z",
+                "--no-abbrev",
+                "--no-renames",
+                "--no-ext-diff",
+                "--no-textconv",
+                "--format=format:%x01%H",
+                *self._revisions,
+                "--",
+            )
 
     def origins(self, oids: Collection[bytes]) -> tuple[dict[bytes, list[Origin]], bool]:
         """For each of the blobs (hex ids) every path it came to, with the commit that brought it, oldest first.
 
         False says that git could not walk all of the history: a commit or tree is missing or damaged.
         """
-        if self._spool is None or not oids:
-            self.close()
+        if not oids:
             return {}, True
+        self.start()
         spool, self._spool = self._spool, None
-        data, whole = spool.read()
+        data, whole = (b"", False) if spool is None else spool.read()
         return _origins(data, frozenset(oids)), whole
 
     def close(self) -> None:
@@ -76,11 +90,6 @@ def _origins(data: Buffer, oids: frozenset[bytes]) -> dict[bytes, list[Origin]]:
             # the log goes back in time: the last word is the oldest
             found.setdefault(oid, {})[entry[3]] = Origin(order, commit.decode(), entry[3])
     return {oid: sorted(paths.values()) for oid, paths in found.items()}
-
-
-def persons(repository: Repository, commits: Iterable[str]) -> dict[str, Person]:
-    """Author and date of each commit or tag."""
-    return {oid: person(text or b"") for oid, _, _, text in repository.objects(commits)}
 
 
 def person(text: bytes) -> Person:

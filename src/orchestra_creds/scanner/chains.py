@@ -47,8 +47,11 @@ class State(NamedTuple):
 
 NOTHING = State((), (), ())
 
-Hit = Callable[[int, bytes, list[Detection]], None]
-Failure = Callable[[int, str], None]
+Looked = Callable[[int, bytes, Sequence[Detection]], None]
+"""Hears of every object: its number, its text, and what was confirmed there (not settled yet)."""
+
+Failed = Callable[[int, str], None]
+"""Hears of every object that could not be read: its number and the reason."""
 
 
 @dataclass(slots=True)
@@ -184,8 +187,10 @@ def _moved(detection: Detection, by: int, size: int) -> Detection:
     )
 
 
-def scan_roots(scanner: Scanner, pack: Pack, roots: Sequence[int], tally: Tally, hit: Hit, failed: Failure) -> None:
-    """Scans full objects of a pack and all that is based on them; calls back for objects with detections or damage."""
+def scan_roots(
+    scanner: Scanner, pack: Pack, roots: Sequence[int], tally: Tally, looked: Looked, failed: Failed
+) -> None:
+    """Scans full objects of a pack and all that is based on them; calls back for each."""
     small: list[int] = []
     texts: list[bytes] = []
     held = 0
@@ -200,23 +205,23 @@ def scan_roots(scanner: Scanner, pack: Pack, roots: Sequence[int], tally: Tally,
             small.append(root)
             held += size
             if held >= BATCH:
-                _scan_small(scanner, small, texts, tally, hit)
+                _scan_small(scanner, small, texts, tally, looked)
                 small, texts, held = [], [], 0
         else:
-            _scan_tree(scanner, pack, root, tally, hit, failed)
+            _scan_tree(scanner, pack, root, tally, looked, failed)
     if texts:
-        _scan_small(scanner, small, texts, tally, hit)
+        _scan_small(scanner, small, texts, tally, looked)
 
 
-def _scan_small(scanner: Scanner, numbers: Sequence[int], texts: Sequence[bytes], tally: Tally, hit: Hit) -> None:
-    for position, state in scanner.batch(texts):
-        if state.found:
-            hit(numbers[position], texts[position], list(state.found))
+def _scan_small(scanner: Scanner, numbers: Sequence[int], texts: Sequence[bytes], tally: Tally, looked: Looked) -> None:
+    states = dict(scanner.batch(texts))
+    for position, (number, text) in enumerate(zip(numbers, texts, strict=True)):
+        looked(number, text, states[position].found if position in states else ())
     tally.objects += len(texts)
     tally.size += sum(map(len, texts))
 
 
-def _scan_tree(scanner: Scanner, pack: Pack, root: int, tally: Tally, hit: Hit, failed: Failure) -> None:
+def _scan_tree(scanner: Scanner, pack: Pack, root: int, tally: Tally, looked: Looked, failed: Failed) -> None:
     """One full object and its deltas, depth first; the heaviest branch last, when the text is needed no more."""
     weight = pack.columns.weight
     todo: list[tuple[int, bytes, State]] = [(root, b"", NOTHING)]
@@ -238,15 +243,14 @@ def _scan_tree(scanner: Scanner, pack: Pack, root: int, tally: Tally, hit: Hit, 
             continue
         tally.objects += 1
         tally.size += len(text)
-        if state.found:
-            hit(number, text, list(state.found))
+        looked(number, text, state.found)
         children = pack.children(number)
         if len(children) > 1:
             children.sort(key=weight.__getitem__, reverse=True)
         todo += [(child, text, state) for child in children]
 
 
-def _fail_all(pack: Pack, number: int, reason: str, failed: Failure) -> None:
+def _fail_all(pack: Pack, number: int, reason: str, failed: Failed) -> None:
     """An object that cannot be read takes all with it that are based on it."""
     todo = [number]
     while todo:

@@ -173,6 +173,15 @@ class Repository:
         """
         return self._git.objects(oids, max_size=max_size)
 
+    def texts(self, oids: Iterable[str]) -> dict[str, bytes]:
+        """The text of each of these objects that exists here."""
+        return {oid: text for oid, _, _, text in self.objects(oids) if text is not None}
+
+    def refs(self) -> list[bytes]:
+        """HEAD and every ref: "<id> <name>"; empty before the first commit."""
+        code, out, _ = self._git.call(("show-ref", "--head"))
+        return out.splitlines() if code == 0 else []
+
     def run(self, *args: str | bytes, stdin: bytes = b"", in_tree: bool = False) -> bytes:
         """The output of one call; PreconditionError when git refuses."""
         code, out, err = self._git.call(args, stdin=stdin, in_tree=in_tree)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, cast
 
 from orchestra_creds.scanner.delta import apply
 from orchestra_creds.scanner.verdict import Buffer
@@ -34,7 +34,7 @@ BROKEN, COMMIT, TREE, BLOB, TAG = range(5)
 KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
 """The names in a loose object's header."""
 
-DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, fast_zlib.error, zlib.error)
+DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, zlib.error, cast("type[Exception]", fast_zlib.error))
 """What reading a damaged object raises; OverflowError says that it is larger than the limit."""
 
 INDEX_MAGIC = b"\xfftOc\0\0\0\2"
