@@ -16,7 +16,7 @@ from pathlib import Path
 from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import NotFoundError, PreconditionError
-from orchestra_creds.scanner import assemble, baseline, gitleaks
+from orchestra_creds.scanner import assemble, baseline, gitleaks, quick
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine import Engine, EngineKind
@@ -27,6 +27,7 @@ from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.identity import FingerprintKey, load_key, new_key
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
+from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sources import Inventory, common_root, take_inventory
 from orchestra_creds.scanner.tree import scan_tree
 
@@ -73,9 +74,12 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
         look=request.use_gitleaks,
     )
     accepted, notes = _baseline(request, plan)
-    key = _key(request, plan, accepted)
+    # A staged scan that finds nothing asks for no key, like the first look in quick.py.
+    key = _key(request, plan, accepted) if accepted is not None or request.source is not Source.STAGED else None
     cache = Path(request.cache_dir) if request.cache_dir else None
     engine = Engine.open(setup.rules, kind=EngineKind(request.engine), cache=cache)
+    if cache is not None and setup.rules == all_rules() and (database := engine.dump()) is not None:
+        quick.remember(str(cache), database)
     try:
         looked = plan.look(engine, progress)
     finally:
@@ -88,7 +92,7 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
         root=str(plan.root),
         source=plan.source,
         filters=assemble.Filters(
-            key=key,
+            key=key or (_key(request, plan, accepted) if sightings else new_key()),
             today=request.now.date(),
             baseline=accepted,
             gitleaks=setup.policy,
