@@ -10,7 +10,7 @@ written costs time, never a result.
 import hashlib
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,19 @@ MAGIC = b"orchestra-creds/hyperscan/1\n"
 CHECKSUM_BYTES = 32
 
 
-def open_database(patterns: Sequence[str], cache: Path | None) -> Any:
-    """The database of `patterns`, whose ids are their positions; from `cache` when it holds a trustworthy one.
+Numbered = Sequence[tuple[int, str]]
+"""Patterns with the numbers under which they are reported."""
+
+
+def open_database(patterns: Callable[[], Numbered], key: bytes, cache: Path | None) -> Any:
+    """The database of `patterns`, from `cache` when it holds a trustworthy one; `key` stands for the patterns.
 
     Raises:
         ConfigError: a pattern cannot be compiled.
     """
     if cache is None:
-        return _compile(patterns)
-    name = f"{_key(patterns)}.hsdb"
+        return _compile(patterns())
+    name = f"{_key(key)}.hsdb"
     payload = _load(cache, name)
     if payload is not None:
         module = hyperscan()
@@ -37,35 +41,35 @@ def open_database(patterns: Sequence[str], cache: Path | None) -> Any:
             return module.loadb(payload, module.HS_MODE_BLOCK)
         except module.error:
             pass  # of another build of the library after all: compile
-    database = _compile(patterns)
+    database = _compile(patterns())
     _store(cache, name, hyperscan().dumpb(database))
     return database
 
 
-def _compile(patterns: Sequence[str]) -> Any:
+def _compile(patterns: Numbered) -> Any:
     module = hyperscan()
-    flags = [module.HS_FLAG_MULTILINE] * len(patterns)
-    sources = [pattern.encode("latin-1") for pattern in patterns]
+    numbers = [number for number, _ in patterns]
+    sources = [source.encode("latin-1") for _, source in patterns]
     database = module.Database(mode=module.HS_MODE_BLOCK)
     try:
-        database.compile(sources, ids=list(range(len(sources))), flags=flags)
+        database.compile(sources, ids=numbers, flags=[module.HS_FLAG_MULTILINE] * len(sources))
     except module.error:
-        flags = [_flags_alone(pattern) for pattern in patterns]
+        flags = [_flags_alone(source) for source in sources]
         database = module.Database(mode=module.HS_MODE_BLOCK)
         try:
-            database.compile(sources, ids=list(range(len(sources))), flags=flags)
+            database.compile(sources, ids=numbers, flags=flags)
         except module.error as error:
             raise ConfigError(f"the rules together are too large: {error}", hint="choose fewer with --only") from error
     return database
 
 
-def _flags_alone(pattern: str) -> int:
+def _flags_alone(source: bytes) -> int:
     """The flags under which one pattern compiles: as it is, or loosened by Hyperscan where it is too large."""
     module = hyperscan()
     plain: int = module.HS_FLAG_MULTILINE
     for flags in (plain, plain | module.HS_FLAG_PREFILTER):
         try:
-            module.Database(mode=module.HS_MODE_BLOCK).compile([pattern.encode("latin-1")], ids=[0], flags=[flags])
+            module.Database(mode=module.HS_MODE_BLOCK).compile([source], ids=[0], flags=[flags])
         except module.error as error:
             problem = str(error)
         else:
@@ -73,15 +77,12 @@ def _flags_alone(pattern: str) -> int:
     raise ConfigError(f"pattern cannot be compiled: {problem}", hint="rules use the syntax of RE2")
 
 
-def _key(patterns: Sequence[str]) -> str:
+def _key(patterns: bytes) -> str:
     """Of everything a compiled database depends on: patterns, library version, features of this processor."""
     module = hyperscan()
     probe = module.Database(mode=module.HS_MODE_BLOCK)
     probe.compile([b"probe"], ids=[0], flags=[0])
-    digest = hashlib.sha256(MAGIC + probe.info())
-    for pattern in patterns:
-        digest.update(b"\0" + pattern.encode("latin-1"))
-    return digest.hexdigest()[:32]
+    return hashlib.sha256(MAGIC + probe.info() + patterns).hexdigest()[:32]
 
 
 def _private(status: os.stat_result) -> bool:

@@ -15,13 +15,12 @@ from enum import Enum
 from pathlib import Path
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.decode import CARRIERS, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped, unwrap
+from orchestra_creds.scanner.decode import CARRIERS, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner, Match, regions
-from orchestra_creds.scanner.firstpass import first_pass
 from orchestra_creds.scanner.libraries import hyperscan
-from orchestra_creds.scanner.markers import literals, words
-from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, Pattern, open_matcher
+from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, open_matcher
+from orchestra_creds.scanner.plan import Plan
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.settle import settle
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer
@@ -65,10 +64,7 @@ class Engine:
             if not 0 < rule.longest <= MAX_LONGEST:
                 raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
         kind = _choose(kind)
-        patterns = [Pattern(first_pass(rule.pattern, rule.longest), rule.longest) for rule in rules]
-        wrapped = literals(words(rules))
-        patterns += [Pattern(one.pattern, one.longest, () if one.pattern else wrapped) for one in CARRIERS]
-        matcher = open_matcher(patterns, fast=kind is EngineKind.HYPERSCAN, cache=cache)
+        matcher = open_matcher(Plan(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache)
         return cls(tuple(rules), matcher, kind)
 
     def twin(self) -> "Engine":
@@ -104,6 +100,8 @@ class Engine:
                 carrier = CARRIERS[index - len(self.rules)]
                 exact = self._carrier_ends(index, carrier, text, where)
                 carried.setdefault(carrier.kind, []).extend((end, carrier) for end in exact)
+        if carried:
+            from orchestra_creds.scanner.unwrap import unwrap
         for kind, around in carried.items():
             around.sort(key=lambda one: one[0])
             for unwrapped in unwrap(kind, text, around):

@@ -7,13 +7,13 @@ so that texts which share a buffer, with a NUL between them, do not hide each ot
 """
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from orchestra_creds.scanner.database import open_database
 from orchestra_creds.scanner.libraries import Regex, hyperscan, re2, re2_options
+from orchestra_creds.scanner.plan import Pattern, Plan, quoted
 from orchestra_creds.scanner.verdict import Buffer
 
 GAP = 256
@@ -39,41 +39,20 @@ class Matcher(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Pattern:
-    """What the first pass looks for under one index: a pattern, or any of many literals.
-
-    longest   the most bytes that a match may take
-    """
-
-    pattern: str
-    longest: int
-    literals: tuple[str, ...] = ()
-
-    @property
-    def regex(self) -> str:
-        """The whole of it as one pattern of RE2."""
-        return f"(?m){self.pattern}" if self.pattern else "|".join(map(_quoted, self.literals))
+def open_matcher(plan: Plan, *, fast: bool, cache: Path | None) -> Matcher:
+    """Hyperscan when `fast`, else RE2."""
+    return HyperscanMatcher(plan, cache) if fast else Re2Matcher(plan.patterns)
 
 
-def _quoted(literal: str) -> str:
-    return literal.replace("+", r"\+")
-
-
-def open_matcher(patterns: Sequence[Pattern], *, fast: bool, cache: Path | None) -> Matcher:
-    """Hyperscan when `fast`, else RE2; the index of a pattern is its position."""
-    return HyperscanMatcher(patterns, cache) if fast else Re2Matcher(patterns)
-
-
-def _reporter(data: Buffer, found: list[Candidate], owner: Sequence[int]) -> Report:
-    """A callback that appends to `found` what thinning leaves; `owner` is the index of each reported id."""
+def _reporter(data: Buffer, found: list[Candidate], size: int, of_literals: int) -> Report:
+    """A callback that appends to `found` what thinning leaves; numbers from `size` on are those of literals."""
     last: dict[int, int] = {}
 
     def has_nul(start: int, end: int) -> bool:
         return b"\0" in bytes(data[start:end])
 
     def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        index = owner[number]
+        index = number if number < size else of_literals
         before = last.get(index)
         if before is None or not 0 <= end - before <= GAP or has_nul(before, end):
             last[index] = end
@@ -85,34 +64,33 @@ def _reporter(data: Buffer, found: list[Candidate], owner: Sequence[int]) -> Rep
 class HyperscanMatcher:
     """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads."""
 
-    def __init__(self, patterns: Sequence[Pattern], cache: Path | None) -> None:
-        # An id of its own for each literal: with one for all, compiling takes seconds more.
-        numbered = [(index, text) for index, one in enumerate(patterns) for text in _sources(one)]
-        self._owner = [index for index, _ in numbered]
-        self._database: Any = open_database([text for _, text in numbered], cache) if numbered else None
+    def __init__(self, plan: Plan, cache: Path | None) -> None:
+        self._size = plan.size
+        self._of_literals = plan.of_literals
+        self._database: Any = open_database(lambda: _numbered(plan), plan.key(), cache)
         self._local = threading.local()
 
     def candidates(self, data: Buffer) -> list[Candidate]:
         """Which patterns may match, ending where; sorted and thinned."""
         found: list[Candidate] = []
-        self._scan(data, _reporter(data, found, self._owner))
+        self._scan(data, _reporter(data, found, self._size, self._of_literals))
         found.sort()
         return found
 
     def ends(self, index: int, data: Buffer) -> list[int]:
         """Every end of pattern `index` in a small buffer; sorted, not thinned."""
         found: set[int] = set()
-        owner = self._owner
+        size, of_literals = self._size, self._of_literals
 
         def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            if owner[number] == index:
+            if (number if number < size else of_literals) == index:
                 found.add(end)
 
         self._scan(data, report)
         return sorted(found)
 
     def _scan(self, data: Buffer, report: Report) -> None:
-        if self._database is None or not len(data):
+        if not len(data):
             return
         try:
             scratch = self._local.scratch
@@ -121,8 +99,11 @@ class HyperscanMatcher:
         self._database.scan(data, match_event_handler=report, scratch=scratch)
 
 
-def _sources(pattern: Pattern) -> Iterable[str]:
-    return [pattern.pattern] if pattern.pattern else map(_quoted, pattern.literals)
+def _numbered(plan: Plan) -> list[tuple[int, str]]:
+    """The patterns with their numbers. One of its own for each literal: with one for all, compiling takes seconds more."""
+    numbered = [(index, one.pattern) for index, one in enumerate(plan.patterns) if one.pattern]
+    literals = [literal for one in plan.patterns for literal in one.literals]
+    return numbered + [(plan.size + at, quoted(literal)) for at, literal in enumerate(literals)]
 
 
 class Re2Matcher:
@@ -151,7 +132,7 @@ class Re2Matcher:
         if self._set is None:
             return []
         found: list[Candidate] = []
-        report = _reporter(data, found, range(len(self._patterns)))
+        report = _reporter(data, found, len(self._patterns), -1)
         with memoryview(data) as text:
             for start in range(0, len(text), self.WINDOW):
                 # One byte of context on either side, so that the edges of a window look like what they are.

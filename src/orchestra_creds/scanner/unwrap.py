@@ -1,0 +1,221 @@
+r"""How the encodings of `decode` are undone: runs of digits (base64, hex), and text with escapes in it.
+
+Stands apart from `decode`, because most scans find nothing encoded and need not load it.
+"""
+
+import binascii
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from orchestra_creds.scanner.decode import JOINT, REGION, RUN_AHEAD, RUN_BACK, RUN_KEEP, Carrier, Unwrapped
+from orchestra_creds.scanner.verdict import Buffer
+
+
+def unwrap(kind: str, text: Buffer, ends: Sequence[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
+    """What stands encoded around the `ends`, sorted offsets in `text`, of matches of carriers of this kind."""
+    if kind == "base64":
+        return _base64(text, [end for end, _ in ends])
+    if kind == "hex":
+        return _hex(text, [end for end, _ in ends])
+    return _escaped(kind, text, ends)
+
+
+# --- runs: base64 and hex ---------------------------------------------------------------------------------------------
+
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_"
+_HEX = b"0123456789ABCDEFabcdef"
+_STANDARD = bytes.maketrans(b"-_", b"+/")
+_PRINTABLE = re.compile(rb"[\t\n\r -~]{12}")
+
+# Between two lines of a run: a break with what source code and configuration put around it, or quotes that close and
+# open. The group holds the closing quote, where there is one.
+_BETWEEN = (
+    rb"""(?:(["'`]?)[ \t]{0,8}[+.]?[ \t]{0,8}\\?\r?\n[ \t]{0,120}(?:(?:[#*>|]|//|--)[ \t]{0,8})?[+.]?[ \t]{0,8}["'`(]?"""
+    rb"""|(?:\\r)?\\n[ \t]{0,120}|["'][ \t]{0,8}[+.]?[ \t]{0,8}["'])"""
+)
+_NEXT_LINE = re.compile(_BETWEEN + rb"""([A-Za-z0-9+/_-]+)""")
+_LINE_BEFORE = re.compile(_BETWEEN + rb"""\Z""")
+_LINE_ENDS = re.compile(rb"""={0,2}[ \t]{0,8}(?:\\?\r?\n|\\[nr]|["'`,;)\]}<]|\Z)|=""")
+_FULL_LINE = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The digits [start, end) of a window that stand on one line; `quoted`: a string of its own, of any length."""
+
+    start: int
+    end: int
+    quoted: bool = False
+
+    @property
+    def width(self) -> int:
+        return self.end - self.start
+
+
+def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
+    read = -1
+    for end in ends:
+        if end <= read:
+            continue
+        origin = max(0, end - RUN_BACK)
+        window = bytes(text[origin : end + RUN_AHEAD])
+        lines = _lines(window, end - 1 - origin)
+        cut_before = lines[0].start == 0 and origin > 0
+        cut_behind = lines[-1].end == len(window) and origin + len(window) < len(text)
+        read = origin + lines[-1].end - (RUN_KEEP if cut_behind else 0)
+        digits = b"".join(window[line.start : line.end] for line in lines).translate(_STANDARD)
+        marks = [0, *accumulate(line.width for line in lines[:-1])]
+        places = [origin + line.start for line in lines]
+        for lead in range(4):
+            body = digits[lead : -1 if (len(digits) - lead) % 4 == 1 else None]
+            decoded = binascii.a2b_base64(body + b"=" * (-len(body) % 4))
+            if _PRINTABLE.search(decoded):
+                yield Unwrapped(
+                    "base64", decoded, (3, 4), lead, marks, places, origin + lines[-1].end, cut_before, cut_behind
+                )
+
+
+def _lines(window: bytes, inside: int) -> list[_Line]:
+    """The run of base64 around the digit at `inside`, over all its lines.
+
+    Lines of one run are as wide as each other, but for the first, which may begin behind a name, and the last; strings
+    that the source joins are of any width. A line counts when nothing but the end of a string or a break follows it.
+    """
+    start, end = _stretch(window, inside, _BASE64)
+    if start and window[start - 1] == ord("\\") and window[start] in b"nrt":
+        start += 1  # the end of an escape, not a digit
+    lines = [_Line(start, end)]
+    while (found := _NEXT_LINE.match(window, lines[-1].end)) is not None:
+        line = _Line(*found.span(2), quoted=_quotes(window, lines[-1].end))
+        if not (_continues(lines[-1], line, first=len(lines) == 1) and _LINE_ENDS.match(window, line.end)):
+            break
+        lines.append(line)
+        if line.width < lines[-2].width and not line.quoted:
+            break
+    while (found := _LINE_BEFORE.search(window, max(0, lines[0].start - JOINT), lines[0].start)) is not None:
+        low, high = _stretch(window, found.start() - 1, _BASE64) if found.start() else (0, 0)
+        line = _Line(low, high, quoted=_quotes(window, high))
+        later = replace(lines[0], quoted=line.quoted)
+        if low == high or not (_continues(line, later, first=True) and _LINE_ENDS.match(window, later.end)):
+            break
+        if later.width < line.width and len(lines) > 1 and not line.quoted:
+            break
+        lines.insert(0, line)
+        if line.width < later.width and not line.quoted:
+            break
+    return lines
+
+
+def _continues(line: _Line, following: _Line, *, first: bool) -> bool:
+    if line.width < _FULL_LINE:
+        return False
+    return following.quoted or first or following.width <= line.width
+
+
+def _quotes(window: bytes, at: int) -> bool:
+    return window[at : at + 1] in {b'"', b"'", b"`"}
+
+
+def _stretch(window: bytes, inside: int, alphabet: bytes) -> tuple[int, int]:
+    """The span of the digits of `alphabet` around offset `inside`."""
+    before, behind = window[: inside + 1], window[inside + 1 :]
+    return len(before.rstrip(alphabet)), len(window) - len(behind.lstrip(alphabet))
+
+
+def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
+    read = -1
+    for end in ends:
+        if end <= read:
+            continue
+        origin = max(0, end - RUN_BACK)
+        window = bytes(text[origin : end + RUN_AHEAD])
+        low, high = _stretch(window, end - 1 - origin, _HEX)
+        cut_before, cut_behind = low == 0 and origin > 0, high == len(window) and origin + high < len(text)
+        read = origin + high - (RUN_KEEP if cut_behind else 0)
+        for lead in range(2):
+            decoded = binascii.a2b_hex(window[low + lead : high - (high - low - lead) % 2])
+            if _PRINTABLE.search(decoded):
+                yield Unwrapped(
+                    "hex", decoded, (1, 2), lead, [0], [origin + low], origin + high, cut_before, cut_behind
+                )
+
+
+# --- regions: escapes -------------------------------------------------------------------------------------------------
+
+_ESCAPE = re.compile(
+    rb"""\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|([0-3][0-7]{2})|(["'\\/bfnrtave0`$]|\r?\n))"""
+)
+_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_LETTERS = {
+    b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"v": b"\v", b"e": b"\x1b",
+    b"0": b"\0", b"\n": b"", b"\r\n": b"",
+}  # fmt: skip
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    if letter := found[5]:
+        return _LETTERS.get(letter, letter)
+    if found[4]:
+        return bytes([int(found[4], 8)])
+    if found[3]:
+        return bytes([int(found[3], 16)])
+    return _character(int(found[1] or found[2], 16))
+
+
+def _character(point: int) -> bytes:
+    """A code point as UTF-8; half of a surrogate pair, which no credential holds, as a question mark."""
+    return chr(point).encode("utf-8", "replace") if point < 0x110000 else b"?"
+
+
+def _percent(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 16)])
+
+
+def _escaped(kind: str, text: Buffer, ends: Iterable[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
+    """The regions around the carriers, those that overlap taken together up to `REGION` bytes."""
+    pattern, replace = (_ESCAPE, _unescaped) if kind == "escape" else (_PERCENT, _percent)
+    for reaches in _regions(ends, len(text)):
+        low, high = reaches[0][0], max(reach[1] for reach in reaches)
+        window = bytes(text[low:high])
+        skip = 0
+        while low and skip < len(window) and window[skip] == ord("\\"):  # half of them may stand before the edge
+            skip += 1
+        parts: list[bytes] = []
+        marks, places, size, at = [0], [low + skip], 0, skip
+        for found in pattern.finditer(window, skip):
+            plain = window[at : found.start()]
+            new = replace(found)
+            size += len(plain)
+            marks += (size, size + len(new))
+            places += (low + found.start(), low + found.end())
+            size += len(new)
+            parts += (plain, new)
+            at = found.end()
+        if not parts:
+            continue
+        parts.append(window[at:])
+        decoded = b"".join(parts)
+        yield Unwrapped(
+            kind, decoded, (1, 1), 0, marks, places, high, low > 0, high < len(text), sorted(reaches, key=_ends)
+        )
+
+
+def _ends(reach: tuple[int, int]) -> tuple[int, int]:
+    return reach[1], reach[0]
+
+
+def _regions(ends: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[tuple[int, int]]]:
+    """The reaches of the carriers, in groups that overlap and are decoded together."""
+    group: list[tuple[int, int]] = []
+    behind = 0
+    for end, carrier in ends:
+        reach = (max(0, end - carrier.longest - carrier.back), min(size, end + carrier.ahead))
+        if group and (reach[0] >= behind or reach[1] - group[0][0] > REGION):
+            yield group
+            group, behind = [], 0
+        group.append(reach)
+        behind = max(behind, reach[1])
+    if group:
+        yield group
