@@ -78,8 +78,8 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
     key = _key(request, plan, accepted) if accepted is not None or request.source is not Source.STAGED else None
     cache = Path(request.cache_dir) if request.cache_dir else None
     engine = Engine.open(setup.rules, kind=EngineKind(request.engine), cache=cache)
-    if cache is not None and setup.rules == all_rules() and (database := engine.dump()) is not None:
-        quick.remember(str(cache), database)
+    if request.source is Source.STAGED and cache is not None and setup.rules == all_rules():
+        quick.remember(str(cache), engine.compiled)
     try:
         looked = plan.look(engine, progress)
     finally:
@@ -248,6 +248,7 @@ def _history(request: ScanRequest, engine: Engine, repository: Repository, progr
         since=since,
         jobs=request.jobs,
         max_size=request.max_size,
+        archives=_limits(request),
         cache_dir=cache,
         progress=progress,
     )
