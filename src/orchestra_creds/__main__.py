@@ -22,6 +22,11 @@ def main() -> None:
 
             sys.stdout.write(version_line() + "\n")
             return
+        if "--staged" in sys.argv:
+            from orchestra_creds.cli import fast
+
+            if (code := fast.staged(sys.argv[1:])) is not None:
+                sys.exit(code)
         from orchestra_creds.cli.app import run
 
         run()

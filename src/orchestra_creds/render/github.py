@@ -8,7 +8,8 @@ from outside is escaped as the command syntax demands; a path or a note cannot s
 from collections import Counter
 
 from orchestra_creds.core.text import visible
-from orchestra_creds.render.words import count, origin, spot, summary
+from orchestra_creds.render.numbers import count
+from orchestra_creds.render.words import origin, spot, summary
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 

@@ -12,7 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestra_creds import __version__
 from orchestra_creds.core.text import visible
-from orchestra_creds.render.words import by_credential, origin, seconds, size, spot, summary, things
+from orchestra_creds.render.numbers import seconds, size
+from orchestra_creds.render.words import by_credential, origin, spot, summary, things
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 

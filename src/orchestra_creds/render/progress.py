@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from orchestra_creds.core.progress import NoProgress, Progress
-from orchestra_creds.render.words import count, seconds, size
+from orchestra_creds.render.numbers import count, seconds, size
 
 PATIENCE = 0.5
 """Seconds before anything is shown."""

@@ -1,31 +1,8 @@
-"""Numbers, names and spots in the words that all human-readable formats share."""
+"""Names and spots in the words that all human-readable formats share."""
 
 from orchestra_creds.core.text import visible
+from orchestra_creds.render.numbers import count, looked
 from orchestra_creds.scanner.finding import Finding, Place, ScanReport
-
-
-def count(number: int, noun: str) -> str:
-    """`1 file`, `2,000 files`, `3 repositories`."""
-    if number == 1:
-        return f"1 {noun}"
-    return f"{number:,} {noun[:-1]}ies" if noun.endswith("ry") else f"{number:,} {noun}s"
-
-
-def size(number: float) -> str:
-    """Bytes in powers of 1000: `999 B`, `1.5 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
-        number /= 1000
-    return f"{number:.1f} TB"
-
-
-def seconds(number: float) -> str:
-    """A span of time: `0.4 s`, `12 s`, `3 min 05 s`."""
-    if number < 10:
-        return f"{number:.1f} s"
-    minutes, rest = divmod(round(number), 60)
-    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def spot(place: Place) -> str:
@@ -57,7 +34,7 @@ def by_credential(findings: tuple[Finding, ...]) -> list[list[Finding]]:
 
 def summary(report: ScanReport) -> str:
     """One sentence on the result, never "no credentials" without saying when something was not looked at."""
-    looked = f"{things(report)}, {size(report.stats.bytes)}, {seconds(report.stats.seconds)}"
+    seen = looked(things(report), report.stats.bytes, report.stats.seconds)
     if report.findings:
         credentials = len({finding.credential for finding in report.findings})
         places = sum(len(finding.places) for finding in report.findings)
@@ -70,4 +47,4 @@ def summary(report: ScanReport) -> str:
         if number
     ]
     open_ = "" if report.complete else f"; INCOMPLETE: {count(len(report.skipped), 'item')} not looked at"
-    return f"{result}{', ' + ', '.join(hidden) if hidden else ''} ({looked}){open_}"
+    return f"{result}{', ' + ', '.join(hidden) if hidden else ''} ({seen}){open_}"
