@@ -1,4 +1,4 @@
-"""The quickstart's transcript: plants made-up credentials in a throw-away repository, finds them, then scans this project.
+"""The quickstart's transcript: made-up credentials in a throw-away repository are found, and a secret is rotated by hand.
 
 Every command is the installed `orchestra-creds`, run as an operator would. The tour checks what it shows: exit codes, and
 that no planted value appears in any output; it ends with 1 when one of them is wrong.
@@ -44,11 +44,23 @@ class Tour:
         """Run git quietly."""
         subprocess.run(["git", *arguments], cwd=folder, env=self.environment, check=True, capture_output=True)
 
-    def show(self, title: str, arguments: Sequence[str], *, folder: Path, expected: int) -> None:
-        """Print and run one command of ours, and check its exit code and its silence about the planted values."""
-        print(f"\n{SAY.format('# ' + title)}\n$ orchestra-creds {' '.join(arguments)}", flush=True)
+    def show(self, title: str, arguments: Sequence[str], *, folder: Path, expected: int = 0, pipe: str = "") -> str:
+        """Print and run one command of ours, and check its exit code and its silence about the planted values.
+
+        `pipe` is a planted value for its standard input; the transcript only says that something is piped in. Returns what the
+        command printed.
+        """
+        feed = "… | " if pipe else ""
+        heading = f"\n{SAY.format('# ' + title)}" if title else ""
+        print(f"{heading}\n$ {feed}orchestra-creds {' '.join(arguments)}", flush=True)
         run = subprocess.run(
-            [COMMAND, *arguments], cwd=folder, env=self.environment, capture_output=True, text=True, check=False
+            [COMMAND, *arguments],
+            cwd=folder,
+            env=self.environment,
+            input=pipe,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         print(run.stdout + run.stderr, end="", flush=True)
         print(f"(exit code {run.returncode})")
@@ -56,6 +68,23 @@ class Tour:
             self.problems.append(f"'{' '.join(arguments)}' ended with {run.returncode}, not {expected}")
         if any(value in run.stdout + run.stderr for value in self.planted):
             self.problems.append(f"'{' '.join(arguments)}' showed a planted value")
+        return run.stdout
+
+    def check_value(self, folder: Path, name: str, expected: str) -> None:
+        """Read a value through a pipe and compare it; it is not printed."""
+        print(f"$ orchestra-creds secret get {name} | cmp - expected", flush=True)
+        run = subprocess.run(
+            [COMMAND, "secret", "get", name],
+            cwd=folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        same = (run.returncode, run.stdout) == (0, expected)
+        print("(the same)" if same else "(something else)")
+        if not same:
+            self.problems.append(f"'secret get {name}' did not answer what was stored")
 
 
 def plant_repository(tour: Tour, folder: Path) -> None:
@@ -77,15 +106,46 @@ def plant_repository(tour: Tour, folder: Path) -> None:
     tour.git(folder, "commit", "--quiet", "-m", "Deploy from here")
 
 
+def scan_story(tour: Tour, home: Path) -> None:
+    """Find a leak in the tree and one in the history; this project itself is clean."""
+    repository = home / "shop"
+    plant_repository(tour, repository)
+    tour.show("what lies in the working tree", ["scan"], folder=repository, expected=1)
+    tour.show("and in everything git still holds", ["scan", "--history"], folder=repository, expected=1)
+    tour.show("this project itself is clean", ["scan"], folder=ROOT)
+
+
+def secret_story(tour: Tour, home: Path) -> None:
+    """Store, read and list a secret on the embedded cloud, and rotate it by hand without a moment without a value."""
+    tour.environment["ORCHESTRA_CREDS_BACKEND"] = "local"
+    first, second = tour.plant("{b62:24}"), tour.plant("{b62:24}9")
+    tour.show(
+        "a secret, on the Google Cloud that comes along",
+        ["secret", "set", "db-pass", "--env", "dev"],
+        folder=home,
+        pipe=first,
+    )
+    tour.check_value(home, "db-pass-dev", first)
+    tour.show(
+        "rotate it by hand: the new version first, then the old one goes",
+        ["secret", "set", "db-pass-dev"],
+        folder=home,
+        pipe=second,
+    )
+    tour.check_value(home, "db-pass-dev", second)
+    tour.show("", ["secret", "disable", "db-pass-dev", "1"], folder=home)
+    tour.show("", ["secret", "destroy", "db-pass-dev", "1", "--confirm", "db-pass-dev"], folder=home)
+    tour.show("", ["secret", "versions", "db-pass-dev"], folder=home)
+    tour.show("", ["secret", "list"], folder=home)
+
+
 def main() -> int:
     """Run the tour; 1 when something was not as it must be."""
     with tempfile.TemporaryDirectory(prefix="orchestra-creds-tour-") as temporary:
         home = Path(temporary)
-        tour, repository = Tour(home), home / "shop"
-        plant_repository(tour, repository)
-        tour.show("what lies in the working tree", ["scan"], folder=repository, expected=1)
-        tour.show("and in everything git still holds", ["scan", "--history"], folder=repository, expected=1)
-        tour.show("this project itself is clean", ["scan"], folder=ROOT, expected=0)
+        tour = Tour(home)
+        scan_story(tour, home)
+        secret_story(tour, home)
     for problem in tour.problems:
         sys.stderr.write(f"error: {problem}\n")
     if not tour.problems:
