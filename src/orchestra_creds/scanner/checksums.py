@@ -23,6 +23,13 @@ _EMULATOR_KEYS = (b"Eby8vdM02xNOcqFlqUwJPLlm", b"C2y6yDjf5/R+ob0N8A7Cgv30")
 
 _REPEATED = re.compile(rb"(?i)(.)\1{7}|example|placeholder")
 _NOT_STRIPE = re.compile(rb"[0-9a-f]{40}|a2V5Xz.*")
+_HEXADECIMAL = re.compile(rb"[0-9A-Fa-f-]+")
+_NO_SECRET = re.compile(
+    rb"(?i)(?:md5|sha-?[0-9]{0,3}|hash|digest|checksum|finger_?print|commit|revision|etag|uuid|(?<!secret)(?:[_.-]id|(?-i:Id)))[\\\"'`\s:=>]{1,8}$"
+)
+_NAMED = 40
+"""How far before a hexadecimal value the name is read that says it is a hash or an id, in bytes."""
+
 _SIGNED = 240
 """How far around a signature its other parameters are looked for, in bytes."""
 
@@ -136,8 +143,15 @@ def _aws_key_id(subject: Subject) -> Verdict | None:
 
 
 def _token(subject: Subject) -> Verdict | None:
-    """Somebody's value, not one written to be replaced or copied from a manual."""
-    return None if is_placeholder(subject.material) else _verdict(subject, Confidence.LIKELY)
+    """Somebody's value: not written to be replaced, not copied from a manual, not named as a hash or an id."""
+    if is_placeholder(subject.material):
+        return None
+    if not _HEXADECIMAL.fullmatch(subject.material):
+        return _verdict(subject, Confidence.LIKELY)
+    if _NO_SECRET.search(subject.before(_NAMED)):
+        return None
+    read_from = max(subject.start - _NAMED, subject.lo)
+    return replace(_verdict(subject, Confidence.LIKELY), read_from=read_from)
 
 
 def _holds(material: bytes, *kinds: bytes) -> bool:

@@ -1,12 +1,26 @@
 """Rules of the large clouds beside Google: Amazon, Alibaba, Tencent, Yandex, IBM and others."""
 
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import (
+    BASE64,
+    SIGNS,
+    URLSAFE,
+    UUID,
+    UUID_SAMPLE,
+    VALUE,
+    beside,
+    prefixed,
+    token,
+)
 
 _AWS_IDS = "AWS IAM User Guide: IAM identifiers, unique ID prefixes"
 _AWS_KEYS = "AWS IAM User Guide: Manage access keys"
 _TRAIL = "and read CloudTrail for what it did"
 _AWS_SECRET = r"[0-9A-Za-z+/]{40}"
+_AWS_NAMES = (
+    r"secret[_.-]?access[_.-]?key|(?:aws|amazon|s3)[\w.-]{0,24}secret[\w.-]{0,16}|aws[\w.-]{0,12}sec(?:ret)?_?key"
+)
+_AWS_AFTER_ID = r"(?:AKIA|ASIA)[2-7A-Z]{16}[\s\"'`\\,;}]{1,12}[\w.\s\"'`\\-]{0,24}(?i:secret)[\w.-]{0,12}"
 _SEPARATED = r"[\s\"'`\\,:;=>|]"
 
 _AMAZON = (
@@ -45,16 +59,19 @@ _AMAZON = (
     Rule(
         id="aws-secret-access-key",
         description="AWS secret access key",
-        pattern=(
-            r"(?i:(?:secret[_.-]?(?:access[_.-]?)?key|aws[\w.-]{0,24}secret[\w.-]{0,16}|aws[\w.-]{0,12}sec(?:ret)?_?key))"
-            rf"[\s\"'`\\\]):=,>|({{?-]{{1,16}}(?:(?i:value|string|default)[\s\"'`\\\]):=,>|({{?-]{{1,8}})?({_AWS_SECRET}){BASE64}"
-        ),
+        pattern=rf"(?:(?i:{_AWS_NAMES})|{_AWS_AFTER_ID}){SIGNS}{{1,16}}{VALUE}({_AWS_SECRET}){BASE64}",
         severity=Severity.CRITICAL,
         remedy=f"Deactivate the access key that it belongs to in IAM, delete it later {_TRAIL}.",
         source=_AWS_KEYS,
-        examples=("aws_secret_access_key = {b64:40}", '"SecretAccessKey": "{b64:40}"', "AWS_SECRET_KEY={b64:40}"),
+        examples=(
+            "aws_secret_access_key = {b64:40}",
+            '"SecretAccessKey": "{b64:40}"',
+            "AWS_SECRET_KEY={b64:40}",
+            "access_key = AKIA{b32:16}\nsecret_key = {b64:40}",
+        ),
         counter_examples=(
             "aws_secret_access_key = {hex:40}",
+            "secret_key = {b64:40}",
             "aws_secret_access_key = {b64:39}",
             "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
         ),

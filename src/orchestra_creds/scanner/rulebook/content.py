@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
         severity=Severity.MEDIUM,
         remedy=f"Delete it in the space's settings {_CONTENT}.",
         source="Storyblok Docs: Access tokens; DatoCMS Docs: API tokens",
-        examples=("STORYBLOK_TOKEN={b62:22}tt", "DATOCMS_API_TOKEN={hex:30}"),
+        examples=("STORYBLOK_TOKEN={b62:21}7tt", "DATOCMS_API_TOKEN={hex:30}"),
         counter_examples=("STORYBLOK_TOKEN={b62:10}",),
         check="mixed",
         entropy=2.8,

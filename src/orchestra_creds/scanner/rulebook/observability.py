@@ -241,7 +241,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="sentry-dsn-secret",
         description="Sentry DSN with its secret key",
-        pattern=r"https://[0-9a-f]{32}:([0-9a-f]{32})@[\w.-]{1,80}/[0-9]{1,20}\b",
+        pattern=r"(https://[0-9a-f]{32}:[0-9a-f]{32}@[\w.-]{1,80}/[0-9]{1,20})\b",
         severity=Severity.LOW,
         remedy="Rotate the client key under Project settings > Client keys; newer DSNs carry no secret.",
         source="Sentry Docs: DSN explainer",

@@ -28,9 +28,12 @@ UUID_SAMPLE = "{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}"
 """The template of a random UUID."""
 
 _GAP = r"[\w\s.\\\"'(){\[=,:-]{0,24}"
-_NAME = r"(?:key|token|secret|passw(?:or)?d|auth|pat|credential)[\w.-]{0,16}"
-_SIGNS = r"[\s\"'`\\\]):=,>|({?-]"
-_VALUE = r"(?:(?i:value|string|str|default)" + _SIGNS + r"{1,8})?"
+_NAME = r"(?:key|token|secret|passw(?:or)?d|pwd|auth(?:[_.-]|\b|orization)|pat(?:[_.-]|\b)|credential)[\w.-]{0,16}"
+SIGNS = r"[\s\"'`\\\]):=,>|({?-]"
+"""What stands between a name and its value: quotes, brackets, an equals sign, spaces."""
+
+VALUE = r"(?:(?i:value|string|str|default)" + SIGNS + r"{1,8})?"
+"""The word of a second name, as in `name: KEY, value: …`, and the signs behind it."""
 
 
 def token(body: str, tail: str = WORD) -> str:
@@ -44,7 +47,7 @@ def near(vendors: tuple[str, ...], body: str, tail: str = WORD, name: str = _NAM
     The name says what it holds (key, token, secret, ...) at most 24 bytes behind the vendor, and the token follows
     after nothing but signs: `ACME_API_KEY=…`, `"acme": {"token": "…"}`, `<add key="AcmeToken" value="…"/>`.
     """
-    return f"(?i:(?:{'|'.join(vendors)}){_GAP}{name}){_SIGNS}{{1,16}}{_VALUE}({body}){tail}"
+    return f"(?i:(?:{'|'.join(map(re.escape, vendors))}){_GAP}{name}){SIGNS}{{1,16}}{VALUE}({body}){tail}"
 
 
 def prefixed(
