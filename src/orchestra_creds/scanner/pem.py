@@ -31,8 +31,8 @@ PLAUSIBLE_BODY = 200
 MOST_DER = 12 * 1024
 MOST_RSA_BITS = 16384
 
-_HEADER = re.compile(rb"-----BEGIN ((?:[A-Z0-9]{2,9} ){0,2}PRIVATE KEY(?: BLOCK)?)-----")
-_END = re.compile(rb"-----(END|BEGIN) ")
+_HEADER = re.compile(rb"-----BEGIN[ +]((?:[A-Z0-9]{2,9}[ +]){0,2}PRIVATE[ +]KEY(?:[ +]BLOCK)?)-----")
+_END = re.compile(rb"-----(END|BEGIN)[ +]")
 _CODE_POINT = re.compile(rb"\\+(?:u00|x)([0-9a-fA-F]{2})")
 _ESCAPED_BREAK = re.compile(rb"\\+[rnt]|\\+\r?\n|&#(?:1[03]|[xX]0?[aAdD]);|<br ?/?>|%0[aAdD]")
 _JOIN = re.compile(rb"""["'`]\s{0,200}[+.&,]?\s{0,200}["'`]""")
@@ -96,7 +96,7 @@ def read(subject: Subject) -> Armour | None:
         body = _SPACE.sub(b"", run[0]) if run else b""
     if len(body) < SHORTEST_BODY or not _BODY.fullmatch(body):
         return None
-    return Armour(header[1].decode(), body, checksum, locked, whole, end)
+    return Armour(header[1].decode().replace("+", " "), body, checksum, locked, whole, end)
 
 
 def prove(armour: Armour) -> tuple[Confidence, str] | None:

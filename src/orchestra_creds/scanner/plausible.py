@@ -45,6 +45,28 @@ DOCUMENTED = frozenset(
         "e4a5542bb7fd7b67",
         "ea9bb1082cf95663",
         "eb540d2b6ee2a0a4",
+        # RFC 6749 and RFC 6750
+        "6c96130f130ab0d6",
+        "00cf4c781dc37003",
+        "53f5da0aaa93d64c",
+        "2c31d647d5667058",
+        "b8e148545b13c78b",
+        "e9974c507d2a8021",
+        # RFC 5849
+        "4c20e6f5cc11b937",
+        "6aa14267d94944e6",
+        "bb9b1163338b2a51",
+        "649e1f5c769e718b",
+        "cb87c87e4a138d9a",
+        "293257ab6495ebb1",
+        # RFC 7515, RFC 7638
+        "2e86e11dcad05c24",
+        "8b1b17a9740c068a",
+        # Google's documentation of OAuth
+        "70fcf9811c512685",
+        # account keys of Azure's emulators
+        "0011cc25eb432071",
+        "b46230c45f6a9608",
     }
 )
 """First 16 hex digits of the SHA-256 of credentials that manuals print and clients ship publicly."""

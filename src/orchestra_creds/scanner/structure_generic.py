@@ -39,7 +39,7 @@ _FILE = re.compile(
 )
 _CALL = re.compile(rb"[\w.]+\(.*|[\w.]+\[.*", re.DOTALL)
 _DOTTED = re.compile(rb"[A-Za-z_]\w*(?:[.:][A-Za-z_]\w*)+")
-_VERSION = re.compile(rb"[v^~=<>]{0,2}\d+(?:\.\d+)+\S{0,12}")
+_VERSION = re.compile(rb"[v^~=<>]{0,2}\d+\.\d+(?:\.\d+[\w.+-]{0,40})?")
 _WORDS = re.compile(
     rb"passw(?:or)?[dt]s?|passwd|passphrase|pass|pwd|secrets?|sekrit|tokens?|keys?|api|auth|access|private|public|credentials?|creds?|client|user(?:name)?s?"
     rb"|login|admin|root|guest|demo|tests?|testing|tester|foo|bar|baz|qux|hello|world|abc|def|xyz|qwerty|letmein|welcome|default|sample|dummy|fake|mock"
@@ -47,7 +47,7 @@ _WORDS = re.compile(
     rb"|random|string|value|data|name|service|account|server|host|database|postgres(?:ql)?|mysql|redis|mongo|oracle|ansible|django|flask|jwt|oauth|bearer"
     rb"|session|cookie|refresh|signing|encrypt(?:ed|ion)?|master|shared|local|dev|prod|staging|stage|one|two|three|first|second|monkey|dragon|shadow"
     rb"|changed?|changeme|reset|temp|tmp|please|insecure|unsafe|safe|secure|security|aaa+|bbb+|ccc+|text|plain|empty|none|null|undefined|true|false"
-    rb"|open|sesame|alice|bob|carol|eve|john|doe|jane|scott|tiger|spam|eggs|ham|app|application|web|site",
+    rb"|open|sesame|words?|alice|bob|carol|eve|john|doe|jane|scott|tiger|spam|eggs|ham|app|application|web|site",
     re.IGNORECASE,
 )
 _CONSTANT = re.compile(rb"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
@@ -87,7 +87,7 @@ def is_wordy(value: bytes) -> bool:
     unknown = _WORDS.sub(b" ", value)
     parts = _LETTERS.findall(_HUMP.sub(rb"\1 \2", unknown))
     known = len(value) - len(unknown) + unknown.count(b" ")
-    return 2 * (known + sum(len(part) for part in parts if _reads_like_a_word(part))) > len(value)
+    return 5 * (known + sum(len(part) for part in parts if _reads_like_a_word(part))) > 3 * len(value)
 
 
 def _reads_like_a_word(part: bytes) -> bool:
@@ -99,7 +99,7 @@ def _reads_like_a_word(part: bytes) -> bool:
 def is_password(value: bytes) -> bool:
     """Whether a value that is called a password is one: not a reference, not words, not a stand-in."""
     value = _ESCAPE.sub(b"", value)
-    if not 7 <= len(value) <= 128 or is_placeholder(value) or _REFERENCE.search(value) or _is_other_data(value):
+    if not 8 <= len(value) <= 128 or is_placeholder(value) or _REFERENCE.search(value) or _is_other_data(value):
         return False
     if classes(value) < 2 or entropy(value) < 2.5 or residue(value) < 3:
         return False
@@ -110,6 +110,8 @@ def is_password(value: bytes) -> bool:
 def is_random(value: bytes) -> bool:
     """Whether a value that is called a key, a token or a secret is one: long and drawn by chance."""
     if not 16 <= len(value) <= LONGEST_VALUE or is_placeholder(value) or _REFERENCE.search(value):
+        return False
+    if value.startswith(b"eyJ"):  # base64 of JSON: the rules of signed tokens look into it
         return False
     if _HEX.fullmatch(value):
         return len(value) in {32, 40, 48, 64, 96, 128} and entropy(value) >= 3.0
@@ -224,8 +226,14 @@ def _is_url_password(password: bytes, user: bytes) -> bool:
         return False
     if password.isdigit() and len(password) < 8:
         return False
-    return residue(password) >= 3 and not (
-        password.isalpha() and (password.islower() or password.isupper() or password.istitle()) and len(password) < 14
+    return (
+        residue(password) >= 3
+        and not is_wordy(password)
+        and not (
+            password.isalpha()
+            and (password.islower() or password.isupper() or password.istitle())
+            and len(password) < 14
+        )
     )
 
 

@@ -15,7 +15,7 @@ from orchestra_creds.scanner.verdict import LOOK_BACK, Check, Subject, Verdict
 NEAR = 1536
 """Bytes on either side in which a companion of a credential is looked for when no brace bounds the file."""
 
-_QUOTED = rb"""["'\\\s]{0,12}(?:=>|[:=])["'\\\s]{0,12}"""
+_QUOTED = rb"""["'\\\s+]{0,12}(?:=>|[:=])["'\\\s+]{0,12}"""
 _MAIL = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,99}@([A-Za-z0-9.-]{1,99})\.gserviceaccount\.com")
 _KEY_ID = re.compile(rb"private_?-?key_?-?id" + _QUOTED + rb"([0-9a-f]{40})\b", re.IGNORECASE)
 _PROJECT = re.compile(

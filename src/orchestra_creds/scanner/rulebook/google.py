@@ -26,7 +26,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="google-service-account-key",
         description="Google Cloud service-account key",
-        pattern=r"-----BEGIN (?:RSA )?PRIVATE KEY-----",
+        pattern=r"-----BEGIN[ +](?:RSA[ +])?PRIVATE[ +]KEY-----",
         severity=Severity.CRITICAL,
         remedy=_DISABLE,
         source=_KEYS_PAGE,
@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
             '{"type": "external_account", "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/x", "credential_source": {"file": "/var/run/token"}}',
             '{"type": "service_account", "client_email": "{samail:1024}", "private_key": "${PRIVATE_KEY}"}',
         ),
-        keywords=("private key-----",),
+        keywords=("-----begin",),
         longest=40,
         check="google-service-account",
         confidence=Confidence.PROVEN,
