@@ -122,12 +122,12 @@ CARRIERS = (
     Carrier("escape", rf"\\x{_SIGN}", 4, 2048, 4096),
     Carrier("escape", r'\\"[ \t\n]{0,3}:', 6, 2048, 8192),
     Carrier("escape", r":\\/\\/", 5, 2048, 4096),
-    Carrier("escape", r"(?:\\u00[2-7][0-9A-Fa-f]){3}", 18, 2048, 4096),
-    Carrier("escape", r"(?:\\x[2-7][0-9A-Fa-f]){3}", 12, 2048, 4096),
-    Carrier("escape", r"(?:\\[01][0-7]{2}){3}", 12, 2048, 4096),
+    Carrier("escape", r"(?:\\u00[2-7][0-9A-Fa-f]){3}", 18, 8192, RUN_AHEAD),
+    Carrier("escape", r"(?:\\x[2-7][0-9A-Fa-f]){3}", 12, 8192, RUN_AHEAD),
+    Carrier("escape", r"(?:\\[01][0-7]{2}){3}", 12, 8192, RUN_AHEAD),
     Carrier("percent", f"%{_PLAIN_PERCENT}", 3, 2048, 4096),
     Carrier("percent", "%22(?:%20)?%3[Aa]", 9, 2048, 8192),
-    Carrier("percent", "(?:%[2-7][0-9A-Fa-f]){3}", 9, 2048, 4096),
+    Carrier("percent", "(?:%[2-7][0-9A-Fa-f]){3}", 9, 8192, RUN_AHEAD),
 )
 """What the first pass looks for beside the rules."""
 

@@ -58,9 +58,9 @@ class Plan:
     def patterns(self) -> list[Pattern]:
         """One for each index."""
         from orchestra_creds.scanner.firstpass import first_pass
-        from orchestra_creds.scanner.markers import literals, words
+        from orchestra_creds.scanner.markers import literals
 
-        wrapped = literals(words(self._rules))
+        wrapped = literals(self._rules)
         patterns = [Pattern(first_pass(rule.pattern, rule.longest), rule.longest) for rule in self._rules]
         return patterns + [Pattern(one.pattern, one.longest, () if one.pattern else wrapped) for one in CARRIERS]
 
