@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import corpus, peers
+from benchmarks import corpus, page, peers
 from benchmarks.corpus import EXTRAS, Corpus, Label, Place
 from benchmarks.formats import FORMATS
 from benchmarks.peers import Found, Scanner
@@ -247,8 +247,7 @@ def _fraction(true: int, false: int) -> str:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    return page.table([head, *rows])
 
 
 def misses(truth: Corpus, result: Score) -> str:
@@ -295,6 +294,9 @@ def main() -> int:
     parser.add_argument("--no-peers", action="store_true", help="only this scanner")
     parser.add_argument("--only-peers", action="store_true", help="only the peers")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
+    parser.add_argument(
+        "--write", type=Path, metavar="FILE", help="put the tables between the `bench detection` marks of a page"
+    )
     parser.add_argument("--misses", type=Path, metavar="FILE", help="write what this scanner missed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -317,6 +319,8 @@ def _compare(options: argparse.Namespace, work: Path) -> int:
     print(tables.markdown())
     if options.json:
         options.json.write_text(json.dumps(tables.data(), indent=1) + "\n")
+    if options.write:
+        page.replace(options.write, "bench detection", tables.markdown())
     return 0 if options.only_peers else _verdict(tables, scores[0], options.misses)
 
 

@@ -352,7 +352,7 @@ OTHER: Final = (
     _token("sourcegraph", "other", "sourcegraph", "SRC_ACCESS_TOKEN", "sgp_{hex:16}_{hex:40}"),
     _token("sonarqube", "other", "sonar", "SONAR_TOKEN", "squ_{hex:40}"),
     _token("nuget", "other", "nuget", "NUGET_API_KEY", "oy2{a9:43}"),
-    _token("age", "other", "age", "AGE_KEY", "AGE-SECRET-KEY-1{bech:58}"),
+    _token("age", "other", "age", "AGE_KEY", tokens.age_identity),
     _token("artifactory", "other", "artifactory jfrog", "ARTIFACTORY_API_KEY", "AKCp{b62:69}"),
     _token("buildkite", "other", "buildkite", "BUILDKITE_TOKEN", "bkua_{hex:40}"),
     _token("contentful", "other", "contentful", "CONTENTFUL_TOKEN", "CFPAT-{u64:43}"),

@@ -38,7 +38,6 @@ ALPHABETS = {
     "a9": string.ascii_lowercase + string.digits,
     "A9": string.ascii_uppercase + string.digits,
     "b32": string.ascii_uppercase + "234567",
-    "bech": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
 }
 _HOLE = re.compile(r"\{(\w+):(\d+)(?:-(\d+))?\}")
 _CALL = re.compile(r"\{(\w+)\}")
@@ -366,6 +365,21 @@ def mapbox(rng: Dice) -> str:
     """A secret map token: JSON with the account, then 16 random bytes."""
     claims = {"u": fill("{az:8}", rng), "a": fill("ck{a9:23}", rng)}
     return f"sk.{b64url(json.dumps(claims, separators=(',', ':')).encode())}.{fill('{u64:22}', rng)}"
+
+
+def age_identity(rng: Dice) -> str:
+    """A key of the `age` tool: 32 bytes in Bech32, with its checksum of six letters."""
+    letters, prefix = "qpzry9x8gf2tvdw0s3jn54khce6mua7l", "age-secret-key-"
+    bits = "".join(f"{byte:08b}" for byte in rng.randbytes(32)).ljust(260, "0")
+    values = [int(bits[start : start + 5], 2) for start in range(0, 260, 5)]
+    check = 1
+    spread = [ord(letter) >> 5 for letter in prefix] + [0] + [ord(letter) & 31 for letter in prefix]
+    for value in (*spread, *values, *[0] * 6):
+        top, check = check >> 25, (check & 0x1FFFFFF) << 5 ^ value
+        for bit, term in enumerate((0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)):
+            check ^= term if top >> bit & 1 else 0
+    values += [(check ^ 1) >> 5 * (5 - place) & 31 for place in range(6)]
+    return f"{prefix}1{''.join(letters[value] for value in values)}".upper()
 
 
 def discord(rng: Dice) -> str:
