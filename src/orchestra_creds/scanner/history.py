@@ -25,9 +25,9 @@ from orchestra_creds.scanner.finding import Place, ScanStats, Skipped
 from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.locate import ordered
 from orchestra_creds.scanner.pack import BLOB, COMMIT, Database
-from orchestra_creds.scanner.plan import WIDTHS, Plan, plan_all, plan_since
 from orchestra_creds.scanner.rule import Confidence, Rule
 from orchestra_creds.scanner.seen import Seen
+from orchestra_creds.scanner.worklist import WIDTHS, Plan, plan_all, plan_since
 
 LIMIT = 256 << 20
 """Bytes of the largest object that is scanned when the operator sets no limit."""
