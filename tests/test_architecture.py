@@ -19,6 +19,7 @@ LAYER = {
     "render": 3,
     "config": 3,
     "folders": 2,
+    "textfile": 2,
     "core": 2,
     "errors": 1,
     "__init__": 0,

@@ -15,7 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.textfile import read_text
 
 FILE_NAME = "orchestra-creds.toml"
 CONFIG_VARIABLE = "ORCHESTRA_CREDS_CONFIG"
@@ -94,14 +95,7 @@ def load(
     path = chosen or _nearest(start or Path.cwd())
     if path is None:
         return Settings()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NotFoundError(
-            f"configuration file not found: {path}", hint="check --config or ORCHESTRA_CREDS_CONFIG"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {type(error).__name__}") from None
+    text = read_text(path, hint="check --config or ORCHESTRA_CREDS_CONFIG")
     return Settings(document=parse(text, str(path)), path=path, named=chosen is not None)
 
 

@@ -124,9 +124,14 @@ def test_a_file_over_the_size_limit_is_named_and_the_scan_incomplete(operator: O
 def test_bad_input_is_one_line_with_the_right_code(
     operator: Operator, arguments: list[str], code: int, says: str
 ) -> None:
+    operator.write("a.txt", "nothing\n")
     ended = operator.run(*arguments)
     assert (ended.code, ended.stdout) == (code, b"")
     assert says in one_error(ended)
+
+
+def test_an_empty_folder_is_clean(operator: Operator) -> None:
+    assert operator.run("scan").code == 0
 
 
 def test_an_unknown_revision_is_not_found(operator: Operator) -> None:

@@ -224,7 +224,7 @@ def test_a_file_is_replaced_in_one_step(tmp_path: Path) -> None:
 
 
 def test_a_missing_file_and_an_unwritable_place_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(NotFoundError, match="file not found"):
         load(tmp_path / "none.json")
     with pytest.raises(ConfigError, match="cannot write"):
         save(tmp_path / "none" / "b.json", EMPTY)

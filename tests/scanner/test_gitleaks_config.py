@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.scanner.gitleaks_config import Config, Required, load, loads
 
 EVERY_FIELD = r"""
@@ -159,7 +159,7 @@ def test_an_address_is_never_followed() -> None:
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no such file"):
+    with pytest.raises(NotFoundError, match="file not found"):
         load(tmp_path / "none.toml")
     (tmp_path / "latin.toml").write_bytes(b'title = "\xff"')
     with pytest.raises(ConfigError, match="not UTF-8"):

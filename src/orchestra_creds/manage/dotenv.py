@@ -1,9 +1,11 @@
 """A .env file as names and material: parsed by a real parser, never sourced, no variable of ours filled in."""
 
+import io
 from pathlib import Path
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.textfile import read_text
 
 
 def read_dotenv(path: Path) -> dict[str, Material]:
@@ -16,20 +18,13 @@ def read_dotenv(path: Path) -> dict[str, Material]:
     from dotenv.parser import parse_stream
 
     found: dict[str, Material] = {}
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for binding in parse_stream(stream):
-                if binding.error:
-                    raise ConfigError(
-                        f"{path}:{binding.original.line}: this is no assignment",
-                        hint="nothing was stored; mend the line",
-                    )
-                if binding.key is not None and binding.value is not None:
-                    found[binding.key] = Material(binding.value.encode())
-    except FileNotFoundError:
-        raise NotFoundError(f"file not found: {path}") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as UTF-8 text: {type(error).__name__}") from None
+    for binding in parse_stream(io.StringIO(read_text(path))):
+        if binding.error:
+            raise ConfigError(
+                f"{path}:{binding.original.line}: this is no assignment", hint="nothing was stored; mend the line"
+            )
+        if binding.key is not None and binding.value is not None:
+            found[binding.key] = Material(binding.value.encode())
     if not found:
         raise ConfigError(f"{path} has no variables", hint="each line is NAME=value")
     return found

@@ -17,10 +17,10 @@ from orchestra_creds.errors import (
     AuthError,
     ConfigError,
     IncompleteError,
-    NotFoundError,
     PreconditionError,
     UnavailableError,
 )
+from orchestra_creds.textfile import read_bytes
 
 MAX_KEYS = 10
 """User-managed keys that an account may have (cloud.google.com/iam/quotas)."""
@@ -129,12 +129,7 @@ def read_certificate(path: Path) -> bytes:
         NotFoundError: there is no such file.
         ConfigError: it is no certificate, or it holds a private key too.
     """
-    try:
-        pem = path.read_bytes()
-    except FileNotFoundError:
-        raise NotFoundError(f"file not found: {path}") from None
-    except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {type(error).__name__}") from None
+    pem = read_bytes(path)
     if b"PRIVATE KEY-----" in pem:
         raise ConfigError(
             f"{path} holds a private key", hint="only the certificate is uploaded; give a file without the key"

@@ -17,6 +17,7 @@ from orchestra_creds.scanner import gitleaks_legacy, identity
 from orchestra_creds.scanner.baseline import Audited, Baseline, State
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.git import Repository
+from orchestra_creds.textfile import read_bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,9 @@ class Acceptor:
         if not self._file.exists():
             return Baseline(self._key("").id)
         present = files.load(self._file)
-        self._key(present.key)  # from now on the key of this place, so the scan makes the fingerprints that the file holds
+        self._key(
+            present.key
+        )  # from now on the key of this place, so the scan makes the fingerprints that the file holds
         return present
 
     def _key(self, wanted: str) -> identity.FingerprintKey:
@@ -176,10 +179,7 @@ def hand_over(root: Path, *, keys: Path, environment: Mapping[str, str]) -> tupl
 
 def take_over(root: Path, source: Path, *, keys: Path) -> str:
     """Keep a key that was handed over as the key of this repository; returns its public name."""
-    try:
-        text = source.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read {source}: {(error.strerror or 'unknown').lower()}") from None
+    text = read_bytes(source)
     key = identity.parse_key(text, str(source))
     identity.install_key(keys, place_of(root), key)
     return key.id

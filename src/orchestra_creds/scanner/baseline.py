@@ -18,6 +18,7 @@ from typing import Any
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.scanner.finding import Finding
+from orchestra_creds.textfile import read_text
 
 FILE_NAME = ".orchestra-creds-baseline.json"
 SCHEMA = "orchestra-creds/baseline/1"
@@ -293,17 +294,10 @@ def load(path: Path) -> Baseline:
     """The baseline in a file.
 
     Raises:
+        NotFoundError: there is no such file.
         ConfigError: it cannot be read, or is not a baseline.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        reason = (error.strerror or "unknown").lower()
-        raise ConfigError(
-            f"cannot read the baseline {path}: {reason}", hint="`scan baseline create` makes one"
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text", hint="restore it from git") from None
+    text = read_text(path, hint="`scan baseline create` makes one")
     return loads(text, str(path))
 
 

@@ -17,6 +17,7 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.gitleaks_allow import Allowlist
 from orchestra_creds.scanner.libraries import Regex, re2, re2_options
+from orchestra_creds.textfile import read_text
 
 DEPTH = 2
 """How many `extend.path` are followed one after another, as gitleaks does."""
@@ -84,15 +85,10 @@ def load(path: Path, *, follow: bool = True, depth: int = 0) -> Config:
     """The configuration in a file; `follow=False` leaves `extend.path` alone and says so.
 
     Raises:
+        NotFoundError: there is no such file.
         ConfigError: it cannot be read, or is no configuration: file, line, and the nearest known key.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        reason = (error.strerror or "unknown").lower()
-        raise ConfigError(f"cannot read {path}: {reason}", hint="name a gitleaks configuration file") from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"{path} is not UTF-8 text", hint="name a gitleaks configuration file") from None
+    text = read_text(path, hint="name a gitleaks configuration file")
     return loads(text, str(path), folder=path.parent if follow else None, depth=depth)
 
 

@@ -19,6 +19,7 @@ from orchestra_creds.scanner.finding import Finding, Place, ScanReport
 from orchestra_creds.scanner.gitleaks import IGNORE_NAME
 from orchestra_creds.scanner.gitleaks_names import equals, means
 from orchestra_creds.scanner.identity import FingerprintKey
+from orchestra_creds.textfile import read_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +61,7 @@ def load_ignore(path: Path) -> tuple[Legacy, ...]:
         ConfigError: it cannot be read, or a line is no fingerprint.
     """
     file = path / IGNORE_NAME if path.is_dir() else path
-    return parse_ignore(_text(file), str(file))
+    return parse_ignore(_read(file), str(file))
 
 
 def parse_ignore(text: str, name: str = IGNORE_NAME) -> tuple[Legacy, ...]:
@@ -94,7 +95,7 @@ def load_report(path: Path) -> tuple[Legacy, ...]:
     Raises:
         ConfigError: it cannot be read, or is no such report.
     """
-    return parse_report(_text(path), str(path))
+    return parse_report(_read(path), str(path))
 
 
 def parse_report(text: str, name: str) -> tuple[Legacy, ...]:
@@ -113,6 +114,10 @@ def parse_report(text: str, name: str) -> tuple[Legacy, ...]:
     return tuple(_legacy(row, f"{name}, finding {number}") for number, row in enumerate(rows, start=1))
 
 
+def _read(path: Path) -> str:
+    return read_text(path, hint="name a file that gitleaks wrote", errors="surrogateescape")
+
+
 def _legacy(row: Any, where: str) -> Legacy:
     texts = ("File", "RuleID", "Commit", "Secret")
     good = isinstance(row, dict) and all(isinstance(row.get(key, ""), str) for key in texts)
@@ -127,14 +132,6 @@ def _legacy(row: Any, where: str) -> Legacy:
         commit=row.get("Commit", "").lower(),
         secret=Material(value.encode("utf-8", "surrogatepass")) if known else None,
     )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        reason = (error.strerror or "unknown").lower()
-        raise ConfigError(f"cannot read {path}: {reason}", hint="name a file that gitleaks wrote") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,7 +57,7 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
     """Scan, and report.
 
     Raises:
-        NotFoundError: a path or a revision does not exist, or there is nothing to look at.
+        NotFoundError: a path or a revision does not exist.
         PreconditionError: a repository was asked for, and there is none.
         ConfigError: a file of rules, allowlists or accepted findings is wrong, or its fingerprint key is missing.
     """
@@ -79,7 +79,7 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
     cache = Path(request.cache_dir) if request.cache_dir else None
     engine = Engine.open(setup.rules, kind=EngineKind(request.engine), cache=cache)
     if request.source is Source.STAGED and cache is not None and setup.rules == all_rules():
-        quick.remember(str(cache), engine.compiled)
+        quick.remember(str(cache), engine.compiled, setup.rules)
     try:
         looked = plan.look(engine, progress)
     finally:
@@ -116,8 +116,6 @@ def _plan(request: ScanRequest) -> _Plan:
             here, Repository.discover(here), "stdin", lambda engine, progress: _stdin(request, engine, progress)
         )
     inventory = take_inventory(paths, all_files=request.all_files, exclusions=exclusions)
-    if not (inventory.files or inventory.skipped or with_stdin):
-        raise NotFoundError(f"there is nothing to look at in {visible(', '.join(paths))}", hint="name other paths")
     root = Path(os.fsdecode(inventory.root))
 
     def look(engine: Engine, progress: Progress) -> _Looked:
