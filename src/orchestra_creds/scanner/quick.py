@@ -1,12 +1,14 @@
 """The first look at staged changes, before anything heavy is loaded: does any rule match anything at all?
 
 A pre-commit hook runs at every commit and nearly always finds nothing. `nothing_staged` needs git, the compiled rules and
-30 ms; only when it cannot be sure does the whole scanner load. Guarantees: it says "nothing" only where the scan would:
-same objects, same first pass, no archive, no UTF-16, no file that could add rules or notes; anything else, any doubt and
-any error is None, and the scan decides. What it reads from the cache is trusted like the compiled rules themselves: only
+30 ms where the first pass reports nothing; where it does, the engine, with rules from the cache, refutes it in 40 ms more;
+only what may be a finding loads the whole scanner. Guarantees: it says "nothing" only where the scan would:
+same objects, same engine, no archive, no UTF-16, no file that could add rules or notes; anything else, any doubt and any
+error is None, and the scan decides. What it reads from the cache is trusted like the compiled rules themselves: only
 when we alone can have written it, and only as long as no file of the scanner has changed since.
 
-This module imports nothing that imports `dataclasses` or `typing`: those two cost as much as the whole look.
+Until the first pass reports something nothing is imported that imports `dataclasses` or `typing`: those two cost as much
+as the whole look.
 """
 
 import marshal
@@ -14,14 +16,22 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import ModuleType
 
 from orchestra_creds import __version__
 from orchestra_creds.errors import CredsError
 from orchestra_creds.scanner import gitcall
 
-MAGIC = b"orchestra-creds/quick/1\n"
+TYPE_CHECKING = False  # typing's own costs 5 ms
+if TYPE_CHECKING:
+    from typing import Any
+
+    from orchestra_creds.scanner.rule import Rule
+
+    _Plain = dict[str, Any]
+
+MAGIC = b"orchestra-creds/quick/2\n"
 NAME = "staged.quick"
 CONFIGURATIONS = (".gitleaks.toml", ".gitleaksignore", ".orchestra-creds-baseline.json")
 """Files of the scanned root that may change what a scan reports."""
@@ -41,23 +51,30 @@ def nothing_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
         found = gitcall.find(folder)
         if found is None or any(os.path.lexists(os.path.join(found[1] or found[0], name)) for name in CONFIGURATIONS):
             return None
-        database = _recall(cache)
-        if database is None:
+        compiled = _recall(cache)
+        if compiled is None:
             return None
+        database, rules = compiled
         git = gitcall.Git(found[0], work_tree=found[1], index=gitcall.index_of_the_hook(found[0]))
-        looked = _look(git, database)
-        return None if looked is None else (found[1] or found[0], *looked)
+        extension, wanted = _hyperscan(), git.staged_ids()
+        contents = _contents(git, wanted)
+        if contents is None:
+            return None
+        texts = list(contents.values())
+        if texts and _matches(extension, database, SEPARATOR.join(texts)) and not _refuted(texts, rules, cache):
+            return None
+        return found[1] or found[0], len(wanted), sum(len(contents[oid]) for oid in wanted.values())
     except (CredsError, OSError, ValueError, ImportError):
         return None
 
 
-def remember(cache: str, compiled: Callable[[], bytes | None]) -> None:
-    """Keep the compiled rules of a scan for the next first look; a cache that cannot be written costs time only."""
+def remember(cache: str, compiled: Callable[[], bytes | None], rules: "Iterable[Rule]") -> None:
+    """Keep the rules of a scan, compiled and as data, for the next first look; a cache that cannot be written costs time only."""
     aside = os.path.join(cache, f".{NAME}.{os.getpid()}")
     try:
         if not _ours(os.lstat(cache), stat.S_IFDIR) or _recall(cache) is not None or (database := compiled()) is None:
             return
-        payload = marshal.dumps((_stamp(), database))
+        payload = marshal.dumps((_stamp(), database, [_plain(rule) for rule in rules]))
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
         with open(os.open(aside, flags, 0o600), "wb") as file:
             file.write(MAGIC + zlib.crc32(payload).to_bytes(4, "big") + payload)
@@ -66,19 +83,31 @@ def remember(cache: str, compiled: Callable[[], bytes | None]) -> None:
         return
 
 
-def _look(git: gitcall.Git, database: bytes) -> "tuple[int, int] | None":
-    wanted = git.staged_ids()
-    extension = _hyperscan()  # loaded beside git, which does not wait for us
+def _contents(git: gitcall.Git, wanted: "dict[bytes, str]") -> "dict[str, bytes] | None":
+    """Object id to content of what is staged; None when something is missing, special or too large for a quick look."""
     contents: dict[str, bytes] = {}
+    left = MOST_BYTES
     for oid, _, size, content in git.objects(wanted.values(), max_size=MOST_BYTES):
-        if content is None or size + sum(map(len, contents.values())) > MOST_BYTES or _is_special(content):
+        left -= size
+        if content is None or left < 0 or _is_special(content):
             return None
         contents[oid] = content
-    if len(contents) < len(set(wanted.values())):
-        return None
-    if contents and _matches(extension, database, SEPARATOR.join(contents.values())):
-        return None
-    return len(wanted), sum(len(contents[oid]) for oid in wanted.values())
+    return contents if contents.keys() == set(wanted.values()) else None
+
+
+def _refuted(texts: "list[bytes]", rules: "list[_Plain]", cache: str) -> bool:
+    """Whether nothing of what the first pass reports is a credential."""
+    from pathlib import Path
+
+    from orchestra_creds.scanner.engine import Engine
+    from orchestra_creds.scanner.rule import Confidence, Rule, Severity
+
+    made = [
+        Rule(**{**plain, "severity": Severity(plain["severity"]), "confidence": Confidence(plain["confidence"])})
+        for plain in rules
+    ]
+    engine = Engine.open(made, cache=Path(cache))
+    return not any(engine.examine(text, engine.candidates(text)) for text in texts)
 
 
 def _matches(extension: ModuleType, database: bytes, text: bytes) -> bool:
@@ -132,12 +161,18 @@ def _stamp() -> "list[tuple[str, int, int]]":
     return sorted(stamp)
 
 
-def _recall(cache: str) -> "bytes | None":
+def _plain(rule: "Rule") -> "_Plain":
+    """A rule as plain data, without its examples."""
+    plain = {name: getattr(rule, name) for name in rule.__slots__}
+    return plain | {"severity": int(rule.severity), "confidence": int(rule.confidence), "examples": ()}
+
+
+def _recall(cache: str) -> "tuple[bytes, list[_Plain]] | None":
     payload = _read(cache)
     if payload is None:
         return None
-    stamp, database = marshal.loads(payload)  # noqa: S302  only we can have written it
-    return database if stamp == _stamp() else None
+    stamp, database, rules = marshal.loads(payload)  # noqa: S302  only we can have written it
+    return (database, rules) if stamp == _stamp() else None
 
 
 def _read(cache: str) -> "bytes | None":
