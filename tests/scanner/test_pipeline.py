@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.progress import NoProgress
-from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.errors import NotFoundError, PreconditionError
 from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.blobscan import MOST_SIGHTINGS, BlobScan, scan_whole
