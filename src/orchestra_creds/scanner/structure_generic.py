@@ -14,6 +14,8 @@ from orchestra_creds.scanner.rule import Confidence
 from orchestra_creds.scanner.verdict import Check, Subject, Verdict
 
 LONGEST_VALUE = 256
+SHORTEST_PASSWORD = 8
+SHORTEST_SECRET = 16
 _QUOTES = b"\"'`"
 _VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
 _NAME = re.compile(rb"[\w.$-]{0,80}$")
@@ -99,7 +101,12 @@ def _reads_like_a_word(part: bytes) -> bool:
 def is_password(value: bytes) -> bool:
     """Whether a value that is called a password is one: not a reference, not words, not a stand-in."""
     value = _ESCAPE.sub(b"", value)
-    if not 8 <= len(value) <= 128 or is_placeholder(value) or _REFERENCE.search(value) or _is_other_data(value):
+    if (
+        not SHORTEST_PASSWORD <= len(value) <= 128
+        or is_placeholder(value)
+        or _REFERENCE.search(value)
+        or _is_other_data(value)
+    ):
         return False
     if classes(value) < 2 or entropy(value) < 2.5 or residue(value) < 3:
         return False
@@ -109,7 +116,7 @@ def is_password(value: bytes) -> bool:
 
 def is_random(value: bytes) -> bool:
     """Whether a value that is called a key, a token or a secret is one: long and drawn by chance."""
-    if not 16 <= len(value) <= LONGEST_VALUE or is_placeholder(value) or _REFERENCE.search(value):
+    if not SHORTEST_SECRET <= len(value) <= LONGEST_VALUE or is_placeholder(value) or _REFERENCE.search(value):
         return False
     if value.startswith(b"eyJ"):  # base64 of JSON: the rules of signed tokens look into it
         return False
@@ -170,12 +177,12 @@ def _written(subject: Subject) -> bytes | None:
 
 def _assignment(*, password: bool) -> Check:
     """A check of `name = value` where the name says that the value is secret."""
+    shortest, is_secret = (SHORTEST_PASSWORD, is_password) if password else (SHORTEST_SECRET, is_random)
 
     def check(subject: Subject) -> Verdict | None:
-        written = _written(subject)
-        if written is None:
+        value = _written(subject)
+        if value is None or len(value) < shortest:
             return None
-        value = written
         ahead = subject.before(160)
         line = ahead[max(ahead.rfind(b"\n"), 0) :]
         name = _target(line)
@@ -183,7 +190,7 @@ def _assignment(*, password: bool) -> Check:
             return None
         if name == b"credential" and _OWN_HASH.match(subject.read(subject.start, subject.start + 64)):
             return None
-        if not (is_password(value) if password else is_random(value)):
+        if not is_secret(value):
             return None
         end = subject.start + len(value)
         low, high = subject.start - len(ahead), min(subject.hi, end + 48)

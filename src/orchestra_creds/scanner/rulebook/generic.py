@@ -7,8 +7,11 @@ URL with a password that a public host takes is high, because nothing is left to
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 _MOVE = "Change it where it is accepted, and read it from Secret Manager or the environment instead."
-_VALUE = r"[!#-&(-;=?-_a-~]{0,30}"
-_CHANCE = r"(?:[0-9!@#^*~]|[a-z][A-Z])"
+_SIGN = r"[!#-&(-;=?-_a-~]"
+_PASSWORD = rf"{_SIGN}{{0,30}}(?:[0-9!@#^*~]|[a-z][A-Z])"
+_SECRET = rf"{_SIGN}{{0,7}}[0-9]{_SIGN}{{8}}|{_SIGN}{{8,38}}[0-9]"
+"""A value that may be random: at least 16 signs of which one of the first 39 is a digit."""
+
 _NAMED = r"[\"']?,?\s{1,40}\\{0,3}[\"']?[vV]alue\\{0,3}[\"']?\s{0,2}[:=]"
 _TYPED = r"(?::\s{0,2}[A-Za-z][\w.\[\]| ]{0,24}?)?"
 _TO = (
@@ -26,7 +29,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="generic-password",
         description="Password assigned to a name",
-        pattern=rf"(?i:passw(?:or)?d|passphrase|pass_phrase|[_.-]pass|\bpwd|_pwd){_TO}({_VALUE}{_CHANCE})",
+        pattern=rf"(?i:passw(?:or)?d|passphrase|pass_phrase|[_.-]pass|\bpwd|_pwd){_TO}({_PASSWORD})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="no format: the name of the variable, field or option",
@@ -66,7 +69,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="generic-secret",
         description="Key, token or secret assigned to a name",
-        pattern=rf"(?i:secret|token|(?:api|access|auth|private|encryption|signing|master|account|shared|service|session|app|admin|license|webhook)[_.-]?key|credentials?){_TO}({_VALUE}{_CHANCE})",
+        pattern=rf"(?i:secret|token|(?:api|access|auth|private|encryption|signing|master|account|shared|service|session|app|admin|license|webhook)[_.-]?key|credentials?){_TO}({_SECRET})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="no format: the name of the variable, field or option",
