@@ -28,6 +28,9 @@ JOINT = 320
 EDGE = 8
 """A match nearer than this to an edge that was cut is dropped, in decoded bytes."""
 
+DENSE = 12
+"""A carrier so near behind another one of its kind is passed over; its reach is the same, give or take these bytes."""
+
 REGION = 256 << 10
 """Bytes of escaped text that are unescaped at a time."""
 

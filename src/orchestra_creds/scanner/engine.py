@@ -15,7 +15,7 @@ from enum import Enum
 from pathlib import Path
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.decode import CARRIERS, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped
+from orchestra_creds.scanner.decode import CARRIERS, DENSE, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner, Match, regions
 from orchestra_creds.scanner.libraries import hyperscan
@@ -71,6 +71,10 @@ class Engine:
         """Another engine over the same compiled rules, for another thread."""
         return Engine(self.rules, self._matcher, self.kind)
 
+    def compiled(self) -> bytes | None:
+        """The compiled first pass of Hyperscan, to be loaded again without its rules; None where RE2 does it."""
+        return self._matcher.dump()
+
     def candidates(self, data: Buffer) -> list[Candidate]:
         """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `matcher`."""
         return self._matcher.candidates(data)
@@ -109,12 +113,15 @@ class Engine:
                 yield from (_placed(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
 
     def _carrier_ends(self, index: int, carrier: Carrier, text: Buffer, reported: list[int]) -> list[int]:
-        """Every end that the thinned reports stand for, as it is in the text itself."""
+        """The ends that the thinned reports stand for, as they are in the text itself, one in `DENSE` bytes at most."""
         found = []
         for low, high in regions(reported, 1, len(text)):
             start = max(0, low - carrier.longest - 1)
-            ends = self._matcher.ends(index, bytes(text[start:high]))
-            found += [start + end for end in ends if start + end > low]
+            before = -DENSE
+            for end in self._matcher.ends(index, bytes(text[start:high])):
+                if start + end > low and end >= before + DENSE:
+                    before = end
+                    found.append(start + end)
         return found
 
     @staticmethod

@@ -64,6 +64,18 @@ def re2_options(*, max_mem: int = 8 << 20) -> Any:
     return options
 
 
+def check(name: str, pattern: str) -> None:
+    """Refuse a pattern that RE2 cannot read.
+
+    Raises:
+        ConfigError: it names the rule `name` and what is wrong.
+    """
+    try:
+        Regex(pattern)
+    except ConfigError as error:
+        raise ConfigError(f"rule {name}: {error}", hint=error.hint) from None
+
+
 class Regex:
     r"""One RE2 pattern over bytes, linear time on any input; `\b`, `^`, `$` see the bytes before `pos` and behind `end`."""
 

@@ -38,6 +38,10 @@ class Matcher(Protocol):
         """Every end of pattern `index` in a small buffer; sorted, not thinned."""
         ...
 
+    def dump(self) -> bytes | None:
+        """The compiled patterns, where they can be loaded again; None where they cannot."""
+        ...
+
 
 def open_matcher(plan: Plan, *, fast: bool, cache: Path | None) -> Matcher:
     """Hyperscan when `fast`, else RE2."""
@@ -47,16 +51,15 @@ def open_matcher(plan: Plan, *, fast: bool, cache: Path | None) -> Matcher:
 def _reporter(data: Buffer, found: list[Candidate], size: int, of_literals: int) -> Report:
     """A callback that appends to `found` what thinning leaves; numbers from `size` on are those of literals."""
     last: dict[int, int] = {}
-
-    def has_nul(start: int, end: int) -> bool:
-        return b"\0" in bytes(data[start:end])
+    until: dict[int, int] = {}
 
     def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
         index = number if number < size else of_literals
-        before = last.get(index)
-        if before is None or not 0 <= end - before <= GAP or has_nul(before, end):
-            last[index] = end
-            found.append((index, end))
+        if index in last and last[index] <= end <= until[index]:
+            return
+        nul = bytes(data[end : end + GAP]).find(b"\0")
+        last[index], until[index] = end, end + (GAP if nul < 0 else nul)
+        found.append((index, end))
 
     return report
 
@@ -88,6 +91,11 @@ class HyperscanMatcher:
 
         self._scan(data, report)
         return sorted(found)
+
+    def dump(self) -> bytes | None:
+        """The compiled patterns, to be loaded again."""
+        compiled: bytes = hyperscan().dumpb(self._database)
+        return compiled
 
     def _scan(self, data: Buffer, report: Report) -> None:
         if not len(data):
@@ -126,6 +134,10 @@ class Re2Matcher:
             for index in self._members:
                 self._set.Add(patterns[index].regex.encode("latin-1"))
             self._set.Compile()
+
+    def dump(self) -> bytes | None:
+        """None: RE2's automata live in memory only."""
+        return None
 
     def candidates(self, data: Buffer) -> list[Candidate]:
         """Which patterns may match, ending where; sorted and thinned."""

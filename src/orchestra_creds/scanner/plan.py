@@ -56,10 +56,17 @@ class Plan:
 
     @cached_property
     def patterns(self) -> list[Pattern]:
-        """One for each index."""
+        """One for each index.
+
+        Raises:
+            ConfigError: a rule's pattern is none of RE2's.
+        """
         from orchestra_creds.scanner.firstpass import first_pass
+        from orchestra_creds.scanner.libraries import check
         from orchestra_creds.scanner.markers import literals
 
+        for rule in self._rules:
+            check(rule.id, rule.pattern)
         wrapped = literals(self._rules)
         patterns = [Pattern(first_pass(rule.pattern, rule.longest), rule.longest) for rule in self._rules]
         return patterns + [Pattern(one.pattern, one.longest, () if one.pattern else wrapped) for one in CARRIERS]

@@ -6,7 +6,7 @@ Stands apart from `decode`, because most scans find nothing encoded and need not
 import binascii
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 
 from orchestra_creds.scanner.decode import JOINT, REGION, RUN_AHEAD, RUN_BACK, RUN_KEEP, Carrier, Unwrapped
@@ -29,16 +29,20 @@ _HEX = b"0123456789ABCDEFabcdef"
 _STANDARD = bytes.maketrans(b"-_", b"+/")
 _PRINTABLE = re.compile(rb"[\t\n\r -~]{12}")
 
-# Between two lines of a run: a break with what source code and configuration put around it, or quotes that close and
-# open. The group holds the closing quote, where there is one.
-_BETWEEN = (
-    rb"""(?:(["'`]?)[ \t]{0,8}[+.]?[ \t]{0,8}\\?\r?\n[ \t]{0,120}(?:(?:[#*>|]|//|--)[ \t]{0,8})?[+.]?[ \t]{0,8}["'`(]?"""
-    rb"""|(?:\\r)?\\n[ \t]{0,120}|["'][ \t]{0,8}[+.]?[ \t]{0,8}["'])"""
-)
-_NEXT_LINE = re.compile(_BETWEEN + rb"""([A-Za-z0-9+/_-]+)""")
-_LINE_BEFORE = re.compile(_BETWEEN + rb"""\Z""")
-_LINE_ENDS = re.compile(rb"""={0,2}[ \t]{0,8}(?:\\?\r?\n|\\[nr]|["'`,;)\]}<]|\Z)|=""")
+# Between two lines of a run: the end of a string and a sign that adds the next one, the break, the margin of the next
+# line; or a break that is written as an escape; or, on one line, quotes that close and open.
+_STRING_END = rb"""["'`]?[ \t]{0,8}[+.]?[ \t]{0,8}\\?\r?"""
+_MARGIN = rb"""[ \t]{0,120}(?:(?:[#*>|]|//|--)[ \t]{0,8})?[+.]?[ \t]{0,8}["'`(]?"""
+_ESCAPED_BREAK = rb"""(?:\\r)?\\n[ \t]{0,120}"""
+_QUOTES = rb"""["'][ \t]{0,8}[+.]?[ \t]{0,8}["']"""
+_BETWEEN = rb"(?:" + _STRING_END + rb"\n" + _MARGIN + rb"|" + _ESCAPED_BREAK + rb"|" + _QUOTES + rb")"
+_NEXT_LINE = re.compile(_BETWEEN + rb"([A-Za-z0-9+/_-]+)")
+_ONLY_MARGIN = re.compile(_MARGIN)
+_LINE_END = re.compile(_STRING_END + rb"\Z")
+_OTHER_JOINT = re.compile(rb"(?:" + _ESCAPED_BREAK + rb"|" + _QUOTES + rb")\Z")
+_NOTHING_BEHIND = re.compile(rb"""={0,2}[ \t]{0,8}(?:\\?\r?\n|\\[nr]|["'`,;)\]}<]|\Z)|=""")
 _FULL_LINE = 16
+_FEWEST = 16  # digits of a run
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +60,22 @@ class _Line:
 
 def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
     read = -1
+    origin, window = 0, b""
     for end in ends:
         if end <= read:
             continue
-        origin = max(0, end - RUN_BACK)
-        window = bytes(text[origin : end + RUN_AHEAD])
-        lines = _lines(window, end - 1 - origin)
+        inside = end - 1 - origin
+        lines = _lines(window, inside) if JOINT < inside < len(window) - JOINT else []
+        if not lines or lines[0].start < JOINT or lines[-1].end > len(window) - JOINT:
+            origin = max(0, end - RUN_BACK)
+            window = bytes(text[origin : end + RUN_AHEAD])
+            lines = _lines(window, end - 1 - origin)
         cut_before = lines[0].start == 0 and origin > 0
         cut_behind = lines[-1].end == len(window) and origin + len(window) < len(text)
         read = origin + lines[-1].end - (RUN_KEEP if cut_behind else 0)
-        digits = b"".join(window[line.start : line.end] for line in lines).translate(_STANDARD)
+        digits = b"".join([window[line.start : line.end] for line in lines]).translate(_STANDARD)
+        if len(digits) < _FEWEST:
+            continue
         marks = [0, *accumulate(line.width for line in lines[:-1])]
         places = [origin + line.start for line in lines]
         for lead in range(4):
@@ -88,24 +98,38 @@ def _lines(window: bytes, inside: int) -> list[_Line]:
         start += 1  # the end of an escape, not a digit
     lines = [_Line(start, end)]
     while (found := _NEXT_LINE.match(window, lines[-1].end)) is not None:
-        line = _Line(*found.span(2), quoted=_quotes(window, lines[-1].end))
-        if not (_continues(lines[-1], line, first=len(lines) == 1) and _LINE_ENDS.match(window, line.end)):
+        line = _Line(*found.span(1), quoted=_quotes(window, lines[-1].end))
+        if not (_continues(lines[-1], line, first=len(lines) == 1) and _NOTHING_BEHIND.match(window, line.end)):
             break
         lines.append(line)
         if line.width < lines[-2].width and not line.quoted:
             break
-    while (found := _LINE_BEFORE.search(window, max(0, lines[0].start - JOINT), lines[0].start)) is not None:
-        low, high = _stretch(window, found.start() - 1, _BASE64) if found.start() else (0, 0)
-        line = _Line(low, high, quoted=_quotes(window, high))
-        later = replace(lines[0], quoted=line.quoted)
-        if low == high or not (_continues(line, later, first=True) and _LINE_ENDS.match(window, later.end)):
+    lines.reverse()
+    while (joint := _joint_before(window, lines[-1].start)) > 0:
+        later = lines[-1]
+        line = _Line(*_stretch(window, joint - 1, _BASE64), quoted=_quotes(window, joint))
+        if not (line.width and _continues(line, later, first=True) and _NOTHING_BEHIND.match(window, later.end)):
             break
         if later.width < line.width and len(lines) > 1 and not line.quoted:
             break
-        lines.insert(0, line)
+        lines.append(line)
         if line.width < later.width and not line.quoted:
             break
+    lines.reverse()
     return lines
+
+
+def _joint_before(window: bytes, start: int) -> int:
+    """Where the line before the one that begins at `start` ends, without what joins the two; 0 when there is none."""
+    broken = window.rfind(b"\n", max(0, start - JOINT), start)
+    if broken >= 0 and _ONLY_MARGIN.fullmatch(window, broken + 1, start):
+        end = _LINE_END.search(window, max(0, broken - 24), broken)
+        return end.start() if end else 0
+    near = window[max(0, start - 24) : start].rstrip(b" \t")[-2:]
+    if near != b"\\n" and near[-1:] not in {b'"', b"'"}:
+        return 0
+    found = _OTHER_JOINT.search(window, max(0, start - 130), start)
+    return found.start() if found else 0
 
 
 def _continues(line: _Line, following: _Line, *, first: bool) -> bool:
@@ -120,8 +144,16 @@ def _quotes(window: bytes, at: int) -> bool:
 
 def _stretch(window: bytes, inside: int, alphabet: bytes) -> tuple[int, int]:
     """The span of the digits of `alphabet` around offset `inside`."""
-    before, behind = window[: inside + 1], window[inside + 1 :]
-    return len(before.rstrip(alphabet)), len(window) - len(behind.lstrip(alphabet))
+    near = max(0, inside - 255)
+    start = near + len(window[near : inside + 1].rstrip(alphabet))
+    if start == near:
+        start = len(window[:near].rstrip(alphabet))
+    far = inside + 256
+    rest = len(window[inside + 1 : far].lstrip(alphabet))
+    if not rest:
+        rest = len(window[far:].lstrip(alphabet))
+        far = len(window)
+    return start, min(far, len(window)) - rest
 
 
 def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
