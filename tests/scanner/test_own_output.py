@@ -7,11 +7,11 @@ import pytest
 from orchestra_creds.core.material import Material
 from orchestra_creds.render.report import FORMATS, render
 from orchestra_creds.scanner import assemble, baseline, identity
-from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner.engine import Engine
 from orchestra_creds.scanner.finding import ScanReport
 from orchestra_creds.scanner.locate import locate_all
-from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sample import render as sample
+from tests.scanner.engines import plain
 
 TEXT = "".join(
     f'token_{number} = "{sample("ghp_{crc62:30}", seed=number)}"\nAPI_KEY = "{sample("{b62:31}7", seed=number)}"\n'
@@ -21,7 +21,7 @@ TEXT = "".join(
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine.open(all_rules(), kind=EngineKind.RE2)
+    return plain()
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sample import render
 from orchestra_creds.scanner.structure import CHECKS
+from tests.scanner.engines import fast
 
 SEEDS = range(3)
 FRAMES = ("{}", "\n{}\n", "# note\n{}\n# end\n")
@@ -20,7 +21,7 @@ NO_BODY_OF_ITS_OWN = {"google-service-account-p12", "pkcs12-store"}
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine.open(all_rules())
+    return fast()
 
 
 def found(engine: Engine, text: str) -> list[Detection]:

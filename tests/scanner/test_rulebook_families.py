@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 
 from orchestra_creds.scanner import checksums, structure
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner.engine import Engine
 from orchestra_creds.scanner.rule import Confidence, Rule
 from orchestra_creds.scanner.rulebook import catalog, generic, google, keys
 from orchestra_creds.scanner.sample import ALPHABETS, render
 from orchestra_creds.scanner.verdict import Subject, Verdict
+from tests.scanner.engines import fast
 
 OURS = {rule.id for family in (google, keys, generic) for rule in family.RULES}
 RULES = tuple(rule for rule in catalog.all_rules() if rule.id not in OURS)
@@ -49,7 +50,7 @@ def blank(rule: Rule) -> str:
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine.open(RULES, kind=EngineKind.AUTO)
+    return fast()
 
 
 def found(engine: Engine, text: str, rule: str) -> list[Detection]:

@@ -19,13 +19,14 @@ from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sample import render
 from orchestra_creds.scanner.sample_keys import service_account
 from orchestra_creds.scanner.verdict import Subject
+from tests.scanner.engines import fast
 
 KEY_RULE = "google-service-account-key"
 
 
 @pytest.fixture(scope="module")
 def engine() -> Engine:
-    return Engine.open(all_rules())
+    return fast()
 
 
 def scan(engine: Engine, data: str | bytes) -> list[Detection]:
