@@ -46,6 +46,7 @@ class Log:
         if self._spool is None:
             self._spool = self._repository.spool(
                 "log",
+                "--date-order",
                 "-c",
                 "--raw",
                 "-z",

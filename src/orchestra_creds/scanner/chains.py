@@ -196,7 +196,7 @@ def scan_roots(
     held = 0
     for root in roots:
         size = pack.columns.size[root]
-        if size <= SMALL and pack.columns.first[root] < 0:
+        if size <= min(SMALL, scanner.limit) and pack.columns.first[root] < 0:
             try:
                 texts.append(pack.inflate(root))
             except DAMAGED:
@@ -229,14 +229,12 @@ def _scan_tree(scanner: Scanner, pack: Pack, root: int, tally: Tally, looked: Lo
         number, base, state = todo.pop()
         try:
             if number == root:
-                if pack.columns.size[root] > scanner.limit:
-                    raise OverflowError
-                text = pack.inflate(root)
+                text = pack.text(root, scanner.limit)
                 state = scanner.whole(text)
             else:
                 text, state = scanner.changed(base, state, pack.inflate(number))
         except OverflowError:
-            _fail_all(pack, number, f"larger than {scanner.limit} bytes", failed)
+            _fail_all(pack, number, f"larger than {scanner.limit:,} bytes", failed)
             continue
         except DAMAGED:
             _fail_all(pack, number, "the object is damaged", failed)

@@ -236,10 +236,7 @@ def survey_slowly(index: Buffer, pack: Buffer, width: int) -> tuple[bytes, ...]:
     for number in range(count - 1, -1, -1):
         if 0 <= parent[number] < number:
             weight[parent[number]] += weight[number]
-    first, following = array("i", [-1]) * count, array("i", [-1]) * count
-    for number in range(count - 1, -1, -1):
-        if (base := parent[number]) >= 0 and kind[number] != BROKEN:
-            following[number], first[base] = first[base], number
+    first, following = _families(kind, parent)
     columns = (array("I", order), array("q", ordered), kind, size, data, parent, weight, first, following)
     return tuple(bytes(column) for column in columns)
 
@@ -334,6 +331,16 @@ def _resolve(kind: bytearray, parent: "array[int]") -> None:
         found = BROKEN if kind[at] == _UNKNOWN else kind[at]
         for at in walked:
             kind[at] = found
+
+
+def _families(kind: bytearray, parent: "array[int]") -> tuple["array[int]", "array[int]"]:
+    """The first child of each object and its next sibling, as in `Columns`."""
+    count = len(kind)
+    first, following = array("i", [-1]) * count, array("i", [-1]) * count
+    for number in range(count - 1, -1, -1):
+        if (base := parent[number]) >= 0 and kind[number] != BROKEN:
+            following[number], first[base] = first[base], number
+    return first, following
 
 
 survey = survey_slowly if _native is None else _native.survey
