@@ -27,7 +27,7 @@ def _openai(id: str, description: str, kind: str, severity: Severity, where: str
     )
 
 
-def _anthropic(id: str, description: str, kind: str, body: str, example: str, severity: Severity, where: str) -> Rule:  # noqa: A002, PLR0917  the rule's own word; one row of a table
+def _anthropic(id: str, description: str, kind: str, body: str, example: str, severity: Severity, where: str) -> Rule:  # noqa: A002  the rule's own word; one row of a table
     """The rule of an Anthropic key of one kind."""
     return prefixed(
         id,
@@ -116,7 +116,7 @@ _LARGE = (
 )
 
 
-def _key(  # noqa: PLR0917  one row of a table
+def _key(
     id: str,  # noqa: A002  the rule's own word
     provider: str,
     prefix: str,
@@ -150,7 +150,7 @@ def _key(  # noqa: PLR0917  one row of a table
     )
 
 
-def _named(  # noqa: PLR0917  one row of a table
+def _named(
     id: str,  # noqa: A002  the rule's own word
     provider: str,
     vendors: tuple[str, ...],

@@ -12,7 +12,7 @@ _ROTATE = "Regenerate the key in the portal (the second key serves meanwhile)"
 _KEY = r"[\s]{0,2}=[\s\"']{0,3}"
 
 
-def _marked(  # noqa: PLR0917  one row of a table
+def _marked(
     service: str,
     title: str,
     mark: str,
