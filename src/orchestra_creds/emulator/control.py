@@ -20,7 +20,19 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from orchestra_creds.emulator import access, dispatch, locations, policies, secrets
+from orchestra_creds.emulator import (
+    access,
+    accounts,
+    credentials,
+    dispatch,
+    keys,
+    locations,
+    oauth,
+    org_policy,
+    policies,
+    roles,
+    secrets,
+)
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.routes import served
 from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers, require_loopback
@@ -28,7 +40,9 @@ from orchestra_creds.emulator.service import Service
 from orchestra_creds.emulator.store import Store, Txn
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
-SERVICES: tuple[Service, ...] = (secrets.SERVICE, locations.SERVICE, policies.SERVICE)
+SERVICES: tuple[Service, ...] = tuple(
+    module.SERVICE for module in (secrets, locations, policies, accounts, keys, roles, credentials, oauth, org_policy)
+)
 """Everything the embedded cloud serves."""
 
 DEFAULT_PROJECT = "demo-project"
@@ -105,7 +119,7 @@ def start_in_process(
         emulator = Emulator(
             store,
             SERVICES,
-            identify=dispatch.everyone_is_owner,
+            identify=oauth.identify if auth else dispatch.everyone_is_owner,
             authorize=access.authorize if auth else dispatch.all_allowed,
             sleep=sleep,
         )
@@ -281,6 +295,18 @@ def change_state(state: Path) -> Iterator[Txn]:
     """One transaction on the state file, from outside of any server."""
     with open_state(state) as store, store.transaction() as txn:
         yield txn
+
+
+def owner_token(state: Path) -> str:
+    """A bearer token that may do everything; the same one for as long as the state's key file is there."""
+    with open_state(state) as store:
+        return store.owner_token
+
+
+def expose_key(state: Path, account: str, key_id: str, where: str) -> None:
+    """Let the cloud find a key in public at the address `where`, with all that Google does then."""
+    with change_state(state) as txn:
+        keys.expose(txn, f"projects/-/serviceAccounts/{account}/keys/{key_id}", where)
 
 
 def advance_clock(state: Path, step: timedelta) -> datetime:

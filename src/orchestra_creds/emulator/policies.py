@@ -69,6 +69,19 @@ def write(txn: Txn, resource: str, policy: Policy) -> Policy:
     return stored
 
 
+def rename_member(txn: Txn, old: str, new: str) -> None:
+    """Put another member in the place of one in every policy, as happens when an account is deleted or comes back."""
+    for row in txn.children(KIND, ""):
+        policy = Policy.FromString(row.body)
+        found = [binding for binding in policy.bindings if old in binding.members]
+        for binding in found:
+            members = [new if member == old else member for member in binding.members]
+            del binding.members[:]
+            binding.members.extend(members)
+        if found:
+            txn.put(KIND, row.name, policy.SerializeToString())
+
+
 def get_policy(request: iam_policy.GetIamPolicyRequest, _caller: Caller, txn: Txn) -> Policy:
     """GetIamPolicy on any resource that carries one."""
     _exists(txn, request.resource)

@@ -26,6 +26,12 @@ def number_of(txn: Txn, project: str) -> str:
     return number
 
 
+def id_of(txn: Txn, project: str) -> str:
+    """The project's id, however it was named: by its id or by a number that has been given out."""
+    found = txn.get(KIND, project) if project.isdecimal() else None
+    return project if found is None else found.decode()
+
+
 def answer_with_numbers(txn: Txn, *, on: bool) -> None:
     """Let Secret Manager answer as Google does."""
     txn.set_setting("project_numbers", on or None)

@@ -22,12 +22,13 @@ class Caller:
     """Who calls: an IAM member such as `serviceAccount:rotator@p.iam.gserviceaccount.com`.
 
     `owner` callers may do everything (local mode). `through` holds the members that impersonated the principal,
-    outermost first.
+    outermost first. `also` holds other members that name the caller, such as the sets of a federated identity.
     """
 
     principal: str = OWNER
     owner: bool = False
     through: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

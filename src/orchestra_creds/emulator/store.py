@@ -8,6 +8,7 @@ offset that lives in the store, so all processes share one clock.
 
 import contextlib
 import hashlib
+import hmac
 import json
 import os
 import secrets
@@ -72,6 +73,9 @@ class AuditEntry:
 class Store:
     """One state file, opened; safe to use from any number of threads, and the file from any number of processes."""
 
+    owner_token: str
+    """The bearer token of who may do everything; derived from the key file, so it outlives `reset` and never ends."""
+
     def __init__(self, path: Path, *, wall: Callable[[], float] = time.time) -> None:
         self.path = path
         self._wall = wall
@@ -81,7 +85,9 @@ class Store:
         self._database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             self._prepare()
-            self._box = AESGCM(self._key())
+            key = self._key()
+            self._box = AESGCM(key)
+            self.owner_token = "ya29.owner-" + hmac.new(key, b"owner token", hashlib.sha256).hexdigest()
         except sqlite3.DatabaseError as error:
             self._database.close()
             raise ConfigError(
@@ -100,7 +106,7 @@ class Store:
     def transaction(self) -> Iterator["Txn"]:
         """One exclusive transaction: committed at the end, rolled back when the block raises."""
         with self._lock:
-            txn = Txn(self._database, self._wall, self._box)
+            txn = Txn(self._database, self._wall, self._box, self.owner_token)
             txn.begin()
             try:
                 yield txn
@@ -197,7 +203,10 @@ class Store:
 class Txn:
     """One exclusive transaction: resources, payloads, counters, timers, settings, audit, and the time `now`."""
 
-    def __init__(self, database: sqlite3.Connection, wall: Callable[[], float], box: AESGCM | None) -> None:
+    def __init__(
+        self, database: sqlite3.Connection, wall: Callable[[], float], box: AESGCM | None, owner_token: str = ""
+    ) -> None:
+        self.owner_token = owner_token
         self.database = database
         self._wall = wall
         self._box = box

@@ -117,7 +117,7 @@ class Gateway:
             form = dict(urllib.parse.parse_qsl(_text(request.body), keep_blank_values=True))
         elif request.body:
             body = _decoded(request.body)
-        reply = self._emulator.rest(route, RestCall(caught, dict(query), body, form, request.headers))
+        reply = self._emulator.rest(route, RestCall(caught, _joined(query), body, form, request.headers))
         if not isinstance(reply, RestReply):
             return _json(200, reply)
         if isinstance(reply.body, bytes):
@@ -151,6 +151,14 @@ class Gateway:
         reply = self._emulator.rpc(rpc.name, message, request.headers)
         integers = any("enum-encoding=int" in value for key, value in query if key in {"$alt", "alt"})
         return _json(200, json_format.MessageToDict(reply, use_integers_for_enums=integers))
+
+
+def _joined(query: list[tuple[str, str]]) -> dict[str, str]:
+    """The query as a mapping; what is given several times stands there with commas."""
+    joined: dict[str, str] = {}
+    for key, value in query:
+        joined[key] = f"{joined[key]},{value}" if key in joined else value
+    return joined
 
 
 def _place(document: dict[str, Any], descriptor: Descriptor, path: list[str], value: str) -> None:

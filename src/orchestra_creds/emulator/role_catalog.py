@@ -1,0 +1,159 @@
+"""The predefined roles that matter to credentials, with the permissions Google gives them in these services.
+
+Source: cloud.google.com/iam/docs/roles-permissions and /permissions-reference, cut down to what the embedded cloud
+serves. A permission that is served by no predefined role here can still be given by a custom role.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class PredefinedRole:
+    """A role of Google's: `roles/…`, its title, what it is for, and its permissions."""
+
+    name: str
+    title: str
+    description: str
+    permissions: frozenset[str]
+
+
+def _on(prefix: str, verbs: str) -> frozenset[str]:
+    return frozenset(f"{prefix}.{verb}" for verb in verbs.split())
+
+
+_LOCATIONS = _on("secretmanager.locations", "get list")
+_SECRET_READ = _on("secretmanager.secrets", "get list getIamPolicy") | _LOCATIONS
+_VERSION_READ = _on("secretmanager.versions", "get list")
+_SECRET_WRITE = _on("secretmanager.secrets", "create update delete createTagBinding deleteTagBinding")
+_VERSION_WRITE = _on("secretmanager.versions", "add enable disable destroy")
+_ACCESS = frozenset({"secretmanager.versions.access"})
+_ROTATE = frozenset({"secretmanager.secrets.rotate"})
+_SECRET_POLICY = frozenset({"secretmanager.secrets.setIamPolicy"})
+_SECRETS_ALL = _SECRET_READ | _VERSION_READ | _SECRET_WRITE | _VERSION_WRITE | _ACCESS | _ROTATE | _SECRET_POLICY
+
+_PROJECT = _on("resourcemanager.projects", "get")
+_PROJECT_LIST = _on("resourcemanager.projects", "get list")
+_PROJECT_POLICY = _on("resourcemanager.projects", "get getIamPolicy setIamPolicy")
+
+_ACCOUNT_READ = _on("iam.serviceAccounts", "get list")
+_ACCOUNT_WRITE = _on("iam.serviceAccounts", "create update delete undelete enable disable")
+_ACCOUNT_POLICY = _on("iam.serviceAccounts", "getIamPolicy setIamPolicy")
+_ACCOUNT_TOKENS = _on("iam.serviceAccounts", "getAccessToken getOpenIdToken implicitDelegation signBlob signJwt")
+_KEYS_READ = _on("iam.serviceAccountKeys", "get list")
+_KEYS_ALL = _KEYS_READ | _on("iam.serviceAccountKeys", "create delete disable enable")
+_ROLES_READ = _on("iam.roles", "get list")
+_ROLES_ALL = _ROLES_READ | _on("iam.roles", "create update delete undelete")
+_POOLS_READ = _on("iam.workloadIdentityPools", "get list") | _on("iam.workloadIdentityPoolProviders", "get list")
+_POOLS_ALL = (
+    _POOLS_READ
+    | _on("iam.workloadIdentityPools", "create update delete undelete getIamPolicy setIamPolicy")
+    | _on("iam.workloadIdentityPoolProviders", "create update delete undelete")
+)
+_SERVICES_READ = _on("serviceusage.services", "get list")
+_SERVICES_ALL = _SERVICES_READ | _on("serviceusage.services", "enable disable use")
+_API_KEYS_READ = _on("apikeys.keys", "get list getKeyString") | _on("apikeys.keys", "lookup")
+_API_KEYS_ALL = _API_KEYS_READ | _on("apikeys.keys", "create update delete undelete")
+_ORG_POLICY_READ = _on("orgpolicy", "policy.get policies.list constraints.list")
+_ORG_POLICY_ALL = _ORG_POLICY_READ | _on("orgpolicy", "policies.create policies.update policies.delete policy.set")
+_ANALYZER = _on("policyanalyzer.serviceAccountKeyLastAuthenticationActivities", "query") | _on(
+    "policyanalyzer.serviceAccountLastAuthenticationActivities", "query"
+)
+
+_VIEWER = (
+    _SECRET_READ | _VERSION_READ | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy") | _ACCOUNT_READ
+    | _on("iam.serviceAccounts", "getIamPolicy") | _KEYS_READ | _ROLES_READ | _POOLS_READ | _SERVICES_READ
+    | _on("apikeys.keys", "get list") | _ORG_POLICY_READ | _ANALYZER
+)  # fmt: skip
+_EDITOR = (
+    _VIEWER | _SECRET_WRITE | _VERSION_WRITE | _ROTATE | _ACCOUNT_WRITE | _on("iam.serviceAccounts", "actAs")
+    | _KEYS_ALL | _SERVICES_ALL | _API_KEYS_ALL
+)  # fmt: skip
+_OWNER = (
+    _EDITOR | _SECRETS_ALL | _PROJECT_POLICY | _ACCOUNT_POLICY | _ROLES_ALL | _POOLS_ALL
+    | _on("resourcemanager.projects", "update delete undelete")
+)  # fmt: skip
+
+_ROLES = (
+    PredefinedRole("roles/owner", "Owner", "Full access to most Google Cloud resources.", _OWNER),
+    PredefinedRole("roles/editor", "Editor", "View, create, update, and delete most resources.", _EDITOR),
+    PredefinedRole("roles/viewer", "Viewer", "View most Google Cloud resources.", _VIEWER),
+    PredefinedRole("roles/browser", "Browser", "Browse the resource hierarchy.",
+                   _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy")),
+    PredefinedRole("roles/secretmanager.admin", "Secret Manager Admin", "Full access to administer Secret Manager.",
+                   _SECRETS_ALL | _PROJECT_LIST),
+    PredefinedRole("roles/secretmanager.secretAccessor", "Secret Manager Secret Accessor",
+                   "Read the payload of secrets.", _ACCESS | _PROJECT_LIST),
+    PredefinedRole("roles/secretmanager.secretVersionAdder", "Secret Manager Secret Version Adder",
+                   "Add versions to secrets.", _on("secretmanager.versions", "add") | _PROJECT_LIST),
+    PredefinedRole("roles/secretmanager.secretVersionManager", "Secret Manager Secret Version Manager",
+                   "Add versions to secrets and manage them.", _VERSION_READ | _VERSION_WRITE | _PROJECT_LIST),
+    PredefinedRole("roles/secretmanager.viewer", "Secret Manager Viewer", "View metadata of secrets.",
+                   _SECRET_READ | _VERSION_READ | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountAdmin", "Service Account Admin", "Create and manage service accounts.",
+                   _ACCOUNT_READ | _ACCOUNT_WRITE | _ACCOUNT_POLICY | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountCreator", "Create Service Accounts", "Create service accounts.",
+                   _ACCOUNT_READ | _on("iam.serviceAccounts", "create") | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountDeleter", "Delete Service Accounts", "Delete service accounts.",
+                   _ACCOUNT_READ | _on("iam.serviceAccounts", "delete") | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountKeyAdmin", "Service Account Key Admin",
+                   "Create and manage (and rotate) service account keys.", _KEYS_ALL | _ACCOUNT_READ | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountTokenCreator", "Service Account Token Creator",
+                   "Impersonate service accounts.", _ACCOUNT_TOKENS | _ACCOUNT_READ | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountOpenIdTokenCreator", "Service Account OpenID Connect Identity Token Creator",
+                   "Create OpenID Connect tokens.", _on("iam.serviceAccounts", "getOpenIdToken")),
+    PredefinedRole("roles/iam.serviceAccountUser", "Service Account User", "Run operations as the service account.",
+                   _ACCOUNT_READ | _on("iam.serviceAccounts", "actAs") | _PROJECT_LIST),
+    PredefinedRole("roles/iam.serviceAccountViewer", "View Service Accounts",
+                   "Read service accounts, metadata, and keys.",
+                   _ACCOUNT_READ | _on("iam.serviceAccounts", "getIamPolicy") | _KEYS_READ | _PROJECT_LIST),
+    PredefinedRole("roles/iam.workloadIdentityUser", "Workload Identity User",
+                   "Impersonate service accounts from federated workloads.",
+                   _on("iam.serviceAccounts", "getAccessToken getOpenIdToken get list")),
+    PredefinedRole("roles/iam.workloadIdentityPoolAdmin", "IAM Workload Identity Pool Admin",
+                   "Create and manage workload identity pools.", _POOLS_ALL | _PROJECT_LIST),
+    PredefinedRole("roles/iam.workloadIdentityPoolViewer", "IAM Workload Identity Pool Viewer",
+                   "Read workload identity pools.", _POOLS_READ | _PROJECT_LIST),
+    PredefinedRole("roles/iam.securityAdmin", "Security Admin", "Get and set any IAM policy.",
+                   _PROJECT_POLICY | _PROJECT_LIST | _ACCOUNT_POLICY | _ACCOUNT_READ | _KEYS_READ | _ROLES_READ
+                   | _POOLS_READ | _on("secretmanager.secrets", "list getIamPolicy setIamPolicy")),
+    PredefinedRole("roles/iam.securityReviewer", "Security Reviewer", "List resources and read IAM policies.",
+                   _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy") | _ACCOUNT_READ | _KEYS_READ
+                   | _on("iam.serviceAccounts", "getIamPolicy") | _ROLES_READ | _POOLS_READ
+                   | _on("secretmanager.secrets", "list getIamPolicy")),
+    PredefinedRole("roles/iam.roleAdmin", "Role Administrator", "Manage custom roles of the project.",
+                   _ROLES_ALL | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy")),
+    PredefinedRole("roles/iam.roleViewer", "Role Viewer", "Read custom roles of the project.",
+                   _ROLES_READ | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy")),
+    PredefinedRole("roles/resourcemanager.projectIamAdmin", "Project IAM Admin", "Administer a project's policies.",
+                   _PROJECT_POLICY),
+    PredefinedRole("roles/policyanalyzer.activityAnalysisViewer", "Activity Analysis Viewer",
+                   "View last authentication of accounts and keys.", _ANALYZER | _PROJECT),
+    PredefinedRole("roles/serviceusage.serviceUsageAdmin", "Service Usage Admin", "Enable and disable services.",
+                   _SERVICES_ALL),
+    PredefinedRole("roles/serviceusage.serviceUsageConsumer", "Service Usage Consumer",
+                   "Inspect service states and use services.", _SERVICES_READ | _on("serviceusage.services", "use")),
+    PredefinedRole("roles/serviceusage.serviceUsageViewer", "Service Usage Viewer", "Inspect service states.",
+                   _SERVICES_READ),
+    PredefinedRole("roles/serviceusage.apiKeysAdmin", "API Keys Admin", "Create and manage API keys.",
+                   _API_KEYS_ALL | _PROJECT),
+    PredefinedRole("roles/serviceusage.apiKeysViewer", "API Keys Viewer", "View API keys.", _API_KEYS_READ | _PROJECT),
+    PredefinedRole("roles/orgpolicy.policyAdmin", "Organization Policy Administrator", "Manage organization policies.",
+                   _ORG_POLICY_ALL),
+    PredefinedRole("roles/orgpolicy.policyViewer", "Organization Policy Viewer", "View organization policies.",
+                   _ORG_POLICY_READ),
+    PredefinedRole("roles/logging.viewer", "Logs Viewer", "View logs.", _on("logging.logEntries", "list") | _PROJECT),
+    PredefinedRole("roles/pubsub.publisher", "Pub/Sub Publisher", "Publish messages.",
+                   _on("pubsub.topics", "publish")),
+)  # fmt: skip
+
+PREDEFINED: Mapping[str, PredefinedRole] = {role.name: role for role in _ROLES}
+"""Every predefined role that is known, by name."""
+
+TESTABLE: tuple[str, ...] = tuple(sorted(frozenset[str]().union(*(role.permissions for role in _ROLES)) | _ORG_POLICY_ALL))
+"""Every permission that is known: what custom roles may hold."""
+
+
+def permissions_of(roles: Iterable[str]) -> frozenset[str]:
+    """Everything that these predefined roles give together."""
+    return frozenset[str]().union(*(PREDEFINED[name].permissions for name in roles if name in PREDEFINED))

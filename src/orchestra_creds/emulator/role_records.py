@@ -1,0 +1,21 @@
+"""What a role gives, predefined or custom."""
+
+from google.cloud import iam_admin_v1
+
+from orchestra_creds.emulator.role_catalog import PREDEFINED
+from orchestra_creds.emulator.routes import raw
+from orchestra_creds.emulator.store import Txn
+
+ROLE = "role"
+Role = raw(iam_admin_v1.Role)
+
+
+def permissions(txn: Txn, name: str) -> frozenset[str]:
+    """What a role gives: nothing when it is unknown, deleted or switched off."""
+    if name in PREDEFINED:
+        return PREDEFINED[name].permissions
+    body = txn.get(ROLE, name)
+    role = None if body is None else Role.FromString(body)
+    if role is None or role.deleted or role.stage == iam_admin_v1.Role.RoleLaunchStage.DISABLED:
+        return frozenset()
+    return frozenset(role.included_permissions)
