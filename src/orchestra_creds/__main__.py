@@ -22,10 +22,10 @@ def main() -> None:
 
             sys.stdout.write(version_line() + "\n")
             return
-        if "--staged" in sys.argv:
+        if sys.argv[1:2] == ["scan"]:
             from orchestra_creds.cli import fast
 
-            if (code := fast.staged(sys.argv[1:])) is not None:
+            if (code := fast.scan(sys.argv[1:])) is not None:
                 sys.exit(code)
         from orchestra_creds.cli.app import run
 

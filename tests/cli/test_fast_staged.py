@@ -1,4 +1,4 @@
-"""`scan --staged` before Typer is loaded says what the verb says: same bytes, same exit code."""
+"""`scan` before Typer is loaded says what the verb says: same bytes, same exit code."""
 
 import os
 import re
@@ -53,8 +53,8 @@ def run(repo: Path, cache: Path, *arguments: str, typer: bool = False) -> tuple[
     """Exit code, standard output with the seconds taken out, and the modules that were loaded."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRA_CREDS")}
     env |= {"ORCHESTRA_CREDS_CACHE_DIR": str(cache), "ORCHESTRA_CREDS_STATE_DIR": str(repo.parent / "state")}
-    more = ["--jobs", "0"] if typer else []  # changes nothing but the way
-    command = [sys.executable, "-c", PROBE, "scan", "--staged", *arguments, *more]
+    more = ["--engine", "auto"] if typer else []  # changes nothing but the way
+    command = [sys.executable, "-c", PROBE, "scan", *(arguments or ["--staged"]), *more]
     done = subprocess.run(command, cwd=repo, env=env, capture_output=True, text=True, check=False)
     text = re.sub(r"\b[0-9.]+ s\b", "N s", done.stdout)
     return done.returncode, re.sub(r'"seconds": [0-9.e-]+', '"seconds": N', text), set(done.stderr.split())
@@ -64,9 +64,13 @@ def run(repo: Path, cache: Path, *arguments: str, typer: bool = False) -> tuple[
     ("content", "arguments"),
     [
         *((content, []) for content in CONTENTS),
-        ("clean", ["--format", "json"]),
-        ("finding", ["-f", "json", "--quiet"]),
-        ("finding", ["--format=github"]),
+        ("clean", ["--staged", "--format", "json"]),
+        ("finding", ["--staged", "-f", "json", "--quiet"]),
+        ("finding", ["--staged", "--format=github"]),
+        ("finding", ["."]),
+        ("finding", ["--all-files", "-j", "2", "--format", "json"]),
+        ("finding", ["--history", "--no-cache"]),
+        ("finding", ["--since", "HEAD"]),
     ],
 )
 def test_the_fast_way_says_what_the_verb_says(content: str, arguments: list[str], repo: Path, cache: Path) -> None:
@@ -75,7 +79,7 @@ def test_the_fast_way_says_what_the_verb_says(content: str, arguments: list[str]
     slow = run(repo, cache, *arguments, typer=True)
     quickly = run(repo, cache, *arguments)
     assert quickly[:2] == slow[:2]
-    assert slow[0] == (1 if content == "finding" else 0)
+    assert slow[0] == (1 if content == "finding" and "--since" not in arguments else 0)
     assert "typer" in slow[2]
     assert "typer" not in quickly[2]
 
@@ -120,10 +124,30 @@ def test_an_archive_is_left_to_the_scan(repo: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--staged", "--bogus"], ["--staged", "--format", "bogus"], ["--staged", "--format"]]
+    ("arguments", "code"),
+    [
+        (["--staged", "--bogus"], 2),
+        (["--staged", "--format", "bogus"], 2),
+        (["--staged", "--format"], 2),
+        (["--staged", "--history"], 2),
+        (["--since", ""], 0),
+        (["--since", "nowhere", "--format", "json"], 4),
+        (["gone.txt"], 4),
+    ],
 )
-def test_wrong_arguments_are_refused_by_the_verb(arguments: list[str], repo: Path, cache: Path) -> None:
-    assert run(repo, cache, *arguments[1:])[0] == 2
+def test_wrong_arguments_end_as_with_the_verb(arguments: list[str], code: int, repo: Path, cache: Path) -> None:
+    slow, quickly = run(repo, cache, "--quiet", *arguments, typer=True), run(repo, cache, "--quiet", *arguments)
+    assert quickly[:2] == slow[:2]
+    assert quickly[0] == code
+
+
+def test_a_report_that_cannot_be_written_is_not_clean(repo: Path, cache: Path) -> None:
+    env = {**os.environ, "ORCHESTRA_CREDS_CACHE_DIR": str(cache), "ORCHESTRA_CREDS_STATE_DIR": str(repo.parent / "s")}
+    with open("/dev/full", "wb") as full:
+        command = [sys.executable, "-m", "orchestra_creds", "scan", "--staged"]
+        done = subprocess.run(command, cwd=repo, env=env, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 5
+    assert done.stderr.startswith(b"error: cannot write the report to stdout: no space left")
 
 
 def test_outside_of_a_repository_the_verb_says_so(tmp_path: Path, cache: Path) -> None:
@@ -133,24 +157,45 @@ def test_outside_of_a_repository_the_verb_says_so(tmp_path: Path, cache: Path) -
 
 
 @pytest.mark.parametrize(
-    ("arguments", "format_"),
+    ("arguments", "source", "format_"),
     [
-        (["scan", "--staged"], "table"),
-        (["scan", "--quiet", "--staged", "-f", "json"], "json"),
-        (["scan", "--staged", "--format=html", "--no-color", "-q"], "html"),
-        (["scan", "--staged", "."], None),
-        (["scan", "--staged", "--history"], None),
-        (["scan", "--staged", "-o", "x"], None),
-        (["scan", "rules", "--staged"], None),
-        (["--verbose", "scan", "--staged"], None),
-        (["scan", "--staged", "--format", "yaml"], None),
-        (["scan"], None),
+        (["scan", "--staged"], "staged", "table"),
+        (["scan", "--quiet", "--staged", "-f", "json"], "staged", "json"),
+        (["scan", "--staged", "--format=html", "--no-color", "-q"], "staged", "html"),
+        (["scan"], "tree", "table"),
+        (["scan", "a", "b", "--jobs=2"], "tree", "table"),
+        (["scan", "--since", "HEAD~1", "."], "since", "table"),
     ],
 )
-def test_only_plain_arguments_go_the_fast_way(
-    arguments: list[str], format_: str | None, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert fast._plain(arguments) == format_
+def test_plain_arguments_go_the_fast_way(arguments: list[str], source: str, format_: str) -> None:
+    plain = fast._parsed(arguments)
+    assert plain is not None
+    assert (plain.source, plain.format) == (source, format_)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["scan", "--staged", "--history"],
+        ["scan", "--staged", "-o", "x"],
+        ["scan", "rules"],
+        ["scan", "baseline", "audit"],
+        ["scan", "path", "x"],
+        ["scan", "--help"],
+        ["scan", "-"],
+        ["scan", "--", "-x"],
+        ["scan", "-qf", "json"],
+        ["scan", "--staged=yes"],
+        ["scan", "--jobs", "two"],
+        ["scan", "--format", "yaml"],
+        ["scan", "--severity", "high"],
+        ["--verbose", "scan"],
+        ["status"],
+        [],
+    ],
+)
+def test_all_other_arguments_go_to_the_verb(arguments: list[str]) -> None:
+    assert fast._parsed(arguments) is None
 
 
 @pytest.mark.parametrize("name", ["ORCHESTRA_CREDS_CONFIG", "ORCHESTRA_CREDS_FORMAT", "_ORCHESTRA_CREDS_COMPLETE"])

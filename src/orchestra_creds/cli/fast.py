@@ -1,33 +1,64 @@
-"""`scan --staged` before Typer is loaded: what a pre-commit hook runs, in a quarter of the time.
+"""`scan` before Typer is loaded, when its arguments are plain: what hooks and pipelines run, without 100 ms of parsing.
 
-Two steps. When no rule matches anything (`scanner.quick`), the answer is printed at once. Otherwise the scan itself runs
-here, with the service and the renderers that the verb uses. Guarantees: output and exit code are those of the verb, which
-tests compare; arguments that are not plain, a setting from a file or the environment, a terminal, or a shell's completion
-go to Typer.
+A staged scan has two steps: when no rule matches anything (`scanner.quick`), the answer is printed at once; otherwise, and
+for every other source, the scan runs here, with the service and the renderers that the verb uses. Guarantees: output and
+exit code are those of the verb, which tests compare; arguments that are not plain, a setting from a file or the
+environment, standard input, a terminal, or a shell's completion go to Typer.
 """
 
 import os
 import sys
 import time
 
-PLAIN = ("--staged", "--quiet", "-q", "--no-color")
+from orchestra_creds.errors import CredsError, ExitCode
+
+FLAGS = ("--staged", "--history", "--all-files", "--no-cache", "--quiet", "--no-color")
+VALUES = ("--format", "--since", "--jobs")
+SHORT = {"-q": "--quiet", "-f": "--format", "-j": "--jobs"}
+SUBCOMMANDS = ("path", "rules", "baseline")
 FORMATS = ("table", "json", "sarif", "gitleaks", "html", "github")
 SETTINGS = "orchestra-creds.toml"
 _UNTOUCHED = ("ORCHESTRA_CREDS_STATE_DIR", "ORCHESTRA_CREDS_CACHE_DIR", "ORCHESTRA_CREDS_DEBUG")
 
 
-def staged(arguments: list[str]) -> int | None:
-    """The exit code of `scan --staged`, or None when the arguments are not plain or the place is special."""
+class Plain:
+    """Arguments that need no parser: paths, and options by their long names."""
+
+    def __init__(self, paths: list[str], options: dict[str, str]) -> None:
+        self.paths = tuple(paths)
+        self.options = options
+        self.format = options.get("--format", "table")
+        sources = [name for name in ("--staged", "--history", "--since") if name in options]
+        self.source = sources[0].removeprefix("--") if sources else "tree"
+        self.is_plain = (
+            self.format in FORMATS
+            and len(sources) <= 1
+            and options.get("--since") != ""
+            and options.get("--jobs", "0").isdecimal()
+            and self.paths[:1] not in {(name,) for name in SUBCOMMANDS}
+        )
+
+
+def scan(arguments: list[str]) -> int | None:
+    """The exit code of `scan`, or None when the arguments are not plain or the place is special."""
     began = time.perf_counter()
-    chosen = _plain(arguments)
-    if chosen is None or _has_settings():
+    plain = _parsed(arguments)
+    if plain is None or _on_a_terminal() or _has_settings():
         return None
     try:
-        answer = _quick(chosen, began) or _scan(chosen)
+        answer = _quick(plain.format, began) if plain.source == "staged" and not plain.paths else None
+        if answer is None:
+            answer = _scan(plain)
+        text, code = answer
+        return _print(text, code)
     except KeyboardInterrupt:
         sys.stderr.write("cancelled\n")
-        return 130
-    return None if answer is None else _print(*answer)
+        return ExitCode.CANCELLED
+    except CredsError as error:
+        from orchestra_creds.cli.session import report_error
+
+        report_error(error, as_json=plain.format == "json")
+        return error.exit_code
 
 
 def _quick(format_: str, began: float) -> tuple[str, int] | None:
@@ -51,33 +82,52 @@ def _quick(format_: str, began: float) -> tuple[str, int] | None:
     return render(report, format_), 0
 
 
-def _scan(format_: str) -> tuple[str, int] | None:
-    """The report and the exit code of the scan; None when there is more to say than a report, which the verb does."""
+def _scan(plain: Plain) -> tuple[str, int]:
+    """The report and the exit code of the scan."""
     from orchestra_creds import bootstrap
-    from orchestra_creds.errors import CredsError
+    from orchestra_creds.core.text import visible
     from orchestra_creds.render.report import render
 
-    try:
-        report = bootstrap.scan(bootstrap.ScanChoice(source="staged"))
-    except CredsError:
-        return None
-    return None if report.notes else (render(report, format_), int(report.exit_code))
+    choice = bootstrap.ScanChoice(
+        paths=plain.paths or (".",),
+        source=plain.source,
+        since=plain.options.get("--since", ""),
+        all_files="--all-files" in plain.options,
+        jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
+        use_cache="--no-cache" not in plain.options,
+    )
+    report = bootstrap.scan(choice)
+    if "--quiet" not in plain.options:
+        for note in report.notes:
+            sys.stderr.write(f"note: {visible(note)}\n")
+    return render(report, plain.format), int(report.exit_code)
 
 
-def _plain(arguments: list[str]) -> str | None:
-    """The format asked for, when the arguments are `scan --staged` and nothing that changes what is scanned."""
-    if arguments[:1] != ["scan"] or "--staged" not in arguments or sys.stdout is None or sys.stdout.isatty():
+def _parsed(arguments: list[str]) -> Plain | None:
+    """The arguments of `scan`, when nothing among them needs Typer."""
+    if arguments[:1] != ["scan"]:
         return None
-    format_ = "table"
+    paths: list[str] = []
+    options: dict[str, str] = {}
     rest = iter(arguments[1:])
     for argument in rest:
-        if argument in {"--format", "-f"}:
-            format_ = next(rest, "")
-        elif argument.startswith("--format="):
-            format_ = argument.removeprefix("--format=")
-        elif argument not in PLAIN:
+        name, equals, value = argument.partition("=") if argument.startswith("--") else (argument, "", "")
+        name = SHORT.get(name, name)
+        if name in VALUES:
+            options[name] = value if equals else next(rest, "")
+        elif name in FLAGS and not equals:
+            options[name] = ""
+        elif not argument.startswith("-"):
+            paths.append(argument)
+        else:
             return None
-    return format_ if format_ in FORMATS else None
+    plain = Plain(paths, options)
+    return plain if plain.is_plain else None
+
+
+def _on_a_terminal() -> bool:
+    """Whether somebody watches: then there are colours and progress to show."""
+    return any(stream is None or stream.isatty() for stream in (sys.stdout, sys.stderr))
 
 
 def _has_settings() -> bool:
@@ -92,12 +142,14 @@ def _has_settings() -> bool:
     return True
 
 
-def _print(text: str, code: int) -> int | None:
-    """Write the one document; whatever goes wrong is for the verb to say."""
+def _print(text: str, code: int) -> int:
+    """Write the one document."""
     try:
         sys.stdout.flush()
         sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
     except OSError:
-        return None
+        from orchestra_creds.cli.session import write_stdout
+
+        write_stdout(b"")  # fails once more, and says what it means
     return code
