@@ -18,7 +18,8 @@ _WORDS = re.compile(
 )
 _RUN = re.compile(rb"(.)\1{5,}", re.DOTALL)
 _TEMPLATE = re.compile(
-    rb"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__", re.IGNORECASE
+    rb"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|^\$[a-z_]|(?-i:\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__)",
+    re.IGNORECASE,
 )
 _ASCENDING = b"0123456789 abcdefghijklmnopqrstuvwxyz"
 _STRIDE = 8

@@ -15,6 +15,9 @@ from orchestra_creds.scanner.verdict import LOOK_BACK, Check, Subject, Verdict
 NEAR = 1536
 """Bytes on either side in which a companion of a credential is looked for when no brace bounds the file."""
 
+CONFIG = 1024
+"""Bytes on either side in which the fields of a client's configuration are looked for."""
+
 _QUOTED = rb"""["'\\\s+]{0,12}(?:=>|[:=])["'\\\s+]{0,12}"""
 _MAIL = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._-]{0,99}@([A-Za-z0-9.-]{1,99})\.gserviceaccount\.com")
 _KEY_ID = re.compile(rb"private_?-?key_?-?id" + _QUOTED + rb"([0-9a-f]{40})\b", re.IGNORECASE)
@@ -143,7 +146,7 @@ def api_key(subject: Subject) -> Verdict | None:
     return (
         None
         if _in_client(subject) or not _is_api_key(subject)
-        else _alone(subject, Confidence.LIKELY, back=512, forward=512)
+        else _alone(subject, Confidence.LIKELY, back=CONFIG, forward=CONFIG)
     )
 
 
@@ -152,7 +155,7 @@ def client_api_key(subject: Subject) -> Verdict | None:
     if not _in_client(subject) or not _is_api_key(subject):
         return None
     note = "shipped to every client by design; restrict it to its application and its interfaces"
-    return _alone(subject, Confidence.POSSIBLE, back=512, forward=512, note=note)
+    return _alone(subject, Confidence.POSSIBLE, back=CONFIG, forward=CONFIG, note=note)
 
 
 def _is_api_key(subject: Subject) -> bool:
@@ -161,7 +164,7 @@ def _is_api_key(subject: Subject) -> bool:
 
 
 def _in_client(subject: Subject) -> bool:
-    return _WEB_FIELDS.search(subject.before(512) + b"\0" + subject.after(512)) is not None
+    return _WEB_FIELDS.search(subject.before(CONFIG) + b"\0" + subject.after(CONFIG)) is not None
 
 
 def random_token(subject: Subject) -> Verdict | None:
@@ -190,7 +193,13 @@ def longer_token(alphabet: bytes, longest: int, *, shortest: int = 0, note: str 
 def legacy_client_secret(subject: Subject) -> Verdict | None:
     """24 characters called a client secret, with the id of a Google OAuth client near them."""
     secret = subject.material
-    if not stands_alone(subject) or is_placeholder(secret) or entropy(secret) < 3.2 or secret.isalpha():
+    if (
+        not stands_alone(subject)
+        or is_placeholder(secret)
+        or entropy(secret) < 3.2
+        or secret.islower()
+        or secret.isupper()
+    ):
         return None
     if not _CLIENT.search(subject.before(NEAR) + b"\0" + subject.after(NEAR)):
         return None

@@ -132,7 +132,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="google-oauth-client-secret-legacy",
         description="Google OAuth client secret (issued before 2021)",
-        pattern=r"(?i:client_?-?secret)[\"'\\]{0,4},?\s{0,40}(?:\\{0,3}[\"']?[vV]alue\\{0,3}[\"']?\s{0,2})?(?:=>|[:=])\s{0,8}[\"'\\]{0,4}([0-9A-Za-z_-]{24})",
+        pattern=r"(?i:client[._-]?secret)[\"'`\\]{0,4},?\s{0,40}(?:\\{0,3}[\"']?[vV]alue\\{0,3}[\"']?\s{0,2})?(?:=>|:=|[:=,>])?\s{0,8}[\"'`\\]{0,4}([0-9A-Za-z_-]{24})",
         severity=Severity.HIGH,
         remedy=_RESET_CLIENT,
         source=_OAUTH_PAGE,
