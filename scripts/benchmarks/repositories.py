@@ -21,11 +21,14 @@ from benchmarks.tokens import Kind, fill
 
 SEED: Final = 20
 FILES, HOT, COMMITS, EDITS = 2600, 320, 1500, 4
+WARY, LOOKALIKES = 0.010, 0.25
+"""Share of lines with words like `password`, and of the hard negatives' lines that is mixed in: together as frequent as in
+the sources of Django 5.2, where 1.2 % of the lines have such a word and 0.16 % a long random run."""
 _START: Final = 1_600_000_000
 _NOUNS: Final = tuple(
     re.findall(
         r"\w+",
-        "order invoice ledger account session request response token cache worker queue event handler parser buffer config "
+        "order invoice ledger account session request response ticket cache worker queue event handler parser buffer config "
         "schema record index cursor batch stream channel client server router filter policy report user group member price "
         "currency address shipment carrier stock warehouse product catalog search result page widget layout theme color",
     )
@@ -53,6 +56,17 @@ _LINES: Final = (
     '    <div class="{n}-{m}" id="{n}{d}"><span>{V} the {m}</span></div>',
 )
 
+_WARY: Final = (
+    "    {n}_token = request.headers.get('X-{N}-Token')",
+    "        password = form.cleaned_data['{n}_password']",
+    "    {v}_password(self.{n}, {m}.password, salt={m}.salt)",
+    '    secret_key: str = Field(alias="{n}_secret_key")',
+    "  const apiKey = settings.{n}.apiKey ?? await {v}{M}Key();",
+    "    # the token of the {n} is read with the {m}, never logged",
+    '        self.assertContains(response, "The {n} password is wrong")',
+)
+"""Lines with words that a scanner stops at, and nothing behind them."""
+
 
 def _shelf(rng: Dice) -> list[str]:
     """Lines to write files from: code of no sense, and the lines of files that look as if they held credentials."""
@@ -60,11 +74,12 @@ def _shelf(rng: Dice) -> list[str]:
     for _ in range(40_000):
         noun, other, verb = rng.choice(_NOUNS), rng.choice(_NOUNS), rng.choice(_VERBS)
         words = {"n": noun, "m": other, "v": verb, "N": noun.title(), "M": other.title(), "V": verb.title()}
-        lines.append(rng.choice(_LINES).format(**words, d=rng.randint(1, 9999)))
+        form = rng.choice(_WARY if rng.random() < WARY else _LINES)
+        lines.append(form.format(**words, d=rng.randint(1, 9999)))
     for negative in NEGATIVES:
         text = negative.make(rng)
         if isinstance(text, str):
-            lines += [line for line in text.splitlines() if len(line) < 400]
+            lines += [line for line in text.splitlines() if len(line) < 400 and rng.random() < LOOKALIKES]
     return lines
 
 
@@ -143,7 +158,7 @@ def built(work: Path) -> Path:
     """The built repository, bare; made once in a work folder."""
     path = work / "built.git"
     if not path.exists():
-        unready = work / "built.unready"
+        unready = Path(tempfile.mkdtemp(prefix="built-", dir=work))
         git("init", "-q", "--bare", "-b", "main", unready)
         command = ["git", "-C", str(unready), "fast-import", "--quiet", "--done"]
         with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
@@ -162,7 +177,7 @@ def tree(work: Path, size: int = 100_000_000) -> Path:
     """A folder of about `size` bytes in files, without git: the tree of the built repository and more of its kind."""
     path = work / "tree"
     if not path.exists():
-        unready = work / "tree.unready"
+        unready = Path(tempfile.mkdtemp(prefix="tree-", dir=work))
         export(built(work), unready)
         rng = Dice(SEED + 1)
         shelf = _shelf(rng)
@@ -180,7 +195,7 @@ def tree(work: Path, size: int = 100_000_000) -> Path:
 
 def export(repository: Path, folder: Path) -> None:
     """The tree of HEAD as plain files."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     with subprocess.Popen(["git", "-C", str(repository), "archive", "HEAD"], stdout=subprocess.PIPE) as process:
         subprocess.run(["tar", "-x", "-C", str(folder)], stdin=process.stdout, check=True)
 
