@@ -349,33 +349,42 @@ survey = survey_slowly if _native is None else _native.survey
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The files that hold a repository's objects."""
+    """The files that hold a repository's objects; `odd` are those that have the name of one and are no files."""
 
     indexes: tuple[Path, ...]
     loose: tuple[Path, ...]
+    odd: tuple[Path, ...]
     promised: bool
 
     @classmethod
     def open(cls, objects: Path) -> "Database":
-        """What lies in an objects folder and in its alternates; packs without an index are left out (git does not see them)."""
-        folders = list(_with_alternates(objects))
+        """What lies in an objects folder and in its alternates; a pack without an index is left out, as git does it."""
         indexes: dict[str, Path] = {}
         loose: dict[str, Path] = {}
+        odd: list[Path] = []
         promised = False
-        for folder in folders:
-            for name in _names_in(folder / "pack"):
-                path = folder / "pack" / name
+        for folder in _with_alternates(objects):
+            packed = dict(_files(folder / "pack"))
+            for name, is_file in packed.items():
                 promised |= name.endswith(".promisor")
-                if name.endswith(".idx") and path.with_suffix(".pack").is_file():
-                    indexes.setdefault(name, path)
-            for fan in _names_in(folder):
-                if len(fan) == 2 and _is_hex(fan):
-                    for rest in _names_in(folder / fan):
-                        if len(rest) in {38, 62} and _is_hex(rest):
-                            loose.setdefault(fan + rest, folder / fan / rest)
+                pack = name.removesuffix(".idx") + ".pack"
+                if name.endswith(".idx") and pack in packed:
+                    if is_file and packed[pack]:
+                        indexes.setdefault(name, folder / "pack" / name)
+                    else:
+                        odd.append(folder / "pack" / name)
+            for fan in (name for name, is_file in _files(folder) if not is_file and len(name) == 2 and _is_hex(name)):
+                for rest, is_file in _files(folder / fan):
+                    if len(rest) not in {38, 62} or not _is_hex(rest):
+                        continue
+                    if is_file:
+                        loose.setdefault(fan + rest, folder / fan / rest)
+                    else:
+                        odd.append(folder / fan / rest)
         return cls(
-            tuple(sorted(indexes.values(), key=lambda path: (-_size_of(path.with_suffix(".pack")), path.name))),
+            tuple(sorted(indexes.values(), key=lambda path: (-path.with_suffix(".pack").stat().st_size, path.name))),
             tuple(loose[oid] for oid in sorted(loose)),
+            tuple(sorted(odd)),
             promised,
         )
 
@@ -421,15 +430,13 @@ def _with_alternates(objects: Path) -> Iterator[Path]:
         level = following
 
 
-def _names_in(folder: Path) -> list[str]:
+def _files(folder: Path) -> list[tuple[str, bool]]:
+    """The names in a folder, and whether each is a file (a link to one, too); none when there is no such folder."""
     try:
-        return sorted(os.listdir(folder))
+        with os.scandir(folder) as entries:
+            return sorted((entry.name, entry.is_file()) for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-def _size_of(path: Path) -> int:
-    return path.stat().st_size
 
 
 def _is_hex(name: str) -> bool:

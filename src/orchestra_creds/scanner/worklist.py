@@ -69,6 +69,7 @@ def plan_all(
     """Every object of the database but those of the packs `without` and the loose ones `known`."""
     plan = Plan(repository, loose=[path for path in database.loose if path.parent.name + path.name not in known])
     plan.objects = len(plan.loose)
+    plan.skipped += (Skipped(f"objects/{path.parent.name}/{path.name}", "not a file") for path in database.odd)
     width = WIDTHS[repository.object_format]
     for index in database.indexes:
         if index in without:
