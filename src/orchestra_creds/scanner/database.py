@@ -98,17 +98,14 @@ def _load(folder: Path, name: str) -> bytes | None:
         handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
-    with os.fdopen(handle, "rb") as file:
+    with os.fdopen(handle, "rb", buffering=0) as file:
         status = os.fstat(handle)
         trusted = stat.S_ISDIR(around.st_mode) and stat.S_ISREG(status.st_mode) and status.st_nlink == 1
         if not (trusted and _private(around) and _private(status)):
             return None
-        content = file.read()
-    head = len(MAGIC) + CHECKSUM_BYTES
-    payload = content[head:]
-    if content[:head] != MAGIC + hashlib.sha256(payload).digest():
-        return None
-    return payload
+        head = file.read(len(MAGIC) + CHECKSUM_BYTES)
+        payload = file.readall()  # apart, for a slice of megabytes costs as much as reading them
+    return payload if head == MAGIC + hashlib.sha256(payload).digest() else None
 
 
 def _store(folder: Path, name: str, payload: bytes) -> None:

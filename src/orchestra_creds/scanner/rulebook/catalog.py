@@ -4,7 +4,6 @@ Guarantees: ids are unique, the order is that of the ids whatever the order of t
 is an error that names the nearest one.
 """
 
-import difflib
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -91,6 +90,8 @@ def select(
     known = {rule.id for rule in rules}
     wanted, unwanted = set(only), set(exclude)
     for name in sorted((wanted | unwanted) - known):
+        import difflib
+
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "`orchestra-creds scan rules` lists them"
         raise ConfigError(f"no rule is called {name!r}", hint=hint)
