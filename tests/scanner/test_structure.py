@@ -174,6 +174,21 @@ def test_an_impersonation_file_is_found_by_what_it_wraps(engine: Engine) -> None
     assert ids(engine, json.dumps(outer)) == {"google-authorized-user"}
 
 
+@pytest.mark.parametrize("template", ["GOOG1E{u36:55}", "GOOG{u36:20}"])
+def test_an_hmac_pair_is_the_same_in_a_kubernetes_secret(engine: Engine, template: str) -> None:
+    access_id, secret = render(template), render("{b64:39}a")
+    text = "".join(
+        f"  {name}: {base64.b64encode(value.encode()).decode()}\n"
+        for name, value in (("id", access_id), ("key", secret))
+    )
+    hit = one(engine, f"data:\n{text}", "google-hmac-key")
+    assert (hit.material.reveal(), hit.note, hit.decoded) == (secret.encode(), f"access id {access_id}", ("base64",))
+
+
+def test_an_hmac_access_id_alone_is_no_finding(engine: Engine) -> None:
+    assert ids(engine, render("access id: GOOG1E{u36:55}\ncommit {hex:40}\n")) == set()
+
+
 # --- PKCS#12 ---
 
 
@@ -380,6 +395,12 @@ def test_words_references_and_names_are_not_random(value: str) -> None:
 )
 def test_words_and_stand_ins_are_no_passwords(value: str) -> None:
     assert not structure_generic.is_password(value.encode())
+
+
+def test_the_name_in_a_list_decides_and_not_the_word_value(engine: Engine) -> None:
+    listed = "- name: {}\n  value: " + render("{b62:30}42") + "\n"
+    assert ids(engine, listed.format("APP_SECRET_KEY")) == {"generic-secret"}
+    assert ids(engine, listed.format("APP_SECRET_KEY_ID")) == set()
 
 
 def test_a_uuid_or_a_hash_is_no_password() -> None:

@@ -19,6 +19,9 @@ SHORTEST_SECRET = 16
 _QUOTES = b"\"'`"
 _VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
 _NAME = re.compile(rb"[\w.$-]{0,80}$")
+_LISTED = re.compile(
+    rb"""([\w.$-]{1,80})["']?,?\s{1,40}\\{0,3}["']?[vV]alue\\{0,3}["']?\s{0,2}[:=]\s{0,4}[\\"'`]{0,4}$"""
+)
 _NOT_A_SECRET_NAME = re.compile(
     rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
     rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
@@ -184,8 +187,7 @@ def _assignment(*, password: bool) -> Check:
         if value is None or len(value) < shortest:
             return None
         ahead = subject.before(160)
-        line = ahead[max(ahead.rfind(b"\n"), 0) :]
-        name = _target(line)
+        name = _target(ahead)
         if not name or _NOT_A_SECRET_NAME.search(name):
             return None
         if name == b"credential" and _OWN_HASH.match(subject.read(subject.start, subject.start + 64)):
@@ -199,9 +201,12 @@ def _assignment(*, password: bool) -> Check:
     return check
 
 
-def _target(line: bytes) -> bytes:
-    """The name that the value at the end of `line` is assigned to."""
-    head = re.sub(rb"""[\s"'`\\>=:,(\[\]){|!]+$""", b"", re.sub(rb"""\bvalue\s*=\s*\\*["']$""", b"", line))
+def _target(ahead: bytes) -> bytes:
+    """The name that the value behind `ahead` is assigned to."""
+    if listed := _LISTED.search(ahead):
+        return listed[1]
+    line = ahead[max(ahead.rfind(b"\n"), 0) :]
+    head = re.sub(rb"""[\s"'`\\>=:,(\[\]){|!]+$""", b"", line)
     head = re.sub(rb"""[\s"']*:\s*[A-Za-z][\w.\[\]| ]{0,30}$""", b"", head) or head
     found = _NAME.search(head)
     return found[0] if found else b""

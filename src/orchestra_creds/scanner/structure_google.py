@@ -5,6 +5,7 @@ file with braces is read from its own opening brace to its closing one; in a fil
 neighbourhood is read. Mail and key id are no secrets: they go to the note, for the operator needs them to act.
 """
 
+import base64
 import re
 
 from orchestra_creds.scanner import pem
@@ -34,6 +35,9 @@ _WEB_FIELDS = re.compile(
     re.IGNORECASE,
 )
 _HMAC_SECRET = re.compile(rb"(?:^|[^A-Za-z0-9+/_-])([A-Za-z0-9+/]{40})(?:$|[^A-Za-z0-9+/=_-])")
+_HMAC_SECRET_WRAPPED = re.compile(rb"(?:^|[^A-Za-z0-9+/_-])([A-Za-z0-9+/]{54}==)")
+_HMAC_SHAPE = re.compile(rb"[A-Za-z0-9+/]{40}")
+_HMAC_ID = re.compile(rb"GOOG(?:1E[0-9A-Z]{55}|[0-9A-Z]{20})")
 _HEX = re.compile(rb"[0-9a-fA-F]+")
 _ESCAPE_END = re.compile(rb"(?:\\+(?:[nrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2})$")
 
@@ -222,29 +226,47 @@ def authorized_user(subject: Subject) -> Verdict | None:
 
 
 def hmac_key(subject: Subject) -> Verdict | None:
-    """The 40-character secret next to an HMAC access id; the id alone is no secret, it goes to the note."""
-    if not stands_alone(subject) or is_placeholder(subject.material):
+    """The 40-character secret next to an HMAC access id; the id alone is no secret, it goes to the note.
+
+    Both may stand in base64 each, as a Kubernetes secret holds them.
+    """
+    wrapped = subject.material.startswith(b"R09PR")
+    access_id = _hmac_id(subject.material) if wrapped else subject.material
+    if not access_id or is_placeholder(access_id) or not stands_alone(subject):
         return None
     reach = 400
-    secret = _hmac_secret(subject.after(reach), last=False)
-    offset = subject.end
-    if secret is None:
-        ahead = subject.before(reach)
-        secret, offset = _hmac_secret(ahead, last=True), subject.start - len(ahead)
-    if secret is None:
+    ahead, behind = subject.before(reach), subject.after(reach)
+    following, preceding = _hmac_secrets(behind, wrapped=wrapped), _hmac_secrets(ahead, wrapped=wrapped)
+    if not following and not preceding:
         return None
-    span = (offset + secret.start(1), offset + secret.end(1))
-    low, high = max(subject.lo, subject.start - reach), min(subject.hi, subject.end + reach)
-    return Verdict(secret[1], Confidence.LIKELY, *span, low, high, note=f"access id {subject.material.decode()}")
+    secret, start, end = following[0] if following else preceding[-1]
+    origin = subject.end if following else subject.start - len(ahead)
+    low, high = subject.start - len(ahead), subject.end + len(behind)
+    decoded = ("base64",) if wrapped else ()
+    note = f"access id {access_id.decode()}"
+    return Verdict(secret, Confidence.LIKELY, origin + start, origin + end, low, high, decoded, note)
 
 
-def _hmac_secret(text: bytes, *, last: bool) -> re.Match[bytes] | None:
+def _hmac_id(encoded: bytes) -> bytes:
+    """The access id that base64 holds, or nothing."""
+    plain = base64.b64decode(encoded + b"=" * (-len(encoded) % 4))
+    return plain if _HMAC_ID.fullmatch(plain) else b""
+
+
+def _hmac_secrets(text: bytes, *, wrapped: bool) -> list[tuple[bytes, int, int]]:
+    """Every secret of the right shape in the text, with its span; with `wrapped`, those that base64 holds."""
     found = [
-        match
-        for match in _HMAC_SECRET.finditer(text)
-        if not _HEX.fullmatch(match[1]) and entropy(match[1]) >= 4 and not is_placeholder(match[1])
+        (base64.b64decode(match[1]) if wrapped else match[1], *match.span(1))
+        for match in (_HMAC_SECRET_WRAPPED if wrapped else _HMAC_SECRET).finditer(text)
     ]
-    return found[-1 if last else 0] if found else None
+    return [
+        one
+        for one in found
+        if _HMAC_SHAPE.fullmatch(one[0])
+        and not _HEX.fullmatch(one[0])
+        and entropy(one[0]) >= 4
+        and not is_placeholder(one[0])
+    ]
 
 
 CHECKS: dict[str, Check] = {

@@ -159,6 +159,7 @@ def _jwk_fits(fields: dict[str, bytes]) -> bool:
         b"P-256": ec.SECP256R1(),
         b"P-384": ec.SECP384R1(),
         b"P-521": ec.SECP521R1(),
+        b"secp256k1": ec.SECP256K1(),
     }
     try:
         match fields:

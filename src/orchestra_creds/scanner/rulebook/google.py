@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="google-hmac-key",
         description="Google Cloud Storage HMAC key",
-        pattern=r"GOOG(?:1E[0-9A-Z]{55}|[0-9A-Z]{20})",
+        pattern=r"GOOG(?:1E[0-9A-Z]{55}|[0-9A-Z]{20})|R09PRzFF[0-9A-Za-z+/]{74}|R09PR[0-9A-Za-z+/]{27}",
         severity=Severity.HIGH,
         remedy="Set it inactive (`gcloud storage hmac update --deactivate`), issue another, then delete it.",
         source="https://docs.cloud.google.com/storage/docs/authentication/hmackeys",
@@ -209,8 +209,8 @@ RULES: tuple[Rule, ...] = (
             "GCS_ID=GOOG{u36:20}\nGCS_SECRET={b64:39}c\n",
         ),
         counter_examples=("access id: GOOG1E{u36:55}\ncommit {hex:40}\n", "GOOG1E{u36:55}"),
-        keywords=("goog",),
-        longest=61,
+        keywords=("goog", "r09pr"),
+        longest=82,
         check="google-hmac-key",
     ),
     Rule(
@@ -277,7 +277,7 @@ RULES: tuple[Rule, ...] = (
         remedy="Rotate the secret key in the reCAPTCHA admin console; the site key beside it is public.",
         source="https://developers.google.com/recaptcha/docs/verify",
         examples=("RECAPTCHA_SECRET_KEY=6Ld{b64u:36}x",),
-        counter_examples=("RECAPTCHA_SITE_KEY=6Ld{b64u:36}x"),
+        counter_examples=("RECAPTCHA_SITE_KEY=6Ld{b64u:36}x",),
         group=1,
         keywords=("recaptcha",),
         longest=128,
