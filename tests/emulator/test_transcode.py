@@ -35,7 +35,7 @@ ROUTES = Service(
         Route("POST", "/v1/projects/{project}/things/{thing}:poke", "test.Things/Poke", echo, mutates=True),
         Route("GET", "/v1/{name=projects/*/things/**}", "test.Things/Get", echo),
         Route("GET", "/tea", "test.Tea/Get", tea, public=True),
-        Route("POST", "/token", "test.Token/Get", oauth, public=True),
+        Route("POST", "/test-token", "test.Token/Get", oauth, public=True),
     )
 )
 
@@ -157,7 +157,7 @@ def test_own_routes_get_path_query_body_and_form(rest: Rest) -> None:
 
 def test_own_routes_answer_in_their_own_shape(rest: Rest, cloud: Cloud) -> None:
     assert rest("GET", "/tea") == (418, b"short and stout")
-    assert rest("POST", "/token") == (400, {"error": "invalid_grant"})
+    assert rest("POST", "/test-token") == (400, {"error": "invalid_grant"})
     with cloud.store.transaction() as txn:
         kept = [(entry.method, entry.status, entry.caller) for entry in txn.audit()]
     assert kept == [

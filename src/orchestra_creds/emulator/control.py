@@ -23,15 +23,22 @@ from filelock import FileLock, Timeout
 from orchestra_creds.emulator import (
     access,
     accounts,
+    analyzer,
+    api_keys,
     credentials,
     dispatch,
+    federation,
     keys,
     locations,
     oauth,
     org_policy,
     policies,
+    resource_manager,
+    rest,
     roles,
     secrets,
+    service_usage,
+    sts,
 )
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.routes import served
@@ -41,8 +48,12 @@ from orchestra_creds.emulator.store import Store, Txn
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
 SERVICES: tuple[Service, ...] = tuple(
-    module.SERVICE for module in (secrets, locations, policies, accounts, keys, roles, credentials, oauth, org_policy)
-)
+    module.SERVICE
+    for module in (
+        secrets, locations, policies, accounts, keys, roles, credentials, oauth, federation, sts, resource_manager,
+        service_usage, analyzer, api_keys, org_policy, rest,
+    )
+)  # fmt: skip
 """Everything the embedded cloud serves."""
 
 DEFAULT_PROJECT = "demo-project"

@@ -32,6 +32,11 @@ def id_of(txn: Txn, project: str) -> str:
     return project if found is None else found.decode()
 
 
+def shown(txn: Txn, project: str) -> str:
+    """The project as answers name it: by id, or by number where that is wanted."""
+    return number_of(txn, project) if txn.setting("project_numbers", False) else project
+
+
 def answer_with_numbers(txn: Txn, *, on: bool) -> None:
     """Let Secret Manager answer as Google does."""
     txn.set_setting("project_numbers", on or None)

@@ -11,7 +11,9 @@ from typing import Any
 
 from google.cloud import iam_admin_v1
 
+from orchestra_creds.emulator import cel
 from orchestra_creds.emulator.accounts import named
+from orchestra_creds.emulator.cel_values import CelError
 from orchestra_creds.emulator.errors import aborted, already_exists, invalid, not_found, precondition
 from orchestra_creds.emulator.role_catalog import PREDEFINED, TESTABLE, PredefinedRole
 from orchestra_creds.emulator.role_records import ROLE, Role
@@ -33,6 +35,7 @@ _Roles = raw(iam_admin_v1.ListRolesResponse)
 _Grantable = raw(iam_admin_v1.QueryGrantableRolesResponse)
 _Testable = raw(iam_admin_v1.QueryTestablePermissionsResponse)
 _Auditable = raw(iam_admin_v1.QueryAuditableServicesResponse)
+_Lint = raw(iam_admin_v1.LintPolicyResponse)
 _FULL = iam_admin_v1.RoleView.FULL
 _GA = iam_admin_v1.Role.RoleLaunchStage.GA
 
@@ -173,6 +176,22 @@ def _auditable(_request: Any, _caller: Caller, _txn: Txn) -> Any:
     return _Auditable(services=[_Auditable.AuditableService(name=name) for name in names])
 
 
+def _lint(request: Any, _caller: Caller, _txn: Txn) -> Any:
+    """LintPolicy looks at a condition only, as at Google."""
+    reply = _Lint()
+    try:
+        cel.compiled(request.condition.expression)
+    except CelError as error:
+        reply.lint_results.add(
+            level=iam_admin_v1.LintResult.Level.CONDITION,
+            validation_unit_name="LintValidationUnits/ConditionCompileCheck",
+            severity=iam_admin_v1.LintResult.Severity.ERROR,
+            field_name="condition.expression",
+            debug_message=f"The expression cannot be parsed: {error}.",
+        )
+    return reply
+
+
 def _page(found: list[Any], request: Any) -> tuple[list[Any], str]:
     start = int(request.page_token) if request.page_token.isdecimal() else 0
     end = start + min(request.page_size if request.page_size > 0 else _DEFAULT_PAGE, _LARGEST_PAGE)
@@ -201,6 +220,7 @@ SERVICE = Service(
         f"{IAM_ADMIN}/UndeleteRole": Method(_undelete, "iam.roles.undelete", named, mutates=True),
         f"{IAM_ADMIN}/QueryGrantableRoles": Method(_grantable, "", _anything),
         f"{IAM_ADMIN}/QueryTestablePermissions": Method(_testable, "", _anything),
+        f"{IAM_ADMIN}/LintPolicy": Method(_lint, "", _anything),
         f"{IAM_ADMIN}/QueryAuditableServices": Method(_auditable, "", _anything),
     },
     timers={ROLE: _gone},

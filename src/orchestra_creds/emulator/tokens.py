@@ -68,6 +68,10 @@ def look_up(txn: Txn, text: str) -> Grant | None:
         account = accounts.find(txn, grant.email)
         if account is None or account.disabled or account.unique_id != grant.subject:
             return None
+    elif grant.principal.startswith("principal:"):
+        pool = txn.get("pool", grant.subject)
+        if pool is None or json.loads(pool).get("disabled") or json.loads(pool)["state"] != "ACTIVE":
+            return None
     return grant
 
 

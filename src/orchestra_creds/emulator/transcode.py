@@ -141,16 +141,21 @@ class Gateway:
             if key not in _SYSTEM_PARAMETERS:
                 _place(document, descriptor, key.split("."), value)
         message = rpc.request()
-        try:
-            json_format.ParseDict(_normalised(document, descriptor), message)
-        except (json_format.ParseError, RecursionError) as error:
-            # NOTE: the error's text can quote a value of the request; only the path before it is passed on.
-            raise invalid(f"Invalid JSON payload received. {_where(error)}") from None
+        fill(message, document)
         for variable, value in caught.items():
             _assign(message, variable.split("__"), value)
         reply = self._emulator.rpc(rpc.name, message, request.headers)
         integers = any("enum-encoding=int" in value for key, value in query if key in {"$alt", "alt"})
         return _json(200, json_format.MessageToDict(reply, use_integers_for_enums=integers))
+
+
+def fill(message: Message, document: dict[str, Any]) -> None:
+    """Set a message's fields from JSON as clients write it; INVALID_ARGUMENT when it does not fit."""
+    try:
+        json_format.ParseDict(_normalised(document, message.DESCRIPTOR), message)
+    except (json_format.ParseError, RecursionError) as error:
+        # NOTE: the error's text can quote a value of the request; only the path before it is passed on.
+        raise invalid(f"Invalid JSON payload received. {_where(error)}") from None
 
 
 def _joined(query: list[tuple[str, str]]) -> dict[str, str]:
