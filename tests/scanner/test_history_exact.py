@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from orchestra_creds.scanner.chains import Scanner
 from orchestra_creds.scanner.delta import Reach
 from orchestra_creds.scanner.engine import EngineKind
+from orchestra_creds.scanner.firstpass import MOST, first_pass, width
+from orchestra_creds.scanner.rulebook.catalog import all_rules
 from tests.scanner import packs
 from tests.scanner.histories import (
     Key,
@@ -186,3 +188,8 @@ def test_every_object_holds_the_same_however_it_is_packed(
     assert (found.skipped, found.failed) == ([], {})
     assert len(expected) > 24
     assert by_object(found) == expected
+
+
+def test_no_rule_of_ours_needs_wider_windows_than_the_others() -> None:
+    widths = {rule.id: width(first_pass(rule.pattern, rule.longest)) for rule in all_rules() if rule.longest > MOST}
+    assert {name: wide for name, wide in widths.items() if wide is None or wide > MOST} == {}

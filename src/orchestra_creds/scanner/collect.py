@@ -30,6 +30,7 @@ from orchestra_creds.scanner.worklist import LOOSE, Job, Plan
 
 _MAGIC_STARTS = frozenset(b"P\x1fB\xfd\xff\xfe")
 _ZIP_TAIL = 22
+_TAR_MAGIC = 257
 
 
 class Spot(NamedTuple):
@@ -139,6 +140,8 @@ def _run(
 def _answers(
     jobs: Sequence[Job], plan: Plan, engine: Engine, terms: Terms, key: bytes
 ) -> Iterator[bytes | workers.Death]:
+    if not jobs:
+        return iter(())
     at_once = min(terms.jobs, len(jobs))
     tokens = workers.tokens(len(jobs), at_once, 1)
     serve = _serve(jobs, plan, Scanner(engine, terms.limit), terms, key)
@@ -294,7 +297,10 @@ class _Worker:
 def _is_special(text: bytes, explorer: Explorer) -> bool:
     """Whether this is an archive, or text in two or four bytes a character: it holds more than its bytes show."""
     if not text or not (
-        text[0] in _MAGIC_STARTS or text.find(b"\0", 0, SAMPLE) >= 0 or text.startswith(b"PK\5\6", -_ZIP_TAIL)
+        text[0] in _MAGIC_STARTS
+        or 8 * text.count(b"\0", 0, SAMPLE) >= min(len(text), SAMPLE)  # wide text and tar archives have more of them
+        or text.startswith(b"PK\5\6", -_ZIP_TAIL)
+        or text.startswith(b"ustar", _TAR_MAGIC)
     ):
         return False
     head = text[:SAMPLE]

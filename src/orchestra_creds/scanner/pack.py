@@ -151,10 +151,6 @@ class Pack:
         """The object's own bytes: its text, or its delta."""
         return inflate(self._pack[self.columns.data[number] : self.end(number)], self.columns.size[number])
 
-    def compressed(self, number: int) -> memoryview:
-        """The object's zlib stream, for one that is too large to inflate at once."""
-        return self._pack[self.columns.data[number] : self.end(number)]
-
     def text(self, number: int, limit: int) -> bytes:
         """The text of an object, through all deltas it is based on."""
         parent = self.columns.parent
