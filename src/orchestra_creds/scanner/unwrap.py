@@ -66,7 +66,8 @@ def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
             continue
         inside = end - 1 - origin
         lines = _lines(window, inside) if JOINT < inside < len(window) - JOINT else []
-        if not lines or lines[0].start < JOINT or lines[-1].end > len(window) - JOINT:
+        low, high = max(JOINT, end - RUN_BACK - origin), len(window) - JOINT
+        if not lines or lines[0].start < low or lines[-1].end > high:
             origin = max(0, end - RUN_BACK)
             window = bytes(text[origin : end + RUN_AHEAD])
             lines = _lines(window, end - 1 - origin)
