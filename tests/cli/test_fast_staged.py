@@ -250,3 +250,9 @@ def test_a_changed_scanner_makes_the_cache_worthless(tmp_path: Path, monkeypatch
 
 def test_texts_are_kept_apart_as_the_engine_wants_it() -> None:
     assert quick.SEPARATOR == engine.SEPARATOR
+
+
+def test_the_files_that_may_change_a_report_are_called_as_their_readers_call_them() -> None:
+    from orchestra_creds.scanner import baseline, gitleaks
+
+    assert quick.CONFIGURATIONS == (gitleaks.CONFIG_NAME, gitleaks.IGNORE_NAME, baseline.FILE_NAME)

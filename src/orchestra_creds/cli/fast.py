@@ -57,7 +57,7 @@ def scan(arguments: list[str]) -> int | None:
     except CredsError as error:
         from orchestra_creds.cli.session import report_error
 
-        report_error(error, as_json=plain.format == "json")
+        report_error(error)
         return error.exit_code
 
 

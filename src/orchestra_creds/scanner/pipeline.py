@@ -5,6 +5,8 @@
 Guarantees: what was asked for and could not be looked at is in the report, which is then not complete; nothing is written
 but the cache and a new fingerprint key, in the folders that the request names; no socket is opened; a configuration that
 lies in the scanned tree may add rules and never relaxes any (docs/adr/0011-a-scanned-tree-cannot-relax-its-scan.md).
+
+What only some scans need is imported where they need it; what makes the report is imported while workers read the tree.
 """
 
 import os
@@ -12,11 +14,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import NotFoundError, PreconditionError
-from orchestra_creds.scanner import assemble, baseline, gitleaks, quick
+from orchestra_creds.scanner import gitleaks, quick
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine import Engine, EngineKind
@@ -24,12 +27,15 @@ from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.explore import Explorer
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
 from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.identity import FingerprintKey, load_key, new_key
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sources import Inventory, common_root, take_inventory
 from orchestra_creds.scanner.tree import scan_tree
+
+if TYPE_CHECKING:
+    from orchestra_creds.scanner.baseline import Baseline
+    from orchestra_creds.scanner.identity import FingerprintKey
 
 
 @dataclass(slots=True)
@@ -74,8 +80,9 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
         look=request.use_gitleaks,
     )
     accepted, notes = _baseline(request, plan)
-    # A staged scan that finds nothing asks for no key, like the first look in quick.py.
-    key = _key(request, plan, accepted) if accepted is not None or request.source is not Source.STAGED else None
+    # A long scan must not end with a missing key, and a short one that finds nothing asks for none (like quick.py).
+    long = request.source in {Source.HISTORY, Source.SINCE}
+    key = _key(request, plan, accepted) if accepted is not None or long else None
     cache = Path(request.cache_dir) if request.cache_dir else None
     engine = Engine.open(setup.rules, kind=EngineKind(request.engine), cache=cache)
     if request.source is Source.STAGED and cache is not None and setup.rules == all_rules():
@@ -87,12 +94,14 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
     sightings = looked.sightings
     if setup.policy is not None:
         sightings += setup.policy.detect_paths(looked.paths)
+    from orchestra_creds.scanner import assemble
+
     return assemble.report(
         sightings,
         root=str(plan.root),
         source=plan.source,
         filters=assemble.Filters(
-            key=key or (_key(request, plan, accepted) if sightings else new_key()),
+            key=key or _key(request, plan, accepted, wanted=bool(sightings)),
             today=request.now.date(),
             baseline=accepted,
             gitleaks=setup.policy,
@@ -152,27 +161,41 @@ def _repository_plan(request: ScanRequest) -> _Plan:
     )
 
 
-def _baseline(request: ScanRequest, plan: _Plan) -> tuple[baseline.Baseline | None, list[str]]:
+def _baseline(request: ScanRequest, plan: _Plan) -> "tuple[Baseline | None, list[str]]":
     """The accepted findings: a named file, else the scanned root's own, else that of the repository around it."""
     if request.baseline is not None:
-        return (baseline.load(Path(request.baseline)), []) if request.baseline else (None, [])
+        return (_load_baseline(Path(request.baseline)), []) if request.baseline else (None, [])
     folders = [plan.root]
     if plan.repository is not None and plan.repository.work_tree is not None:
         folders.append(plan.repository.work_tree)
     for folder in folders:
-        file = folder / baseline.FILE_NAME
+        file = folder / quick.BASELINE_FILE
         if file.is_file() and not file.is_symlink():
-            return baseline.load(file), [f"accepted findings are those of {visible(str(file))}"]
+            return _load_baseline(file), [f"accepted findings are those of {visible(str(file))}"]
     return None, []
 
 
-def _key(request: ScanRequest, plan: _Plan, accepted: baseline.Baseline | None) -> FingerprintKey:
-    if not request.state_dir and not request.environment:
-        return new_key(temporary=True)
+def _load_baseline(file: Path) -> "Baseline":
+    from orchestra_creds.scanner import baseline
+
+    return baseline.load(file)
+
+
+def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, wanted: bool = True) -> "FingerprintKey":
+    """The key of the fingerprints; where there is nothing to fingerprint (not `wanted`), any key will do."""
+    from orchestra_creds.scanner.identity import load_key, new_key
+
+    if not wanted or (not request.state_dir and not request.environment):
+        return new_key(temporary=wanted)
     place = plan.repository.common_dir if plan.repository is not None else plan.root
-    wanted = accepted.key if accepted is not None else ""
+    name = accepted.key if accepted is not None else ""
     folder = Path(request.state_dir or os.devnull) / "keys"
-    return load_key(folder, place, wanted=wanted, environment=request.environment)
+    return load_key(folder, place, wanted=name, environment=request.environment)
+
+
+def _load_the_rest() -> None:
+    """Import what makes the report, while workers read."""
+    from orchestra_creds.scanner import assemble  # noqa: F401
 
 
 def _limits(request: ScanRequest) -> Limits:
@@ -188,6 +211,7 @@ def _tree(request: ScanRequest, engine: Engine, inventory: Inventory, progress: 
         limits=_limits(request),
         max_size=request.max_size,
         progress=progress,
+        meanwhile=_load_the_rest,
     )
     return _Looked(
         found.sightings,

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 MAGIC = b"orchestra-creds/quick/2\n"
 NAME = "staged.quick"
-CONFIGURATIONS = (".gitleaks.toml", ".gitleaksignore", ".orchestra-creds-baseline.json")
-"""Files of the scanned root that may change what a scan reports."""
+BASELINE_FILE = ".orchestra-creds-baseline.json"
+CONFIGURATIONS = (".gitleaks.toml", ".gitleaksignore", BASELINE_FILE)
+"""Files of the scanned root that may change what a scan reports; a test compares them with the names their readers use."""
 
 MOST_BYTES = 16 << 20
 """Staged content above this is no small change; the scan takes its time."""

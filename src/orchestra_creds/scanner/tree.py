@@ -6,9 +6,10 @@ gains.
 """
 
 import gc
+import itertools
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from orchestra_creds.core.progress import Progress
@@ -30,9 +31,16 @@ MOST_NAMED = 1000
 
 
 def scan_tree(
-    engine: Engine, inventory: Inventory, *, jobs: int, limits: Limits, max_size: int, progress: Progress
+    engine: Engine,
+    inventory: Inventory,
+    *,
+    jobs: int,
+    limits: Limits,
+    max_size: int,
+    progress: Progress,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Gathered:
-    """Look at every file of the inventory."""
+    """Look at every file of the inventory; `meanwhile` is called once, beside the workers when there are any."""
     began = time.time_ns()
     jobs = min(jobs or workers.processors(), -(-len(inventory.files) // FEWEST_PER_WORKER)) or 1
     work = workers.tokens(len(inventory.files), jobs, FEWEST_PER_WORKER)
@@ -43,7 +51,10 @@ def scan_tree(
     elif workers.can_fork():
         gc.freeze()  # the children share these pages as long as nobody touches them
         try:
-            for answer in workers.forked(task.serve, work, jobs):
+            answers = workers.forked(task.serve, work, jobs)
+            first = next(answers, None)  # starts the workers
+            meanwhile()
+            for answer in itertools.chain(() if first is None else (first,), answers):
                 looked.take(answer)
         finally:
             gc.unfreeze()
