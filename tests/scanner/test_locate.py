@@ -29,12 +29,16 @@ def naive(data: bytes, offset: int) -> tuple[int, int]:
     return before.count(b"\n") + 1, len(line.decode("utf-8", "surrogateescape")) + 1
 
 
-TEXTS = st.lists(st.sampled_from([b"a", b"\n", b"\r\n", "é".encode(), "€".encode(), "😀".encode(), b"\xff", b"\xe2", b"\x82"]))
+TEXTS = st.lists(
+    st.sampled_from([b"a", b"\n", b"\r\n", "é".encode(), "€".encode(), "😀".encode(), b"\xff", b"\xe2", b"\x82"])
+)
 
 
 @given(TEXTS.map(b"".join), st.data(), st.integers(1, 7))
 @settings(max_examples=300)
-def test_lines_and_columns_are_those_of_a_naive_count_whatever_the_pieces(data: bytes, draw: st.DataObject, step: int) -> None:
+def test_lines_and_columns_are_those_of_a_naive_count_whatever_the_pieces(
+    data: bytes, draw: st.DataObject, step: int
+) -> None:
     offsets = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=5)))
     locator = Locator(data, step=step)
     assert [locator.advance(offset) for offset in offsets] == [naive(data, offset) for offset in offsets]
