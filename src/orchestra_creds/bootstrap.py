@@ -331,7 +331,8 @@ def open_cloud(
 ) -> Cloud:
     """The cloud that the options, the environment and the settings choose.
 
-    The embedded cloud is chosen by `local`, or by the variables of `emulator env`; Google by `gcp`, or by a project.
+    The embedded cloud is chosen by `local`, or by the variables of `emulator env`; Google by `gcp`, or by a project. A running
+    daemon is used, with its permissions; else this process serves the same state for as long as the verb takes.
 
     Raises:
         ConfigError: nothing chooses one.
@@ -347,18 +348,22 @@ def open_cloud(
             "no project is named",
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read once at import; its own lines would mix with ours on stderr
     from orchestra_creds.gcp.session import Endpoints, Session
 
     if not local:
         return Cloud(Session(wanted, impersonate=impersonate, announce=say), settings, location, None)
     from orchestra_creds.emulator import control
 
-    embedded = None
+    embedded, owner = None, ""
+    if endpoints is None and (daemon := control.find_daemon(emulator_state())) is not None:
+        endpoints = daemon.endpoints.grpc, daemon.endpoints.http
+        owner = control.owner_token(emulator_state()) if daemon.auth else ""  # who has the state file is the owner
     if endpoints is None:
         embedded = control.start_in_process(emulator_state())
         endpoints = embedded.endpoints.grpc, embedded.endpoints.http
     wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
-    session = Session(wanted, endpoints=Endpoints(*endpoints), impersonate=impersonate, announce=say)
+    session = Session(wanted, endpoints=Endpoints(*endpoints), impersonate=impersonate, owner_token=owner, announce=say)
     return Cloud(session, settings, location, embedded)
 
 

@@ -97,6 +97,7 @@ class Binding:
     members: frozenset[str]
     condition: str = ""
     condition_title: str = ""
+    condition_description: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,12 @@
 """Google's exceptions as ours: one table, so that an operator meets the same words whatever the transport.
 
 gRPC carries the status; REST carries it in the body, and the client's exception class alone would lose it (a 409 is ALREADY_EXISTS
-or ABORTED). Messages keep Google's first sentence, which names resources and permissions, never a payload.
+or ABORTED). Messages keep Google's first sentence, which names resources and permissions, never a payload. A missing permission and
+an API that is switched off are told apart by the ErrorInfo detail, which both transports carry.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from google.api_core import exceptions as google
@@ -47,15 +48,16 @@ BY_HTTP = {
     403: "PERMISSION_DENIED",
     404: "NOT_FOUND",
     409: "ALREADY_EXISTS",
-}
-BY_HTTP |= {
+    412: "FAILED_PRECONDITION",
     429: "RESOURCE_EXHAUSTED",
     499: "CANCELLED",
     501: "UNIMPLEMENTED",
+    502: "UNAVAILABLE",
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
-_PERMISSION = re.compile(r"\b[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+\b")
+"""HTTP status -> code, for an answer whose body does not say: a proxy's, or a page of HTML."""
+_PERMISSION = re.compile(r"(?i:permission) ['\"]?([a-z]+(?:\.[a-zA-Z]+){2})\b")
 
 
 def from_status(status: str, message: str, doing: str) -> CredsError:
@@ -63,8 +65,25 @@ def from_status(status: str, message: str, doing: str) -> CredsError:
     kind, hint = TABLE.get(status, TABLE["UNKNOWN"])
     permission = _PERMISSION.search(message) if status == "PERMISSION_DENIED" else None
     if permission is not None:
-        return AuthError(f"cannot {doing}: permission {permission[0]} is missing", hint=hint)
+        return AuthError(f"cannot {doing}: permission {permission[1]} is missing", hint=hint)
     return kind(f"cannot {doing}: {_sentence(message) or status.lower().replace('_', ' ')}", hint=hint)
+
+
+def from_call(error: google.GoogleAPICallError, doing: str) -> CredsError:
+    """The error for what a client raised."""
+    body = _body(error)
+    status = str(error.grpc_status_code.name if error.grpc_status_code else body.get("status", ""))
+    status = status if status in TABLE else BY_HTTP.get(int(error.code or 0), "UNKNOWN")
+    reason, facts = _info(error, body)
+    if reason == "SERVICE_DISABLED":
+        service = str(facts.get("service", "the API"))
+        return PreconditionError(
+            f"cannot {doing}: {service} is not enabled in the project", hint=f"gcloud services enable {service}"
+        )
+    message = str(body.get("message", "") or error.message or "")
+    if status == "PERMISSION_DENIED" and (permission := facts.get("permission")):
+        message = f"permission {permission}"
+    return from_status(status, message, doing)
 
 
 @contextmanager
@@ -73,48 +92,51 @@ def translated(doing: str) -> Iterator[None]:
     try:
         yield
     except google.RetryError as error:
-        cause = error.cause
-        status = _status(cause) if isinstance(cause, google.GoogleAPICallError) else "DEADLINE_EXCEEDED"
-        raise from_status(status, _message(cause), doing) from error
+        if isinstance(error.cause, google.GoogleAPICallError):
+            raise from_call(error.cause, doing) from error
+        raise from_status("DEADLINE_EXCEEDED", "", doing) from error
     except google.GoogleAPICallError as error:
-        raise from_status(_status(error), _message(error), doing) from error
+        raise from_call(error, doing) from error
     except auth.RefreshError as error:
-        raise refused(error, doing) from error
-    except auth.TransportError as error:
-        raise from_status("UNAVAILABLE", "no answer from the token endpoint", doing) from error
-    except auth.GoogleAuthError as error:
-        raise AuthError(f"cannot {doing}: no usable credentials", hint=TABLE["UNAUTHENTICATED"][1]) from error
+        raise refused(error, doing) from None  # its text may quote an assertion
+    except auth.TransportError:
+        raise from_status("UNAVAILABLE", "no answer from the token endpoint", doing) from None
+    except auth.GoogleAuthError:
+        raise AuthError(f"cannot {doing}: no usable credentials", hint=TABLE["UNAUTHENTICATED"][1]) from None
 
 
 def refused(error: auth.RefreshError, doing: str) -> CredsError:
-    """A token endpoint's no, or its silence; its text may quote an assertion, so only the error code is kept."""
+    """A token endpoint's no, or its silence; only its error code and its first sentence about the key are kept."""
     if error.retryable:
         return from_status("UNAVAILABLE", "no answer from the token endpoint", doing)
     code = re.match(r"\(?['\"]?([a-z_]{1,40})\b", str(error))
     return AuthError(
         f"cannot {doing}: the token endpoint refused it ({code[1] if code else 'refused'})",
-        hint="is the key disabled, deleted or expired?",
+        hint="is the key disabled, deleted or expired? a person logs in again: gcloud auth application-default login",
     )
 
 
-def _status(error: google.GoogleAPICallError) -> str:
-    if error.grpc_status_code is not None:
-        return str(error.grpc_status_code.name)
-    body = _body(error)
-    return str(body.get("status") or BY_HTTP.get(int(error.code or 0), "UNKNOWN"))
-
-
-def _body(error: google.GoogleAPICallError) -> dict[str, object]:
+def _body(error: google.GoogleAPICallError) -> Mapping[str, object]:
+    """The `error` object of a REST answer; empty for gRPC and for what is no such document."""
     response = error.response
     try:
-        found = response.json().get("error", {}) if response is not None else {}
+        document = response.json() if response is not None else {}
     except (ValueError, AttributeError):
         return {}
+    found = document.get("error", {}) if isinstance(document, dict) else {}
     return found if isinstance(found, dict) else {}
 
 
-def _message(error: BaseException | None) -> str:
-    return str(getattr(error, "message", "") or "")
+def _info(error: google.GoogleAPICallError, body: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+    """Reason and facts of the ErrorInfo detail, from the trailers of gRPC or the body of REST."""
+    if error.reason:
+        return str(error.reason), dict(error.metadata or {})
+    details = body.get("details", [])
+    for detail in details if isinstance(details, list) else []:
+        if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("google.rpc.ErrorInfo"):
+            facts = detail.get("metadata", {})
+            return str(detail.get("reason", "")), facts if isinstance(facts, dict) else {}
+    return "", {}
 
 
 def _sentence(message: str) -> str:

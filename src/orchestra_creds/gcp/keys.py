@@ -1,5 +1,6 @@
 """KeyStore over IAM: keys are read over REST, which alone tells why a key is disabled, and changed over gRPC."""
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +15,10 @@ from orchestra_creds.gcp.session import Session
 NEVER = 9999
 """Year of validBeforeTime for a key without an end (IAM API)."""
 ACTIVITY = "serviceAccountKeyLastAuthentication"
+PAGE = 1000
+"""Activities asked for at once; the API's largest page."""
+_ACCOUNT = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+")
+_KEY_ID = re.compile(r"[A-Za-z0-9]+")
 
 
 class IamKeyStore:
@@ -25,14 +30,14 @@ class IamKeyStore:
     def list_keys(self, account: str) -> Iterator[Key]:
         """See KeyStore."""
         path = f"v1/{self._account(account)}/keys"
-        reply = self._session.rest(f"list the keys of {account}", "GET", "iam", path)
+        reply = self._session.rest(f"list the keys of {account}", "GET", "iam", path, repeatable=True)
         keys = [_key(item, account) for item in reply.get("keys", [])]
         yield from sorted(keys, key=lambda key: (key.created, key.id))
 
     def get_key(self, account: str, key_id: str) -> Key:
         """See KeyStore."""
         path = f"v1/{self._key(account, key_id)}"
-        return _key(self._session.rest(f"read key {key_id}", "GET", "iam", path), account)
+        return _key(self._session.rest(f"read key {key_id}", "GET", "iam", path, repeatable=True), account)
 
     def find_key(self, account: str, key_id: str) -> Key | None:
         """See KeyStore."""
@@ -81,16 +86,23 @@ class IamKeyStore:
         """See KeyStore."""
         project = project_of(account, self._session.project)
         path = f"v1/projects/{project}/locations/global/activityTypes/{ACTIVITY}/activities:query"
-        reply = self._session.rest(f"ask when the keys of {account} were used", "GET", "policyanalyzer", path)
+        doing = f"ask when the keys of {account} were used"
         uses: dict[str, datetime] = {}
-        for item in reply.get("activities", []):
-            name, activity = str(item.get("fullResourceName", "")), item.get("activity", {})
-            if f"/serviceAccounts/{account}/keys/" in name and (last := activity.get("lastAuthenticatedTime")):
-                uses[name.rpartition("/")[2]] = _time(last)
-        return uses
+        page = ""
+        while True:
+            query = {"pageSize": str(PAGE)} | ({"pageToken": page} if page else {})
+            reply = self._session.rest(doing, "GET", "policyanalyzer", path, query=query, repeatable=True)
+            for item in reply.get("activities", []):
+                name, activity = str(item.get("fullResourceName", "")), item.get("activity", {})
+                owner = name.partition("/serviceAccounts/")[2].partition("/keys/")[0]  # a mail address, or a unique id
+                if (owner == account or owner.isdigit()) and (last := activity.get("lastAuthenticatedTime")):
+                    uses[name.rpartition("/")[2]] = _time(last)
+            page = str(reply.get("nextPageToken", ""))
+            if not page:
+                return uses
 
     def _account(self, account: str) -> str:
-        if "@" not in account or "/" in account:
+        if not _ACCOUNT.fullmatch(account):
             raise ConfigError(
                 f"{account!r} is not a service account",
                 hint="name it by its mail address: NAME@PROJECT.iam.gserviceaccount.com",
@@ -98,6 +110,8 @@ class IamKeyStore:
         return f"projects/{project_of(account, self._session.project)}/serviceAccounts/{account}"
 
     def _key(self, account: str, key_id: str) -> str:
+        if not _KEY_ID.fullmatch(key_id):
+            raise ConfigError(f"{key_id!r} is not a key's id", hint=f"see: orchestra-creds key list {account}")
         return f"{self._account(account)}/keys/{key_id}"
 
 

@@ -25,14 +25,17 @@ class RestPolicyStore:
         """See PolicyStore."""
         service, path = _where(resource)
         doing = f"read the policy of {resource}"
-        if service == "secretmanager":  # this one asks with GET
-            reply = self._session.rest(
-                doing, "GET", service, f"{path}:getIamPolicy", query={"options.requestedPolicyVersion": str(VERSION)}
-            )
-        else:
-            query = {"options.requestedPolicyVersion": str(VERSION)} if service == "iam" else None
-            body = None if service == "iam" else {"options": {"requestedPolicyVersion": VERSION}}
-            reply = self._session.rest(doing, "POST", service, f"{path}:getIamPolicy", body=body, query=query)
+        verb = "GET" if service.startswith("secretmanager") else "POST"
+        in_body = service == "cloudresourcemanager"
+        reply = self._session.rest(
+            doing,
+            verb,
+            service,
+            f"{path}:getIamPolicy",
+            body={"options": {"requestedPolicyVersion": VERSION}} if in_body else None,
+            query=None if in_body else {"options.requestedPolicyVersion": str(VERSION)},
+            repeatable=True,
+        )
         return _policy(reply)
 
     def set_policy(self, resource: str, policy: Policy) -> Policy:
@@ -54,7 +57,12 @@ class RestPolicyStore:
         service, path = _where(resource)
         body = {"permissions": list(permissions)}
         reply = self._session.rest(
-            f"test permissions on {resource}", "POST", service, f"{path}:testIamPermissions", body=body
+            f"test permissions on {resource}",
+            "POST",
+            service,
+            f"{path}:testIamPermissions",
+            body=body,
+            repeatable=True,
         )
         return frozenset(reply.get("permissions", []))
 
@@ -67,8 +75,10 @@ def _where(resource: str) -> tuple[str, str]:
             return "cloudresourcemanager", f"v3/{resource}"
         case ["projects", _, "serviceAccounts", _]:
             return "iam", f"v1/{resource}"
-        case ["projects", _, "secrets", _] | ["projects", _, "locations", _, "secrets", _]:
+        case ["projects", _, "secrets", _]:
             return "secretmanager", f"v1/{resource}"
+        case ["projects", _, "locations", location, "secrets", _]:
+            return f"secretmanager.{location}.rep", f"v1/{resource}"
     raise ConfigError(f"{resource!r} has no policy that we know", hint="name a project, a secret or a service account")
 
 
@@ -79,6 +89,7 @@ def _policy(reply: Mapping[str, Any]) -> Policy:
             members=frozenset(item.get("members", [])),
             condition=str(item.get("condition", {}).get("expression", "")),
             condition_title=str(item.get("condition", {}).get("title", "")),
+            condition_description=str(item.get("condition", {}).get("description", "")),
         )
         for item in reply.get("bindings", [])
     )
@@ -88,5 +99,9 @@ def _policy(reply: Mapping[str, Any]) -> Policy:
 def _binding(binding: Binding) -> dict[str, object]:
     body: dict[str, object] = {"role": binding.role, "members": sorted(binding.members)}
     if binding.condition:
-        body["condition"] = {"title": binding.condition_title, "expression": binding.condition}
+        body["condition"] = {
+            "title": binding.condition_title,
+            "description": binding.condition_description,
+            "expression": binding.condition,
+        }
     return body

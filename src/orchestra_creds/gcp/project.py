@@ -18,20 +18,21 @@ class RestProjectInspector:
     def api_enabled(self, service: str) -> bool:
         """See ProjectInspector."""
         path = f"v1/projects/{self._session.project}/services/{service}"
-        reply = self._session.rest(f"look whether {service} is enabled", "GET", "serviceusage", path)
+        reply = self._session.rest(f"look whether {service} is enabled", "GET", "serviceusage", path, repeatable=True)
         return reply.get("state") == "ENABLED"
 
     def constraint_enforced(self, constraint: str) -> bool:
         """See ProjectInspector."""
         path = f"v2/projects/{self._session.project}/policies/{constraint}:getEffectivePolicy"
-        reply = self._session.rest(f"read the organization policy {constraint}", "GET", "orgpolicy", path)
+        doing = f"read the organization policy {constraint}"
+        reply = self._session.rest(doing, "GET", "orgpolicy", path, repeatable=True)
         return any(rule.get("enforce", False) for rule in reply.get("spec", {}).get("rules", []))
 
     def server_time(self) -> datetime:
         """See ProjectInspector."""
         root = self._session.endpoints.http if self._session.endpoints else "https://secretmanager.googleapis.com"
         try:
-            reply = requests.head(root, timeout=self._session.deadline)
+            reply = self._session.http.head(root, timeout=self._session.deadline)
             return email.utils.parsedate_to_datetime(reply.headers["date"])
         except (requests.RequestException, KeyError, ValueError):
-            raise UnavailableError("the service did not tell its time") from None
+            raise UnavailableError("the service did not tell its time", hint="is it reachable from here?") from None

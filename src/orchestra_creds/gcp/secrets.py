@@ -1,5 +1,6 @@
 """SecretStore over Secret Manager: the official client, checksums both ways, and our words for what comes back."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,9 @@ from orchestra_creds.gcp.session import Session
 MAX_PAYLOAD = 65_536
 """Bytes a version may hold (cloud.google.com/secret-manager/quotas)."""
 
+_CHECKSUM = re.compile(r"(?i)checksum|crc32c")
+"""What a refusal of an argument speaks of when it is not the value that is wrong, but its way."""
+
 STATES = {
     sm.SecretVersion.State.ENABLED: VersionState.ENABLED,
     sm.SecretVersion.State.DISABLED: VersionState.DISABLED,
@@ -26,8 +30,9 @@ STATES = {
 class SecretManagerStore:
     """Secrets of one project, global or of one location."""
 
-    def __init__(self, session: Session, *, location: str = "") -> None:
+    def __init__(self, session: Session, *, location: str = "", page_size: int = 500) -> None:
         self._session = session
+        self._page_size = page_size
         self._location = location
         self._client = session.secret_manager(location)
         self._parent = f"projects/{session.project}" + (f"/locations/{location}" if location else "")
@@ -48,7 +53,7 @@ class SecretManagerStore:
 
     def list_secrets(self, *, query: str = "") -> Iterator[Secret]:
         """See SecretStore."""
-        request = sm.ListSecretsRequest(parent=self._parent, filter=query, page_size=500)
+        request = sm.ListSecretsRequest(parent=self._parent, filter=query, page_size=self._page_size)
         with translated("list secrets"):
             for secret in self._session.call("list secrets", self._client.list_secrets, request, repeatable=True):
                 yield self._secret(secret)
@@ -112,7 +117,12 @@ class SecretManagerStore:
         payload = sm.SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
         request = sm.AddSecretVersionRequest(parent=self._name(name), payload=payload)
         doing = f"add a version to {name}"
-        reply = self._session.call(doing, self._client.add_secret_version, request, repeatable=False)
+        try:
+            reply = self._session.call(doing, self._client.add_secret_version, request, repeatable=False)
+        except ConfigError as error:
+            if _CHECKSUM.search(str(error).removeprefix(f"cannot {doing}")):
+                raise _damaged(doing) from error
+            raise
         if not reply.client_specified_payload_checksum:
             raise UnavailableError(
                 f"cannot {doing}: the service did not confirm the checksum",
@@ -129,7 +139,7 @@ class SecretManagerStore:
     def list_versions(self, name: str) -> Iterator[Version]:
         """See SecretStore."""
         doing = f"list the versions of {name}"
-        request = sm.ListSecretVersionsRequest(parent=self._name(name), page_size=500)
+        request = sm.ListSecretVersionsRequest(parent=self._name(name), page_size=self._page_size)
         with translated(doing):
             for version in self._session.call(doing, self._client.list_secret_versions, request, repeatable=True):
                 yield _version(version)
@@ -140,9 +150,7 @@ class SecretManagerStore:
         doing = f"access version {version} of {name}"
         reply = self._session.call(doing, self._client.access_secret_version, request, repeatable=True)
         if google_crc32c.value(reply.payload.data) != reply.payload.data_crc32c:
-            raise UnavailableError(
-                f"cannot {doing}: its checksum is wrong, the bytes were damaged on the way", hint="try again"
-            )
+            raise _damaged(doing)
         return Payload(secret=name, number=_number(reply.name), material=Material(reply.payload.data))
 
     def enable_version(self, name: str, number: int, *, etag: str = "") -> Version:
@@ -194,6 +202,12 @@ def _version(version: sm.SecretVersion) -> Version:
         etag=version.etag,
         destroyed=_when(version.destroy_time),
         destroy_at=_when(version.scheduled_destroy_time),
+    )
+
+
+def _damaged(doing: str) -> UnavailableError:
+    return UnavailableError(
+        f"cannot {doing}: its checksum is wrong, the bytes were damaged on the way", hint="try again"
     )
 
 

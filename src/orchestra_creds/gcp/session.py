@@ -1,41 +1,38 @@
-"""One place that decides identity, endpoints, deadlines and retries.
+"""One place that decides endpoints, deadlines and retries; who we are stands in identity.py.
 
-Everything above it is the same for Google and for the embedded cloud.
-Guarantees: every call has a deadline in seconds; only calls that may be repeated are retried, within that deadline; nothing is
-looked up in the background. google-auth asks Google about "regional access boundaries" with the bearer token whenever a service
-account's credentials are used directly, so clients are handed plain token credentials that refresh through ours.
+Everything above it is the same for Google and for the embedded cloud. Guarantees: every call has a deadline in seconds; only calls
+that may be repeated are retried, within that deadline; nothing is looked up in the background; a proxy of the environment never sees
+the embedded cloud.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import os
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-import google.auth
 import grpc
 import requests
 from google.api_core import exceptions
 from google.api_core.retry import Retry, if_exception_type
-from google.auth import credentials as base
-from google.auth import impersonated_credentials
-from google.auth.transport.requests import AuthorizedSession, Request
 from google.cloud import iam_admin_v1, secretmanager_v1
 from google.cloud.iam_admin_v1.services.iam.transports import IAMGrpcTransport
 from google.cloud.secretmanager_v1.services.secret_manager_service.transports import SecretManagerServiceGrpcTransport
-from google.oauth2 import credentials as oauth2
 
-from orchestra_creds.errors import UnavailableError
-from orchestra_creds.gcp.errors import from_status, translated
+from orchestra_creds.errors import ConfigError, UnavailableError
+from orchestra_creds.gcp import identity
+from orchestra_creds.gcp.errors import translated
+from orchestra_creds.gcp.identity import TokenCredentials
 
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 DEADLINE = 10.0
 """Seconds a call may take, retries included."""
 LOCAL_DEADLINE = 5.0
 """Seconds for the embedded cloud: it is on this machine, and a refused connection will not mend itself."""
-
-UNKNOWN_LIFETIME = timedelta(minutes=5)
-"""A token that does not say when it ends is asked for again after this."""
+LAST_ATTEMPT = 1.0
+"""Seconds before the deadline after which nothing is tried again; api-core gives an attempt with less time all of it anew."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +44,10 @@ class Endpoints:
 
 
 class Session:
-    """Clients for one project and one identity.
+    """Clients for one project and one identity; close it after use.
 
-    `credentials` None means Application Default Credentials for Google, and no credentials for the embedded cloud.
-    `impersonate` is the mail of a service account to act as. `announce` is told about waits.
+    `endpoints` None means Google. `impersonate` is the mail of a service account to act as. `environment` names the identity,
+    else `owner_token` is that of the embedded cloud's owner. `announce` is told about waits.
     """
 
     def __init__(
@@ -58,30 +55,35 @@ class Session:
         project: str,
         *,
         endpoints: Endpoints | None = None,
-        credentials: base.Credentials | None = None,
         impersonate: str = "",
+        environment: Mapping[str, str] = os.environ,
+        owner_token: str = "",
         announce: Callable[[str], None] = lambda _line: None,
     ) -> None:
         self.project = project
         self.endpoints = endpoints
         self.deadline = LOCAL_DEADLINE if endpoints else DEADLINE
-        self._given = credentials
         self._impersonate = impersonate
+        self._environment = environment
+        self._owner_token = owner_token
         self._announce = announce
-        self._channel: grpc.Channel | None = None
+        self._open = ExitStack()
 
     @cached_property
-    def credentials(self) -> base.Credentials | None:
-        """Token credentials that refresh through the identity; None when calls need none."""
-        source = self._given
-        if source is None and self.endpoints is None:
-            with translated("find credentials"):
-                source, _ = google.auth.default(scopes=[SCOPE])
-        if source is not None and self._impersonate:
-            source = impersonated_credentials.Credentials(
-                source, target_principal=self._impersonate, target_scopes=[SCOPE]
-            )
-        return None if source is None else plain(source)
+    def credentials(self) -> TokenCredentials | None:
+        """The identity of every call; None when calls need none."""
+        if not self._impersonate:
+            return self._own
+        ask = functools.partial(self._rest, self._own, f"act as {self._impersonate}", "POST", "iamcredentials")
+        return identity.acting_as(self._impersonate, lambda path, body: ask(path, body=body, repeatable=True))
+
+    @cached_property
+    def _own(self) -> TokenCredentials | None:
+        """The operator's own identity, before any impersonation."""
+        if self.endpoints is None:
+            return identity.application_default(self.http, self.deadline)
+        root = self.endpoints.http
+        return identity.embedded(self._environment, root, self.http, self.deadline, owner_token=self._owner_token)
 
     def call(self, doing: str, method: Callable[..., Any], request: object, *, repeatable: bool) -> Any:
         """Call one RPC of a client within the deadline; retried only when repeating it cannot do harm.
@@ -89,17 +91,19 @@ class Session:
         Raises:
             CredsError: per the table in `errors.py`.
         """
-        retry: Retry | None = None
-        if repeatable:
-            retry = Retry(
-                predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.ResourceExhausted),
-                initial=0.2,
-                maximum=2.0,
-                timeout=self.deadline,
-                on_error=self._once(f"no answer yet, still trying to {doing}"),
-            )
         with translated(doing):
+            _fresh(self.credentials)
+            retry = self._retry(doing) if repeatable else None
             return method(request=request, retry=retry, timeout=self.deadline)
+
+    def _retry(self, doing: str) -> Retry:
+        return Retry(
+            predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.TooManyRequests),
+            initial=0.2,
+            maximum=2.0,
+            timeout=self.deadline - LAST_ATTEMPT,
+            on_error=self._once(f"no answer yet, still trying to {doing}"),
+        )
 
     def _once(self, line: str) -> Callable[[Exception], None]:
         """Announce the line at the second failure: the first is mended within a blink more often than not."""
@@ -120,88 +124,128 @@ class Session:
         *,
         body: object = None,
         query: Mapping[str, str] | None = None,
+        repeatable: bool = False,
     ) -> dict[str, Any]:
         """Call a REST-only part of an API, e.g. service `policyanalyzer`; returns the decoded JSON object.
 
         Raises:
             CredsError: per the table in `errors.py`.
         """
+        return self._rest(self.credentials, doing, verb, service, path, body=body, query=query, repeatable=repeatable)
+
+    def _rest(
+        self,
+        credentials: TokenCredentials | None,
+        doing: str,
+        verb: str,
+        service: str,
+        path: str,
+        *,
+        body: object = None,
+        query: Mapping[str, str] | None = None,
+        repeatable: bool = False,
+    ) -> dict[str, Any]:
+        if not path.isascii() or set(path) & set("?#%\\ ") or {"", ".", ".."} & set(path.split("/")):
+            raise ConfigError(f"cannot {doing}: {path!r} is no name of a resource", hint="check the names")
         root = self.endpoints.http if self.endpoints else f"https://{service}.googleapis.com"
+
+        ends = time.monotonic() + self.deadline
+
+        def once() -> requests.Response:
+            try:
+                reply = self.http.request(
+                    verb,
+                    f"{root}/{path}",
+                    json=body,
+                    params=query,
+                    timeout=max(ends - time.monotonic(), LAST_ATTEMPT),
+                    auth=functools.partial(_authorized, credentials),
+                    allow_redirects=False,
+                )
+            except requests.Timeout:
+                raise exceptions.GatewayTimeout(f"no answer from {service} in time") from None
+            except requests.RequestException:
+                raise exceptions.ServiceUnavailable(f"no answer from {service}") from None
+            if reply.status_code >= 300:
+                raise exceptions.from_http_status(reply.status_code, "", response=reply)
+            return reply
+
+        with translated(doing):
+            _fresh(credentials)
+            reply = self._retry(doing)(once)() if repeatable else once()
         try:
-            with translated(doing):
-                reply = self._http.request(verb, f"{root}/{path}", json=body, params=query, timeout=self.deadline)
-        except requests.RequestException as error:
-            raise from_status("UNAVAILABLE", f"no answer from {service}", doing) from error
-        try:
-            answer = reply.json() if reply.content else {}
-        except ValueError as error:
-            raise UnavailableError(f"cannot {doing}: {service} answered something that is not JSON") from error
-        if reply.status_code >= 400:
-            problem = answer.get("error", {}) if isinstance(answer, dict) else {}
-            raise from_status(str(problem.get("status", "UNKNOWN")), str(problem.get("message", "")), doing)
-        return dict(answer)
+            return dict(reply.json()) if reply.content else {}
+        except ValueError:
+            raise UnavailableError(
+                f"cannot {doing}: {service} answered something that is not JSON", hint="is a proxy in between?"
+            ) from None
 
     @cached_property
-    def _http(self) -> requests.Session:
-        session = AuthorizedSession(self.credentials) if self.credentials is not None else requests.Session()
-        session.trust_env = self.endpoints is None  # a proxy of the environment must not see the embedded cloud
+    def http(self) -> requests.Session:
+        """Connections without an identity."""
+        session = self._open.enter_context(requests.Session())
+        session.trust_env = self.endpoints is None
         return session
 
     def secret_manager(self, location: str = "") -> secretmanager_v1.SecretManagerServiceClient:
         """The Secret Manager client; regional secrets have an endpoint of their own."""
         if self.endpoints:
-            transport = SecretManagerServiceGrpcTransport(channel=self._local(self.endpoints))
+            transport = SecretManagerServiceGrpcTransport(channel=self.channel)
             return secretmanager_v1.SecretManagerServiceClient(transport=transport)
         options = {"api_endpoint": f"secretmanager.{location}.rep.googleapis.com"} if location else None
         with translated("connect to Secret Manager"):
-            return secretmanager_v1.SecretManagerServiceClient(credentials=self.credentials, client_options=options)
+            client = secretmanager_v1.SecretManagerServiceClient(credentials=self.credentials, client_options=options)
+        self._open.callback(client.transport.close)
+        return client
 
     @cached_property
     def iam(self) -> iam_admin_v1.IAMClient:
         """The IAM admin client."""
         if self.endpoints:
-            return iam_admin_v1.IAMClient(transport=IAMGrpcTransport(channel=self._local(self.endpoints)))
+            return iam_admin_v1.IAMClient(transport=IAMGrpcTransport(channel=self.channel))
         with translated("connect to IAM"):
-            return iam_admin_v1.IAMClient(credentials=self.credentials)
+            client = iam_admin_v1.IAMClient(credentials=self.credentials)
+        self._open.callback(client.transport.close)
+        return client
 
-    def _local(self, endpoints: Endpoints) -> grpc.Channel:
-        """The loopback channel that all clients share."""
-        if self._channel is None:
-            channel = grpc.insecure_channel(endpoints.grpc, options=[("grpc.enable_http_proxy", 0)])
-            self._channel = (
-                channel if self.credentials is None else grpc.intercept_channel(channel, _Bearer(self.credentials))
-            )
-        return self._channel
+    @cached_property
+    def channel(self) -> grpc.Channel:
+        """The loopback channel that all clients of the embedded cloud share."""
+        channel = self.connect()
+        self._open.callback(channel.close)
+        return channel if self.credentials is None else grpc.intercept_channel(channel, _Bearer(self.credentials))
+
+    def connect(self) -> grpc.Channel:
+        """A bare channel to the embedded cloud; refused in words where there is none."""
+        if self.endpoints is None:
+            raise ConfigError("there is no embedded cloud to connect to")
+        return grpc.insecure_channel(self.endpoints.grpc, options=[("grpc.enable_http_proxy", 0)])
 
     def close(self) -> None:
-        """End the connections; the session can be used again."""
-        if self._channel is not None:
-            self._channel.close()
-            self._channel = None
+        """End the connections; the session is not used again."""
+        self._open.close()
 
 
-def plain(source: base.Credentials) -> oauth2.Credentials:
-    """Credentials that hold only tokens of `source`, refreshed when they end; nothing else is ever asked for."""
+def _fresh(credentials: TokenCredentials | None) -> None:
+    """Fetch a token here, where a refusal still has its own words: from inside gRPC it would come out as UNAVAILABLE."""
+    if credentials is not None and not credentials.valid:
+        credentials.refresh(None)
 
-    def refresh(request: Request, scopes: Sequence[str]) -> tuple[str, datetime]:
-        del scopes
-        source.refresh(request)
-        ends = source.expiry or (datetime.now(UTC) + UNKNOWN_LIFETIME).replace(
-            tzinfo=None
-        )  # google-auth counts in naive UTC
-        return str(source.token), ends
 
-    return oauth2.Credentials(token=None, refresh_handler=refresh, scopes=[SCOPE])
+def _authorized(credentials: TokenCredentials | None, request: Any) -> Any:
+    """Add the token to a request; also keeps requests from looking into a .netrc, which it does when nobody else answers."""
+    if credentials is not None:
+        credentials.apply(request.headers)
+    return request
 
 
 class _Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc has no types
     """Adds the bearer token on a loopback channel, where gRPC's own call credentials would ask for TLS."""
 
-    def __init__(self, credentials: base.Credentials) -> None:
+    def __init__(self, credentials: TokenCredentials) -> None:
         self._credentials = credentials
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        if not self._credentials.valid:
-            self._credentials.refresh(Request())
+        _fresh(self._credentials)
         metadata = [*(details.metadata or ()), ("authorization", f"Bearer {self._credentials.token}")]
         return continuation(details._replace(metadata=metadata), request)
