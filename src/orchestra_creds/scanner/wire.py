@@ -48,5 +48,16 @@ class Wire:
 
     def _sighting(self, plain: tuple[Any, ...]) -> Sighting:
         position, span, material, confidence, decoded, note, place, where, line, match, allow = plain
-        found = Detection(self._rules[position], *span, Material(material), Confidence(confidence), decoded, note)
+        start, end, read_from, read_to = span
+        found = Detection(
+            self._rules[position],
+            start,
+            end,
+            read_from,
+            read_to,
+            Material(material),
+            Confidence(confidence),
+            decoded,
+            note,
+        )
         return Sighting(found, Place(*place, *where), Material(line), Material(match), allow)
