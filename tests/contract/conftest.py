@@ -8,7 +8,6 @@ import contextlib
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from typing import Any
 
 import grpc
@@ -209,7 +208,3 @@ def strict(request: pytest.FixtureRequest) -> Iterator[World]:
     world = on(request.param, running, owner_token=running.emulator.store.owner_token)
     yield world
     world.close()
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
