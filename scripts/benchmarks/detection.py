@@ -8,6 +8,7 @@ scanner is below the bars: recall 0.99 on Google's kinds, 0.97 on all, nothing i
 
 import argparse
 import json
+import math
 import re
 import sys
 import tempfile
@@ -182,21 +183,24 @@ class Tables:
             ["hard negative", *counts], [[name, *(str(count[name]) for count in counts.values())] for name in names]
         )
 
-    def markdown(self) -> str:
-        """Everything, as one page."""
-        wrapped = self._in_head
-        kinds = len({label.format.name for label in self.truth.labels})
+    def markdown(self, *, every_kind: bool = True) -> str:
+        """Everything, as one page; the long table of kinds may be left to those of Google."""
+
+        def kinds(label: Label) -> bool:
+            return self._in_head(label) and (every_kind or label.format.group == "google")
+
+        count = len({label.format.name for label in self.truth.labels})
         return "\n".join(
             [
-                f"{len(self.truth.labels)} labels, {kinds} kinds, {len(self.truth.harmless)} hard negatives.\n",
+                f"{len(self.truth.labels):,} labels, {count} kinds, {len(self.truth.harmless)} hard negatives; % found.\n",
                 "### Summary\n",
                 self.summary(),
                 "### By place (plainly written)\n",
-                self.by("place", lambda label: label.place, lambda label: not wrapped(label)),
+                self.by("place", lambda label: label.place, lambda label: not self._in_head(label)),
                 "### By wrapping (in HEAD)\n",
-                self.by("wrapping", lambda label: label.wrapping, wrapped),
-                "### By kind (in HEAD, all wrappings)\n",
-                self.by("kind", lambda label: label.format.name, wrapped),
+                self.by("wrapping", lambda label: label.wrapping, self._in_head),
+                f"### By kind (in HEAD, all wrappings){'' if every_kind else ': Google'}\n",
+                self.by("kind", lambda label: label.format.name, kinds),
                 "### False findings by hard negative\n",
                 self.alarms(),
                 "### Precision by family\n",
@@ -239,7 +243,8 @@ def _with(chosen: Callable[[Label], bool], key: Callable[[Label], str], value: s
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.1f}" if share < 1 else "100"
+    """Per cent, rounded down: only all is 100."""
+    return f"{math.floor(1000 * share) / 10:.1f}" if share < 1 else "100"
 
 
 def _fraction(true: int, false: int) -> str:
@@ -320,7 +325,7 @@ def _compare(options: argparse.Namespace, work: Path) -> int:
     if options.json:
         options.json.write_text(json.dumps(tables.data(), indent=1) + "\n")
     if options.write:
-        page.replace(options.write, "bench detection", tables.markdown())
+        page.replace(options.write, "bench detection", tables.markdown(every_kind=False))
     return 0 if options.only_peers else _verdict(tables, scores[0], options.misses)
 
 

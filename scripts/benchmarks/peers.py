@@ -131,7 +131,7 @@ def environment(work: Path) -> dict[str, str]:
 def ours() -> Scanner:
     """This project's scanner, as installed beside the interpreter that runs the benchmark."""
     program = Path(sys.executable).with_name("orchestra-creds")
-    scan = ("scan", "--format", "json", "--output", "{report}")
+    scan = ("scan", "--format", "json")
     return Scanner(
         "orchestra-creds",
         str(program),
