@@ -1,6 +1,7 @@
 """What every verb of the cloud shares: its options, the stores it works on, and how its answer is printed."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
@@ -10,6 +11,9 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
+
+PR_SET_DUMPABLE = 4
+"""See prctl(2)."""
 
 
 class Backend(StrEnum):
@@ -51,6 +55,19 @@ def _shared(
     """The signature that `cloud_verb` adds to a verb."""
 
 
+def forbid_core_dumps() -> None:
+    """Keep the memory of this process, which may hold material, out of core files and away from other processes' debuggers."""
+    if str(sys.platform) == "win32":
+        return
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    if str(sys.platform) == "linux":  # a core that is piped to a collector does not ask for the limit
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
 def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
     """Turn `verb(session, cloud, *, its own options) -> Result | None` into a command with the shared options.
 
@@ -64,6 +81,7 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
     def command(ctx: typer.Context, **options: Any) -> None:
         from orchestra_creds import bootstrap
 
+        forbid_core_dumps()
         chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
         session = Session.of(ctx)
         with bootstrap.open_cloud(

@@ -10,7 +10,6 @@ from orchestra_creds.cli.session import (
     Format,
     FormatOption,
     QuietOption,
-    Session,
     YesOption,
     confirm,
     emit,
@@ -66,13 +65,14 @@ def start(
 
 
 @app.command()
-def stop(ctx: typer.Context, *, quiet: QuietOption = False) -> None:
+def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """End the daemon; what it stored stays."""
     from orchestra_creds import bootstrap
     from orchestra_creds.emulator import control
 
     stopped = control.stop_daemon(bootstrap.emulator_state())
-    Session.of(ctx).say("the embedded cloud has stopped" if stopped else "the embedded cloud was not running")
+    line = "the embedded cloud has stopped" if stopped else "the embedded cloud was not running"
+    emit(Result("orchestra-creds/emulator/1", {"running": False, "stopped": stopped}, lines=(line,)), format_)
 
 
 @app.command()
@@ -91,20 +91,30 @@ def env(
     shell: Annotated[ShellKind, typer.Option("--shell", help="The syntax of the lines.")] = ShellKind.POSIX,
     unset: Annotated[bool, typer.Option("--unset", help="Print lines that take the variables away again.")] = False,
 ) -> None:
-    """Print the variables that point gcloud and orchestra-creds to the daemon: eval "$(orchestra-creds emulator env)"."""
+    """Print the variables that point gcloud and orchestra-creds to the daemon: eval "$(orchestra-creds emulator env)".
+
+    With a daemon that checks permissions, a token of its owner is among them.
+    """
     from orchestra_creds import bootstrap
     from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.servers import Endpoints
 
     state = bootstrap.emulator_state()
+    if unset:
+        nowhere = Endpoints(0, 0)  # only the names count, those of both modes
+        both = control.environment(state, nowhere) | control.environment(state, nowhere, access_token="-")  # noqa: S106
+        write_stdout(control.exports(both, shell=shell.value, unset=True))
+        return
     daemon = control.find_daemon(state)
     if daemon is None:
         raise PreconditionError("the embedded cloud is not running", hint="start it: orchestra-creds emulator start")
-    variables = control.environment(state, daemon.endpoints, project=project)
-    write_stdout(control.exports(variables, shell=shell.value, unset=unset))
+    token = control.owner_token(state) if daemon.auth else ""
+    variables = control.environment(state, daemon.endpoints, project=project, access_token=token)
+    write_stdout(control.exports(variables, shell=shell.value))
 
 
 @app.command()
-def reset(ctx: typer.Context, *, yes: YesOption = False, quiet: QuietOption = False) -> None:
+def reset(*, yes: YesOption = False, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """Forget everything that the embedded cloud holds: secrets, accounts, faults, clock, log."""
     from orchestra_creds import bootstrap
     from orchestra_creds.emulator import control
@@ -112,7 +122,7 @@ def reset(ctx: typer.Context, *, yes: YesOption = False, quiet: QuietOption = Fa
     confirm("forget everything in the embedded cloud?", yes=yes)
     with control.open_state(bootstrap.emulator_state()) as store:
         store.reset()
-    Session.of(ctx).say("the embedded cloud is empty")
+    emit(Result("orchestra-creds/emulator-reset/1", {"empty": True}, lines=("the embedded cloud is empty",)), format_)
 
 
 @app.command()

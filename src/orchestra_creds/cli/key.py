@@ -58,8 +58,7 @@ def create(
         files.check(str(output))
     else:
         cloud.secrets.get_secret(secret)
-    keys.check_room(cloud.keys, account)
-    new = cloud.keys.create_key(account)
+    new = keys.create(cloud.keys, account)
     with keys.deleted_on_failure(cloud.keys, new.key):
         if output is not None:
             files.write(str(output), new.material.reveal())
@@ -82,9 +81,7 @@ def upload(
     from orchestra_creds.manage import keys
     from orchestra_creds.render import cloud as show
 
-    pem = keys.read_certificate(certificate)
-    keys.check_room(cloud.keys, account)
-    return show.key_changed(cloud.keys.upload_key(account, pem))
+    return show.key_changed(keys.upload(cloud.keys, account, keys.read_certificate(certificate)))
 
 
 @app.command()

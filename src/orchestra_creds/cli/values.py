@@ -62,6 +62,8 @@ def read_value(source: ValueSource, *, name: str) -> Value:
         from orchestra_creds.cli.run import output_of
 
         return _stripped(output_of(source.from_cmd), raw=source.raw)
+    if sys.stdin is None:  # the caller closed it before we started
+        return Value(Material(b""))
     if source.stdin or not sys.stdin.isatty():
         return _stripped(sys.stdin.buffer.read(), raw=source.raw)
     first = typer.prompt(f"value for {name} (hidden)", hide_input=True, err=True)

@@ -32,6 +32,7 @@ PERMISSIONS = {
 
 CONSTRAINTS = {
     "iam.disableServiceAccountKeyCreation": "keys cannot be created; upload your own public keys, or ask for an exemption",
+    "iam.managed.disableServiceAccountKeyCreation": "keys cannot be created; upload your own public keys, or ask for an exemption",
     "iam.disableServiceAccountKeyUpload": "keys cannot be uploaded; they are created by Google instead",
 }
 WORST_SKEW = timedelta(seconds=60)

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra_creds.core import values
-from orchestra_creds.core.credential import Key, KeyOrigin
+from orchestra_creds.core.credential import Key, KeyOrigin, NewKey
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore
 from orchestra_creds.errors import (
@@ -41,18 +41,46 @@ def list_with_use(store: KeyStore, account: str) -> tuple[tuple[Key, ...], str]:
     return tuple(replace(key, last_used=uses.get(key.id)) for key in keys), ""
 
 
-def check_room(store: KeyStore, account: str) -> None:
-    """Refuse before asking for a key that the account has no room for.
+def _with_room(store: KeyStore, account: str) -> tuple[Key, ...]:
+    """The keys of an account that has room for one more."""
+    keys = tuple(store.list_keys(account))
+    count = sum(key.origin is KeyOrigin.USER for key in keys)
+    if count >= MAX_KEYS:
+        raise PreconditionError(
+            f"{account} has {count} keys, and {MAX_KEYS} is the limit",
+            hint=f"delete one that is disabled: orchestra-creds key list {account}",
+        )
+    return keys
+
+
+def create(store: KeyStore, account: str) -> NewKey:
+    """A new key, if the account has room for it.
+
+    Raises:
+        PreconditionError: it has ten.
+        IncompleteError: the reply was lost, and a key appeared whose private half nobody has; or somebody else's: it is only named.
+    """
+    before = {key.id for key in _with_room(store, account)}
+    try:
+        return store.create_key(account)
+    except UnavailableError as error:
+        orphans = [key.id for key in store.list_keys(account) if key.id not in before and key.origin is KeyOrigin.USER]
+        if not orphans:
+            raise
+        raise IncompleteError(
+            f"{error}; but {', '.join(orphans)} appeared meanwhile, and nobody may have its private half",
+            hint=f"unless somebody else made it just now: orchestra-creds key disable {account} {orphans[0]}",
+        ) from error
+
+
+def upload(store: KeyStore, account: str, certificate: bytes) -> Key:
+    """Make the public key of a certificate valid, if the account has room for it.
 
     Raises:
         PreconditionError: it has ten.
     """
-    count = sum(key.origin is KeyOrigin.USER for key in store.list_keys(account))
-    if count >= MAX_KEYS:
-        raise PreconditionError(
-            f"{account} has {count} keys, and {MAX_KEYS} is the limit",
-            hint="delete one that is disabled: orchestra-creds key list " + account,
-        )
+    _with_room(store, account)
+    return store.upload_key(account, certificate)
 
 
 def disable(store: KeyStore, account: str, key_id: str) -> Key:

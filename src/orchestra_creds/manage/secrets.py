@@ -12,7 +12,7 @@ from orchestra_creds.core import values
 from orchestra_creds.core.credential import Binding, Policy, Secret, Version, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import PolicyStore, SecretStore
-from orchestra_creds.errors import AuthError, ConfigError, PreconditionError
+from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError
 
 TRIES = 5
 """How often a policy is read and written again when somebody changes it in between."""
@@ -34,15 +34,19 @@ def store_value(
     format_: str = "nonempty",
     labels: Mapping[str, str] | None = None,
 ) -> Version:
-    """Check the value, make the secret where it is missing, and add the version.
+    """Check the value, add the version, and make the secret first where it is missing.
+
+    Who may only add versions can do that here: nothing is looked up before.
 
     Raises:
         ConfigError: the value is empty, a placeholder, too long or not of the format; nothing was created.
     """
     values.check(material, name=name, format_=format_)
-    if store.find_secret(name) is None:
+    try:
+        return store.add_version(name, material)
+    except NotFoundError:
         store.create_secret(name, labels=labels)
-    return store.add_version(name, material)
+        return store.add_version(name, material)
 
 
 def _newest_is(store: SecretStore, name: str, material: Material) -> bool:

@@ -1,0 +1,106 @@
+"""What the tests of the cloud verbs share: an operator of the embedded cloud, its state, and a terminal."""
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestra_creds.emulator import control, faults
+from orchestra_creds.emulator.dispatch import Emulator
+from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.store import Store
+from tests.cli.conftest import COMMAND, Operator
+
+PROJECT = "demo-project"
+
+
+def state_of(operator: Operator) -> Path:
+    """The state file of the operator's embedded cloud."""
+    return Path(operator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / "emulator.db"
+
+
+def make_account(operator: Operator, name: str = "app-one") -> str:
+    """A service account in the operator's embedded cloud."""
+    state_of(operator).parent.mkdir(mode=0o700, exist_ok=True)
+    store = Store(state_of(operator))
+    method = f"{IAM_ADMIN}/CreateServiceAccount"
+    request = rpcs()[method].request(name=f"projects/{PROJECT}", account_id=name)
+    try:
+        return str(Emulator(store, control.SERVICES).rpc(method, request, {}).email)  # type: ignore[attr-defined]
+    finally:
+        store.close()
+
+
+def arm(operator: Operator, method: str, phase: str, *, code: str = "UNAVAILABLE", times: int = 0) -> None:
+    """Let calls of a method fail; for ever unless told."""
+    with control.change_state(state_of(operator)) as txn:
+        faults.arm(txn, faults.Fault(f"*/{method}", Code[code], faults.Phase(phase), times=times))
+
+
+def disarm(operator: Operator) -> None:
+    """No faults any more."""
+    with control.change_state(state_of(operator)) as txn:
+        faults.clear(txn)
+
+
+def document(stdout: bytes) -> Any:
+    """The one JSON document of a run; it has a versioned schema."""
+    found = json.loads(stdout)
+    assert found["schema"].startswith("orchestra-creds/")
+    assert found["schema"].rpartition("/")[2].isdigit()
+    return found
+
+
+def at_a_terminal(
+    operator: Operator, arguments: Sequence[str], answers: Sequence[str], variables: Mapping[str, str] | None = None
+) -> tuple[int, bytes]:
+    """Run the command in a terminal of its own, answering each prompt; its exit code, and all that the terminal showed."""
+    parent, child = pty.openpty()
+    run = subprocess.Popen(
+        [COMMAND, *arguments],
+        env=operator.environment | dict(variables or {}),
+        cwd=operator.folder,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        preexec_fn=lambda: os.login_tty(child),  # noqa: PLW1509  # no threads here; it makes the terminal the controlling one
+    )
+    os.close(child)
+    shown = b""
+    left = list(answers)
+    with contextlib.suppress(OSError):  # the terminal is gone when the command ends
+        while chunk := os.read(parent, 4096):
+            shown += chunk
+            if left and shown.rstrip().endswith(b":"):
+                os.write(parent, left.pop(0).encode() + b"\n")
+                shown += b"\n"
+    os.close(parent)
+    return run.wait(), shown
+
+
+@contextlib.contextmanager
+def daemon_of(operator: Operator, *options: str) -> Iterator[control.Daemon]:
+    """A daemon on the operator's state, started by the verb."""
+    started = operator.call("emulator", "start", "--quiet", *options)
+    assert started.code == 0, started.stderr
+    try:
+        found = control.find_daemon(state_of(operator))
+        assert found is not None
+        yield found
+    finally:
+        control.stop_daemon(state_of(operator))
+
+
+def exported(operator: Operator, *options: str) -> dict[str, str]:
+    """What `emulator env` exports, as a shell reads it."""
+    ended = operator.call("emulator", "env", *options)
+    assert ended.code == 0, ended.stderr
+    script = f"{ended.text}\nenv -0"
+    shell = subprocess.run(["sh", "-c", script], env={"PATH": os.environ["PATH"]}, capture_output=True, check=True)
+    pairs = (line.partition("=") for line in shell.stdout.decode().split("\0") if line)
+    return {name: value for name, _, value in pairs if name not in {"PATH", "PWD", "SHLVL", "_", "OLDPWD"}}
