@@ -75,6 +75,13 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Runnin
         yield running
 
 
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+    """An embedded cloud that identifies callers and checks their permissions."""
+    with control.start_in_process(tmp_path_factory.mktemp("guarded") / "emulator.db", auth=True) as running:
+        yield running
+
+
 @pytest.fixture
 def cloud(running: control.Running) -> Cloud:
     running.emulator.store.reset()

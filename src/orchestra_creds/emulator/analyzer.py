@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from orchestra_creds.emulator import accounts, key_records, projects, rest
 from orchestra_creds.emulator.errors import invalid
-from orchestra_creds.emulator.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.service import Caller, Need, RestCall, Route, Service
 from orchestra_creds.emulator.store import Txn
 
 OF_KEYS = "serviceAccountKeyLastAuthentication"
@@ -62,16 +62,20 @@ def _parent(call: RestCall) -> str:
     return f"projects/{call.path['project']}"
 
 
-def _route(kind: str) -> Route:
-    permission = f"policyanalyzer.{kind}Activities.query"
-    return Route(
-        "GET",
-        "/v1/projects/{project}/locations/{location}/activityTypes/{type=" + kind + "}/activities:query",
-        "google.cloud.policyanalyzer.v1.PolicyAnalyzer/QueryActivity",
-        _query,
-        permission,
-        _parent,
+def _needs(call: RestCall) -> tuple[Need, ...]:
+    kind = call.path["type"] if call.path["type"] in {OF_KEYS, OF_ACCOUNTS} else OF_KEYS
+    return (Need(f"policyanalyzer.{kind}Activities.query", _parent(call)),)
+
+
+SERVICE = Service(
+    routes=(
+        Route(
+            "GET",
+            "/v1/projects/{project}/locations/{location}/activityTypes/{type}/activities:query",
+            "google.cloud.policyanalyzer.v1.PolicyAnalyzer/QueryActivity",
+            _query,
+            resource=_parent,
+            needs=_needs,
+        ),
     )
-
-
-SERVICE = Service(routes=(_route(OF_KEYS), _route(OF_ACCOUNTS), _route("*")))
+)

@@ -22,8 +22,7 @@ from orchestra_creds.emulator.service import Caller, Method, Need, Service
 from orchestra_creds.emulator.store import Txn
 
 LONGEST = timedelta(hours=12)
-"""With the constraint below; without it an hour (cloud.google.com/iam/docs/create-short-lived-credentials-direct)."""
-LIFETIME_EXTENSION = "iam.allowServiceAccountCredentialLifetimeExtension"
+"""With the constraint that allows it; without it an hour (cloud.google.com/iam/docs/create-short-lived-credentials-direct)."""
 _LONGEST_JWT = 12 * 3600
 
 _AccessToken = raw(iam_credentials_v1.GenerateAccessTokenResponse)
@@ -40,7 +39,7 @@ def _generate_access_token(request: Any, caller: Caller, txn: Txn) -> Any:
         raise invalid("At least one scope is needed.", field="scope")
     lifetime = request.lifetime.ToTimedelta() or tokens.LIFETIME
     extended = {account.email, f"serviceAccount:{account.email}"} & set(
-        org_policy.allowed_values(txn, account.project_id, LIFETIME_EXTENSION)
+        org_policy.allowed_values(txn, account.project_id, org_policy.LIFETIME_EXTENSION)
     )
     longest = LONGEST if extended else tokens.LIFETIME
     if not timedelta(0) < lifetime <= longest:

@@ -19,7 +19,19 @@ NO_KEY_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableS
 """Either of the two forbids new keys; both are looked at (cloud.google.com/iam/docs/troubleshoot-org-policies)."""
 NO_KEY_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 KEY_EXPIRY = "iam.serviceAccountKeyExpiryHours"
+LIFETIME_EXTENSION = "iam.allowServiceAccountCredentialLifetimeExtension"
 KEY_EXPOSURE = "iam.serviceAccountKeyExposureResponse"
+
+CONSTRAINTS = {
+    NO_KEY_CREATION[0]: ("Disable service account key creation", True),
+    NO_KEY_CREATION[1]: ("Disable service account key creation (managed)", True),
+    NO_KEY_UPLOAD[0]: ("Disable service account key upload", True),
+    NO_KEY_UPLOAD[1]: ("Disable service account key upload (managed)", True),
+    KEY_EXPIRY: ("Service account key expiry duration in hours", False),
+    KEY_EXPOSURE: ("Service account key exposure response", False),
+    LIFETIME_EXTENSION: ("Allow extending lifetime of OAuth 2.0 access tokens to up to 12 hours", False),
+}
+"""What can be set: its title, and whether it is on or off (else it holds values)."""
 
 _SERVICE = "google.cloud.orgpolicy.v2.OrgPolicy"
 _DEFAULTS: dict[str, Any] = {KEY_EXPOSURE: {"values": {"allowedValues": ["DISABLE_KEY"]}}}
@@ -94,6 +106,21 @@ def _list(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     return {"policies": [json.loads(row.body) for row in rows]}
 
 
+def _constraints(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
+    place = f"projects/{_project(call, txn)}"
+    return {
+        "constraints": [
+            {
+                "name": f"{place}/constraints/{name}",
+                "displayName": title,
+                "constraintDefault": "ALLOW",
+                **({"booleanConstraint": {}} if boolean else {"listConstraint": {}}),
+            }
+            for name, (title, boolean) in CONSTRAINTS.items()
+        ]
+    }
+
+
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     policy = call.body if isinstance(call.body, dict) else {}
     constraint = str(policy.get("name", "")).rpartition("/policies/")[2]
@@ -131,6 +158,8 @@ SERVICE = Service(
     routes=(
         Route("GET", f"{_ONE}:getEffectivePolicy", f"{_SERVICE}/GetEffectivePolicy", _effective,
               "orgpolicy.policy.get", _resource),
+        Route("GET", "/v2/projects/{project}/constraints", f"{_SERVICE}/ListConstraints", _constraints,
+              "orgpolicy.constraints.list", _resource),
         Route("GET", _ALL, f"{_SERVICE}/ListPolicies", _list, "orgpolicy.policies.list", _resource),
         Route("GET", _ONE, f"{_SERVICE}/GetPolicy", _get, "orgpolicy.policy.get", _resource),
         Route("POST", _ALL, f"{_SERVICE}/CreatePolicy", _create, "orgpolicy.policies.create", _resource, mutates=True),

@@ -50,16 +50,30 @@ def stamp(moment: datetime) -> str:
 
 
 def masked(current: Document, wanted: Document, mask: str, mutable: frozenset[str]) -> Document:
-    """The document with the fields of the update mask replaced; without a mask, those that are given.
+    """The document with what the update mask names replaced; without a mask, the fields that are given.
 
-    A mask may name a field in camelCase or snake_case, or something inside a field, which then stands for all of it.
+    A path may lead into a field (`oidc.issuer_uri`), and its parts may be camelCase or snake_case.
     """
-    names = [_camel(path.partition(".")[0]) for path in mask.split(",") if path] or [n for n in wanted if n in mutable]
-    unknown = sorted(set(names) - mutable)
+    paths = [_camel(path).split(".") for path in mask.split(",") if path] or [[n] for n in wanted if n in mutable]
+    unknown = sorted({path[0] for path in paths} - mutable)
     if unknown:
         raise invalid(f"The field {unknown[0]} cannot be updated.", field="update_mask")
-    kept = {name: value for name, value in current.items() if name not in names}
-    return kept | {name: wanted[name] for name in names if name in wanted}
+    changed: Document = json.loads(json.dumps(current))
+    for path in paths:
+        _replace(changed, wanted, path)
+    return changed
+
+
+def _replace(document: Document, wanted: Document, path: list[str]) -> None:
+    """Put `wanted`'s value at a path into the document, or take it away where `wanted` has none."""
+    for part in path[:-1]:
+        inner, given = document.setdefault(part, {}), wanted.get(part, {})
+        if not isinstance(inner, dict) or not isinstance(given, dict):
+            raise invalid(f"The update mask leads into {part}, which holds no fields.", field="update_mask")
+        document, wanted = inner, given
+    document.pop(path[-1], None)
+    if path[-1] in wanted:
+        document[path[-1]] = wanted[path[-1]]
 
 
 def page(found: list[Document], call: RestCall, *, default: int = 50) -> tuple[list[Document], Document]:
