@@ -318,6 +318,15 @@ def test_the_result_is_the_same_whatever_the_number_of_processes(tmp_path: Path)
     assert _plain(look(folder, jobs=1)) == _plain(look(folder, jobs=3))
 
 
+def test_threads_do_the_same_where_forking_is_not_safe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = imported(tmp_path / "many.git", [{"file": b"%d\n" % number * 50 + token(number)} for number in range(30)])
+    git(folder, "repack", "-adfq")
+    expected = _plain(look(folder, jobs=1))
+    monkeypatch.setattr("orchestra_creds.scanner.worklist.JOB", 1)
+    monkeypatch.setattr("orchestra_creds.scanner.workers.can_fork", lambda: False)
+    assert _plain(look(folder, jobs=3)) == expected
+
+
 def _plain(result: HistoryResult) -> list[tuple[object, ...]]:
     return [_facts(one) for one in result.sightings]
 

@@ -91,7 +91,7 @@ def differences(scanner: Scanner, base: bytes, edits: list[Edit]) -> list[str]:
     return found
 
 
-@settings(max_examples=80, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
+@settings(max_examples=120, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
 @given(chains())
 def test_a_chain_of_deltas_holds_what_its_texts_hold(
     chain: Chain,
