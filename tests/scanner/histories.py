@@ -11,7 +11,7 @@ from orchestra_creds.scanner.engine import Engine, EngineKind
 from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.history import LIMIT
 from orchestra_creds.scanner.locate import locate_all
-from orchestra_creds.scanner.pack import Database
+from orchestra_creds.scanner.objects import Database
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sample import render
 from orchestra_creds.scanner.worklist import plan_all

@@ -25,7 +25,8 @@ from orchestra_creds.scanner.engine import Engine
 from orchestra_creds.scanner.explore import Explorer, Gathered
 from orchestra_creds.scanner.finding import Skipped
 from orchestra_creds.scanner.locate import locate_all
-from orchestra_creds.scanner.pack import BLOB, DAMAGED, KINDS, Pack, read_loose
+from orchestra_creds.scanner.objects import KINDS, read_loose
+from orchestra_creds.scanner.pack import BLOB, DAMAGED, Pack
 from orchestra_creds.scanner.worklist import LOOSE, Job, Plan
 
 _MAGIC_STARTS = frozenset(b"P\x1fB\xfd\xff\xfe")

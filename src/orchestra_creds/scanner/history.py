@@ -24,7 +24,8 @@ from orchestra_creds.scanner.engine import Engine
 from orchestra_creds.scanner.finding import Place, ScanStats, Skipped
 from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.locate import ordered
-from orchestra_creds.scanner.pack import BLOB, COMMIT, Database
+from orchestra_creds.scanner.objects import Database
+from orchestra_creds.scanner.pack import BLOB, COMMIT
 from orchestra_creds.scanner.rule import Confidence, Rule
 from orchestra_creds.scanner.seen import Seen
 from orchestra_creds.scanner.worklist import WIDTHS, Plan, plan_all, plan_since

@@ -1,4 +1,4 @@
-"""Reads git's object database where it lies: packs by memory map, loose objects by file.
+"""Reads the packs of git's object database where they lie, by memory map.
 
 Guarantees: nothing of a pack is believed before it is checked: damaged indexes and packs raise ValueError, damaged
 objects are of kind BROKEN or fail when they are inflated, delta chains that bite their own tail are BROKEN, and no
@@ -6,12 +6,9 @@ object expands to more than its header says and its compressed size allows. Noth
 """
 
 import mmap
-import os
 import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
@@ -31,9 +28,6 @@ except ImportError:
     _native = None  # type: ignore[assignment]
 
 BROKEN, COMMIT, TREE, BLOB, TAG = range(5)
-KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
-"""The names in a loose object's header."""
-
 DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, zlib.error, cast("type[Exception]", fast_zlib.error))
 """What reading a damaged object raises; OverflowError says that it is larger than the limit."""
 
@@ -46,6 +40,11 @@ _EXPANSION = 1032
 
 _TRUSTED = 64 << 10
 """Compressed bytes up to which output is not watched while it grows: it cannot pass `_EXPANSION` times that."""
+
+
+def begin(data: bytes, size: int) -> bytes:
+    """The first `size` bytes of a zlib stream, fewer when it is shorter."""
+    return bytes(fast_zlib.decompressobj().decompress(data, size))
 
 
 def inflate(data: memoryview, size: int) -> bytes:
@@ -341,99 +340,3 @@ def _families(kind: bytearray, parent: "array[int]") -> tuple["array[int]", "arr
 
 survey = survey_slowly if _native is None else _native.survey
 """The fastest of the two that is there."""
-
-
-@dataclass(frozen=True, slots=True)
-class Database:
-    """The files that hold a repository's objects; `odd` are those that have the name of one and are no files."""
-
-    indexes: tuple[Path, ...]
-    loose: tuple[Path, ...]
-    odd: tuple[Path, ...]
-    promised: bool
-
-    @classmethod
-    def open(cls, objects: Path) -> "Database":
-        """What lies in an objects folder and in its alternates; a pack without an index is left out, as git does it."""
-        indexes: dict[str, Path] = {}
-        loose: dict[str, Path] = {}
-        odd: list[Path] = []
-        promised = False
-        for folder in _with_alternates(objects):
-            packed = dict(_files(folder / "pack"))
-            for name, is_file in packed.items():
-                promised |= name.endswith(".promisor")
-                pack = name.removesuffix(".idx") + ".pack"
-                if name.endswith(".idx") and pack in packed:
-                    if is_file and packed[pack]:
-                        indexes.setdefault(name, folder / "pack" / name)
-                    else:
-                        odd.append(folder / "pack" / name)
-            for fan in (name for name, is_file in _files(folder) if not is_file and len(name) == 2 and _is_hex(name)):
-                for rest, is_file in _files(folder / fan):
-                    if len(rest) not in {38, 62} or not _is_hex(rest):
-                        continue
-                    if is_file:
-                        loose.setdefault(fan + rest, folder / fan / rest)
-                    else:
-                        odd.append(folder / fan / rest)
-        return cls(
-            tuple(sorted(indexes.values(), key=lambda path: (-path.with_suffix(".pack").stat().st_size, path.name))),
-            tuple(loose[oid] for oid in sorted(loose)),
-            tuple(sorted(odd)),
-            promised,
-        )
-
-
-def read_loose(path: Path, limit: int) -> tuple[int, bytes]:
-    """Kind and text of a loose object.
-
-    Raises:
-        ValueError and inflate errors, see DAMAGED; OverflowError when it is larger than the limit; OSError.
-    """
-    data = path.read_bytes()
-    stream = fast_zlib.decompressobj()
-    head = stream.decompress(data, 64)
-    header, found, _ = head.partition(b"\0")
-    name, _, number = header.partition(b" ")
-    if not found or name not in KINDS or not number.isdigit():
-        raise ValueError("the object is damaged")
-    size = int(number)
-    if size > limit:
-        raise OverflowError("larger than the limit")
-    text = inflate(memoryview(data), size + len(header) + 1)
-    return KINDS[name], text[len(header) + 1 :]
-
-
-def _with_alternates(objects: Path) -> Iterator[Path]:
-    """The folder and those it borrows from, each once, five levels deep as git does it."""
-    seen: set[Path] = set()
-    level = [objects.resolve()]
-    for _ in range(6):
-        following: list[Path] = []
-        for folder in level:
-            if folder in seen or not folder.is_dir():
-                continue
-            seen.add(folder)
-            yield folder
-            try:
-                lines = (folder / "info" / "alternates").read_bytes().split(b"\n")
-            except OSError:
-                continue
-            following += [
-                (folder / os.fsdecode(line)).resolve() for line in lines if line and not line.startswith(b"#")
-            ]
-        level = following
-
-
-def _files(folder: Path) -> list[tuple[str, bool]]:
-    """The names in a folder, and whether each is a file (a link to one, too); none when there is no such folder."""
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.is_file()) for entry in entries)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-
-
-def _is_hex(name: str) -> bool:
-    return all(char in "0123456789abcdef" for char in name)

@@ -14,7 +14,8 @@ from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.chains import SCANNED
 from orchestra_creds.scanner.finding import Skipped
 from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.pack import BROKEN, Database, Pack
+from orchestra_creds.scanner.objects import Database
+from orchestra_creds.scanner.pack import BROKEN, Pack
 
 JOB = 4 << 20
 """How much work one job is, in the unit of `Columns.weight`."""
