@@ -220,18 +220,20 @@ def test_no_planted_value_is_shown_in_any_format_file_or_cache(operator: Operato
     operator.write("c.env", f"export KEY={key}\n")
     operator.git("add", "c.env")
     planted = [token, password, key]
-    for source in ([], ["--history"], ["--staged"], ["--history"]):
-        for format_ in FORMATS:
-            ended = operator.run("scan", *source, "--format", format_, "--no-color")
-            assert ended.code == 1, (source, format_, ended.stderr)
-            assert appears(planted, ended.stdout, ended.stderr) == [], (source, format_)
-            to_file = operator.run("scan", *source, "--format", format_, "-o", f"../{format_}.out")
-            assert appears(planted, to_file.stdout, to_file.stderr) == [], (source, format_)
+    for source in ([], ["--history"], ["--staged"], ["--since", "HEAD"]):
+        for run, formats in ((operator.run, ["table", "json"]), (operator.call, FORMATS)):
+            for format_ in formats:
+                ended = run("scan", *source, "--format", format_, "--no-color")
+                assert ended.code == (0 if source == ["--since", "HEAD"] else 1), (source, format_, ended.stderr)
+                assert appears(planted, ended.stdout, ended.stderr) == [], (source, format_)
+    for format_ in FORMATS:
+        written = operator.call("scan", "--history", "--format", format_, "-o", f"../{format_}.out")
+        assert appears(planted, written.stdout, written.stderr) == [], format_
     debug = operator.run("scan", "--baseline", "b.json", variables={"ORCHESTRA_CREDS_DEBUG": "1"})
     assert appears(planted, debug.stdout, debug.stderr) == []
     operator.run("scan", "baseline", "create", "--reason", "a test")
-    written = [*operator.home.rglob("*"), *Path(operator.environment["ORCHESTRA_CREDS_CACHE_DIR"]).rglob("*")]
-    kept = [path.read_bytes() for path in written if path.is_file() and operator.folder not in path.parents]
+    files = [*operator.home.rglob("*"), *Path(operator.environment["ORCHESTRA_CREDS_CACHE_DIR"]).rglob("*")]
+    kept = [path.read_bytes() for path in files if path.is_file() and operator.folder not in path.parents]
     kept.append((operator.folder / ".orchestra-creds-baseline.json").read_bytes())
     assert appears(planted, *kept) == []
 

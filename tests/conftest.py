@@ -1,0 +1,15 @@
+"""What all tests share: gRPC is silent, and tests that fork run before it starts its threads."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
+
+SCANNER = Path(__file__).parent / "scanner"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The scanner's tests first: a process with threads forks no workers, and gRPC's threads never end."""
+    items.sort(key=lambda item: SCANNER not in item.path.parents)
