@@ -76,7 +76,7 @@ def at_a_terminal(
     with contextlib.suppress(OSError):  # the terminal is gone when the command ends
         while chunk := os.read(parent, 4096):
             shown += chunk
-            if left and shown.rstrip().endswith(b":"):
+            if left and shown.endswith(b": "):  # the blank comes last, when the terminal is ready to be typed at
                 os.write(parent, left.pop(0).encode() + b"\n")
                 shown += b"\n"
     os.close(parent)

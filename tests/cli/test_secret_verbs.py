@@ -5,13 +5,22 @@ import os
 import pty
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests import loopback
+from tests.cli.cloud import arm, at_a_terminal, document
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 VALUE = "k7Vq9zL" + "-pW2xT4mR"
+
+
+@pytest.fixture(autouse=True)
+def nothing_leaves_the_loopback() -> Iterator[None]:
+    with loopback.guarded():
+        yield
 
 
 @pytest.fixture
@@ -211,3 +220,101 @@ def test_the_state_holds_no_value_in_clear(local: Operator) -> None:
     ]
     assert files
     assert appears([VALUE], *files) == []
+
+
+def test_at_a_terminal_the_value_is_asked_for_twice_and_never_shown(local: Operator) -> None:
+    code, shown = at_a_terminal(local, ["secret", "set", "n"], [VALUE, VALUE])
+    assert (code, b"(hidden)" in shown, appears([VALUE], shown)) == (0, True, [])
+    assert local.call("secret", "get", "n").stdout == VALUE.encode()
+
+
+def test_two_entries_that_differ_store_nothing(local: Operator) -> None:
+    code, shown = at_a_terminal(local, ["secret", "set", "n"], [VALUE, VALUE + "x"])
+    assert (code, b"nothing was stored" in shown, appears([VALUE], shown)) == (130, True, [])
+    assert local.call("secret", "get", "n").code == 4
+
+
+def test_destroying_is_confirmed_by_typing_the_name(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    local.call("secret", "disable", "n", "1")
+    for answer, expected, state in (("m", 130, "disabled"), ("n", 0, "destroyed")):
+        code, _shown = at_a_terminal(local, ["secret", "destroy", "n", "1"], [answer])
+        versions = document(local.call("secret", "versions", "n", "-f", "json").stdout)["versions"]
+        assert (code, versions[0]["state"]) == (expected, state)
+
+
+def test_yes_is_as_good_as_the_name(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    local.call("secret", "disable", "n", "1")
+    ended = local.call("secret", "destroy", "n", "1", "--yes", "-f", "json")
+    assert (ended.code, document(ended.stdout)["version"]["state"]) == (0, "destroyed")
+
+
+def test_a_value_cannot_be_an_argument(local: Operator) -> None:
+    ended = local.call("secret", "set", "n", VALUE)
+    assert ended.code == 2
+    assert local.call("secret", "get", "n").code == 4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "schema"),
+    [
+        (["secret", "list"], "secrets"),
+        (["secret", "versions", "n"], "versions"),
+        (["secret", "set", "n", "--generate"], "version"),
+        (["secret", "disable", "n", "1"], "version"),
+        (["secret", "enable", "n", "1"], "version"),
+        (["secret", "grant", "n", "user:ada@example.com"], "grant"),
+        (["secret", "import-env", ".env", "--yes"], "import"),
+        (["doctor"], "doctor"),
+    ],
+    ids=lambda case: " ".join(case[:2]) if isinstance(case, list) else case,
+)
+def test_every_answer_is_one_document_with_a_versioned_schema(
+    local: Operator, arguments: list[str], schema: str
+) -> None:
+    local.write(".env", f"ONE={VALUE}\n")
+    local.call("secret", "set", "n", stdin=b"value-1")
+    ended = local.call(*arguments, "--format", "json")
+    assert document(ended.stdout)["schema"] == f"orchestra-creds/{schema}/1"
+
+
+def test_an_error_is_one_document_on_stderr_with_format_json(local: Operator) -> None:
+    ended = local.call("secret", "versions", "nowhere", "--format", "json")
+    error = json.loads(ended.stderr)["error"]
+    assert (ended.code, ended.stdout, error["code"], error["exit_code"]) == (4, b"", "NotFoundError", 4)
+
+
+def test_a_lost_reply_is_told_and_the_value_is_stored_once(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    arm(local, "AddSecretVersion", "after", times=1)
+    ended = local.call("secret", "set", "n", stdin=b"value-2")
+    assert (ended.code, "look, then try again" in ended.stderr) == (6, True)
+    assert len(document(local.call("secret", "versions", "n", "-f", "json").stdout)["versions"]) == 2
+
+
+def test_a_permission_that_is_missing_is_named_and_3(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    arm(local, "AccessSecretVersion", "before", code="PERMISSION_DENIED")
+    ended = local.call("secret", "get", "n")
+    assert (ended.code, ended.stdout) == (3, b"")
+    one_error(ended)
+
+
+def test_a_quota_that_is_used_up_is_waited_for_and_then_told(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    local.call("emulator", "fault", "--quota", "read=0")
+    ended = local.call("secret", "list")
+    assert (ended.code, "quota" in ended.stderr) == (6, True)
+
+
+def test_a_standard_input_that_was_closed_is_an_empty_value(local: Operator) -> None:
+    run = subprocess.run(
+        ["sh", "-c", f"{COMMAND} secret set n <&-"],
+        env=local.environment,
+        cwd=local.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, "is empty" in run.stderr) == (2, True)

@@ -99,6 +99,7 @@ class CredsGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn errors, a declined prompt and Ctrl-C into their exit codes."""
+        Session.of(ctx)  # made here, so that what a verb's options say to it is known to the boundary
         try:
             return super().invoke(ctx)
         except CredsError as error:
