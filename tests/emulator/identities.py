@@ -98,4 +98,5 @@ def federated(emulator: Emulator, principal: str, *also: str) -> Caller:
 
 def credentials(key_file: dict[str, Any]) -> service_account.Credentials:
     """The official credentials of a key file."""
-    return service_account.Credentials.from_service_account_info(key_file, scopes=[SCOPE])
+    found: service_account.Credentials = service_account.Credentials.from_service_account_info(key_file, scopes=[SCOPE])
+    return found

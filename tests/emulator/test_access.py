@@ -13,7 +13,7 @@ from orchestra_creds.emulator.role_catalog import PREDEFINED, TESTABLE
 from orchestra_creds.emulator.routes import IAM_CREDENTIALS, IAM_POLICY, SECRET_MANAGER, rpcs
 from orchestra_creds.emulator.service import Caller as Identity
 from orchestra_creds.emulator.service import Need
-from tests.emulator.conftest import refused
+from tests.emulator.conftest import AUTOMATIC, refused
 from tests.emulator.identities import PROJECT, SCOPE, Caller, account_name, acting_as, email, federated, owner
 
 SECRET = f"{PROJECT}/secrets/db"
@@ -34,7 +34,7 @@ def boss(guarded: control.Running) -> Caller:
             "CreateSecret",
             parent=PROJECT,
             secret_id=secret.rpartition("/")[2],
-            secret={"replication": {"automatic": {}}},
+            secret=AUTOMATIC,
         )
         boss.secret("AddSecretVersion", parent=secret, payload={"data": b"one"})
     boss.account("rotator")
@@ -56,8 +56,7 @@ def read(caller: Caller, secret: str = SECRET) -> Any:
 
 
 def create(caller: Caller) -> Any:
-    secret = {"replication": {"automatic": {}}}
-    return caller.secret("CreateSecret", parent=PROJECT, secret_id="new", secret=secret)
+    return caller.secret("CreateSecret", parent=PROJECT, secret_id="new", secret=AUTOMATIC)
 
 
 def policy(caller: Caller, resource: str) -> Any:
