@@ -57,7 +57,7 @@ def imports(tree: ast.AST) -> set[str]:
 
 def violations(here: str, names: set[str]) -> list[str]:
     """Every import in module `here` (dotted, below the package) that the rule forbids."""
-    top = here.split(".")[0]
+    top = here.split(".", maxsplit=1)[0]
     if top not in LAYER:
         return [f"{here}: give the new module a layer"]
     wrong = []

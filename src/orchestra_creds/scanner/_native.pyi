@@ -1,4 +1,4 @@
-"""The optional extension that `_native.c` is built to."""
+# The optional extension that `_native.c` is built to.
 
 from orchestra_creds.scanner.verdict import Buffer
 
