@@ -162,8 +162,9 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 def emit(result: Result, format_: Format) -> NoReturn:
     """Print a verb's answer and end with its exit code."""
     from orchestra_creds.render.result import as_json, as_table
+    from orchestra_creds.render.style import style_of
 
-    write_stdout(as_json(result) if format_ is Format.JSON else as_table(result))
+    write_stdout(as_json(result) if format_ is Format.JSON else as_table(result, style_of(sys.stdout, os.environ)))
     raise typer.Exit(result.exit_code)
 
 
