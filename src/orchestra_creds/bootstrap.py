@@ -348,7 +348,7 @@ def open_cloud(
             "no project is named",
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # read once at import; its own lines would mix with ours on stderr
+    silence_libraries()
     from orchestra_creds.gcp.session import Endpoints, Session
 
     if not local:
@@ -365,6 +365,16 @@ def open_cloud(
     wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
     session = Session(wanted, endpoints=Endpoints(*endpoints), impersonate=impersonate, owner_token=owner, announce=say)
     return Cloud(session, settings, location, embedded)
+
+
+def silence_libraries() -> None:
+    """Switch off the logging of requests and replies that the environment can switch on in gRPC and Google's clients.
+
+    They write payloads as they are. It is read when they are imported, so this comes first.
+    """
+    for name in ("GRPC_TRACE", "GOOGLE_SDK_PYTHON_LOGGING_SCOPE"):
+        os.environ.pop(name, None)
+    os.environ["GRPC_VERBOSITY"] = "NONE"
 
 
 def named_endpoints(environment: Mapping[str, str]) -> tuple[str, str] | None:

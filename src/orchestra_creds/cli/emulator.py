@@ -60,6 +60,7 @@ def start(
     from orchestra_creds import bootstrap
     from orchestra_creds.emulator import control
 
+    bootstrap.silence_libraries()  # the daemon's log is a file
     daemon = control.start_daemon(bootstrap.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
     emit(_status(daemon), format_)
 
