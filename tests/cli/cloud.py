@@ -31,7 +31,7 @@ def make_account(operator: Operator, name: str = "app-one") -> str:
     method = f"{IAM_ADMIN}/CreateServiceAccount"
     request = rpcs()[method].request(name=f"projects/{PROJECT}", account_id=name)
     try:
-        return str(Emulator(store, control.SERVICES).rpc(method, request, {}).email)  # type: ignore[attr-defined]
+        return str(Emulator(store, control.SERVICES).rpc(method, request, {}).email)
     finally:
         store.close()
 

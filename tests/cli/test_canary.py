@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import urllib.parse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,7 @@ from tests.contract.test_secret_store import flipped, same
 CANARY = 'kJ4"vQ9\\zL' + "/pW2x+T4mR7bN?%&ü"
 """Has what shells, JSON, URLs and terminals escape."""
 
-FORMATS = ([], ["--format", "json"])
+FORMATS: tuple[list[str], ...] = ([], ["--format", "json"])
 
 
 def forms(value: str) -> list[str]:
@@ -58,9 +58,11 @@ class Watched:
         self.variables = variables
         self.heard: list[bytes] = []
 
-    def __call__(self, *arguments: str, stdin: bytes = b"", says: bool = False, **variables: str) -> Ended:
+    def __call__(
+        self, *arguments: str, stdin: bytes = b"", says: bool = False, variables: Mapping[str, str] | None = None
+    ) -> Ended:
         """Run; `says` is for the one verb whose stdout may hold the value."""
-        ended = self.operator.call(*arguments, stdin=stdin, variables=self.variables | variables)
+        ended = self.operator.call(*arguments, stdin=stdin, variables=self.variables | dict(variables or {}))
         self.heard += [ended.stderr.encode()] + ([] if says else [ended.stdout])
         return ended
 
@@ -114,7 +116,9 @@ def test_every_verb_that_succeeds_shows_nothing(watched: Watched) -> None:
     for number, options in enumerate(FORMATS):
         name = f"n{number}"
         assert watched("secret", "set", name, *options, stdin=value).code == 0
-        assert watched("secret", "set", name, *options, "--from-env", "MY_VALUE", MY_VALUE=CANARY).code == 0
+        assert (
+            watched("secret", "set", name, *options, "--from-env", "MY_VALUE", variables={"MY_VALUE": CANARY}).code == 0
+        )
         (watched.operator.home.parent / "canary").write_bytes(value)
         command = f"cat {watched.operator.home.parent / 'canary'}"
         assert watched("secret", "set", name, *options, "--from-cmd", command).code == 0
@@ -160,11 +164,11 @@ def test_a_private_key_goes_to_its_place_and_nowhere_else(watched: Watched) -> N
         ["secret", "get", "holder", "--version", "9"],
     ):
         for options in FORMATS:
-            watched(*arguments, *options, **by_key)
+            watched(*arguments, *options, variables=by_key)
     key_id = json.loads(text)["private_key_id"]
     for verb in ("disable", "enable", "disable"):
         assert watched("key", verb, account, key_id).code == 0
-    watched("secret", "list", **by_key)  # the dead key is refused
+    watched("secret", "list", variables=by_key)  # the dead key is refused
     assert watched("key", "delete", account, key_id, "--yes").code == 0
     arm(watched.operator, "CreateServiceAccountKey", "after", times=1)
     watched("key", "create", account, "-o", "lost.json")
@@ -251,13 +255,13 @@ def test_what_is_refused_on_the_way_in_or_out_shows_nothing(watched: Watched) ->
             ended = watched(*arguments, *options, stdin=stdin)
             assert (ended.code in {2, 4, 5}, ended.stdout) == (True, b""), (arguments, ended.code)
         by_key = {"GOOGLE_APPLICATION_CREDENTIALS": str(outside / "key.json")}
-        assert watched("secret", "list", *options, **by_key).code == 2
+        assert watched("secret", "list", *options, variables=by_key).code == 2
         closed = {
             "ORCHESTRA_CREDS_EMULATOR_GRPC": "127.0.0.1:1",
             "ORCHESTRA_CREDS_EMULATOR_HTTP": "http://127.0.0.1:1",
             "ORCHESTRA_CREDS_ACCESS_TOKEN": CANARY.encode("ascii", "ignore").decode(),
         }
-        assert watched("secret", "set", "n", *options, stdin=value, **closed).code == 6
+        assert watched("secret", "set", "n", *options, stdin=value, variables=closed).code == 6
     look(watched, [CANARY])
 
 

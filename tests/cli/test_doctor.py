@@ -1,6 +1,6 @@
 """`doctor`: what it looks at, what it says to do, and what it leaves alone."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -15,7 +15,9 @@ def nothing_leaves_the_loopback() -> Iterator[None]:
         yield
 
 
-def checks(operator: Operator, *arguments: str, code: int = 0, **variables: str) -> dict[str, dict[str, str]]:
+def checks(
+    operator: Operator, *arguments: str, code: int = 0, variables: Mapping[str, str] | None = None
+) -> dict[str, dict[str, str]]:
     ended = operator.call("doctor", *arguments, "--format", "json", variables=variables)
     assert ended.code == code, ended.text + ended.stderr
     return {check["name"]: check for check in document(ended.stdout)["checks"]}
@@ -50,7 +52,7 @@ def test_a_cloud_that_does_not_answer_is_a_failure_and_ends_with_1(operator: Ope
         "ORCHESTRA_CREDS_EMULATOR_GRPC": "127.0.0.1:1",
         "ORCHESTRA_CREDS_EMULATOR_HTTP": "http://127.0.0.1:1",
     }
-    found = checks(operator, code=1, **ends)
+    found = checks(operator, code=1, variables=ends)
     assert (found["identity"]["health"], "clock" in found) == ("fail", False)
 
 
@@ -63,7 +65,7 @@ def test_what_cannot_be_found_out_is_a_warning(operator: Operator) -> None:
 
 def test_nothing_is_changed(operator: Operator) -> None:
     with daemon_of(operator):
-        checks(operator, **exported(operator))
+        checks(operator, variables=exported(operator))
         entries = document(operator.call("emulator", "log", "-f", "json").stdout)["entries"]
         assert entries
         assert not any(entry["mutating"] for entry in entries)

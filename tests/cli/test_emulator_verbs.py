@@ -254,9 +254,9 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed_under_writes(ope
     for path in operator.folder.glob("*.json"):
         if path.stat().st_size:
             version = json.loads(path.read_bytes())["version"]
-            writer, turn = path.name.split(".")[:2]
+            who, turn = path.name.split(".")[:2]
             numbers.setdefault(version["secret"], []).append(version["number"])
-            acknowledged.add((f"{version['secret']}:{version['number']}", f"value-{writer}-{turn}"))
+            acknowledged.add((f"{version['secret']}:{version['number']}", f"value-{who}-{turn}"))
     assert acknowledged
     assert all(len(found) == len(set(found)) for found in numbers.values())
     with control.start_in_process(state_of(operator)):
