@@ -9,7 +9,7 @@ nobody knows what stands behind it. Never raises on any input.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice, takewhile
 
@@ -52,13 +52,23 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True)
+class Reach:
+    """The window [low, high) of the outer text that the carrier in [start, end) has decoded."""
+
+    low: int
+    high: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unwrapped:
     """Decoded text, and where each of its bytes came from.
 
     unit, lead        so many decoded bytes are written with so many encoded ones, after `lead` that were left out
     marks, places     encoded offset -> offset in the outer text, piecewise: places[i] belongs to marks[i]
     cut_before, cut_behind   whether the outer text goes on there in the same encoding, unread
-    reaches           the (low, high) windows around the carriers, by end; a match counts when one of them holds it
+    reaches           the windows around the carriers, by end; a match counts when one of them holds it
     """
 
     kind: str
@@ -70,7 +80,7 @@ class Unwrapped:
     end: int
     cut_before: bool = False
     cut_behind: bool = False
-    reaches: Sequence[tuple[int, int]] = ()
+    reaches: Sequence[Reach] = ()
 
     def outer(self, start: int, end: int) -> tuple[int, int]:
         """The span of the outer text that encodes [start, end)."""
@@ -96,16 +106,23 @@ class Unwrapped:
             return False
         if self.unit != (1, 1):
             return True
-        return self._changed(start, end) and self._reached(*self.outer(start, end))
+        return self._changed(start, end) and any(True for _ in self._reaches(*self.outer(start, end)))
 
     def _changed(self, start: int, end: int) -> bool:
         """Whether an escape stands in or at [start, end); elsewhere the outer text shows the same."""
         return bisect_left(self.marks, start - 1, lo=1) < bisect_right(self.marks, end + 1)
 
-    def _reached(self, low: int, high: int) -> bool:
-        at = bisect_left(self.reaches, high, key=lambda reach: reach[1])
-        near = takewhile(lambda reach: reach[1] - low <= MOST_BACK + MOST_AHEAD, islice(self.reaches, at, None))
-        return any(reach[0] <= low for reach in near)
+    def carrier(self, start: int, end: int) -> tuple[int, int]:
+        """The span of the outer text without which [start, end) would not have been decoded: that of a carrier near by."""
+        low, high = self.outer(start, end)
+        around = ((min(low, reach.start), max(high, reach.end)) for reach in self._reaches(low, high))
+        return min(around, key=lambda span: span[1] - span[0], default=(low, high))
+
+    def _reaches(self, low: int, high: int) -> Iterator[Reach]:
+        """Those that hold [low, high)."""
+        at = bisect_left(self.reaches, high, key=lambda reach: reach.high)
+        near = takewhile(lambda reach: reach.high - low <= MOST_BACK + MOST_AHEAD, islice(self.reaches, at, None))
+        return (reach for reach in near if reach.low <= low)
 
     def _place(self, encoded: int) -> int:
         at = bisect_right(self.marks, encoded) - 1

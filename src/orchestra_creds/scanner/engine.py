@@ -108,8 +108,8 @@ class Engine:
             from orchestra_creds.scanner.unwrap import unwrap
         for kind, around in carried.items():
             around.sort(key=lambda one: one[0])
-            for unwrapped in unwrap(kind, text, around):
-                inner = self._matches(unwrapped.text, self._matcher.candidates(unwrapped.text), depth + 1)
+            for unwrapped, within in unwrap(kind, text, around, self._matcher.candidates):
+                inner = self._matches(unwrapped.text, within, depth + 1)
                 yield from (_placed(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
 
     def _carrier_ends(self, index: int, carrier: Carrier, text: Buffer, reported: list[int]) -> list[int]:
@@ -151,13 +151,14 @@ def _placed(match: Match, unwrapped: Unwrapped, size: int) -> Match:
     """The match as it stands in the outer text, which has `size` bytes."""
     inner = match.detection
     start, end = unwrapped.outer(inner.start, inner.end)
-    low, high = unwrapped.reads(min(inner.read_from, match.start), max(inner.read_to, match.end))
+    reads = unwrapped.reads(min(inner.read_from, match.start), max(inner.read_to, match.end))
+    carrier = unwrapped.carrier(min(match.start, inner.start), max(match.end, inner.end))
     detection = Detection(
         inner.rule,
         start,
         end,
-        max(0, min(low, start)),
-        min(size, max(high, end)),
+        max(0, min(reads[0], carrier[0], start)),
+        min(size, max(reads[1], carrier[1], end)),
         inner.material,
         inner.confidence,
         (unwrapped.kind, *inner.decoded),

@@ -95,7 +95,7 @@ class TreeScan:
                 self._skip(path, not_a_file(status.st_mode))
             elif self._explorer.max_size and size > self._explorer.max_size:
                 self._skip(path, f"larger than {self._explorer.max_size:,} bytes")
-            elif 0 < size <= BATCH:
+            elif size <= BATCH and (size or not os.pread(fd, 1, 0)):  # those of /proc say they are empty, and are not
                 if size > BATCH - self._at:
                     self._match()
                     yield self._taken()

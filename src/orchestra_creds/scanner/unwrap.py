@@ -5,21 +5,31 @@ Stands apart from `decode`, because most scans find nothing encoded and need not
 
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from orchestra_creds.scanner.decode import JOINT, REGION, RUN_AHEAD, RUN_BACK, RUN_KEEP, Carrier, Unwrapped
+from orchestra_creds.scanner.decode import JOINT, REGION, RUN_AHEAD, RUN_BACK, RUN_KEEP, Carrier, Reach, Unwrapped
 from orchestra_creds.scanner.verdict import Buffer
 
+Candidates = list[tuple[int, int]]
+Look = Callable[[bytes], Candidates]
+"""The first pass over decoded text."""
 
-def unwrap(kind: str, text: Buffer, ends: Sequence[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
-    """What stands encoded around the `ends`, sorted offsets in `text`, of matches of carriers of this kind."""
-    if kind == "base64":
-        return _base64(text, [end for end, _ in ends])
-    if kind == "hex":
-        return _hex(text, [end for end, _ in ends])
-    return _escaped(kind, text, ends)
+
+def unwrap(
+    kind: str, text: Buffer, ends: Sequence[tuple[int, Carrier]], look: Look
+) -> Iterator[tuple[Unwrapped, Candidates]]:
+    """What stands encoded around the `ends`, sorted offsets in `text`, of matches of carriers of this kind.
+
+    Only what holds candidates, with them: the way back to the encoded bytes is worked out for little of what is decoded.
+    """
+    if kind not in {"base64", "hex"}:
+        yield from _escaped(kind, text, ends, look)
+        return
+    for unwrapped in (_base64 if kind == "base64" else _hex)(text, [end for end, _ in ends]):
+        if candidates := look(unwrapped.text):
+            yield unwrapped, candidates
 
 
 # --- runs: base64 and hex ---------------------------------------------------------------------------------------------
@@ -178,23 +188,37 @@ def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
 # --- regions: escapes -------------------------------------------------------------------------------------------------
 
 _ESCAPE = re.compile(
-    rb"""\\(?:u([0-9A-Fa-f]{4})|u\{([0-9A-Fa-f]{1,6})\}|x([0-9A-Fa-f]{2})|([0-3][0-7]{2})|(["'\\/bfnrtave0`$]|\r?\n))"""
+    rb"""\\(?:u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}|x[0-9A-Fa-f]{2}|[0-3][0-7]{2}|["'\\/bfnrtave0`$]|\r?\n)"""
 )
-_PERCENT = re.compile(rb"%([0-9A-Fa-f]{2})")
+_PERCENT = re.compile(rb"%[0-9A-Fa-f]{2}")
 _LETTERS = {
     b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"a": b"\a", b"v": b"\v", b"e": b"\x1b",
     b"0": b"\0", b"\n": b"", b"\r\n": b"",
 }  # fmt: skip
 
 
-def _unescaped(found: re.Match[bytes]) -> bytes:
-    if letter := found[5]:
-        return _LETTERS.get(letter, letter)
-    if found[4]:
-        return bytes([int(found[4], 8)])
-    if found[3]:
-        return bytes([int(found[3], 16)])
-    return _character(int(found[1] or found[2], 16))
+class _Plain(dict[bytes, bytes]):
+    """Escape to what it stands for. Keeps what it was asked for: escapes are few and come by the thousand."""
+
+    MOST = 4096
+
+    def __missing__(self, escape: bytes) -> bytes:
+        plain = bytes([int(escape[1:], 16)]) if escape[:1] == b"%" else _unescaped(escape)
+        if len(self) < self.MOST:
+            self[escape] = plain
+        return plain
+
+
+_plain = _Plain()
+
+
+def _unescaped(escape: bytes) -> bytes:
+    letter, digits = escape[1:2], escape[2:].strip(b"{}")
+    if letter == b"u":
+        return _character(int(digits, 16))
+    if letter == b"x":
+        return bytes([int(digits, 16)])
+    return bytes([int(escape[1:], 8)]) if digits.isdigit() else _LETTERS.get(escape[1:], escape[1:])
 
 
 def _character(point: int) -> bytes:
@@ -202,53 +226,53 @@ def _character(point: int) -> bytes:
     return chr(point).encode("utf-8", "replace") if point < 0x110000 else b"?"
 
 
-def _percent(found: re.Match[bytes]) -> bytes:
-    return bytes([int(found[1], 16)])
+def _replaced(found: re.Match[bytes]) -> bytes:
+    return _plain[found[0]]
 
 
-def _escaped(kind: str, text: Buffer, ends: Iterable[tuple[int, Carrier]]) -> Iterator[Unwrapped]:
+def _escaped(
+    kind: str, text: Buffer, ends: Iterable[tuple[int, Carrier]], look: Look
+) -> Iterator[tuple[Unwrapped, Candidates]]:
     """The regions around the carriers, those that overlap taken together up to `REGION` bytes."""
-    pattern, replace = (_ESCAPE, _unescaped) if kind == "escape" else (_PERCENT, _percent)
+    pattern = _ESCAPE if kind == "escape" else _PERCENT
     for reaches in _regions(ends, len(text)):
-        low, high = reaches[0][0], max(reach[1] for reach in reaches)
+        low, high = reaches[0].low, max(reach.high for reach in reaches)
         window = bytes(text[low:high])
-        skip = 0
-        while low and skip < len(window) and window[skip] == ord("\\"):  # half of them may stand before the edge
-            skip += 1
-        parts: list[bytes] = []
+        # half of the backslashes at a cut may stand before it
+        skip = len(window) - len(window.lstrip(b"\\")) if low else 0
+        decoded, count = pattern.subn(_replaced, window[skip:])
+        candidates = look(decoded) if count else []
+        if not candidates:
+            continue
         marks, places, size, at = [0], [low + skip], 0, skip
         for found in pattern.finditer(window, skip):
-            plain = window[at : found.start()]
-            new = replace(found)
-            size += len(plain)
-            marks += (size, size + len(new))
-            places += (low + found.start(), low + found.end())
-            size += len(new)
-            parts += (plain, new)
-            at = found.end()
-        if not parts:
-            continue
-        parts.append(window[at:])
-        decoded = b"".join(parts)
-        yield Unwrapped(
-            kind, decoded, (1, 1), 0, marks, places, high, low > 0, high < len(text), sorted(reaches, key=_ends)
+            start, end = found.span()
+            size += start - at
+            new = size + len(_plain[found[0]])
+            marks += (size, new)
+            places += (low + start, low + end)
+            size, at = new, end
+        unwrapped = Unwrapped(
+            kind, decoded, (1, 1), 0, marks, places, high, low > 0, high < len(text), sorted(reaches, key=_end)
         )
+        yield unwrapped, candidates
 
 
-def _ends(reach: tuple[int, int]) -> tuple[int, int]:
-    return reach[1], reach[0]
+def _end(reach: Reach) -> tuple[int, int]:
+    return reach.high, reach.low
 
 
-def _regions(ends: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[tuple[int, int]]]:
+def _regions(ends: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[Reach]]:
     """The reaches of the carriers, in groups that overlap and are decoded together."""
-    group: list[tuple[int, int]] = []
+    group: list[Reach] = []
     behind = 0
     for end, carrier in ends:
-        reach = (max(0, end - carrier.longest - carrier.back), min(size, end + carrier.ahead))
-        if group and (reach[0] >= behind or reach[1] - group[0][0] > REGION):
+        start = max(0, end - carrier.longest)
+        reach = Reach(max(0, start - carrier.back), min(size, end + carrier.ahead), start, end)
+        if group and (reach.low >= behind or reach.high - group[0].low > REGION):
             yield group
             group, behind = [], 0
         group.append(reach)
-        behind = max(behind, reach[1])
+        behind = max(behind, reach.high)
     if group:
         yield group
