@@ -1,6 +1,7 @@
 """Writes the documents that are generated from the program itself; with --check only tells which are out of date.
 
-docs/cli.md and docs/man/orchestra-creds.1 come from the live command tree, docs/rules.md from the rulebook.
+docs/cli.md and docs/man/orchestra-creds.1 come from the live command tree, docs/rules.md from the rulebook, docs/emulator-rpcs.md
+from the services of the embedded cloud and the installed clients.
 """
 
 import os
@@ -105,6 +106,24 @@ def rules_markdown() -> str:
     return "\n".join(parts) + "\n"
 
 
+def rpcs_markdown() -> str:
+    """docs/emulator-rpcs.md."""
+    from orchestra_creds.emulator import control
+
+    table = control.rpc_table()
+    parts = [
+        NOTICE,
+        "# What the embedded cloud serves\n",
+        "Every RPC of the official clients, over gRPC and REST. What is not served answers UNIMPLEMENTED by name.\n",
+        "| RPC | served |\n| --- | --- |",
+    ]
+    parts += [f"| `{name}` | {'yes' if served else 'no: UNIMPLEMENTED'} |" for name, served in table]
+    routes = sorted({(r.name, r.http, r.template) for service in control.SERVICES for r in service.routes})
+    parts += ["\n## REST only\n", "| call | method | path |\n| --- | --- | --- |"]
+    parts += [f"| `{name}` | {http} | `{_cell(path)}` |" for name, http, path in routes]
+    return "\n".join(parts) + "\n"
+
+
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
@@ -113,6 +132,7 @@ DOCUMENTS: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli_markdown,
     "docs/man/orchestra-creds.1": man_page,
     "docs/rules.md": rules_markdown,
+    "docs/emulator-rpcs.md": rpcs_markdown,
 }
 
 
