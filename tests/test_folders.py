@@ -33,6 +33,12 @@ def test_a_private_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:
     assert stat.S_IMODE(os.stat(made).st_mode) == 0o700
 
 
+def test_a_folder_that_others_may_only_read_is_closed_to_them(tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o755)
+    assert stat.S_IMODE(os.stat(folders.private(str(tmp_path / "cache"))).st_mode) == 0o700
+
+
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)

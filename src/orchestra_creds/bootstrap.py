@@ -82,6 +82,29 @@ def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanRepo
     return replace(report, findings=wanted, notes=(*notes, *report.notes))
 
 
+def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
+    """How a scan was done, for an operator who wonders: what it looked at, with which engine, rules and cache."""
+    from orchestra_creds.scanner.libraries import hyperscan
+    from orchestra_creds.scanner.rulebook.catalog import all_rules
+
+    engine = choice.engine
+    if engine == "auto":
+        try:
+            hyperscan()
+            engine = "hyperscan"
+        except ImportError:
+            engine = "re2"
+    settings, stats = _scan_settings(choice), report.stats
+    return (
+        f"looked at: {report.source} of {report.root}",
+        f"settings: {settings.path if settings and settings.path else 'no orchestra-creds.toml'}",
+        f"engine: {engine}, {len(all_rules())} built-in rules",
+        f"cache: {folders.cache_folder()}{'' if choice.use_cache else ', not used for objects'}",
+        f"read: {stats.blobs:,} new and {stats.cached:,} known from an earlier scan, {stats.bytes:,} bytes",
+        f"hidden: {report.accepted:,} by the baseline, {report.allowed:,} inline",
+    )
+
+
 def _scan_settings(choice: ScanChoice) -> "Settings | None":
     """The settings, without loading their reader when there is no file."""
     if choice.config is None and not os.environ.get("ORCHESTRA_CREDS_CONFIG"):

@@ -53,4 +53,6 @@ def private(folder: str) -> str:
     foreign = hasattr(os, "getuid") and status.st_uid != os.getuid()
     if foreign or (os.name == "posix" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
         raise ConfigError(f"folder {folder} can be written by others", hint=f"make it yours alone: chmod 700 {folder}")
+    if os.name == "posix" and status.st_mode & 0o077:
+        os.chmod(folder, 0o700)  # made by hand under a common umask: nothing in it is for others to read
     return folder

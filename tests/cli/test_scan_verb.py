@@ -119,6 +119,16 @@ def test_a_file_over_the_size_limit_is_named_and_the_scan_incomplete(operator: O
         (["scan", "--baseline", "none.json"], 4, "none.json"),
         (["scan", "-o", "missing/report.json"], 2, "missing/report.json"),
         (["scan", "rules", "google-api-kye"], 2, "google-api-kye"),
+        (["scan", "--bogus"], 2, "--bogus"),
+        (["scan", "--jobs", "-1"], 2, "-1 is not in the range"),
+        (["scan", "--jobs", "9" * 5000], 2, "--jobs"),
+        (["scan", "--severity", "worst"], 2, "worst"),
+        (["scan", "--max-size", "1\N{SUPERSCRIPT TWO}"], 2, "is not a size"),
+        (["scan", "--since", ""], 2, "names no revision"),
+        (["scan", "path"], 4, "path"),
+        (["scan", "rules", "one", "two"], 2, "too many arguments"),
+        (["bogus"], 2, "bogus"),
+        (["--bogus"], 2, "--bogus"),
     ],
 )
 def test_bad_input_is_one_line_with_the_right_code(
@@ -128,6 +138,53 @@ def test_bad_input_is_one_line_with_the_right_code(
     ended = operator.run(*arguments)
     assert (ended.code, ended.stdout) == (code, b"")
     assert says in one_error(ended)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (["scan", "nowhere", "--format", "json"], 4),
+        (["scan", "-fjson", "--since", "nowhere"], 4),
+        (["scan", "--bogus", "--format=json"], 2),
+        (["scan", "--format", "sarif", "--format", "json", "--only", "nothing"], 2),
+        (["scan", "rules", "nothing", "-f", "json"], 2),
+    ],
+)
+def test_errors_are_json_where_json_is_asked_for(operator: Operator, arguments: list[str], code: int) -> None:
+    operator.git("init", "--quiet")
+    ended = operator.run(*arguments)
+    error = json.loads(ended.stderr)["error"]
+    assert (ended.code, ended.stdout, error["exit_code"]) == (code, b"", code)
+    assert error.keys() == {"code", "message", "hint", "exit_code"}
+
+
+def test_the_environment_chooses_the_format(operator: Operator) -> None:
+    ended = operator.run("scan", variables={"ORCHESTRA_CREDS_FORMAT": "json"})
+    assert json.loads(ended.stdout)["complete"]
+    ended = operator.run("scan", "nowhere", variables={"ORCHESTRA_CREDS_FORMAT": "json"})
+    assert json.loads(ended.stderr)["error"]["exit_code"] == 4
+
+
+def test_what_stands_where_nothing_is_expected_is_not_repeated(operator: Operator, token: str) -> None:
+    ended = operator.run("secret", "set", "db-pass", token)
+    assert (ended.code, one_error(ended), appears([token], ended.stderr)) == (2, "too many arguments", [])
+
+
+def test_verbose_tells_how_the_scan_was_done(operator: Operator) -> None:
+    operator.write("a.txt", "nothing\n")
+    ended = operator.run("scan", "--verbose", "--engine", "re2", "--no-cache")
+    assert ended.code == 0
+    assert f"looked at: tree of {operator.folder}\n" in ended.stderr
+    assert "engine: re2, " in ended.stderr
+    assert "read: 1 new" in ended.stderr
+    assert operator.run("scan").stderr == ""
+
+
+def test_a_second_scan_of_a_history_counts_what_it_knew(operator: Operator) -> None:
+    operator.write("a.txt", "nothing\n")
+    operator.commit()
+    assert operator.run("scan", "--history").code == 0
+    assert "(2 objects, 2 of them known from an earlier scan" in operator.run("scan", "--history").text
 
 
 def test_an_empty_folder_is_clean(operator: Operator) -> None:
@@ -184,7 +241,7 @@ def test_a_full_disk_never_looks_clean(operator: Operator, token: str, arguments
             check=False,
         )
     assert run.returncode == 5
-    assert "error: cannot write the report to stdout: no space left on device" in run.stderr
+    assert "cannot write the report to stdout: no space left on device" in run.stderr
 
 
 def test_a_report_file_is_private_and_whole(operator: Operator, token: str) -> None:

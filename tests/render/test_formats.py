@@ -350,7 +350,9 @@ def test_numbers_are_written_for_people(text: str, shown: str) -> None:
 
 
 def test_the_summary_counts_credentials_and_places(report: ScanReport) -> None:
-    assert summary(report).startswith("3 credentials in 5 places (1,234 objects, 12.3 MB, 0.4 s)")
+    assert summary(report).startswith(
+        "3 credentials in 5 places (1,334 objects, 100 of them known from an earlier scan, 12.3 MB, 0.4 s)"
+    )
 
 
 def test_severities_have_a_word_in_every_table() -> None:

@@ -15,8 +15,9 @@ from orchestra_creds.errors import CredsError, ExitCode
 FLAGS = ("--staged", "--history", "--all-files", "--no-cache", "--quiet", "--no-color")
 VALUES = ("--format", "--since", "--jobs")
 SHORT = {"-q": "--quiet", "-f": "--format", "-j": "--jobs"}
-SUBCOMMANDS = ("path", "rules", "baseline")
+SUBCOMMANDS = ("rules", "baseline")
 FORMATS = ("table", "json", "sarif", "gitleaks", "html", "github")
+JOBS = frozenset(map(str, range(1000)))
 SETTINGS = "orchestra-creds.toml"
 _UNTOUCHED = ("ORCHESTRA_CREDS_STATE_DIR", "ORCHESTRA_CREDS_CACHE_DIR", "ORCHESTRA_CREDS_DEBUG")
 
@@ -34,7 +35,7 @@ class Plain:
             self.format in FORMATS
             and len(sources) <= 1
             and options.get("--since") != ""
-            and options.get("--jobs", "0").isdecimal()
+            and options.get("--jobs", "0") in JOBS
             and self.paths[:1] not in {(name,) for name in SUBCOMMANDS}
         )
 
@@ -57,7 +58,7 @@ def scan(arguments: list[str]) -> int | None:
     except CredsError as error:
         from orchestra_creds.cli.session import report_error
 
-        report_error(error)
+        report_error(error, as_json=plain.format == "json")
         return error.exit_code
 
 

@@ -1,6 +1,7 @@
 """`scan`: looks for leaked credentials and reports them without showing them."""
 
 import os
+import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -48,19 +49,18 @@ class EngineName(StrEnum):
     RE2 = "re2"
 
 
-def _remember_format(ctx: typer.Context, value: ScanFormat) -> ScanFormat:
-    Session.of(ctx).json_errors = value is ScanFormat.JSON
-    return value
-
-
 def parse_size(text: str) -> int:
-    """Bytes in `1000`, `64K`, `20M` or `2G` (powers of 1024); 0 sets no limit."""
-    number, factor = text.strip().upper().removesuffix("B").removesuffix("I"), 1
-    if number and number[-1] in "KMG":
-        number, factor = number[:-1], 1 << (10 * (1 + "KMG".index(number[-1])))
-    if not number.isdigit():
-        raise typer.BadParameter("a size is a number of bytes with an optional K, M or G")
-    return int(number) * factor
+    """Bytes in `1000`, `64K`, `20M` or `2G` (powers of 1024); 0 sets no limit.
+
+    Raises:
+        ConfigError: it is none of these.
+    """
+    size = re.fullmatch(r"\s*([0-9]{1,15})([KMG]?)(?:i?B)?\s*", text, re.ASCII | re.IGNORECASE)
+    if size is None:
+        raise ConfigError(
+            f"--max-size: {text!r} is not a size", hint="a number of bytes with an optional K, M or G: 20M"
+        )
+    return int(size[1]) << 10 * " KMG".index(size[2].upper() or " ")
 
 
 PathsArgument = Annotated[
@@ -74,10 +74,12 @@ HistoryOption = Annotated[
     ),
 ]
 StagedOption = Annotated[bool, typer.Option("--staged", help="What the next commit would add.")]
-SinceOption = Annotated[str, typer.Option("--since", metavar="REV", help="Only objects that came after a revision.")]
+SinceOption = Annotated[
+    str | None, typer.Option("--since", metavar="REV", help="Only objects that came after a revision.")
+]
 FormatOption = Annotated[
     ScanFormat,
-    typer.Option("--format", "-f", callback=_remember_format, is_eager=True, help="How to print the report."),
+    typer.Option("--format", "-f", envvar="ORCHESTRA_CREDS_FORMAT", help="How to print the report."),
 ]
 OutputOption = Annotated[
     Path | None,
@@ -145,7 +147,7 @@ def scan(
     paths: PathsArgument = None,
     history: HistoryOption = False,
     staged: StagedOption = False,
-    since: SinceOption = "",
+    since: SinceOption = None,
     all_files: AllFilesOption = False,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
@@ -186,7 +188,7 @@ def scan(
     choice = bootstrap.ScanChoice(
         paths=tuple(paths or (".",)),
         source=one_source(history=history, staged=staged, since=since),
-        since=since,
+        since=since or "",
         all_files=all_files,
         only=tuple(only or ()),
         exclude=tuple(exclude or ()),
@@ -209,6 +211,9 @@ def scan(
     report = bootstrap.scan(choice, progress=progress_on(sys.stderr, noun, quiet=quiet))
     for note in report.notes:
         session.say(f"note: {note}")
+    if verbose:
+        for fact in bootstrap.scan_facts(choice, report):
+            session.say(fact)
     target = sys.stdout if output is None else None
     text = render(report, format_.value, style=style_of(target, os.environ, color=not no_color))
     if output is None:
@@ -218,12 +223,16 @@ def scan(
     raise typer.Exit(ExitCode.OK if exit_zero and report.exit_code is ExitCode.ATTENTION else report.exit_code)
 
 
-def one_source(*, history: bool, staged: bool, since: str) -> str:
+def one_source(*, history: bool, staged: bool, since: str | None) -> str:
     """The one source that was asked for.
 
     Raises:
-        ConfigError: several were.
+        ConfigError: several were, or the revision is empty, as a variable that is not set makes it.
     """
+    if since == "":
+        raise ConfigError(
+            "--since names no revision", hint="a branch, a tag or a commit; without it the files are scanned"
+        )
     chosen = [name for name, wanted in (("history", history), ("staged", staged), ("since", bool(since))) if wanted]
     if len(chosen) > 1:
         raise ConfigError(f"--{chosen[0]} and --{chosen[1]} exclude each other", hint="run one scan for each")

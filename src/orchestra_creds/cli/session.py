@@ -6,7 +6,9 @@ exit code; a report that could not be written whole never ends with 0 or 1.
 
 import json
 import os
+import re
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated, Any, NoReturn
@@ -47,6 +49,19 @@ class Session:
         """Talk to the operator, line by line; stderr, and nothing with `--quiet`."""
         if not self.quiet:
             sys.stderr.write("".join(visible(line) + "\n" for line in text.split("\n")))
+
+
+def wants_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether these arguments ask for JSON; read off before they are parsed, for parsing is the first thing that can fail."""
+    chosen = environment.get("ORCHESTRA_CREDS_FORMAT", "")
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=False):
+        if argument == "--":
+            break
+        if argument in {"--format", "-f"}:
+            chosen = following
+        elif argument.startswith(("--format=", "-f")):
+            chosen = argument.removeprefix("--format=").removeprefix("-f")
+    return chosen == Format.JSON
 
 
 def report_error(error: CredsError, *, as_json: bool = False) -> None:
@@ -95,18 +110,38 @@ def _forget_stdout() -> None:
 
 
 class CredsGroup(TyperGroup):
-    """The one place where a CredsError becomes text and an exit code."""
+    """The one place where an error becomes text and an exit code."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Find out how errors are to be told, then parse."""
+        session = Session.of(ctx)  # made here, so that what a verb's options say to it is known to the boundary
+        session.json_errors = wants_json(args, os.environ)
+        try:
+            return super().parse_args(ctx, args)
+        except typer.TyperException as error:
+            session.fail(_usage_error(error))
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb; turn errors, a declined prompt and Ctrl-C into their exit codes."""
-        Session.of(ctx)  # made here, so that what a verb's options say to it is known to the boundary
         try:
             return super().invoke(ctx)
         except CredsError as error:
             Session.of(ctx).fail(error)
+        except typer.TyperException as error:
+            Session.of(ctx).fail(_usage_error(error))
         except (typer.Abort, KeyboardInterrupt):
             sys.stderr.write("cancelled\n")
             raise typer.Exit(ExitCode.CANCELLED) from None
+
+
+def _usage_error(error: typer.TyperException) -> ConfigError:
+    """What the parser says as one of our errors; text that stands where none is expected may be a secret and is not repeated."""
+    text, ctx = " ".join(str(getattr(error, "format_message", error.__str__)()).split()), getattr(error, "ctx", None)
+    if text.startswith("Usage: "):
+        raise error  # no error but the help page, which a group shows when nothing is asked of it
+    text = re.sub(r"^Got unexpected extra argument.*", "too many arguments", text)
+    command = " ".join(ctx.command_path.split()) if ctx is not None else "orchestra-creds"
+    return ConfigError(text[:1].lower() + text[1:].rstrip("."), hint=f"see `{command} --help`")
 
 
 class DefaultGroup(TyperGroup):
@@ -118,8 +153,8 @@ class DefaultGroup(TyperGroup):
         return next(iter(self.commands))
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Insert the default command unless a subcommand is named."""
-        if not args or args[0] not in self.commands:
+        """Insert the default command unless another one is named."""
+        if not args or args[0] not in self.commands or args[0] == self.default:
             args = [self.default, *args]
         return super().parse_args(ctx, args)
 
@@ -127,11 +162,6 @@ class DefaultGroup(TyperGroup):
         """The default command goes by the group's own name, in usage lines too."""
         name, command, rest = super().resolve_command(ctx, args)
         return ("" if name == self.default else name), command, rest
-
-
-def _remember_format(ctx: typer.Context, value: StrEnum) -> StrEnum:
-    Session.of(ctx).json_errors = value == Format.JSON
-    return value
 
 
 def _remember_quiet(ctx: typer.Context, value: bool) -> bool:  # noqa: FBT001  Typer's signature
@@ -144,8 +174,6 @@ FormatOption = Annotated[
     typer.Option(
         "--format",
         "-f",
-        callback=_remember_format,
-        is_eager=True,
         envvar="ORCHESTRA_CREDS_FORMAT",
         help="How to print the result.",
     ),

@@ -20,8 +20,10 @@ def origin(place: Place) -> str:
 
 
 def things(report: ScanReport) -> str:
-    """What the scan counted: files of a tree, objects of a history."""
-    return count(report.stats.blobs, "object" if report.source in {"history", "since"} else "file")
+    """What the scan counted: files of a tree, objects of a history and how many of them it knew already."""
+    stats = report.stats
+    known = f", {stats.cached:,} of them known from an earlier scan" if stats.cached else ""
+    return count(stats.blobs + stats.cached, "object" if report.source in {"history", "since"} else "file") + known
 
 
 def by_credential(findings: tuple[Finding, ...]) -> list[list[Finding]]:
