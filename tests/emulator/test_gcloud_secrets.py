@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.emulator import control
-from tests.emulator.gcloud import Step, play
+from tests.emulator.gcloud import Step, tell
 
 pytestmark = [
     pytest.mark.gcloud,
@@ -114,12 +114,5 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     control.stop_daemon(state)
 
 
-@pytest.mark.parametrize(
-    "story", [LIFE, METADATA, TIME, PLACES, POLICY], ids=["life", "metadata", "time", "places", "policy"]
-)
-def test_gcloud_does_with_secrets_what_it_does_at_google(story: tuple[Step, ...], state: Path, tmp_path: Path) -> None:
-    with control.open_state(state) as store:
-        store.reset()
-    daemon = control.find_daemon(state)
-    assert daemon is not None
-    play(story, control.environment(state, daemon.endpoints), tmp_path)
+def test_gcloud_does_with_secrets_what_it_does_at_google(state: Path, tmp_path: Path) -> None:
+    tell({"life": LIFE, "metadata": METADATA, "time": TIME, "places": PLACES, "policy": POLICY}, state, tmp_path)

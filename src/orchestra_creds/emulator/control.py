@@ -264,6 +264,7 @@ def environment(
         "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "true",
         "CLOUDSDK_SURVEY_DISABLE_PROMPTS": "true",
         "CLOUDSDK_AUTH_TOKEN_HOST": f"{base}token",
+        "CLOUDSDK_AUTH_TOKEN_INTROSPECTION_ENDPOINT": f"{base}v1/introspect",
     }
     variables |= {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{service}": base for service in _OVERRIDES}
     if access_token:
