@@ -318,3 +318,13 @@ def test_a_standard_input_that_was_closed_is_an_empty_value(local: Operator) -> 
         check=False,
     )
     assert (run.returncode, "is empty" in run.stderr) == (2, True)
+
+
+def test_the_verbs_say_one_line_when_google_cannot_be_reached(operator: Operator) -> None:
+    """In a process of its own, behind a proxy that is not there."""
+    adc = {"type": "authorized_user", "client_id": "c", "client_" + "secret": "s", "refresh_" + "token": "r"}
+    path = operator.write("adc.json", json.dumps(adc))
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "https_proxy", "http_proxy"), "http://127.0.0.1:1")
+    variables = {"GOOGLE_APPLICATION_CREDENTIALS": str(path), **nowhere}
+    ended = operator.run("secret", "list", "--project", "acme-dev", variables=variables)
+    assert (ended.code, ended.stdout, "no answer" in one_error(ended)) == (6, b"", True)

@@ -4,7 +4,9 @@ google-auth asks Google about "regional access boundaries", in the background an
 own credentials are used for a call; `TokenCredentials` cannot. Every request for a token ends by a deadline.
 """
 
+import logging
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -75,7 +77,11 @@ def application_default(http: requests.Session, deadline: float) -> TokenCredent
     Raises:
         AuthError: there are none.
     """
-    with translated("find credentials"):
+    logging.getLogger("google.auth").setLevel(
+        logging.ERROR
+    )  # its advice about projects is not ours: stderr has one voice
+    with translated("find credentials"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # the same about quota projects
         source, _ = google.auth.default(scopes=[key_file.SCOPE])
     name = getattr(source, "service_account_email", "") or getattr(source, "account", "")
     known = name if "@" in (name or "") else ""  # on a machine of Google's it is `default` until the first token
