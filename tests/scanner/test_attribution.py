@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.scanner.attribution import Log, Origin, Person, in_head, person
+from orchestra_creds.scanner.attribution import Log, Origin, Person, person
 from orchestra_creds.scanner.git import Repository
 from tests.scanner.trees import git, repository, write
 
@@ -42,7 +42,8 @@ def test_every_path_of_a_blob_is_named_with_the_commit_that_brought_it(tmp_path:
         (b"d/c", commits[3]),
     ]
     assert all(isinstance(one, Origin) for one in origins[oid])
-    assert in_head(found) == {(oid, path) for path in (b"a", b"b", b"d/c")}
+    there = {(oid, path) for path in (b"a", b"b", b"d/c")}
+    assert Log(found).in_head([*there, (oid, b"c"), (commits[0].encode(), b"a")]) == there
 
 
 def test_nothing_runs_when_nothing_was_found(tmp_path: Path) -> None:
@@ -51,7 +52,8 @@ def test_nothing_runs_when_nothing_was_found(tmp_path: Path) -> None:
     log = Log(found)
     assert log.origins(set()) == ({}, True)
     log.close()
-    assert in_head(found) == frozenset()
+    assert log.in_head([]) == frozenset()
+    assert log.in_head([(b"0" * 40, b"a")]) == frozenset()
 
 
 def test_a_history_that_cannot_be_walked_is_said(tmp_path: Path) -> None:

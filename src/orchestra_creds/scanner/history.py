@@ -278,15 +278,17 @@ def choose(repository: Repository, collected: Collected, log: attribution.Log) -
         first, last = spotted[0], spotted[-1]
         shown = (path or f"{UNREACHABLE}/{first.oid.hex()}".encode()) + os.fsencode(inner)
         chosen += (Chosen(shown, one.commit, one.oid, one.spot) for one in ([first, last] if path else [first]))
-    return _signed(repository, collected, dict.fromkeys(chosen)), whole
+    return _signed(repository, collected, dict.fromkeys(chosen), log), whole
 
 
-def _signed(repository: Repository, collected: Collected, chosen: Iterable[Chosen]) -> list[Chosen]:
+def _signed(
+    repository: Repository, collected: Collected, chosen: Iterable[Chosen], log: attribution.Log
+) -> list[Chosen]:
     """With the author and date of each commit, and whether the blob is still at its path in HEAD."""
     chosen = list(chosen)
     if not chosen:
         return []
-    head = attribution.in_head(repository)
+    head = log.in_head(_file(one) for one in chosen if one.oid not in collected.kinds)
     texts = repository.texts(sorted({one.commit for one in chosen if one.commit}))
     signed = []
     for one in chosen:
@@ -296,10 +298,13 @@ def _signed(repository: Repository, collected: Collected, chosen: Iterable[Chose
         if one.oid in collected.kinds:  # lines of a message count from its own first
             above = text.partition(b"\n\n")[0].count(b"\n") + 2
             spot = spot._replace(line=max(spot.line - above, 1), end_line=max(spot.end_line - above, 1))
-        path = one.path[: len(one.path) - len(os.fsencode(spot.inner))]
-        still = (one.oid.hex().encode(), path) in head
-        signed.append(one._replace(spot=spot, author=person.author, date=person.date, in_head=still))
+        signed.append(one._replace(spot=spot, author=person.author, date=person.date, in_head=_file(one) in head))
     return signed
+
+
+def _file(one: Chosen) -> tuple[bytes, bytes]:
+    """Id and path of the file, without the way into an archive."""
+    return one.oid.hex().encode(), one.path[: len(one.path) - len(os.fsencode(one.spot.inner))]
 
 
 def _sighting(one: Chosen, text: Text, rules: Sequence[Rule]) -> Sighting:
