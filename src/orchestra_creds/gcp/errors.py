@@ -25,7 +25,10 @@ TRY_AGAIN = "the call may or may not have happened: look, then try again"
 TABLE: dict[str, tuple[type[CredsError], str]] = {
     "INVALID_ARGUMENT": (ConfigError, "the service refused the argument; check it and try again"),
     "OUT_OF_RANGE": (ConfigError, "the service refused the argument; check it and try again"),
-    "UNAUTHENTICATED": (AuthError, "log in: gcloud auth application-default login"),
+    "UNAUTHENTICATED": (
+        AuthError,
+        'log in: gcloud auth application-default login; on the embedded cloud: eval "$(orchestra-creds emulator env)"',
+    ),
     "PERMISSION_DENIED": (AuthError, "ask for a role that holds the permission, then try again"),
     "NOT_FOUND": (NotFoundError, "check the name and the project"),
     "ALREADY_EXISTS": (PreconditionError, "choose another name, or go on with the one that is there"),
