@@ -1,7 +1,7 @@
 """The rules of SecretStore."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,10 +21,15 @@ from orchestra_creds.errors import (
 )
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import LOCAL_DEADLINE, Endpoints, Session
-from tests.contract.conftest import Tamper, Tampered, World
+from tests.contract.conftest import LIVE, Tamper, Tampered, World, opened
 
 ONE = Material(b"first\x00value\xff")
 TWO = Material(b"second-value")
+
+
+@pytest.fixture(params=["wire", "direct", "numbers", LIVE])
+def world(request: pytest.FixtureRequest) -> Iterator[World]:
+    yield from opened(request)
 
 
 @pytest.fixture
