@@ -242,9 +242,11 @@ def test_a_condition_on_the_time_ends_with_the_clock(boss: Caller, rotator: Call
 def test_a_condition_on_the_type_and_one_that_cannot_be_evaluated(boss: Caller, rotator: Caller) -> None:
     boss.bind(SECRET, _ACCESSOR, ME, condition='resource.type == "secretmanager.googleapis.com/SecretVersion"')
     read(rotator)
-    boss.bind(OTHER, _ACCESSOR, ME, condition="resource.nothing == 1 ||")
+    boss.bind(OTHER, _ACCESSOR, ME, condition="resource.nothing == 1")
     with refused(Code.PERMISSION_DENIED):
         read(rotator, OTHER)
+    with refused(Code.INVALID_ARGUMENT, "cannot be parsed"):
+        boss.bind(OTHER, _ACCESSOR, ME, condition="resource.name ==")
 
 
 def test_a_custom_role_gives_exactly_what_it_holds(boss: Caller, rotator: Caller) -> None:

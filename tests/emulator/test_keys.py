@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from google.cloud import iam_admin_v1
 from google.rpc import error_details_pb2
 
-from orchestra_creds.emulator import faults, keys, org_policy
+from orchestra_creds.emulator import control, faults, keys, org_policy
 from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.emulator.key_records import new_private_key, pem, self_signed
 from tests.emulator.conftest import Cloud, refused, state_files
@@ -318,3 +318,10 @@ def test_create_over_rest_answers_the_file_in_base64(iam: Caller) -> None:
     status, document = iam.rest("POST", f"/v1/{account_name('rotator')}/keys", {})
     assert status == 200
     assert json.loads(base64.b64decode(document["privateKeyData"]))["type"] == "service_account"
+
+
+def test_a_key_can_be_exposed_from_outside_of_the_server(iam: Caller, cloud: Cloud) -> None:
+    name, fields = iam.key()
+    control.expose_key(cloud.store.path, email("rotator"), fields["private_key_id"], "https://example.com/leak")
+    assert iam.rest("GET", f"/v1/{name}")[1]["disabled"]
+    assert control.owner_token(cloud.store.path) == cloud.store.owner_token

@@ -5,6 +5,7 @@ digest of its string.
 """
 
 import hashlib
+import re
 import secrets
 import string
 import uuid
@@ -21,6 +22,7 @@ _BY_STRING = "apikey_string"
 _TYPE = "google.api.apikeys.v2.Key"
 _SERVICE = "google.api.apikeys.v2.ApiKeys"
 _MUTABLE = frozenset({"displayName", "restrictions", "annotations"})
+_KEY_ID = re.compile(r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?")
 _ALPHABET = string.ascii_letters + string.digits + "-_"
 _RESTRICTIONS = frozenset(
     {"browserKeyRestrictions", "serverKeyRestrictions", "androidKeyRestrictions", "iosKeyRestrictions"}
@@ -39,6 +41,8 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     project = projects.id_of(txn, call.path["project"])
     uid = str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
     key_id = call.query.get("keyId", "") or uid
+    if key_id != uid and not _KEY_ID.fullmatch(key_id):
+        raise invalid("A key id has lower-case letters, digits and hyphens, and starts with a letter.", field="key_id")
     name = f"projects/{project}/locations/global/keys/{key_id}"
     if txn.get(API_KEY, name) is not None:
         raise already_exists(f"The key {name} already exists.")
@@ -139,6 +143,7 @@ def _shown(txn: Txn, document: rest.Document) -> rest.Document:
 
 
 def _check(document: rest.Document) -> None:
+    rest.expect(document, {"displayName": str, "annotations": dict})
     restrictions = document.get("restrictions", {})
     if not isinstance(restrictions, dict) or len(_RESTRICTIONS.intersection(restrictions)) > 1:
         raise invalid("A key is restricted to browsers, servers, Android or iOS, not to several.", field="restrictions")

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 
 from orchestra_creds.emulator import cel, projects, rest
 from orchestra_creds.emulator.cel_values import CelError
@@ -24,10 +23,21 @@ _ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
 _MAPPED = re.compile(r"google\.(subject|groups)|attribute\.[a-z_][a-z0-9_]{0,99}")
 _ISSUER = re.compile(r"https://[^\s/?#]+[^\s?#]*")
 _AWS_ACCOUNT = re.compile(r"[0-9]{12}")
-_POOL_FIELDS = frozenset({"displayName", "description", "disabled", "sessionDuration"})
-_PROVIDER_FIELDS = frozenset(
-    {"displayName", "description", "disabled", "attributeMapping", "attributeCondition", "oidc", "aws", "saml"}
-)
+_POOL_SHAPES = {"displayName": str, "description": str, "disabled": bool, "sessionDuration": str}
+_PROVIDER_SHAPES = {
+    "displayName": str,
+    "description": str,
+    "disabled": bool,
+    "attributeMapping": dict,
+    "attributeCondition": str,
+}
+_KIND_SHAPES: dict[str, dict[str, type]] = {
+    "oidc": {"issuerUri": str, "allowedAudiences": list, "jwksJson": str},
+    "aws": {"accountId": str},
+    "saml": {"idpMetadataXml": str},
+}
+_POOL_FIELDS = frozenset(_POOL_SHAPES)
+_PROVIDER_FIELDS = frozenset(_PROVIDER_SHAPES) | frozenset(_KIND_SHAPES)
 _AWS_MAPPING = {
     "google.subject": "assertion.arn",
     "attribute.aws_role": "assertion.arn.contains('assumed-role') ? assertion.arn.extract('{account_arn}assumed-role/')"
@@ -59,8 +69,7 @@ def _create_pool(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     name = f"{_pools(call, txn)}/{pool_id}"
     _check_new(txn, POOL, name, pool_id)
     wanted = _chosen(rest.body(call), _POOL_FIELDS)
-    document = {"name": name, "state": "ACTIVE", **wanted}
-    _check_titles(document)
+    document = _checked_pool({"name": name, "state": "ACTIVE", **wanted})
     rest.save(txn, POOL, name, document, parent=name.rpartition("/")[0])
     return _done(txn, POOL, document)
 
@@ -97,9 +106,7 @@ def _update(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCa
         current = _existing(txn, kind, name(call, txn))
         fields = _POOL_FIELDS if kind == POOL else _PROVIDER_FIELDS
         changed = rest.masked(current, rest.body(call), call.query.get("updateMask", ""), fields)
-        if kind == PROVIDER:
-            changed = _checked(changed)
-        _check_titles(changed)
+        changed = _checked_pool(changed) if kind == POOL else _checked(changed)
         return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
 
     return update
@@ -148,18 +155,26 @@ def _chosen(document: rest.Document, fields: frozenset[str]) -> rest.Document:
 
 
 def _check_titles(document: rest.Document) -> None:
-    long = len(str(document.get("displayName", ""))) > _LONGEST_TITLE
-    if long or len(str(document.get("description", ""))) > _LONGEST_DESCRIPTION:
+    long = len(document.get("displayName") or "") > _LONGEST_TITLE
+    if long or len(document.get("description") or "") > _LONGEST_DESCRIPTION:
         raise invalid(f"A display name has at most {_LONGEST_TITLE} characters, a description {_LONGEST_DESCRIPTION}.")
+
+
+def _checked_pool(pool: rest.Document) -> rest.Document:
+    rest.expect(pool, _POOL_SHAPES)
+    _check_titles(pool)
+    return pool
 
 
 def _checked(provider: rest.Document) -> rest.Document:
     """The provider with what Google fills in; INVALID_ARGUMENT when it cannot work."""
+    rest.expect(provider, _PROVIDER_SHAPES)
     _check_titles(provider)
-    kinds = [kind for kind in ("oidc", "aws", "saml") if kind in provider]
+    kinds = [kind for kind in _KIND_SHAPES if kind in provider]
     if len(kinds) != 1 or not isinstance(provider[kinds[0]], dict):
         raise invalid("A provider is exactly one of oidc, aws and saml.")
-    if "aws" in provider and not _AWS_ACCOUNT.fullmatch(str(provider["aws"].get("accountId", ""))):
+    rest.expect(provider[kinds[0]], _KIND_SHAPES[kinds[0]], within=f"{kinds[0]}.")
+    if "aws" in provider and not _AWS_ACCOUNT.fullmatch(provider["aws"].get("accountId") or ""):
         raise invalid("An AWS account id has 12 digits.", field="aws.account_id")
     if "oidc" in provider:
         _check_oidc(provider["oidc"])
@@ -176,12 +191,11 @@ def _checked(provider: rest.Document) -> rest.Document:
 
 
 def _check_oidc(oidc: rest.Document) -> None:
-    if not _ISSUER.fullmatch(str(oidc.get("issuerUri", ""))):
+    if not _ISSUER.fullmatch(oidc.get("issuerUri") or ""):
         raise invalid("The issuer must be a https URL.", field="oidc.issuer_uri")
-    audiences = oidc.get("allowedAudiences", [])
-    if not isinstance(audiences, list) or len(audiences) > 10:
+    if len(oidc.get("allowedAudiences") or ()) > 10:
         raise invalid("A provider allows at most 10 audiences.", field="oidc.allowed_audiences")
-    if "jwksJson" in oidc:
+    if oidc.get("jwksJson"):
         try:
             keys = json.loads(oidc["jwksJson"])["keys"]
         except (ValueError, TypeError, KeyError):
@@ -190,9 +204,9 @@ def _check_oidc(oidc: rest.Document) -> None:
             raise invalid("The JWK set is not valid.", field="oidc.jwks_json")
 
 
-def _check_expression(expression: Any, field: str) -> None:
+def _check_expression(expression: str, field: str) -> None:
     try:
-        cel.compiled(str(expression))
+        cel.compiled(expression)
     except CelError as error:
         raise invalid(f"The expression cannot be parsed: {error}.", field=field) from None
 

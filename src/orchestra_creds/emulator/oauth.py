@@ -74,7 +74,7 @@ def identify(headers: Mapping[str, str], txn: Txn) -> Caller:
 
 
 def _is_owners(bearer: str, txn: Txn) -> bool:
-    return hmac.compare_digest(bearer.encode(), txn.owner_token.encode())
+    return hmac.compare_digest(bearer.encode(errors="replace"), txn.owner_token.encode())
 
 
 def _self_signed(signed: Token, txn: Txn) -> Caller:

@@ -5,11 +5,12 @@ not set is the constraint's default: nothing is enforced, and exposed keys are d
 """
 
 import json
+import re
 import secrets
 from datetime import UTC
 from typing import Any
 
-from orchestra_creds.emulator import projects
+from orchestra_creds.emulator import projects, rest
 from orchestra_creds.emulator.errors import aborted, already_exists, invalid, not_found
 from orchestra_creds.emulator.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import Txn
@@ -33,6 +34,7 @@ CONSTRAINTS = {
 }
 """What can be set: its title, and whether it is on or off (else it holds values)."""
 
+_CONSTRAINT = re.compile(r"[A-Za-z][A-Za-z0-9_.]{2,127}")
 _SERVICE = "google.cloud.orgpolicy.v2.OrgPolicy"
 _DEFAULTS: dict[str, Any] = {KEY_EXPOSURE: {"values": {"allowedValues": ["DISABLE_KEY"]}}}
 
@@ -48,7 +50,9 @@ def enforced(txn: Txn, project: str, constraints: tuple[str, ...]) -> str:
 def allowed_values(txn: Txn, project: str, constraint: str) -> list[str]:
     """The values that a list constraint allows; empty when it is not set."""
     return [
-        value for rule in _rules(txn, project, constraint) for value in rule.get("values", {}).get("allowedValues", [])
+        value
+        for rule in _rules(txn, project, constraint)
+        for value in rule.get("values", {}).get("allowedValues") or []
     ]
 
 
@@ -74,6 +78,11 @@ def _store(txn: Txn, name: str, policy: dict[str, Any]) -> dict[str, Any]:
     rules = spec.get("rules") if isinstance(spec, dict) else None
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise invalid("An organization policy needs a spec with rules.", field="policy.spec")
+    for rule in rules:
+        rest.expect(rule, {"enforce": bool})
+        if not isinstance(rule.get("values", {}), dict):
+            raise invalid('Invalid value at "values".', field="policy.spec.rules")
+        rest.expect(rule.get("values", {}), {"allowedValues": list, "deniedValues": list}, within="values.")
     stamp = {"etag": secrets.token_hex(8), "updateTime": txn.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
     stored = {"name": name, "spec": {**spec, **stamp}, "etag": stamp["etag"]}  # type: ignore[dict-item]  # checked above
     txn.put(POLICY, name, json.dumps(stored).encode(), parent=name.rpartition("/policies/")[0])
@@ -122,11 +131,11 @@ def _constraints(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
 
 
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
-    policy = call.body if isinstance(call.body, dict) else {}
+    policy = rest.body(call)
     constraint = str(policy.get("name", "")).rpartition("/policies/")[2]
     name = f"projects/{_project(call, txn)}/policies/{constraint}"
-    if not constraint:
-        raise invalid("The policy needs a name.", field="policy.name")
+    if not _CONSTRAINT.fullmatch(constraint):
+        raise invalid("The policy needs the name of a constraint.", field="policy.name")
     if txn.get(POLICY, name) is not None:
         raise already_exists(f"Requested entity already exists: {name}.")
     return _store(txn, name, policy)
@@ -134,8 +143,9 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
 
 def _update(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     current = _get(call, _caller, txn)
-    policy = call.body if isinstance(call.body, dict) else {}
-    given = policy.get("etag") or (policy.get("spec") or {}).get("etag")
+    policy = rest.body(call)
+    spec = policy.get("spec")
+    given = policy.get("etag") or (spec.get("etag") if isinstance(spec, dict) else None)
     if given and given != current["etag"]:
         raise aborted("The policy was changed in between. Please read it again and retry.")
     return _store(txn, _name(call, txn), policy)

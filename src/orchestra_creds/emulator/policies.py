@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import google.iam.v1.iam_policy_pb2 as iam_policy
 from google.iam.v1.policy_pb2 import Policy
 
-from orchestra_creds.emulator import access, faults
+from orchestra_creds.emulator import access, cel, faults
+from orchestra_creds.emulator.cel_values import CelError
 from orchestra_creds.emulator.errors import aborted, invalid, not_found
 from orchestra_creds.emulator.routes import IAM_POLICY
 from orchestra_creds.emulator.service import Caller, Method, Need, Service
@@ -170,6 +171,8 @@ def _check(policy: Policy) -> None:
     for binding in policy.bindings:
         if not _ROLE.fullmatch(binding.role):
             raise invalid(f"Role ({binding.role}) is not a valid role name.", field="policy.bindings.role")
+        if binding.HasField("condition"):
+            _check_condition(binding.condition.expression)
         for member in binding.members:
             if not _MEMBER.fullmatch(member):
                 raise invalid(
@@ -180,3 +183,10 @@ def _check(policy: Policy) -> None:
     kept = [binding for binding in policy.bindings if binding.members]
     del policy.bindings[:]
     policy.bindings.extend(kept)
+
+
+def _check_condition(expression: str) -> None:
+    try:
+        cel.compiled(expression)
+    except CelError as error:
+        raise invalid(f"The condition cannot be parsed: {error}.", field="policy.bindings.condition") from None

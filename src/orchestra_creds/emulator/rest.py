@@ -6,6 +6,7 @@ Their resources are JSON documents as Google answers them, so they are stored as
 import json
 import re
 import secrets
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -27,6 +28,17 @@ def body(call: RestCall) -> Document:
     if not isinstance(call.body, dict):
         raise invalid("Invalid JSON payload received. Expected an object.")
     return call.body
+
+
+def expect(document: Document, shapes: Mapping[str, type], *, within: str = "") -> None:
+    """INVALID_ARGUMENT when a field that is there is not of its type; `list` means of texts, `dict` of texts to texts."""
+    for name, shape in shapes.items():
+        value = document.get(name)
+        if value is None:
+            continue
+        parts = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
+        if not isinstance(value, shape) or not all(isinstance(part, str) for part in parts):
+            raise invalid(f'Invalid value at "{within}{name}".', field=f"{within}{name}")
 
 
 def load(txn: Txn, kind: str, name: str, *, what: str = "Resource") -> Document:

@@ -110,7 +110,7 @@ def _claims(text: str, provider: rest.Document, number: str, txn: Txn) -> dict[s
     token = jwt.read(text)
     if token is None:
         raise _StsError("invalid_request", "Unable to parse the ID Token.")
-    if "jwksJson" not in oidc:
+    if not oidc.get("jwksJson"):
         raise _StsError(
             "invalid_grant", "Error connecting to the given credential's issuer: the embedded cloud has no network."
             " Give the provider its JWK set."

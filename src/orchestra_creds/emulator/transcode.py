@@ -222,9 +222,12 @@ def _assign(message: Message, path: list[str], value: str) -> None:
 
 def _decoded(body: bytes) -> Any:
     try:
-        return json.loads(body)
+        document = json.loads(body)
+        if b"\\ud" in body.lower():
+            json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
         raise invalid("Invalid JSON payload received. Unable to parse.") from None
+    return document
 
 
 def _text(body: bytes) -> str:
