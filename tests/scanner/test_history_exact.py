@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.chains import Scanner
+from orchestra_creds.scanner.chains import Node, Scanner
 from orchestra_creds.scanner.delta import Reach
 from orchestra_creds.scanner.engine import EngineKind
 from orchestra_creds.scanner.firstpass import MOST, first_pass, width
@@ -81,13 +81,15 @@ def edited(base: bytes, edit: Edit) -> bytes:
 
 def differences(scanner: Scanner, base: bytes, edits: list[Edit]) -> list[str]:
     """Where the scan along the chain and scans of the whole texts disagree."""
+    nodes = [Node(0, base, base)]
+    for number, edit in enumerate(edits, start=1):
+        nodes.append(scanner.delta(number, nodes[-1], edited(nodes[-1].text, edit)))
+    scanner.judge(nodes)
     found = []
-    state = scanner.whole(base)
-    for number, edit in enumerate(edits):
-        base, state = scanner.changed(base, state, edited(base, edit))
-        mine = sorted(map(key_of, scanner.engine.settle(state.found)), key=repr)
-        if mine != whole(base, one=scanner.engine):
-            found.append(f"text {number} of {len(base)} bytes")
+    for node in nodes:
+        mine = sorted(map(key_of, scanner.engine.settle(node.state.found)), key=repr)
+        if mine != whole(node.text, one=scanner.engine):
+            found.append(f"text {node.number} of {len(node.text)} bytes")
     return found
 
 

@@ -6,8 +6,10 @@ may match is judged again when a byte that its verdict may depend on lies outsid
 that is new find the places that the base did not have. What was found inside an encoding hangs on the start of that
 encoding too, so it is not carried over but decoded again. Damaged objects are named with all that is based on them.
 
+What is new in many objects is scanned in one pass; then each is judged, a base before what is based on it.
+
 Memory: of a chain only texts with deltas left to make are held, the lightest branches first, so at most a logarithm of
-the size of the tree.
+the size of the tree; and those that wait for a pass, `HELD` bytes and one text.
 """
 
 from bisect import bisect_right
@@ -30,10 +32,10 @@ SCANNED = frozenset({COMMIT, BLOB, TAG})
 """Kinds of objects that people put text into; trees hold names and ids only."""
 
 BATCH = 256 << 10
-"""Bytes of small objects that are scanned in one pass."""
+"""Bytes that are scanned in one pass."""
 
-SMALL = 32 << 10
-"""Bytes up to which a full object, on which no other is based, is put in a batch."""
+HELD = 8 << 20
+"""Bytes of texts that wait for a pass at most, one text apart."""
 
 _SPARE = 512  # bytes: boundaries, and what decoding looks at behind the end of a run (`decode._JOINT`)
 
@@ -47,6 +49,23 @@ class State(NamedTuple):
 
 
 NOTHING = State((), (), ())
+
+
+@dataclass(slots=True, eq=False)
+class Node:
+    """An object as it is read from a pack: a full one, or what a delta makes of the object `above`.
+
+    `windows`, `cuts` and `runs` are those of `delta.Change`; `above` and these are given up once `state` is known.
+    """
+
+    number: int
+    text: bytes
+    windows: bytes
+    above: "Node | None" = None
+    cuts: bytes = b""
+    runs: bytes = b""
+    state: State = NOTHING
+
 
 Looked = Callable[[int, bytes, Sequence[Detection]], None]
 """Hears of every object: its number, its text, and what was confirmed there (not settled yet)."""
@@ -71,8 +90,8 @@ class Scanner:
         self.limit = limit
         self.engine = engine
         widest = first_pass_width(engine.rules)
-        # A match whose start lies this far from a seam is pointed at by a candidate of the base, see `matcher.GAP`.
-        self.reach = Reach(widest + 2, widest + GAP + 2)
+        # A match whose start lies this far from a seam is pointed at by a candidate of the base.
+        self.reach = Reach(widest + 2, widest + 2)
         self._dependence = _dependence(engine.rules)
 
     def whole(self, text: bytes) -> State:
@@ -82,38 +101,47 @@ class Scanner:
             return NOTHING
         return _state(candidates, self.engine.examine(text, candidates))
 
-    def batch(self, texts: Sequence[bytes]) -> Iterator[tuple[int, State]]:
-        """Everything in several texts, scanned in one pass: (position, state) of those that hold anything."""
+    def delta(self, number: int, above: Node, delta: bytes) -> Node:
+        """The object that a delta makes of another, not judged yet."""
+        text, windows, cuts, runs = apply(above.text, delta, self.limit, *self.reach)
+        return Node(number, text, windows, above, cuts, runs)
+
+    def judge(self, nodes: Sequence[Node]) -> None:
+        """Everything in several objects, scanned in one pass; what one is based on comes before it or was judged."""
         starts = []
         at = 0
-        for text in texts:
+        for node in nodes:
             starts.append(at)
-            at += len(text) + len(SEPARATOR)
+            at += len(node.windows) + len(SEPARATOR)
         grouped: dict[int, list[Candidate]] = {}
-        for index, end in self.engine.candidates(SEPARATOR.join(texts)):
+        for index, end in self.engine.candidates(SEPARATOR.join([node.windows for node in nodes])):
             position = bisect_right(starts, end - 1) - 1
-            grouped.setdefault(position, []).append((index, min(end - starts[position], len(texts[position]))))
-        for position, candidates in grouped.items():
-            yield position, _state(candidates, self.engine.examine(texts[position], candidates))
+            inside = min(end - starts[position], len(nodes[position].windows))
+            grouped.setdefault(position, []).append((index, inside))
+        for position, node in enumerate(nodes):
+            fresh = grouped.get(position, ())
+            above = node.above
+            if above is not None and (fresh or above.state.ends):
+                node.state = self._changed(above, node, fresh)
+            elif fresh:
+                node.state = _state(fresh, self.engine.examine(node.text, fresh))
+            node.above, node.windows, node.cuts, node.runs = None, b"", b"", b""
 
-    def changed(self, base: bytes, state: State, delta: bytes) -> tuple[bytes, State]:
-        """The text that a delta makes of `base`, and everything in it."""
-        text, windows, cuts, runs = apply(base, delta, self.limit, *self.reach)
-        fresh = self.engine.candidates(windows)
-        if not fresh and not state.ends:
-            return text, NOTHING
-        judge: set[Candidate] = set()
-        if fresh:
-            ends = [end for _, end in fresh] if windows is text else in_text(cuts, [end for _, end in fresh])
-            judge.update(zip((index for index, _ in fresh), ends, strict=True))
+    def _changed(self, above: Node, node: Node, fresh: Sequence[Candidate]) -> State:
+        """Everything in an object of which the windows showed `fresh`."""
+        base, text = above.state, node.text
+        judge: set[Candidate] = set(fresh)
+        if fresh and node.windows is not text:
+            ends = in_text(node.cuts, [end for _, end in fresh])
+            judge = set(zip((index for index, _ in fresh), ends, strict=True))
         candidates = set(judge)
         found: dict[object, Detection] = {}
-        if state.ends:
-            for to, start, length in triples(runs):
-                self._carry(state, (to, start, length), (len(base), len(text)), candidates, judge, found)
+        if base.ends:
+            for run in triples(node.runs):
+                self._carry(base, run, (len(above.text), len(text)), candidates, judge, found)
         for detection in self.engine.examine(text, judge):
             found[_key(detection)] = detection
-        return text, _state(candidates, found.values())
+        return _state(candidates, found.values())
 
     def _carry(
         self,
@@ -131,8 +159,10 @@ class Scanner:
         high = start + length if start + length != sizes[0] or to + length != sizes[1] else 1 << 62
         by = to - start
         again = any(detection.decoded for detection in state.found)
-        for at in range(bisect_right(state.ends, start), bisect_right(state.ends, start + length)):
+        # Reports are thinned, see `matcher.GAP`: one before the run may stand for a match in it.
+        for at in range(bisect_right(state.ends, start - GAP), bisect_right(state.ends, start + length)):
             index, end = state.candidates[at]
+            end = max(end, start + 1)
             candidate = (index, end + by)
             candidates.add(candidate)
             back, ahead = self._dependence[index]
@@ -196,61 +226,52 @@ def scan_roots(
     scanner: Scanner, pack: Pack, roots: Sequence[int], tally: Tally, looked: Looked, failed: Failed
 ) -> None:
     """Scans full objects of a pack and all that is based on them; calls back for each."""
-    small: list[int] = []
-    texts: list[bytes] = []
-    held = 0
-    for root in roots:
-        size = pack.columns.size[root]
-        if size <= min(SMALL, scanner.limit) and pack.columns.first[root] < 0:
-            try:
-                texts.append(pack.inflate(root))
-            except DAMAGED:
-                failed(root, "the object is damaged")
-                continue
-            small.append(root)
-            held += size
-            if held >= BATCH:
-                _scan_small(scanner, small, texts, tally, looked)
-                small, texts, held = [], [], 0
-        else:
-            _scan_tree(scanner, pack, root, tally, looked, failed)
-    if texts:
-        _scan_small(scanner, small, texts, tally, looked)
+    waiting: list[Node] = []
+    fresh = held = 0
+    for node in _nodes(scanner, pack, roots, failed):
+        waiting.append(node)
+        fresh += len(node.windows)
+        held += len(node.text)
+        if fresh >= BATCH or held >= HELD:
+            _judge(scanner, waiting, tally, looked)
+            fresh = held = 0
+    if waiting:
+        _judge(scanner, waiting, tally, looked)
 
 
-def _scan_small(scanner: Scanner, numbers: Sequence[int], texts: Sequence[bytes], tally: Tally, looked: Looked) -> None:
-    states = dict(scanner.batch(texts))
-    for position, (number, text) in enumerate(zip(numbers, texts, strict=True)):
-        looked(number, text, states[position].found if position in states else ())
-    tally.objects += len(texts)
-    tally.size += sum(map(len, texts))
+def _judge(scanner: Scanner, waiting: list[Node], tally: Tally, looked: Looked) -> None:
+    scanner.judge(waiting)
+    tally.objects += len(waiting)
+    for node in waiting:
+        tally.size += len(node.text)
+        looked(node.number, node.text, node.state.found)
+    waiting.clear()
 
 
-def _scan_tree(scanner: Scanner, pack: Pack, root: int, tally: Tally, looked: Looked, failed: Failed) -> None:
-    """One full object and its deltas, depth first; the heaviest branch last, when the text is needed no more."""
+def _nodes(scanner: Scanner, pack: Pack, roots: Sequence[int], failed: Failed) -> Iterator[Node]:
+    """Each full object and its deltas, depth first; the heaviest branch last, when the text is needed no more."""
     weight = pack.columns.weight
-    todo: list[tuple[int, bytes, State]] = [(root, b"", NOTHING)]
-    while todo:
-        number, base, state = todo.pop()
-        try:
-            if number == root:
-                text = pack.text(root, scanner.limit)
-                state = scanner.whole(text)
-            else:
-                text, state = scanner.changed(base, state, pack.inflate(number))
-        except OverflowError:
-            _fail_all(pack, number, f"larger than {scanner.limit:,} bytes", failed)
-            continue
-        except DAMAGED:
-            _fail_all(pack, number, "the object is damaged", failed)
-            continue
-        tally.objects += 1
-        tally.size += len(text)
-        looked(number, text, state.found)
-        children = pack.children(number)
-        if len(children) > 1:
-            children.sort(key=weight.__getitem__, reverse=True)
-        todo += [(child, text, state) for child in children]
+    for root in roots:
+        todo: list[tuple[int, Node | None]] = [(root, None)]
+        while todo:
+            number, above = todo.pop()
+            try:
+                if above is None:
+                    text = pack.text(root, scanner.limit)
+                    node = Node(root, text, text)
+                else:
+                    node = scanner.delta(number, above, pack.inflate(number))
+            except OverflowError:
+                _fail_all(pack, number, f"larger than {scanner.limit:,} bytes", failed)
+                continue
+            except DAMAGED:
+                _fail_all(pack, number, "the object is damaged", failed)
+                continue
+            yield node
+            children = pack.children(number)
+            if len(children) > 1:
+                children.sort(key=weight.__getitem__, reverse=True)
+            todo += [(child, node) for child in children]
 
 
 def _fail_all(pack: Pack, number: int, reason: str, failed: Failed) -> None:

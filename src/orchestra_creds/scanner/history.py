@@ -92,6 +92,7 @@ def scan_history(
     finally:
         progress.done()
     collected, chosen, notes, cached = result
+    chosen.sort(key=lambda one: (one.date, one.commit, one.oid, one.spot.start))  # `ordered` leaves these as they are
     if repository.is_shallow:
         notes = (*notes, "the clone is shallow: what came before its first commits is not here")
     return HistoryResult(
