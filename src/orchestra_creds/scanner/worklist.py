@@ -7,6 +7,7 @@ a partial clone, is named and never fetched.
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ NAMED_JOB = 256
 """How many objects one job asks git for."""
 
 LOOSE, NAMED = -1, -2
+_IS_SCANNED = bytes(kind in SCANNED for kind in range(256))
 WIDTHS = {"sha1": 20, "sha256": 32}
 
 Job = tuple[int, Sequence[Any]]
@@ -95,7 +97,7 @@ def _plan_pack(plan: Plan, pack: Pack) -> None:
     kinds = bytes(pack.columns.kind)
     if BROKEN in kinds:
         plan.named += (pack.oid(number).hex() for number, kind in enumerate(kinds) if kind == BROKEN)
-    roots = [root for root, (kind, base) in enumerate(zip(kinds, parent, strict=True)) if base < 0 and kind in SCANNED]
+    roots = [root for root in compress(range(len(kinds)), kinds.translate(_IS_SCANNED)) if parent[root] < 0]
     light: list[list[int]] = []
     heavy: list[list[int]] = []
     work = JOB
