@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orchestra_creds import folders
-from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
@@ -175,15 +174,21 @@ def _text(path: Path | None) -> str:
 
 
 def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
-    """The baseline verbs for a scanned root."""
+    """The baseline verbs for the folder whose baseline is meant: that of a repository holds for all of it."""
     from orchestra_creds.scanner.accepting import Acceptor
 
     if not path.is_dir():
         raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
-    choice = ScanChoice(paths=(str(path),), source="history" if history else "tree", baseline="")
-    return Acceptor(
-        path.resolve(), file=file, scan=lambda: scan(choice), keys=fingerprint_keys(), environment=os.environ
-    )
+    root = path.resolve() if file else baseline_root(path)
+    choice = ScanChoice(paths=(str(root),), source="history" if history else "tree", baseline="")
+    return Acceptor(root, file=file, scan=lambda: scan(choice), keys=fingerprint_keys(), environment=os.environ)
+
+
+def baseline_root(path: Path) -> Path:
+    """The folder to which the baseline of a path belongs: its own, or the top of the repository around it."""
+    from orchestra_creds.scanner.accepting import default_file
+
+    return default_file(path.resolve()).parent
 
 
 def acceptance(reason: str, author: str, expires: datetime | None) -> "Acceptance":
@@ -314,6 +319,8 @@ class Cloud:
         Raises:
             ConfigError: the configuration has environments, and this is none of them.
         """
+        from orchestra_creds.core.values import full_name
+
         known = self._settings.document.environments
         if environment and known and environment not in known:
             raise ConfigError(

@@ -318,6 +318,59 @@ def test_a_baseline_accepts_and_lets_new_findings_through(operator: Operator, to
     assert operator.run("scan").code == 1
 
 
+@pytest.fixture
+def accepted_in_one_file(operator: Operator, token: str) -> Operator:
+    """A repository whose baseline accepts `src/a.env`, with a copy of the credential beside it."""
+    operator.write("src/a.env", f"TOKEN={token}\n")
+    operator.commit()
+    assert operator.run("scan", "baseline", "create", "--reason", "fixture").code == 0
+    operator.write("src/copy.env", f"TOKEN={token}\n")
+    operator.git("add", "src/copy.env")
+    return operator
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["src"], ["src/copy.env"], ["--staged"], ["--exclude", "a.env"], ["--exclude", "src/a.env", "src"]],
+)
+def test_a_copy_of_an_accepted_credential_counts_whatever_part_is_scanned(
+    accepted_in_one_file: Operator, arguments: list[str]
+) -> None:
+    ended = accepted_in_one_file.run("scan", "--format", "json", *arguments)
+    (finding,) = json.loads(ended.stdout)["findings"]
+    assert (ended.code, finding["path"].rpartition("/")[2]) == (1, "copy.env")
+
+
+@pytest.mark.parametrize("arguments", [[], ["src"], ["src/b.env"], ["--staged"]])
+def test_an_accepted_credential_may_move_whatever_part_is_scanned(
+    accepted_in_one_file: Operator, arguments: list[str]
+) -> None:
+    accepted_in_one_file.git("rm", "--quiet", "--force", "src/copy.env")
+    accepted_in_one_file.git("mv", "src/a.env", "src/b.env")
+    ended = accepted_in_one_file.run("scan", "--format", "json", *arguments)
+    assert (ended.code, json.loads(ended.stdout)["stats"]["accepted"]) == (0, 1)
+
+
+def test_a_finding_is_the_same_from_every_folder(accepted_in_one_file: Operator) -> None:
+    def fingerprints(*arguments: str) -> set[str]:
+        report = accepted_in_one_file.run("scan", "--no-baseline", "--format", "json", *arguments).stdout
+        return {finding["fingerprint"] for finding in json.loads(report)["findings"]}
+
+    assert fingerprints() == fingerprints("src") == fingerprints("src/a.env", "src/copy.env")
+
+
+def test_the_baseline_verbs_of_a_folder_speak_of_the_repositorys_file(operator: Operator, token: str) -> None:
+    operator.write("src/a.env", f"TOKEN={token}\n")
+    operator.write("b.env", f"TOKEN={token}\n")
+    operator.commit()
+    made = operator.run("scan", "baseline", "create", "src", "--reason", "fixture")
+    assert made.stderr == f"accepted 1 finding in {operator.folder}/.orchestra-creds-baseline.json\n"
+    assert operator.run("scan").text.startswith("b.env:1:7 ")
+    audited = operator.run("scan", "baseline", "audit", "--prune", "src", "--format", "json")
+    entries = json.loads(audited.stdout)["entries"]
+    assert [(entry["path"], entry["state"]) for entry in entries] == [("src/a.env", "current")]
+
+
 def test_accepting_needs_a_reason(operator: Operator, token: str) -> None:
     operator.write("a.env", f"TOKEN={token}\n")
     ended = operator.run("scan", "baseline", "create")

@@ -49,7 +49,9 @@ def create(
     from orchestra_creds import bootstrap
 
     service = bootstrap.baseline(path, file=file, history=history)
-    Session.of(ctx).say(service.create(bootstrap.acceptance(reason, author, expires)))
+    within = "" if file else path.resolve().relative_to(bootstrap.baseline_root(path)).as_posix()
+    below = "" if within in {"", "."} else within + "/"
+    Session.of(ctx).say(service.create(bootstrap.acceptance(reason, author, expires), below=below))
 
 
 @app.command()

@@ -62,17 +62,18 @@ class Acceptor:
         self._keys = keys
         self._environment = environment
 
-    def create(self, acceptance: Acceptance) -> str:
-        """Accept all that is found now."""
+    def create(self, acceptance: Acceptance, *, below: str = "") -> str:
+        """Accept all that is found now; with `below` (a slash at its end) only what stands in that folder of the root."""
         if self._file.exists():
             raise PreconditionError(
                 f"there is a baseline already: {visible(str(self._file))}",
                 hint="add to it: scan baseline add FINGERPRINT",
             )
         report = self._complete_scan()
-        made = _accept(Baseline(self._key("").id), report.findings, acceptance)
+        chosen = [finding for finding in report.findings if finding.first.path.startswith(below)]
+        made = _accept(Baseline(self._key("").id), chosen, acceptance)
         files.save(self._file, made)
-        return f"accepted {len(made.entries)} findings in {self._file}"
+        return f"accepted {_counted(len(made.entries), 'finding')} in {self._file}"
 
     def add(self, prefix: str, acceptance: Acceptance, *, anywhere: bool = False) -> str:
         """Accept the findings of one credential."""
@@ -86,7 +87,7 @@ class Acceptor:
         """Stop accepting the findings of one credential."""
         left, gone = files.remove(self._load(), prefix)
         files.save(self._file, left)
-        return f"removed {len(gone)} entries: {gone[0].rule} at {', '.join(entry.path for entry in gone)}"
+        return f"removed {_counted(len(gone), 'entry')}: {gone[0].rule} at {', '.join(entry.path for entry in gone)}"
 
     def audit(self, *, today: dt.date, prune: bool = False) -> Audit:
         """Compare every entry with what is found now."""
@@ -108,8 +109,8 @@ class Acceptor:
         present = self._load_or_new()
         found = gitleaks_legacy.rekey(legacy, self._complete_scan(), self._key(present.key))
         files.save(self._file, _accept(present, found.findings, acceptance))
-        lost = f"; {len(found.lost)} entries stand for nothing that is found today" if found.lost else ""
-        return f"took over {len(found.findings)} findings{lost}"
+        lost = f"; not found today: {_counted(len(found.lost), 'entry')}" if found.lost else ""
+        return f"took over {_counted(len(found.findings), 'finding')}{lost}"
 
     def _complete_scan(self) -> ScanReport:
         report = self._scan()
@@ -143,6 +144,12 @@ class Acceptor:
                 hint=f"make {self._keys} writable, or set {identity.VARIABLE}",
             )
         return key
+
+
+def _counted(number: int, noun: str) -> str:
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def _accept(baseline: Baseline, findings: Iterable[Finding], terms: Acceptance, *, anywhere: bool = False) -> Baseline:

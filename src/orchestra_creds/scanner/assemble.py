@@ -6,7 +6,7 @@ stand worst first, then by path and line; places in the order of their dates, th
 out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
@@ -31,13 +31,21 @@ class Policy(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What decides which sightings count, beside the rules themselves. `today` ends entries of the baseline."""
+    """What decides which sightings count, beside the rules themselves.
+
+    today   ends entries of the baseline
+    below   the scanned folder as seen from the top of its repository, with a slash at its end: a finding is the same
+            whichever folder around it is scanned
+    unread  see `baseline.judge`
+    """
 
     key: FingerprintKey
     today: date
     baseline: "Baseline | None" = None
     gitleaks: Policy | None = None
     min_severity: Severity = Severity.LOW
+    below: str = ""
+    unread: Callable[[str], bool] | None = None
 
 
 def report(
@@ -60,7 +68,7 @@ def report(
         found = sighting.detection
         groups.setdefault((found.rule.id, found.material, sighting.place.path), []).append(sighting)
     open_groups = [left for group in groups.values() if (left := _not_allowed(group))]
-    findings = sorted((_finding(group, filters.key) for group in open_groups), key=_order)
+    findings = sorted((_finding(group, filters) for group in open_groups), key=_order)
     whole = ScanReport(
         root=root,
         source=source,
@@ -70,7 +78,7 @@ def report(
         notes=(*notes, *_key_notes(filters.key)),
         stats=stats or ScanStats(),
     )
-    return whole if filters.baseline is None else _judged(whole, filters.baseline, filters.today)
+    return whole if filters.baseline is None else _judged(whole, filters.baseline, filters)
 
 
 def _not_allowed(group: list[Sighting]) -> list[Sighting]:
@@ -81,17 +89,17 @@ def _not_allowed(group: list[Sighting]) -> list[Sighting]:
     return [sighting for sighting in group if not sighting.allow]
 
 
-def _finding(group: list[Sighting], key: FingerprintKey) -> Finding:
+def _finding(group: list[Sighting], filters: Filters) -> Finding:
     """One finding from all spots of one credential at one path; its clearest spot says how sure it is."""
     clearest = min((s.detection for s in group), key=lambda d: (-d.confidence, len(d.decoded), d.decoded, d.note))
     rule, material = clearest.rule, clearest.material
-    credential = key.credential(rule.id, material)
+    credential = filters.key.credential(rule.id, material)
     return Finding(
         rule=rule.id,
         description=rule.description,
         severity=rule.severity,
         confidence=clearest.confidence,
-        fingerprint=key.fingerprint(credential, group[0].place.path),
+        fingerprint=filters.key.fingerprint(credential, filters.below + group[0].place.path),
         credential=credential,
         mask=mask(rule, material),
         places=tuple(sorted({s.place for s in group}, key=_place_order)),
@@ -117,10 +125,10 @@ def _key_notes(key: FingerprintKey) -> tuple[str, ...]:
     return ("the fingerprint key could not be kept: fingerprints of this report fit no other report",)
 
 
-def _judged(whole: ScanReport, baseline: "Baseline", today: date) -> ScanReport:
+def _judged(whole: ScanReport, baseline: "Baseline", filters: Filters) -> ScanReport:
     from orchestra_creds.scanner.baseline import ANYWHERE, judge  # a staged scan without a baseline pays no json
 
-    verdicts = judge(baseline, whole.findings, today)
+    verdicts = judge(baseline, whole.findings, filters.today, unread=filters.unread)
     notes = [
         f"the baseline's entry {entry.fingerprint[:12]} for {'any path' if entry.path == ANYWHERE else entry.path} "
         f"expired on {entry.expires}: its finding counts again"

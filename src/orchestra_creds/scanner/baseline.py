@@ -9,7 +9,7 @@ was moved; one for `*` counts at every path. Functions here take and return valu
 import datetime as dt
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -84,24 +84,35 @@ class Audited:
     finding: Finding | None = None
 
 
-def judge(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> Verdicts:
-    """Hide what is accepted today; name the entries whose end is over although their finding is still there."""
+def judge(
+    baseline: Baseline, findings: Sequence[Finding], today: dt.date, *, unread: Callable[[str], bool] | None = None
+) -> Verdicts:
+    """Hide what is accepted today; name the entries whose end is over although their finding is still there.
+
+    `unread` tells of an entry's path whether its file is there and was not looked at: then nobody knows that the credential
+    has left it, and a copy elsewhere counts.
+    """
     live = [entry for entry in baseline.entries if not entry.expired(today)]
     places = {entry.fingerprint for entry in live}
-    movers = {entry.credential for entry in _without_place(live, findings)}
+    movers = {entry.credential for entry in _without_place(live, findings, unread)}
     kept = tuple(f for f in findings if f.fingerprint not in places and f.credential not in movers)
     left = {f.fingerprint for f in kept} | {f.credential for f in kept}
     expired = tuple(entry for entry in baseline.entries if entry.expired(today) and entry.fingerprint in left)
     return Verdicts(kept, len(findings) - len(kept), expired)
 
 
-def _without_place(entries: Iterable[Entry], findings: Sequence[Finding]) -> list[Entry]:
+def _without_place(
+    entries: Iterable[Entry], findings: Sequence[Finding], unread: Callable[[str], bool] | None = None
+) -> list[Entry]:
     """The entries that speak for a credential at any path: those for `*`, and those whose own path has lost it."""
     seen = {f.fingerprint: f.in_head for f in findings}
+    present = {f.credential for f in findings}
     in_head = {f.credential for f in findings if f.in_head}
 
     def lost(entry: Entry) -> bool:
-        return entry.fingerprint not in seen or (not seen[entry.fingerprint] and entry.credential in in_head)
+        if entry.fingerprint in seen:
+            return not seen[entry.fingerprint] and entry.credential in in_head
+        return entry.credential in present and (unread is None or not unread(entry.path))
 
     return [entry for entry in entries if entry.path == ANYWHERE or lost(entry)]
 

@@ -51,12 +51,13 @@ class _Looked:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """Where a scan looks: the root that paths are relative to, and how to look at it."""
+    """Where a scan looks: the root that paths are relative to, where that lies in its repository, and how to look at it."""
 
     root: Path
     repository: Repository | None
     source: str
     look: Callable[[Engine, Progress], _Looked]
+    below: str = ""
 
 
 def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | None = None) -> ScanReport:
@@ -106,6 +107,8 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
             baseline=accepted,
             gitleaks=setup.policy,
             min_severity=request.min_severity,
+            below=plan.below,
+            unread=None if request.source is Source.HISTORY and not request.exclude else _unread(plan, looked.paths),
         ),
         skipped=looked.skipped,
         stats=replace(looked.stats, seconds=time.perf_counter() - began),
@@ -133,7 +136,29 @@ def _plan(request: ScanRequest) -> _Plan:
             _add(looked, _stdin(request, engine, NoProgress()))
         return looked
 
-    return _Plan(root, Repository.discover(root), "tree", look)
+    repository = Repository.discover(root)
+    return _Plan(root, repository, "tree", look, _below(root, repository))
+
+
+def _below(root: Path, repository: Repository | None) -> str:
+    """The scanned root as seen from the top of the working tree that holds it, with a slash at its end; "" for the top."""
+    if repository is None or repository.work_tree is None:
+        return ""
+    within = os.path.relpath(os.path.realpath(root), os.path.realpath(repository.work_tree)).replace(os.sep, "/")
+    return "" if within == "." or within.split("/")[0] == ".." else within + "/"
+
+
+def _unread(plan: _Plan, paths: list[str]) -> Callable[[str], bool]:
+    """Whether a path that a baseline names stands on the disk although this scan, of `paths`, did not look at it."""
+    tops = [plan.root, *([plan.repository.work_tree] if plan.repository and plan.repository.work_tree else [])]
+    seen: set[str] = set()
+
+    def unread(path: str) -> bool:
+        seen.update(visible(plan.below + one) for one in paths if not seen)
+        names = (path, path.partition("!")[0])  # the file that an archive's member is in
+        return not seen.intersection(names) and any(os.path.lexists(top / name) for top in tops for name in names)
+
+    return unread
 
 
 def _repository_plan(request: ScanRequest) -> _Plan:
