@@ -24,10 +24,24 @@ typedef struct {
     uint32_t place; /* in the index, which is sorted by object id */
 } Entry;
 
-static int by_offset(const void *a, const void *b) {
-    const Entry *x = a, *y = b;
-    if (x->offset != y->offset) return x->offset < y->offset ? -1 : 1;
-    return x->place < y->place ? -1 : x->place > y->place;
+/* Sorts by offset; entries with the same offset stay in the order they have. Twice as much room is needed as there are
+   entries; answers where the sorted ones begin: there, or `count` behind it. A damaged offset, -1, comes first. */
+static Entry *sort(Entry *entries, int32_t count, int64_t most) {
+    Entry *from = entries, *to = entries + count;
+    for (int shift = 0; shift < 64 && ((uint64_t)most + 1) >> shift; shift += 11) {
+        uint32_t starts[2048] = {0}, at = 0;
+        for (int32_t i = 0; i < count; i++) starts[(uint64_t)(from[i].offset + 1) >> shift & 2047]++;
+        for (int i = 0; i < 2048; i++) {
+            uint32_t many = starts[i];
+            starts[i] = at;
+            at += many;
+        }
+        for (int32_t i = 0; i < count; i++) to[starts[(uint64_t)(from[i].offset + 1) >> shift & 2047]++] = from[i];
+        Entry *other = from;
+        from = to;
+        to = other;
+    }
+    return from;
 }
 
 /* Position of `offset` in the sorted entries, or -1. */
@@ -98,7 +112,7 @@ static PyObject *survey(PyObject *self, PyObject *args) {
     if (!PyArg_ParseTuple(args, "y*y*n", &index, &pack, &width)) return NULL;
     const uint8_t *idx = index.buf, *bytes = pack.buf;
     PyObject *result = NULL, *columns[9] = {NULL};
-    Entry *entries = NULL;
+    Entry *room = NULL, *entries;
     const char *wrong = "the index is damaged";
     if (width != 20 && width != 32) goto refuse;
     if (index.len < 8 + 1024 + 2 * width || memcmp(idx, "\377tOc\0\0\0\2", 8)) goto refuse;
@@ -122,11 +136,13 @@ static PyObject *survey(PyObject *self, PyObject *args) {
     }
     int64_t end = pack.len - width;
 
-    entries = malloc(((size_t)count + 1) * sizeof *entries);
-    if (!entries) {
+    room = malloc((2 * (size_t)count + 1) * sizeof *room);
+    if (!room) {
         PyErr_NoMemory();
         goto done;
     }
+    entries = room;
+    int64_t most = 0;
     for (int32_t i = 0; i < count; i++) {
         uint32_t offset = be32(small + 4 * (int64_t)i);
         entries[i].place = (uint32_t)i;
@@ -139,8 +155,9 @@ static PyObject *survey(PyObject *self, PyObject *args) {
                 if (far < (uint64_t)end) entries[i].offset = (int64_t)far;
             }
         }
+        if (entries[i].offset > most) most = entries[i].offset;
     }
-    qsort(entries, (size_t)count, sizeof *entries, by_offset);
+    entries = sort(room, count, most);
 
     /* the columns of pack.py */
     const int widths[9] = {4, 8, 1, 8, 8, 4, 8, 4, 4};
@@ -212,7 +229,7 @@ refuse:
     PyErr_SetString(PyExc_ValueError, wrong);
 done:
     for (int i = 0; i < 9; i++) Py_XDECREF(columns[i]);
-    free(entries);
+    free(room);
     PyBuffer_Release(&index);
     PyBuffer_Release(&pack);
     return result;

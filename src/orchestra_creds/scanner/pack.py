@@ -276,12 +276,14 @@ def _header(pack: Buffer, offset: int, end: int, width: int) -> tuple[int, int, 
         base = -1
         if type_ == _OFS_DELTA:
             back, at = _distance(pack, at, end)
+            if not 0 < back <= offset:
+                return None
             base = offset - back
         elif type_ == _REF_DELTA:
             base, at = at, at + width
     except IndexError:
         return None
-    if type_ in {0, 5} or at > end or not (base == -1 or 0 <= base < (offset if type_ == _OFS_DELTA else end)):
+    if type_ in {0, 5} or at > end:
         return None
     return type_, size, at, base
 
