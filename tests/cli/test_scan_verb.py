@@ -1,9 +1,13 @@
 """`scan` as an operator meets it: exit codes, one clear line for bad input, and no value anywhere."""
 
+import gzip
+import io
 import json
 import os
 import signal
 import subprocess
+import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -357,6 +361,25 @@ def test_a_finding_is_the_same_from_every_folder(accepted_in_one_file: Operator)
         return {finding["fingerprint"] for finding in json.loads(report)["findings"]}
 
     assert fingerprints() == fingerprints("src") == fingerprints("src/a.env", "src/copy.env")
+
+
+def test_a_history_names_what_archives_hold_as_a_tree_does(operator: Operator, token: str) -> None:
+    text = f"TOKEN={token}\n".encode()
+    with tarfile.open(operator.folder / "t.tar.gz", "w:gz") as packed:
+        member = tarfile.TarInfo("a.env")
+        member.size = len(text)
+        packed.addfile(member, io.BytesIO(text))
+    (operator.folder / "k.env.gz").write_bytes(gzip.compress(text))
+    with zipfile.ZipFile(operator.folder / "z.zip", "w") as zipped:
+        zipped.writestr("k.gz", gzip.compress(text))
+    operator.commit()
+
+    def found(*arguments: str) -> dict[str, str]:
+        report = json.loads(operator.run("scan", "--format", "json", *arguments).stdout)
+        return {finding["path"]: finding["fingerprint"] for finding in report["findings"]}
+
+    assert found() == found("--history") == found("--history")
+    assert list(found()) == ["k.env.gz!k.env", "t.tar.gz!a.env", "z.zip!k.gz!k"]
 
 
 def test_the_baseline_verbs_of_a_folder_speak_of_the_repositorys_file(operator: Operator, token: str) -> None:

@@ -74,7 +74,7 @@ class Explorer:
         budget: Budget,
         *,
         file: BinaryIO | None = None,
-        outside: str = "",
+        outside: str | None = None,
     ) -> None:
         """Scan one file or member; `outside` is the path that its own members are shown under, if not `path`."""
         blob = BlobScan(self.engine, path)
@@ -84,14 +84,14 @@ class Explorer:
             kind = self.kind_of(tee.head)
             if kind is None and file is not None and self.limits.depth and _ends_as_zip(file):
                 kind = Kind.ZIP
-            if outside and kind is Kind.TAR:
+            if outside is not None and kind is Kind.TAR:
                 depth += 1  # a packed tar is one archive
             if kind is not None and depth <= 0:
                 self._skip(path, f"archives nested more than {self.limits.depth} deep were not opened")
             elif kind is not None:
                 if file is not None and kind is Kind.ZIP:
                     tee.drain()
-                self._inside(kind, tee, outside or path, depth, budget, file=file)
+                self._inside(kind, tee, path if outside is None else outside, depth, budget, file=file)
             tee.drain()
         except _TooLargeError:
             self._skip(path, f"larger than {self.max_size:,} bytes")
@@ -125,13 +125,13 @@ class Explorer:
 
     def _member(self, member: Member, kind: Kind, path: str, depth: int, budget: Budget) -> bool:
         """Scan one member; False when it could not be read."""
-        below = f"{path}{SEPARATOR}{member.name or _unpacked(path)}"
+        below = f"{path}{SEPARATOR}{member.name or unpacked(path)}"
         if member.data is None:
             self._skip(below, member.reason)
             return True
         try:
             # a.tar.gz!x and not a.tar.gz!a.tar!x: the members of a packed tar are shown as those of the file
-            self._stream(member.data, below, depth - 1, budget, outside=path if kind.compresses_one else "")
+            self._stream(member.data, below, depth - 1, budget, outside=path if kind.compresses_one else None)
         except Damaged as damage:
             self._skip(below, str(damage))
             return False
@@ -216,7 +216,7 @@ def _ends_as_zip(file: BinaryIO) -> bool:
     return archives.ends_as_zip(tail)
 
 
-def _unpacked(path: str) -> str:
+def unpacked(path: str) -> str:
     """The name of what a compressed file holds: `a.txt` for `x/a.txt.gz`."""
     name = path.rsplit("/", 1)[-1].rsplit(SEPARATOR, 1)[-1]
     for suffix, instead in _SUFFIXES:

@@ -21,6 +21,7 @@ from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.collect import Collected, Spot, Terms, Text, collect
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner.explore import SEPARATOR, unpacked
 from orchestra_creds.scanner.finding import Place, ScanStats, Skipped
 from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.locate import ordered
@@ -308,6 +309,15 @@ def _file(one: Chosen) -> tuple[bytes, bytes]:
     return one.oid.hex().encode(), one.path[: len(one.path) - len(os.fsencode(one.spot.inner))]
 
 
+def _named(one: Chosen) -> str:
+    """The path with the way into an archive; what a compressed file holds is called after that file, which a blob is not."""
+    path, inner = os.fsdecode(one.path), one.spot.inner
+    if inner != SEPARATOR and not inner.startswith(2 * SEPARATOR):
+        return path
+    file = path[: len(path) - len(inner)]
+    return f"{file}{SEPARATOR}{unpacked(file)}{inner[1:]}"
+
+
 def _sighting(one: Chosen, text: Text, rules: Sequence[Rule]) -> Sighting:
     spot = one.spot
     detection = Detection(
@@ -322,6 +332,6 @@ def _sighting(one: Chosen, text: Text, rules: Sequence[Rule]) -> Sighting:
         text.note,
     )
     where = Place(
-        os.fsdecode(one.path), spot.line, spot.end_line, spot.column, one.commit, one.author, one.date, one.in_head
+        _named(one), spot.line, spot.end_line, spot.column, one.commit, one.author, one.date, one.in_head
     )
     return Sighting(detection, where, Material(text.line), Material(text.match), text.allow)
