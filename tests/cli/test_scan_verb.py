@@ -203,6 +203,15 @@ def test_an_unknown_revision_is_not_found(operator: Operator) -> None:
     assert "no-such-branch" in one_error(ended)
 
 
+@pytest.mark.parametrize("source", [["--staged"], ["--history"], ["--since", "HEAD"]])
+def test_a_repository_that_git_cannot_read_is_not_clean(operator: Operator, source: list[str]) -> None:
+    operator.git("init", "--quiet")
+    (operator.folder / ".git/config").write_text("[core\n")
+    ended = operator.run("scan", *source)
+    assert (ended.code, ended.stdout) == (4, b"")
+    assert one_error(ended)
+
+
 def test_a_wrong_configuration_is_named_with_its_line_and_the_nearest_key(operator: Operator) -> None:
     operator.write("orchestra-creds.toml", "schema = 1\n[scan]\nexclde = []\n")
     ended = operator.run("scan")

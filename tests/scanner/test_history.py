@@ -413,3 +413,12 @@ def test_nobody_is_left_behind_when_a_scan_is_interrupted(tmp_path: Path, monkey
 
 def test_the_limit_without_one_is_generous() -> None:
     assert history.LIMIT >= 1 << 28
+
+
+def test_a_history_that_git_cannot_walk_is_incomplete(folder: Path) -> None:
+    commit(folder, "deep", token(1))
+    tree = git(folder, "rev-parse", "HEAD^{tree}").decode().strip()
+    (folder / ".git" / "objects" / tree[:2] / tree[2:]).unlink()
+    result = look(folder)
+    assert held(result) == {token(1)}
+    assert [one.path for one in result.skipped] == ["history"]

@@ -137,8 +137,10 @@ class Git:
 
     def failed(self, verb: str, err: bytes) -> PreconditionError:
         """The error for a call that git refused."""
-        line = err.strip().partition(b"\n")[0].removeprefix(b"fatal: ").decode("utf-8", "replace")
-        return PreconditionError(f"git {verb} failed in {self.shown}", hint=visible(line[:300]))
+        lines = err.strip().split(b"\n")  # advice, warnings and the reason, in any order
+        reason = next((line for line in lines if line.startswith((b"fatal: ", b"error: "))), lines[0])
+        text = reason.removeprefix(b"fatal: ").removeprefix(b"error: ").decode("utf-8", "replace")
+        return PreconditionError(f"git {verb} failed in {self.shown}", hint=visible(text[:300]))
 
     def staged_ids(self) -> dict[bytes, str]:
         """Path to object id of what the next commit would add or change; not submodules, not what is only intended."""
@@ -146,7 +148,8 @@ class Git:
         code, out, err = self.call((*args, "HEAD", "--"))
         if code and self.call(("rev-parse", "--quiet", "--verify", "HEAD^{commit}"))[0]:
             hashes = self.call(("rev-parse", "--show-object-format"))[1].decode().strip()
-            code, out, err = self.call((*args, EMPTY_TREE[hashes], "--"))  # before the first commit
+            if hashes in EMPTY_TREE:  # before the first commit; else git reads nothing here, and has said why
+                code, out, err = self.call((*args, EMPTY_TREE[hashes], "--"))
         if code:
             raise self.failed("diff-index", err)
         fields = iter(out.split(b"\0"))

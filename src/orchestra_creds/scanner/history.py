@@ -93,6 +93,8 @@ def scan_history(
     finally:
         progress.done()
     collected, chosen, notes, cached = result
+    if not collected.tally.objects and not cached:
+        repository.run("rev-parse", "--git-dir")  # empty, or nothing that git can read
     chosen.sort(key=lambda one: (one.date, one.commit, one.oid, one.spot.start))  # `ordered` leaves these as they are
     if repository.is_shallow:
         notes = (*notes, "the clone is shallow: what came before its first commits is not here")
@@ -105,7 +107,14 @@ def scan_history(
 
 
 _Result = tuple[Collected, list[Chosen], tuple[str, ...], int]
-_UNWALKED = "git could not walk all of the history: some commits and paths are unknown"
+
+
+def _walked(collected: Collected, *, whole: bool) -> Collected:
+    """What was collected; places that git could not tell are part of what was not looked at."""
+    if not whole:
+        reason = "git could not walk all of it: some commits and paths of findings are unknown"
+        collected.skipped.append(Skipped("history", reason))
+    return collected
 
 
 def _scan_since(repository: Repository, engine: Engine, since: str, terms: Terms, progress: Progress) -> _Result:
@@ -122,7 +131,7 @@ def _scan_since(repository: Repository, engine: Engine, since: str, terms: Terms
         chosen, whole = choose(repository, collected, log)
     finally:
         log.close()
-    return collected, chosen, () if whole else (_UNWALKED,), 0
+    return _walked(collected, whole=whole), chosen, (), 0
 
 
 class _History:
@@ -184,7 +193,7 @@ class _History:
                 chosen, whole = choose(self._repository, collected, log)
         finally:
             log.close()
-        return (collected, chosen, () if whole else (_UNWALKED,), before.objects), whole
+        return (_walked(collected, whole=whole), chosen, (), before.objects), whole
 
     def _revive(self, before: Seen) -> Collected | None:
         """What was found before, with its texts read again; None when the repository no longer says the same."""
@@ -331,7 +340,5 @@ def _sighting(one: Chosen, text: Text, rules: Sequence[Rule]) -> Sighting:
         tuple(text.decoded),
         text.note,
     )
-    where = Place(
-        _named(one), spot.line, spot.end_line, spot.column, one.commit, one.author, one.date, one.in_head
-    )
+    where = Place(_named(one), spot.line, spot.end_line, spot.column, one.commit, one.author, one.date, one.in_head)
     return Sighting(detection, where, Material(text.line), Material(text.match), text.allow)
