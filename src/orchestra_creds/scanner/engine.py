@@ -71,6 +71,14 @@ class Engine:
         """Another engine over the same compiled rules, for another thread."""
         return Engine(self.rules, self._matcher, self.kind)
 
+    @staticmethod
+    def warm() -> None:
+        """Load what nearly every large scan needs: worth it before workers are forked, where it is paid once."""
+        from orchestra_creds.scanner import structure, unwrap  # noqa: F401
+        from orchestra_creds.scanner.libraries import re2
+
+        re2()
+
     def compiled(self) -> bytes | None:
         """The compiled first pass of Hyperscan, to be loaded again without its rules; None where RE2 does it."""
         return self._matcher.dump()

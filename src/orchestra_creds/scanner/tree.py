@@ -49,6 +49,7 @@ def scan_tree(
     if jobs == 1:
         task.serve(iter(work), looked.take)
     elif workers.can_fork():
+        engine.warm()  # here once, and not in each child
         gc.freeze()  # the children share these pages as long as nobody touches them
         try:
             answers = workers.forked(task.serve, work, jobs)
