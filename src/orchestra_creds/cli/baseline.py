@@ -45,13 +45,13 @@ def create(
     file: FileOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Accept everything that a scan finds now; refuses to replace a baseline that exists."""
-    from orchestra_creds import bootstrap
+    """Accept everything that a scan finds now. A baseline that exists is not replaced."""
+    from orchestra_creds.bootstrap import scanning
 
-    service = bootstrap.baseline(path, file=file, history=history)
-    within = "" if file else path.resolve().relative_to(bootstrap.baseline_root(path)).as_posix()
+    service = scanning.baseline(path, file=file, history=history)
+    within = "" if file else path.resolve().relative_to(scanning.baseline_root(path)).as_posix()
     below = "" if within in {"", "."} else within + "/"
-    Session.of(ctx).say(service.create(bootstrap.acceptance(reason, author, expires), below=below))
+    Session.of(ctx).say(service.create(scanning.acceptance(reason, author, expires), below=below))
 
 
 @app.command()
@@ -69,10 +69,10 @@ def add(
     quiet: QuietOption = False,
 ) -> None:
     """Accept one finding."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
 
-    service = bootstrap.baseline(path, file=file, history=history)
-    done = service.add(fingerprint, bootstrap.acceptance(reason, author, expires), anywhere=anywhere)
+    service = scanning.baseline(path, file=file, history=history)
+    done = service.add(fingerprint, scanning.acceptance(reason, author, expires), anywhere=anywhere)
     Session.of(ctx).say(done)
 
 
@@ -86,9 +86,9 @@ def remove(
     quiet: QuietOption = False,
 ) -> None:
     """Stop accepting one finding."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
 
-    Session.of(ctx).say(bootstrap.baseline(path, file=file, history=False).remove(fingerprint))
+    Session.of(ctx).say(scanning.baseline(path, file=file, history=False).remove(fingerprint))
 
 
 @app.command()
@@ -100,11 +100,14 @@ def audit(
     file: FileOption = None,
     format_: FormatOption = Format.TABLE,
 ) -> None:
-    """Compare every entry with what a scan finds: current, moved, expired or vanished. Ends with 1 when one needs a decision."""
-    from orchestra_creds import bootstrap
+    """Compare every entry with what a scan finds.
+
+    States: current, moved, expired, vanished. Ends with 1 when one needs a decision. Entries made with --history are audited with it.
+    """
+    from orchestra_creds.bootstrap import clock, scanning
     from orchestra_creds.render.baseline import audited
 
-    found = bootstrap.baseline(path, file=file, history=history).audit(today=bootstrap.utc_now().date(), prune=prune)
+    found = scanning.baseline(path, file=file, history=history).audit(today=clock.utc_now().date(), prune=prune)
     rows = [
         (
             item.entry.fingerprint,
@@ -133,10 +136,10 @@ def import_(
     quiet: QuietOption = False,
 ) -> None:
     """Take over what gitleaks was told to accept: positions become content fingerprints where the credential is still found."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
 
-    service = bootstrap.baseline(path, file=file, history=history)
-    Session.of(ctx).say(service.import_(source, bootstrap.acceptance(reason, author, expires)))
+    service = scanning.baseline(path, file=file, history=history)
+    Session.of(ctx).say(service.import_(source, scanning.acceptance(reason, author, expires)))
 
 
 @app.command()
@@ -153,11 +156,11 @@ def key(
     quiet: QuietOption = False,
 ) -> None:
     """Name the key behind the fingerprints of this repository, hand it over, or install one that was handed over."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
     from orchestra_creds.render import files
     from orchestra_creds.scanner import accepting
 
-    keys, session = bootstrap.fingerprint_keys(), Session.of(ctx)
+    keys, session = scanning.fingerprint_keys(), Session.of(ctx)
     if install is not None:
         session.say(
             f"fingerprint key {accepting.take_over(path, install, keys=keys)} is now the key of this repository"

@@ -79,12 +79,12 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
 
     @wraps(verb)
     def command(ctx: typer.Context, **options: Any) -> None:
-        from orchestra_creds import bootstrap
+        from orchestra_creds.bootstrap.cloud import open_cloud
 
         forbid_core_dumps()
         chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
         session = Session.of(ctx)
-        with bootstrap.open_cloud(
+        with open_cloud(
             backend=chosen["backend"].value if chosen["backend"] else "",
             project=chosen["project"],
             impersonate=chosen["as_"],

@@ -21,17 +21,18 @@ def doctor(
 
     Ends with 1 when a check failed. Without a project only this machine is checked.
     """
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap.checks import machine_checks, project_checks
+    from orchestra_creds.bootstrap.cloud import open_cloud
     from orchestra_creds.manage.doctor import Check, Diagnosis, Health
     from orchestra_creds.render.doctor import diagnosis
 
-    checks = list(bootstrap.machine_checks())
+    checks = list(machine_checks())
     chosen = backend.value if backend else ""
     try:
-        with bootstrap.open_cloud(
+        with open_cloud(
             backend=chosen, project=project, impersonate=as_, config=config, say=Session.of(ctx).say
         ) as cloud:
-            checks += bootstrap.project_checks(cloud)
+            checks += project_checks(cloud)
     except CredsError as error:
         checks.append(Check("project", Health.WARN, str(error), error.hint))
     found = Diagnosis(tuple(checks))

@@ -57,21 +57,21 @@ def start(
     quiet: QuietOption = False,
 ) -> None:
     """Start the daemon, or find the one that runs; returns when both ports answer. It listens on loopback only."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
 
-    bootstrap.silence_libraries()  # the daemon's log is a file
-    daemon = control.start_daemon(bootstrap.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
+    cloud.silence_libraries()  # the daemon's log is a file
+    daemon = control.start_daemon(cloud.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
     emit(_status(daemon), format_)
 
 
 @app.command()
 def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """End the daemon; what it stored stays."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
 
-    stopped = control.stop_daemon(bootstrap.emulator_state())
+    stopped = control.stop_daemon(cloud.emulator_state())
     line = "the embedded cloud has stopped" if stopped else "the embedded cloud was not running"
     emit(Result("orchestra-creds/emulator/1", {"running": False, "stopped": stopped}, lines=(line,)), format_)
 
@@ -79,10 +79,10 @@ def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) ->
 @app.command()
 def status(*, format_: FormatOption = Format.TABLE) -> None:
     """Tell whether the daemon runs and where it listens; ends with 4 when it does not run."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
 
-    emit(_status(control.find_daemon(bootstrap.emulator_state())), format_)
+    emit(_status(control.find_daemon(cloud.emulator_state())), format_)
 
 
 @app.command()
@@ -96,11 +96,11 @@ def env(
 
     With a daemon that checks permissions, a token of its owner is among them.
     """
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
     from orchestra_creds.emulator.servers import Endpoints
 
-    state = bootstrap.emulator_state()
+    state = cloud.emulator_state()
     if unset:
         nowhere = Endpoints(0, 0)  # only the names count, those of both modes
         both = control.environment(state, nowhere) | control.environment(state, nowhere, access_token="-")  # noqa: S106
@@ -117,11 +117,11 @@ def env(
 @app.command()
 def reset(*, yes: YesOption = False, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """Forget everything that the embedded cloud holds: secrets, accounts, faults, clock, log."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
 
     confirm("forget everything in the embedded cloud?", yes=yes)
-    with control.open_state(bootstrap.emulator_state()) as store:
+    with control.open_state(cloud.emulator_state()) as store:
         store.reset()
     emit(Result("orchestra-creds/emulator-reset/1", {"empty": True}, lines=("the embedded cloud is empty",)), format_)
 
@@ -134,10 +134,10 @@ def log(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Show every call with method, resource, caller and status, oldest first; never a payload."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
 
-    with control.change_state(bootstrap.emulator_state()) as txn:
+    with control.change_state(cloud.emulator_state()) as txn:
         found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
     keys = ("time", "method", "resource", "caller", "status", "mutating")
     entries = [
@@ -165,12 +165,12 @@ def clock(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Tell the embedded cloud's time, or move it forward for every process that uses it."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
     from orchestra_creds.render.cloud import time_text
 
     step = parse_span(advance) if advance else timedelta(0)
-    now = control.advance_clock(bootstrap.emulator_state(), step)
+    now = control.advance_clock(cloud.emulator_state(), step)
     body = {"now": time_text(now), "advanced_seconds": int(step.total_seconds())}
     emit(
         Result("orchestra-creds/emulator-clock/1", body, lines=(f"the embedded cloud's time is {time_text(now)}",)),
@@ -212,10 +212,10 @@ def fault(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Make calls fail, wait or be seen late; prints what is in force."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control, faults
 
-    with control.change_state(bootstrap.emulator_state()) as txn:
+    with control.change_state(cloud.emulator_state()) as txn:
         if clear:
             faults.clear(txn)
         if method:

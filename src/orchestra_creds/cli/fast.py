@@ -85,11 +85,11 @@ def _quick(format_: str, began: float) -> tuple[str, int] | None:
 
 def _scan(plain: Plain) -> tuple[str, int]:
     """The report and the exit code of the scan."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
     from orchestra_creds.core.text import visible
     from orchestra_creds.render.report import render
 
-    choice = bootstrap.ScanChoice(
+    choice = scanning.ScanChoice(
         paths=plain.paths or (".",),
         source=plain.source,
         since=plain.options.get("--since", ""),
@@ -97,7 +97,7 @@ def _scan(plain: Plain) -> tuple[str, int]:
         jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
         use_cache="--no-cache" not in plain.options,
     )
-    report = bootstrap.scan(choice)
+    report = scanning.scan(choice)
     if "--quiet" not in plain.options:
         for note in report.notes:
             sys.stderr.write(f"note: {visible(note)}\n")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.bootstrap import Cloud
+from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import cloud_verb
 from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm_name
 from orchestra_creds.core.result import Result

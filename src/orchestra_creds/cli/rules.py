@@ -16,10 +16,10 @@ def rules(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """List the credential formats that a scan knows, or explain one: what it is, how sure, what to do when it leaks."""
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
     from orchestra_creds.render import rules as show
 
-    families = bootstrap.rule_families()
+    families = scanning.rule_families()
     if family and family not in families:
         raise ConfigError(f"there is no family {family!r}", hint=f"one of {', '.join(sorted(families))}")
     chosen = {name: members for name, members in families.items() if family in {"", name}}

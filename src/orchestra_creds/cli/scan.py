@@ -178,14 +178,14 @@ def scan(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """
-    from orchestra_creds import bootstrap
+    from orchestra_creds.bootstrap import scanning
     from orchestra_creds.render import files
     from orchestra_creds.render.progress import progress_on
     from orchestra_creds.render.report import render
     from orchestra_creds.render.style import style_of
 
     session = Session.of(ctx)
-    choice = bootstrap.ScanChoice(
+    choice = scanning.ScanChoice(
         paths=tuple(paths or (".",)),
         source=one_source(history=history, staged=staged, since=since),
         since=since or "",
@@ -208,11 +208,11 @@ def scan(
     if output is not None:
         files.check(str(output))
     noun = "object" if choice.source in {"history", "since"} else "file"
-    report = bootstrap.scan(choice, progress=progress_on(sys.stderr, noun, quiet=quiet))
+    report = scanning.scan(choice, progress=progress_on(sys.stderr, noun, quiet=quiet))
     for note in report.notes:
         session.say(f"note: {note}")
     if verbose:
-        for fact in bootstrap.scan_facts(choice, report):
+        for fact in scanning.scan_facts(choice, report):
             session.say(fact)
     target = sys.stdout if output is None else None
     text = render(report, format_.value, style=style_of(target, os.environ, color=not no_color))

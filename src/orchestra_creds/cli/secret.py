@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.bootstrap import Cloud
+from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm, confirm_name, write_stdout
 from orchestra_creds.cli.values import DEFAULT_RANDOM_BYTES, ValueSource, read_value

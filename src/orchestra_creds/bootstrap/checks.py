@@ -1,0 +1,59 @@
+"""The doctor's checks put together: of this machine, and of a project.
+
+Heavy imports stand inside the functions that need them, so that a scan loads no cloud and a cloud verb no scanner.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestra_creds import folders
+from orchestra_creds.bootstrap.clock import utc_now
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchestra_creds.manage.doctor import Check
+
+
+def machine_checks() -> "Iterator[Check]":
+    """What the doctor finds on this machine, without any cloud."""
+    import shutil
+
+    from orchestra_creds.manage.doctor import Check, Health
+    from orchestra_creds.scanner.libraries import hyperscan
+
+    git = shutil.which("git")
+    yield (
+        Check("git", Health.OK, git)
+        if git
+        else Check("git", Health.FAIL, "not found", "install git: scans of repositories need it")
+    )
+    for name, folder in (("state folder", folders.state_folder()), ("cache folder", folders.cache_folder())):
+        try:
+            yield Check(name, Health.OK, f"{folders.private(folder)} is yours alone")
+        except ConfigError as error:
+            yield Check(name, Health.FAIL, str(error), error.hint)
+    try:
+        hyperscan()
+        yield Check("scan engine", Health.OK, "hyperscan")
+    except ImportError:
+        yield Check(
+            "scan engine",
+            Health.WARN,
+            "RE2 only: the same findings, slower",
+            "hyperscan has no wheel for this platform",
+        )
+
+
+def project_checks(cloud: "Cloud") -> "Iterator[Check]":
+    """What the doctor finds in the project."""
+    from orchestra_creds.manage.doctor import cloud_checks
+
+    return cloud_checks(
+        place=cloud.place,
+        project=cloud.project,
+        tokens=cloud.tokens,
+        policies=cloud.policies,
+        inspector=cloud.inspector,
+        now=utc_now(),
+    )

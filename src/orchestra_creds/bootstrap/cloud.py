@@ -1,0 +1,193 @@
+"""The stores of a cloud put together: over Google, or over the embedded one.
+
+Heavy imports stand inside the functions that need them, so that a scan loads no cloud and a cloud verb no scanner.
+"""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from orchestra_creds import folders
+from orchestra_creds.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchestra_creds.config import Settings
+    from orchestra_creds.core.ports import KeyStore, PolicyStore, ProjectInspector, SecretStore, TokenIssuer
+    from orchestra_creds.emulator.control import Running
+    from orchestra_creds.gcp.session import Session
+
+_LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
+
+
+class Cloud:
+    """The stores of one cloud, made when first used; close it, or use it in a `with` block."""
+
+    def __init__(self, session: "Session", settings: "Settings", location: str, embedded: "Running | None") -> None:
+        self.session = session
+        self.project = session.project
+        self._settings = settings
+        self._location = location
+        self._embedded = embedded
+
+    @cached_property
+    def secrets(self) -> "SecretStore":
+        """Secret Manager."""
+        from orchestra_creds.gcp.secrets import SecretManagerStore
+
+        return SecretManagerStore(self.session, location=self._location)
+
+    @cached_property
+    def keys(self) -> "KeyStore":
+        """Service-account keys."""
+        from orchestra_creds.gcp.keys import IamKeyStore
+
+        return IamKeyStore(self.session)
+
+    @cached_property
+    def policies(self) -> "PolicyStore":
+        """IAM policies."""
+        from orchestra_creds.gcp.policies import RestPolicyStore
+
+        return RestPolicyStore(self.session)
+
+    @cached_property
+    def tokens(self) -> "TokenIssuer":
+        """Tokens for key files, and the operator's identity."""
+        from orchestra_creds.gcp.tokens import KeyTokenIssuer
+
+        return KeyTokenIssuer(self.session)
+
+    @cached_property
+    def inspector(self) -> "ProjectInspector":
+        """Facts about the project."""
+        from orchestra_creds.gcp.project import RestProjectInspector
+
+        return RestProjectInspector(self.session)
+
+    @property
+    def place(self) -> str:
+        """Which cloud this is, in words."""
+        return (
+            "Google Cloud" if self.session.endpoints is None else f"the embedded cloud at {self.session.endpoints.grpc}"
+        )
+
+    def full_name(self, name: str, environment: str) -> str:
+        """The name of a secret in an environment, by the configured pattern.
+
+        Raises:
+            ConfigError: the configuration has environments, and this is none of them.
+        """
+        from orchestra_creds.core.values import full_name
+
+        known = self._settings.document.environments
+        if environment and known and environment not in known:
+            raise ConfigError(
+                f"there is no environment {environment!r}", hint=f"configured: {', '.join(sorted(known))}"
+            )
+        return full_name(name, environment, self._settings.document.naming.secret)
+
+    def in_environment(self, name: str, environment: str) -> bool:
+        """Whether a secret belongs to an environment, by its name."""
+        return not environment or self.full_name(name, environment) == name
+
+    def secret_resource(self, name: str) -> str:
+        """The full resource name of a secret."""
+        place = f"locations/{self._location}/" if self._location else ""
+        return f"projects/{self.project}/{place}secrets/{name}"
+
+    def close(self) -> None:
+        """End the connections, and the embedded cloud if this process runs it."""
+        self.session.close()
+        if self._embedded is not None:
+            self._embedded.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+
+def open_cloud(
+    *,
+    backend: str = "",
+    project: str = "",
+    impersonate: str = "",
+    config: Path | None = None,
+    location: str = "",
+    say: Callable[[str], None] = lambda _line: None,
+) -> Cloud:
+    """The cloud that the options, the environment and the settings choose.
+
+    The embedded cloud is chosen by `local`, or by the variables of `emulator env`; Google by `gcp`, or by a project. A running
+    daemon is used, with its permissions; else this process serves the same state for as long as the verb takes.
+
+    Raises:
+        ConfigError: nothing chooses one.
+    """
+    from orchestra_creds import config as configuration
+
+    settings = configuration.load(config)
+    endpoints = None if backend == "gcp" else named_endpoints(os.environ)
+    wanted = project or settings.document.project.id
+    local = backend == "local" or endpoints is not None
+    if not local and not wanted:
+        raise ConfigError(
+            "no project is named",
+            hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
+        )
+    silence_libraries()
+    from orchestra_creds.gcp.session import Endpoints, Session
+
+    if not local:
+        return Cloud(Session(wanted, impersonate=impersonate, announce=say), settings, location, None)
+    from orchestra_creds.emulator import control
+
+    embedded, owner = None, ""
+    if endpoints is None and (daemon := control.find_daemon(emulator_state())) is not None:
+        endpoints = daemon.endpoints.grpc, daemon.endpoints.http
+        owner = control.owner_token(emulator_state()) if daemon.auth else ""  # who has the state file is the owner
+    if endpoints is None:
+        embedded = control.start_in_process(emulator_state())
+        endpoints = embedded.endpoints.grpc, embedded.endpoints.http
+    wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
+    session = Session(wanted, endpoints=Endpoints(*endpoints), impersonate=impersonate, owner_token=owner, announce=say)
+    return Cloud(session, settings, location, embedded)
+
+
+def silence_libraries() -> None:
+    """Switch off the logging of requests and replies that the environment can switch on in gRPC and Google's clients.
+
+    They write payloads as they are. It is read when they are imported, so this comes first.
+    """
+    for name in ("GRPC_TRACE", "GOOGLE_SDK_PYTHON_LOGGING_SCOPE"):
+        os.environ.pop(name, None)
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+
+
+def named_endpoints(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The gRPC and HTTP endpoints that `emulator env` exported, or None.
+
+    Raises:
+        ConfigError: only one of the two is there, or one is not on this machine.
+    """
+    grpc, http = (
+        environment.get("ORCHESTRA_CREDS_EMULATOR_GRPC", ""),
+        environment.get("ORCHESTRA_CREDS_EMULATOR_HTTP", ""),
+    )
+    if not grpc and not http:
+        return None
+    if not _LOOPBACK.fullmatch(grpc) or not _LOOPBACK.fullmatch(http.removeprefix("http://").rstrip("/")):
+        raise ConfigError(
+            "ORCHESTRA_CREDS_EMULATOR_GRPC and ORCHESTRA_CREDS_EMULATOR_HTTP do not name the embedded cloud",
+            hint='set both with: eval "$(orchestra-creds emulator env)", or unset both',
+        )
+    return grpc, http.rstrip("/")
+
+
+def emulator_state() -> Path:
+    """The state file of the embedded cloud, in a private folder."""
+    return Path(folders.private(folders.state_folder())) / "emulator.db"

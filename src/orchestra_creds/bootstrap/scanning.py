@@ -1,0 +1,206 @@
+"""Scans put together: the choices of the command line and the settings go in, reports come out.
+
+Heavy imports stand inside the functions that need them, so that a scan loads no cloud and a cloud verb no scanner.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra_creds import folders
+from orchestra_creds.bootstrap.clock import utc_now
+from orchestra_creds.errors import ConfigError, NotFoundError
+
+if TYPE_CHECKING:
+    from orchestra_creds.config import Settings
+    from orchestra_creds.core.progress import Progress
+    from orchestra_creds.scanner.accepting import Acceptance, Acceptor
+    from orchestra_creds.scanner.finding import ScanReport
+    from orchestra_creds.scanner.request import ScanRequest
+    from orchestra_creds.scanner.rule import Rule
+
+DEFAULT_MAX_SIZE = 2 << 30
+"""Bytes; a larger file is skipped and named."""
+DEFAULT_ARCHIVE_DEPTH = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ScanChoice:
+    """What the operator asked of a scan; None and empty mean: as the settings say, else the default."""
+
+    paths: tuple[str, ...] = (".",)
+    source: str = "tree"
+    since: str = ""
+    all_files: bool = False
+    only: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    rules_file: Path | None = None
+    severity: str = ""
+    max_size: int | None = None
+    archive_depth: int | None = None
+    jobs: int | None = None
+    use_cache: bool = True
+    baseline: str | None = None
+    gitleaks_config: Path | None = None
+    gitleaks_baseline: Path | None = None
+    gitleaks_ignore: Path | None = None
+    config: Path | None = None
+    engine: str = "auto"
+
+
+def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanReport":
+    """Run one scan.
+
+    Every rule runs, whichever are wanted: one compiled database serves all choices, and a credential of an unwanted rule is
+    not reported as something more general.
+
+    Raises:
+        ConfigError: a rule, a severity or a file of settings is wrong.
+        NotFoundError, PreconditionError: what is to be scanned is not there.
+    """
+    from orchestra_creds.scanner import pipeline
+    from orchestra_creds.scanner.rulebook.catalog import all_rules, select
+
+    rules = all_rules()
+    known = {rule.id for rule in rules}
+    request, only, exclude, notes = _scan_request(choice, _scan_settings(choice))
+    request = replace(request, exclude=tuple(name for name in exclude if name not in known))
+    if not (request.gitleaks_config or request.added_rules):  # else a name may be that of a rule in those files
+        select(rules, only=only)
+    report = pipeline.scan(request, rules, progress=progress)
+    wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or f.rule in only))
+    return replace(report, findings=wanted, notes=(*notes, *report.notes))
+
+
+def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
+    """How a scan was done, for an operator who wonders: what it looked at, with which engine, rules and cache."""
+    from orchestra_creds.scanner.libraries import hyperscan
+    from orchestra_creds.scanner.rulebook.catalog import all_rules
+
+    engine = choice.engine
+    if engine == "auto":
+        try:
+            hyperscan()
+            engine = "hyperscan"
+        except ImportError:
+            engine = "re2"
+    settings, stats = _scan_settings(choice), report.stats
+    return (
+        f"looked at: {report.source} of {report.root}",
+        f"settings: {settings.path if settings and settings.path else 'no orchestra-creds.toml'}",
+        f"engine: {engine}, {len(all_rules())} built-in rules",
+        f"cache: {folders.cache_folder()}{'' if choice.use_cache else ', not used for objects'}",
+        f"read: {stats.blobs:,} new and {stats.cached:,} known from an earlier scan, {stats.bytes:,} bytes",
+        f"hidden: {report.accepted:,} by the baseline, {report.allowed:,} inline",
+    )
+
+
+def _scan_settings(choice: ScanChoice) -> "Settings | None":
+    """The settings, without loading their reader when there is no file."""
+    if choice.config is None and not os.environ.get("ORCHESTRA_CREDS_CONFIG"):
+        here = Path.cwd()
+        if not any((folder / "orchestra-creds.toml").is_file() for folder in (here, *here.parents)):
+            return None
+    from orchestra_creds import config
+
+    return config.load(choice.config)
+
+
+def _scan_request(
+    choice: ScanChoice, settings: "Settings | None"
+) -> tuple["ScanRequest", tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    """The request, the rules wanted and unwanted by name, and what to tell the operator.
+
+    A file that was found, not named, sets speed only: it may lie in a tree that somebody else wrote (ADR 0011).
+    """
+    from orchestra_creds.scanner.request import ScanRequest, Source
+    from orchestra_creds.scanner.rule import Severity
+
+    chosen = settings.document.scan if settings else None
+    trusted = chosen if settings and settings.named else None
+    notes: tuple[str, ...] = ()
+    if settings and chosen and not settings.named and chosen != type(chosen)(jobs=chosen.jobs):
+        notes = (
+            f"[scan] of {settings.path} was found, not named: only its jobs count; name it with --config to use all of it",
+        )
+    severity = choice.severity or (trusted.severity if trusted else "")
+    names = {level.name.lower(): level for level in Severity}
+    if severity and severity not in names:
+        raise ConfigError(f"there is no severity {severity!r}", hint=f"one of {', '.join(names)}")
+    request = ScanRequest(
+        paths=choice.paths,
+        source=Source(choice.source),
+        since=choice.since,
+        all_files=choice.all_files,
+        jobs=_first(choice.jobs, chosen.jobs if chosen else None, 0),
+        max_size=_first(choice.max_size, trusted.max_size if trusted else None, DEFAULT_MAX_SIZE),
+        archive_depth=_first(choice.archive_depth, trusted.archive_depth if trusted else None, DEFAULT_ARCHIVE_DEPTH),
+        engine=choice.engine,
+        cache_dir=folders.private(folders.cache_folder()),
+        use_cache=choice.use_cache,
+        state_dir=folders.state_folder(),
+        baseline=choice.baseline,
+        gitleaks_config=_text(choice.gitleaks_config) or (trusted.gitleaks_config if trusted else ""),
+        gitleaks_baseline=_text(choice.gitleaks_baseline),
+        gitleaks_ignore=_text(choice.gitleaks_ignore),
+        added_rules=(str(choice.rules_file),) if choice.rules_file else (),
+        min_severity=names[severity] if severity else Severity.LOW,
+        environment=os.environ,
+        now=utc_now(),
+    )
+    return (
+        request,
+        choice.only or (trusted.only if trusted else ()),
+        choice.exclude + (trusted.exclude if trusted else ()),
+        notes,
+    )
+
+
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else str(path)
+
+
+def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
+    """The baseline verbs for the folder whose baseline is meant: that of a repository holds for all of it."""
+    from orchestra_creds.scanner.accepting import Acceptor
+
+    if not path.is_dir():
+        raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
+    root = path.resolve() if file else baseline_root(path)
+    choice = ScanChoice(paths=(str(root),), source="history" if history else "tree", baseline="")
+    return Acceptor(root, file=file, scan=lambda: scan(choice), keys=fingerprint_keys(), environment=os.environ)
+
+
+def baseline_root(path: Path) -> Path:
+    """The folder to which the baseline of a path belongs: its own, or the top of the repository around it."""
+    from orchestra_creds.scanner.accepting import default_file
+
+    return default_file(path.resolve()).parent
+
+
+def acceptance(reason: str, author: str, expires: datetime | None) -> "Acceptance":
+    """Who accepts, why and until when; the author is the user of this machine unless one is named."""
+    import getpass
+
+    from orchestra_creds.scanner.accepting import Acceptance
+
+    return Acceptance(reason, author or getpass.getuser(), utc_now().date(), expires.date() if expires else None)
+
+
+def fingerprint_keys() -> Path:
+    """The folder that holds the fingerprint keys."""
+    return Path(folders.private(folders.state_folder())) / "keys"
+
+
+def rule_families() -> "Mapping[str, Sequence[Rule]]":
+    """All rules by family."""
+    from orchestra_creds.scanner.rulebook.catalog import FAMILIES
+
+    return FAMILIES
