@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.progress import NoProgress
-from orchestra_creds.errors import NotFoundError, PreconditionError
+from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.blobscan import MOST_SIGHTINGS, BlobScan, scan_whole
@@ -305,7 +305,7 @@ def test_a_repository_source_needs_a_repository(source: Source, tmp_path: Path) 
         look(tmp_path, source=source)
     with pytest.raises(NotFoundError):
         look(tmp_path / "gone", source=source)
-    with pytest.raises(PreconditionError, match="takes one folder"):
+    with pytest.raises(ConfigError, match="takes one folder"):
         look(tmp_path, tmp_path, source=source)
 
 

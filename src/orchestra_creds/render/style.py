@@ -40,7 +40,7 @@ def style_of(stream: IO[Any] | None, environment: Mapping[str, str], *, color: b
 def _columns(environment: Mapping[str, str]) -> int:
     """The width that the user names, else that of the terminal behind stdout, else 80."""
     named = environment.get("COLUMNS", "")
-    if named.isdecimal() and int(named) > 0:
+    if named.isdecimal() and len(named) < 6 and int(named) > 0:
         return int(named)
     try:
         return os.get_terminal_size().columns or DEFAULT_WIDTH

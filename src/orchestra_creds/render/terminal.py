@@ -6,6 +6,8 @@ Control characters are escaped everywhere: a file name cannot move the cursor. N
 stderr.
 """
 
+import textwrap
+
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
 from orchestra_creds.render.style import PLAIN, Style
@@ -69,9 +71,23 @@ def _grouped(report: ScanReport, style: Style) -> list[str]:
         if len(places) > PLACES:
             lines.append(f"    and {count(len(places) - PLACES, 'place')} more, listed by --format json")
         if first.note:
-            lines.append(f"    {visible(first.note)}")
+            lines += _wrapped("", visible(first.note), style)
         if first.remedy:
-            lines.append(f"    to do: {first.remedy}")
-        lines.append(style.paint(f"    fingerprint {', '.join(f.fingerprint[:12] for f in group[:PLACES])}", "dim"))
+            lines += _wrapped("to do: ", first.remedy, style)
+        prints = ", ".join(finding.fingerprint[:12] for finding in group[:PLACES])
+        lines += (style.paint(line, "dim") for line in _wrapped("fingerprint ", prints, style))
         lines.append("")
     return lines
+
+
+def _wrapped(label: str, text: str, style: Style) -> list[str]:
+    """Words on as many lines as the terminal needs, below each other; no word is cut."""
+    width, indent = max(style.width, 40), "    "
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=indent + label,
+        subsequent_indent=indent + " " * len(label),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.text import visible
-from orchestra_creds.errors import NotFoundError, PreconditionError
+from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.scanner import gitleaks, quick
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.detection import Sighting
@@ -164,7 +164,7 @@ def _unread(plan: _Plan, paths: list[str]) -> Callable[[str], bool]:
 def _repository_plan(request: ScanRequest) -> _Plan:
     option = f"--{request.source}"
     if len(request.paths) != 1 or request.paths[0] == STDIN:
-        raise PreconditionError(f"{option} takes one folder", hint="run one scan for each repository")
+        raise ConfigError(f"{option} takes one folder", hint="run one scan for each repository")
     path = request.paths[0]
     if not os.path.lexists(path):
         raise NotFoundError(f"no such file or folder: {visible(path)}", hint="check the path")
