@@ -227,7 +227,7 @@ def fault(
         for what, span in _pairs(lag, "--lag WHAT=SPAN"):
             faults.set_lag(txn, faults.lag_named(what), parse_span(span).total_seconds())
         for bucket, number in _pairs(quota, "--quota BUCKET=N"):
-            if number != "none" and not number.isdigit():
+            if number != "none" and not (number.isascii() and number.isdecimal()):
                 raise ConfigError(f"{number!r} is not a number of calls", hint="--quota write=600, or =none")
             faults.set_quota(txn, bucket, None if number == "none" else int(number))
         armed, lags, quotas = faults.armed(txn), faults.lags(txn), faults.quotas(txn)

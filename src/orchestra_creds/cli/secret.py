@@ -71,7 +71,9 @@ def get(
     """Print the bare bytes of a value to a pipe or a file; a terminal is refused without --reveal."""
     if output is None and sys.stdout is not None and sys.stdout.isatty() and not reveal:
         raise ConfigError("this would print the value on your terminal", hint="use --reveal, -o FILE or a pipe")
-    payload = cloud.secrets.access(cloud.full_name(name, env), int(version) if version.isdigit() else version)
+    payload = cloud.secrets.access(
+        cloud.full_name(name, env), int(version) if version.isascii() and version.isdecimal() else version
+    )
     if output is None:
         write_stdout(payload.material.reveal())
         return

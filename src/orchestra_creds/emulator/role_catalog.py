@@ -150,7 +150,9 @@ _ROLES = (
 PREDEFINED: Mapping[str, PredefinedRole] = {role.name: role for role in _ROLES}
 """Every predefined role that is known, by name."""
 
-TESTABLE: tuple[str, ...] = tuple(sorted(frozenset[str]().union(*(role.permissions for role in _ROLES)) | _ORG_POLICY_ALL))
+TESTABLE: tuple[str, ...] = tuple(
+    sorted(frozenset[str]().union(*(role.permissions for role in _ROLES)) | _ORG_POLICY_ALL)
+)
 """Every permission that is known: what custom roles may hold."""
 
 

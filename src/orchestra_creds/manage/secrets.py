@@ -121,7 +121,7 @@ def resolve(store: SecretStore, name: str, version: str) -> Version:
     Raises:
         NotFoundError: there is none.
     """
-    return store.get_version(name, int(version) if version.isdigit() else version)
+    return store.get_version(name, int(version) if version.isascii() and version.isdecimal() else version)
 
 
 def disable(store: SecretStore, name: str, version: str) -> Version:
