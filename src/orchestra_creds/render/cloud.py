@@ -1,11 +1,14 @@
 """Secrets, versions and keys as results: the same facts for the table and for JSON. Times are RFC 3339 in UTC."""
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from orchestra_creds.core.credential import Key, Secret, Version
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
+
+_ENUM_PREFIX = "^SERVICE_ACCOUNT_KEY_(?:DISABLE_REASON|EXTENDED_STATUS_KEY)_"
 
 
 def time_text(moment: datetime | None) -> str:
@@ -144,7 +147,9 @@ def key_changed(key: Key) -> Result:
 
 
 def _state_and_reason(key: Key) -> str:
-    reasons = ", ".join(filter(None, (key.disable_reason.lower(), *(status.lower() for status in key.status))))
+    """The state, and Google's reasons without the prefixes that its enums carry."""
+    words = (re.sub(_ENUM_PREFIX, "", reason).lower().replace("_", " ") for reason in (key.disable_reason, *key.status))
+    reasons = ", ".join(filter(None, words))
     return key_state(key) + (f" ({reasons})" if reasons else "")
 
 
