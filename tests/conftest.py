@@ -1,11 +1,13 @@
-"""What all tests share: gRPC is silent, and tests that fork run before it starts its threads."""
+"""What all tests share: gRPC is silent, Ctrl-C works, and tests that fork run before gRPC starts its threads."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with it ignored
 
 SCANNER = Path(__file__).parent / "scanner"
 

@@ -1,7 +1,7 @@
 """Service-account key files: read strictly, and never allowed to choose a stranger as their token endpoint.
 
-The file says where its signed assertion goes. Guarantees: the assertion goes to Google, or to the embedded cloud of this session; nothing
-of a file is ever quoted.
+The file says where its signed assertion goes. Guarantees: the assertion goes to Google, or to the embedded cloud that is in use;
+nothing of a file is ever quoted.
 """
 
 import json
