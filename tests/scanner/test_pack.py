@@ -145,8 +145,9 @@ def test_an_index_that_lies_is_refused_or_its_objects_are(tmp_path: Path) -> Non
     good = index.read_bytes()
     small = 8 + 1024 + 2 * 24
 
-    def lied(at: int, data: bytes) -> None:
-        index.write_bytes(good[:at] + data + good[at + len(data) :])
+    def lied(at: int, data: bytes, *, signed: bool = True) -> None:
+        body = good[:at] + data + good[at + len(data) : -20]
+        index.write_bytes(body + (hashlib.sha1(body, usedforsecurity=False).digest() if signed else good[-20:]))
 
     for cut in (0, 7, 500, 8 + 1024, small, len(good) - 41):
         index.write_bytes(good[:cut] or b"\0")
@@ -158,6 +159,9 @@ def test_an_index_that_lies_is_refused_or_its_objects_are(tmp_path: Path) -> Non
     for offset in (b"\0\0\0\0", b"\0\0\xff\xff", b"\x80\0\0\0", b"\xff\xff\xff\xff"):
         lied(small, offset)
         assert BROKEN in bytes(Pack(index, 20).columns.kind)
+        lied(small, offset, signed=False)
+        with pytest.raises(ValueError, match="index is damaged"):
+            Pack(index, 20)
 
 
 def test_a_pack_that_is_not_that_of_its_index_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ objects are of kind BROKEN or fail when they are inflated, delta chains that bit
 object expands to more than its header says and its compressed size allows. Nothing is written, nothing is fetched.
 """
 
+import hashlib
 import mmap
 import zlib
 from array import array
@@ -93,6 +94,9 @@ class Columns(NamedTuple):
 
 _FORMATS: tuple[Literal["I", "q", "B", "i"], ...] = ("I", "q", "B", "q", "q", "i", "q", "i", "i")
 
+_HASHES = {20: "sha1", 32: "sha256"}
+"""The check sum at the end of an index, by the size of an object id (git's pack format)."""
+
 
 class Pack:
     """One pack and its index, mapped."""
@@ -108,6 +112,8 @@ class Pack:
         self.width = width
         self._index = memoryview(_map(index))
         self._pack = memoryview(_map(self.path))
+        if hashlib.new(_HASHES[width], self._index[:-width], usedforsecurity=False).digest() != self._index[-width:]:
+            raise ValueError("the index is damaged")  # a wrong offset or id would lose an object without a word
         columns = survey(self._index, self._pack, width)
         self.columns = Columns(*(memoryview(c).cast(f) for c, f in zip(columns, _FORMATS, strict=True)))
         self._names = _FAN
