@@ -32,24 +32,16 @@ class Project(_Table, frozen=True):
     """`[project]`: which Google Cloud project is meant."""
 
     id: str = ""
-    number: str = ""
-    region: str = ""
-    owner_label: str = "orchestra-creds"
 
 
 class Naming(_Table, frozen=True):
-    """`[naming]`: how names are built from `{name}`, `{account}` and `{env}`."""
+    """`[naming]`: how the name of a secret is built from `{name}` and `{env}`."""
 
     secret: str = "{name}-{env}"  # noqa: S105  a pattern for names
-    sa_key_secret: str = "{account}-key-{env}"  # noqa: S105  a pattern for names
-    env_var: str = "upper_snake"
 
 
 class Environment(_Table, frozen=True):
-    """`[environments.NAME]`: one of dev, staging, prod or the operator's own."""
-
-    project: str = ""
-    confirm: Literal["", "type-name"] = ""
+    """`[environments.NAME]`: one of dev, staging, prod or the operator's own; that it stands there makes it known."""
 
 
 class Scan(_Table, frozen=True):
@@ -141,7 +133,7 @@ def _explained(message: str, text: str, name: str) -> ConfigError:
     if unknown is not None:
         key, table = unknown[1], unknown[2] or ""
         near = difflib.get_close_matches(key, _known_keys(table), n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(_known_keys(table))}"
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(_known_keys(table)) or 'nothing'}"
         return ConfigError(f"{name}:{_line_of(key, text)}: unknown key {key!r}", hint=hint)
     place = re.search(r"`\$\.?([^`]*)`$", message)
     key = re.split(r"[.\[]", place[1])[-1] if place and place[1] else ""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner.gitread import Reader
 
 OVERRIDES = (
     ("core.fsmonitor", "false"),
@@ -174,7 +175,7 @@ class Git:
         if not request:
             return
         child = self.start(("cat-file", "--batch", "--buffer"), stdin=request)
-        reader = _Reader(child.stdout)
+        reader = Reader(child.stdout)
         whole = True
         try:
             while header := reader.line():
@@ -365,49 +366,3 @@ def _drain(child: Child) -> tuple[bytes, bytes]:
             else:
                 open_fds.discard(fd)
     return b"".join(chunks[child.stdout]), b"".join(chunks[child.stderr])
-
-
-class _Reader:
-    """Reads lines and blocks from a descriptor."""
-
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
-        self._buffer = bytearray()
-        self._at = 0
-
-    def _more(self) -> bool:
-        chunk = os.read(self._fd, _CHUNK * 4)
-        if self._at:
-            del self._buffer[: self._at]
-            self._at = 0
-        self._buffer += chunk
-        return bool(chunk)
-
-    def line(self) -> bytes:
-        """The next line without its end; empty at the end of the stream."""
-        while (end := self._buffer.find(b"\n", self._at)) < 0:
-            if not self._more():
-                if len(self._buffer) > self._at:
-                    raise EOFError
-                return b""
-        line = bytes(self._buffer[self._at : end])
-        self._at = end + 1
-        return line
-
-    def take(self, size: int) -> bytes:
-        """Exactly so many bytes."""
-        while len(self._buffer) - self._at < size:
-            if not self._more():
-                raise EOFError
-        taken = bytes(memoryview(self._buffer)[self._at : self._at + size])
-        self._at += size
-        return taken
-
-    def skip(self, size: int) -> None:
-        """Passes over so many bytes without holding them."""
-        while size > (have := len(self._buffer) - self._at):
-            size -= have
-            self._at = len(self._buffer)
-            if not self._more():
-                raise EOFError
-        self._at += size

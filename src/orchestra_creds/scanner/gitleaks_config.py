@@ -8,7 +8,7 @@ Patterns are read as bytes, in RE2's syntax as gitleaks reads them. docs/gitleak
 import difflib
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -326,8 +326,3 @@ def _depth(line: str) -> int:
     """How deep the table is that this line opens: 1 for [a] and [[a]], 2 for [[a.b]], 0 for any other line."""
     head = re.match(r"\s*\[{1,2}\s*([\w.]+)\s*\]{1,2}\s*(#.*)?$", line)
     return head[1].count(".") + 1 if head else 0
-
-
-def unknown_ids(wanted: Iterable[str], known: Iterable[str]) -> list[str]:
-    """The ids that nobody knows, sorted."""
-    return sorted(set(wanted) - set(known))
