@@ -14,7 +14,7 @@ from orchestra_creds import folders
 from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
-    from orchestra_creds.config import Settings
+    from orchestra_creds.config.settings import Settings
     from orchestra_creds.core.ports import KeyStore, PolicyStore, ProjectInspector, SecretStore, TokenIssuer
     from orchestra_creds.emulator.control import Running
     from orchestra_creds.gcp.session import Session
@@ -128,7 +128,7 @@ def open_cloud(
     Raises:
         ConfigError: nothing chooses one.
     """
-    from orchestra_creds import config as configuration
+    from orchestra_creds.config import settings as configuration
 
     settings = configuration.load(config)
     endpoints = None if backend == "gcp" else named_endpoints(os.environ)

@@ -15,7 +15,7 @@ from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:
-    from orchestra_creds.config import Settings
+    from orchestra_creds.config.settings import Settings
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.scanner.accepting import Acceptance, Acceptor
     from orchestra_creds.scanner.finding import ScanReport
@@ -104,9 +104,9 @@ def _scan_settings(choice: ScanChoice) -> "Settings | None":
         here = Path.cwd()
         if not any((folder / "orchestra-creds.toml").is_file() for folder in (here, *here.parents)):
             return None
-    from orchestra_creds import config
+    from orchestra_creds.config import settings
 
-    return config.load(choice.config)
+    return settings.load(choice.config)
 
 
 def _scan_request(

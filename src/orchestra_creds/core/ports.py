@@ -182,3 +182,21 @@ class ProjectInspector(Protocol):
     def server_time(self) -> datetime:
         """The service's time, to the second."""
         ...
+
+
+class Destination(Protocol):
+    """A copy of a credential beyond its secret: a file, a program, a repository's secret."""
+
+    name: str
+
+    def check(self) -> None:
+        """Refuse, before anything is changed, what cannot be written to. Reads only."""
+        ...
+
+    def put(self, material: Material, *, identifier: str, version: int) -> None:
+        """Let it hold the material of that credential and version; putting the same again changes nothing for its readers.
+
+        Raises:
+            CredsError: it does not hold it, or nobody knows.
+        """
+        ...

@@ -1,0 +1,169 @@
+"""Declared credentials, from the file and from labels on the secrets themselves: tables -> `core` data, checked.
+
+The labels say the same as the file, so that `rotate --due --project P` needs no file. Label values hold lower-case letters, digits,
+`_` and `-` only (cloud.google.com/secret-manager/docs/labels), hence the bare name of an account in its project.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TypeVar
+
+import msgspec
+
+from orchestra_creds.config.credentials import CredentialTable, DestinationTable
+from orchestra_creds.core import durations
+from orchestra_creds.core.declaration import (
+    ApiKey,
+    Copy,
+    Credential,
+    Generated,
+    Hooks,
+    Kind,
+    Postgres,
+    Strategy,
+)
+from orchestra_creds.core.policy import RotationPolicy
+from orchestra_creds.errors import ConfigError
+
+LABEL = "orchestra-"
+"""What our labels begin with: `orchestra-kind`, `orchestra-account`, `orchestra-every` and so on."""
+LABEL_KIND = "orchestra-kind"
+LABELLED_KINDS = frozenset({Kind.SERVICE_ACCOUNT_KEY, Kind.GENERATED, Kind.MANUAL})
+"""Kinds that need nothing which a label cannot say."""
+
+T = TypeVar("T", Kind, Strategy)
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
+_POLICY = ("every", "grace", "soak", "settle", "require_unused")
+_NEEDS = {"file": ("path",), "command": ("argv",), "github": ("repository", "token_from"), "secret": ("secret",)}
+"""Destination kind -> options that it cannot do without."""
+
+
+def credential(name: str, table: CredentialTable, project: str) -> Credential:
+    """The credential of `[credentials.NAME]`.
+
+    Raises:
+        ConfigError: a kind, a length of time or a destination that we do not know, a policy that breaks readers, or a missing option.
+    """
+    kind = _choice(Kind, table.kind, f"credential {name}: kind")
+    secret = table.secret or name
+    if not _NAME.fullmatch(secret):
+        raise ConfigError(
+            f"credential {name}: {secret!r} is no name of a secret", hint="letters, digits, - and _, at most 200"
+        )
+    declared = Credential(
+        name=name,
+        kind=kind,
+        secret=secret,
+        policy=_policy(name, {key: getattr(table, key) for key in _POLICY}),
+        account=_account(table.account, project),
+        strategy=_choice(Strategy, table.strategy, f"credential {name}: strategy"),
+        copies=_copies(name, table.destinations),
+        hooks=Hooks(table.hooks.pre, table.hooks.deploy, table.hooks.fail),
+        probe=table.probe,
+        command=table.command,
+        generated=Generated(**msgspec.structs.asdict(table.generate)),
+        postgres=Postgres(**msgspec.structs.asdict(table.postgres)) if table.postgres else Postgres(),
+        api_key=ApiKey(**msgspec.structs.asdict(table.api_key)),
+        timeout=durations.parse(table.timeout, what=f"credential {name}: timeout")
+        if table.timeout
+        else timedelta(seconds=60),
+    )
+    _check_kind(declared)
+    return declared
+
+
+def labelled(secret: str, labels: Mapping[str, str], project: str) -> Credential | None:
+    """The credential that a secret's own labels declare, or None when they declare none.
+
+    Raises:
+        ConfigError: they say something that we do not understand.
+    """
+    if LABEL_KIND not in labels:
+        return None
+    kind = _choice(Kind, labels[LABEL_KIND], f"secret {secret}: label {LABEL_KIND}")
+    if kind not in LABELLED_KINDS:
+        raise ConfigError(
+            f"secret {secret}: kind {kind} cannot be declared by labels", hint="declare it in orchestra-creds.toml"
+        )
+    said = {key: labels.get(LABEL + key.replace("_", "-"), "") for key in _POLICY}
+    declared = Credential(
+        name=secret,
+        kind=kind,
+        secret=secret,
+        policy=_policy(secret, said),
+        account=_account(labels.get(f"{LABEL}account", ""), project),
+        source="labels",
+    )
+    _check_kind(declared)
+    return declared
+
+
+def labels_of(declared: Credential, project: str) -> dict[str, str]:
+    """The labels that declare the same credential; what `setup` writes.
+
+    Raises:
+        ConfigError: the kind needs more than labels can say.
+    """
+    if declared.kind not in LABELLED_KINDS:
+        raise ConfigError(f"credential {declared.name}: kind {declared.kind} cannot be declared by labels")
+    policy = {f"{LABEL}{key.replace('_', '-')}": durations.written(getattr(declared.policy, key)) for key in _POLICY}
+    account = declared.account.removesuffix(f"@{project}.iam.gserviceaccount.com")
+    return {LABEL_KIND: str(declared.kind), **policy} | ({f"{LABEL}account": account} if account else {})
+
+
+def _policy(name: str, said: Mapping[str, str | bool]) -> RotationPolicy:
+    lengths = {}
+    for key, text in said.items():
+        if isinstance(text, bool):
+            lengths[key] = RotationPolicy().require_unused if text else timedelta(0)
+        elif text:
+            lengths[key] = durations.parse(text, what=f"credential {name}: {key}")
+    policy = RotationPolicy(**lengths)
+    policy.check(name)
+    return policy
+
+
+def _account(text: str, project: str) -> str:
+    return f"{text}@{project}.iam.gserviceaccount.com" if text and "@" not in text else text
+
+
+def _copies(name: str, tables: tuple[DestinationTable, ...]) -> tuple[Copy, ...]:
+    copies = []
+    for table in tables:
+        options = {key: value for key, value in msgspec.structs.asdict(table).items() if value}
+        kind = str(options.pop("kind"))
+        if kind not in _NEEDS:
+            raise ConfigError(
+                f"credential {name}: there is no destination of kind {kind!r}", hint=f"one of {', '.join(_NEEDS)}"
+            )
+        missing = [key for key in _NEEDS[kind] if key not in options]
+        if missing:
+            raise ConfigError(f"credential {name}: destination {kind} needs {' and '.join(missing)}")
+        first = options[_NEEDS[kind][0]]
+        label = str(options.pop("name", "")) if kind != "github" else str(options.get("name", ""))
+        copies.append(Copy(kind, label or f"{kind}:{first if isinstance(first, str) else first[0]}", options))
+    names = [copy.name for copy in copies]
+    if len(set(names)) < len(names):
+        raise ConfigError(f"credential {name}: two destinations have one name", hint="give each a name of its own")
+    return tuple(copies)
+
+
+def _check_kind(declared: Credential) -> None:
+    needed = {
+        Kind.SERVICE_ACCOUNT_KEY: ("account", bool(declared.account)),
+        Kind.COMMAND: ("command", bool(declared.command)),
+        Kind.POSTGRES: ("postgres with users and admin_secret", bool(declared.postgres.users)),
+        Kind.API_KEY: ("api_key with like", bool(declared.api_key.like)),
+    }
+    what, there = needed.get(declared.kind, ("", True))
+    if not there:
+        raise ConfigError(f"credential {declared.name}: kind {declared.kind} needs {what}")
+
+
+def _choice(kinds: type[T], text: str, what: str) -> T:
+    try:
+        return kinds(text)
+    except ValueError:
+        raise ConfigError(f"{what} {text!r} is not known", hint=f"one of {', '.join(kinds)}") from None

@@ -1,0 +1,45 @@
+"""The whole of orchestra-creds.toml, as typed tables."""
+
+from typing import Literal
+
+from orchestra_creds.config.credentials import CredentialTable
+from orchestra_creds.config.table import Table
+
+
+class Project(Table, frozen=True):
+    """`[project]`: which Google Cloud project is meant."""
+
+    id: str = ""
+
+
+class Naming(Table, frozen=True):
+    """`[naming]`: how the name of a secret is built from `{name}` and `{env}`."""
+
+    secret: str = "{name}-{env}"  # noqa: S105  a pattern for names
+
+
+class Environment(Table, frozen=True):
+    """`[environments.NAME]`: one of dev, staging, prod or the operator's own; that it stands there makes it known."""
+
+
+class Scan(Table, frozen=True):
+    """`[scan]`: defaults of `orchestra-creds scan`; sizes in bytes."""
+
+    exclude: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    severity: str = ""
+    max_size: int | None = None
+    archive_depth: int | None = None
+    jobs: int | None = None
+    gitleaks_config: str = ""
+
+
+class Document(Table, frozen=True):
+    """The whole file."""
+
+    schema: Literal[1] = 1
+    project: Project = Project()
+    naming: Naming = Naming()
+    environments: dict[str, Environment] = {}
+    scan: Scan = Scan()
+    credentials: dict[str, CredentialTable] = {}

@@ -1,0 +1,63 @@
+"""When a credential is due, how long its predecessor lives on, and when that may be retired: functions of times, no clock."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from orchestra_creds.core.durations import written
+from orchestra_creds.errors import ConfigError
+
+SHORTEST_GRACE = timedelta(hours=6)
+"""Readers of `latest` and of aliases may be served an old version for "a few hours"
+(cloud.google.com/secret-manager/docs/reference/consistency); twice three hours is the shortest grace that is safe for them."""
+SHORTEST_EVERY = timedelta(hours=1)
+"""More often would be a loop, and Secret Manager's own rotation period has the same floor (secret-manager/docs/secret-rotation)."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotationPolicy:
+    """How one credential is rotated.
+
+    every           age at which a successor is made            grace   how long the predecessor stays valid after promotion
+    settle          how long a new key must keep authenticating before it is published
+    soak            how long a disabled predecessor can still be enabled again before it is deleted
+    require_unused  the predecessor must not have authenticated for so long before it is disabled; zero asks nothing
+    """
+
+    every: timedelta = timedelta(days=90)
+    grace: timedelta = timedelta(days=7)
+    soak: timedelta = timedelta(days=7)
+    settle: timedelta = timedelta(seconds=120)
+    require_unused: timedelta = timedelta(days=1)
+
+    def check(self, name: str) -> None:
+        """Refuse what would break readers or never end.
+
+        Raises:
+            ConfigError: with what is wrong about the policy of the credential called `name`.
+        """
+        if self.grace < SHORTEST_GRACE:
+            raise ConfigError(
+                f"credential {name}: grace {written(self.grace)} is shorter than stale reads allow",
+                hint=f"readers may see the old version for hours: at least {written(SHORTEST_GRACE)}",
+            )
+        if self.every < max(SHORTEST_EVERY, self.grace):
+            raise ConfigError(
+                f"credential {name}: every {written(self.every)} is shorter than its grace {written(self.grace)}",
+                hint="a predecessor must be retired before the next successor comes",
+            )
+
+    def due_at(self, since: datetime) -> datetime:
+        """When a credential that is current since then is due."""
+        return since + self.every
+
+    def grace_ends(self, superseded: datetime) -> datetime:
+        """When a predecessor may be disabled; the clock starts when the last destination holds the successor."""
+        return superseded + self.grace
+
+    def soak_ends(self, disabled: datetime) -> datetime:
+        """When a disabled predecessor may be deleted."""
+        return disabled + self.soak
+
+    def quiet(self, last_used: datetime | None, now: datetime) -> bool:
+        """Whether a predecessor has not been used for long enough."""
+        return not self.require_unused or last_used is None or now - last_used >= self.require_unused

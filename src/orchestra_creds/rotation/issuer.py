@@ -1,0 +1,105 @@
+"""What the engine asks of a kind of credential; one file per kind stands in `issuers/`.
+
+A kind is *local* when its material is made here (a key pair, a random value, a password) and is stored in the staging secret
+before it becomes valid: no crash can lose it. It is *remote* when the issuer makes the material and shows it once or on demand.
+Every method that changes something looks first, so that it can be repeated after a lost reply; UnavailableError means that nobody
+knows whether it happened.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orchestra_creds.core.material import Material
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One credential that the issuer holds valid or disabled. `id` is a key id, a user name, or the number of a generation."""
+
+    id: str
+    enabled: bool
+    created: datetime | None = None
+    last_used: datetime | None = None
+    reason: str = ""
+    """Why it is disabled, in the issuer's words; empty when it is enabled or nobody said."""
+
+
+class Issuer(Protocol):
+    """One kind of credential, bound to one declared credential.
+
+    local      see above
+    revocable  the issuer itself can disable and delete; without it only the secret's version is disabled and destroyed
+    lasting    a new one may take time to be accepted everywhere, so it must authenticate over the settle time
+    """
+
+    local: bool
+    revocable: bool
+    lasting: bool
+
+    def check(self) -> None:
+        """Refuse, before anything is changed, what cannot succeed; reads only.
+
+        A missing or disabled account, no room for another key, a missing program.
+
+        Raises:
+            CredsError: one clear line.
+        """
+        ...
+
+    def held(self) -> Sequence[Held]:
+        """Everything of this kind that the issuer holds for the account and that is not its own; empty when it cannot tell."""
+        ...
+
+    def make(self, current: str, token: str) -> Material:
+        """Local only: new material, valid nowhere yet. `current` is the id in force, empty at first; `token` names the attempt."""
+        ...
+
+    def fingerprint(self, made: Material) -> str:
+        """A public fingerprint of what `make` made, or empty where a fingerprint would tell something about the material."""
+        ...
+
+    def activate(self, made: Material, token: str) -> str:
+        """Local only: let the issuer accept it; its id. Repeating it with the same material changes nothing and answers the same."""
+        ...
+
+    def create(self, token: str) -> tuple[str, Material]:
+        """Remote only: have one made; its id and what readers get. `token` is the same in every attempt at one generation."""
+        ...
+
+    def find(self, token: str) -> tuple[str, Material] | None:
+        """Remote only: what an earlier `create` with this token made, if its material can still be had; None otherwise."""
+        ...
+
+    def payload(self, made: Material, identifier: str) -> Material:
+        """What readers get for it: the bytes of the secret's version. The same bytes whenever it is asked."""
+        ...
+
+    def identify(self, payload: Material) -> str:
+        """The id of the credential that a version holds, or empty when it cannot be told from the bytes."""
+        ...
+
+    def verify(self, payload: Material) -> None:
+        """Prove that it authenticates, by using it.
+
+        Raises:
+            AuthError: it is refused.    UnavailableError: nobody knows.
+        """
+        ...
+
+    def last_used(self, identifier: str) -> datetime | None:
+        """When it last authenticated, None when never or not known."""
+        ...
+
+    def disable(self, identifier: str) -> None:
+        """Make it unable to authenticate, reversibly; nothing happens when it is so already, or gone."""
+        ...
+
+    def enable(self, identifier: str) -> None:
+        """Undo `disable`."""
+        ...
+
+    def delete(self, identifier: str) -> None:
+        """Remove it for ever; nothing happens when it is gone already."""
+        ...
