@@ -2,6 +2,8 @@
 
 from typing import Literal
 
+import msgspec
+
 from orchestra_creds.config.credentials import CredentialTable
 from orchestra_creds.config.table import Table
 
@@ -40,6 +42,6 @@ class Document(Table, frozen=True):
     schema: Literal[1] = 1
     project: Project = Project()
     naming: Naming = Naming()
-    environments: dict[str, Environment] = {}
+    environments: dict[str, Environment] = msgspec.field(default_factory=dict)
     scan: Scan = Scan()
-    credentials: dict[str, CredentialTable] = {}
+    credentials: dict[str, CredentialTable] = msgspec.field(default_factory=dict)

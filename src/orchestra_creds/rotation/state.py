@@ -1,0 +1,258 @@
+"""What is durable between runs: one JSON annotation on the consumer's secret, written only under the secret's etag.
+
+Any machine can go on from it. It holds names, numbers, times and public fingerprints, never material: annotations can be read by
+everybody who may look at the secret. Short keys keep it under 2 KB; all annotations of a secret together may have 16 KiB
+(google.cloud.secretmanager.v1.Secret.annotations). Times are whole seconds of Unix time, aware UTC here.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from orchestra_creds.errors import PreconditionError
+
+ANNOTATION = "orchestra-creds.state"
+STAGING_SUFFIX = "--orchestra-staging"
+CURRENT, PREVIOUS = "current", "previous"
+"""The version aliases that readers may pin."""
+FORMAT = 1
+LONGEST = 12_000
+"""Bytes; the rest of the 16 KiB belongs to the annotations of others."""
+
+
+class Phase(StrEnum):
+    """How far a rotation has come; what each leaves behind and how it goes on is in docs/rotation.md."""
+
+    IDLE = "idle"
+    STAGING = "staging"  # local kinds: the intent is recorded, the material may be in the staging secret
+    PREPARED = "prepared"  # it is there, and may be valid at the issuer
+    CREATING = "creating"  # remote kinds: the issuer may have made it, the staging secret may hold it
+    ISSUED = "issued"  # valid, staged, not yet published
+    PUBLISHED = "published"  # readers get it; destinations may lag behind
+
+
+class Retirement(StrEnum):
+    """How far a predecessor's end has come."""
+
+    GRACE = "grace"  # superseded, still valid
+    ORPHAN = "orphan"  # never published: no reader has it, so it has no grace
+    DISABLED = "disabled"  # at the issuer; the secret's version still holds it
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Which run may write, and until when."""
+
+    run: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """The credential that is being made: number of its staged version, id at the issuer, public fingerprint; empty when not known."""
+
+    staged: int = 0
+    id: str = ""
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Current:
+    """The credential in force. `versions` are all versions of the secret that hold it, oldest first; the last one counts."""
+
+    id: str
+    versions: tuple[int, ...]
+    since: datetime
+
+    @property
+    def version(self) -> int:
+        """The version that readers should get."""
+        return self.versions[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Retiring:
+    """A predecessor on its way out. `since` begins its present phase; None while a destination still lacks the successor."""
+
+    id: str
+    versions: tuple[int, ...]
+    phase: Retirement
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A time in which the issuer may have made something that nobody has: what is not in `known` and came to be in it is an orphan."""
+
+    known: tuple[str, ...]
+    opened: datetime
+    closed: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """The last failure: when, at which step, and which kind of error; no text, for a text may quote what it should not."""
+
+    at: datetime
+    step: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that a next run needs.
+
+    generation  finished rotations                        base         newest version of the secret before this rotation
+    staged_base highest version of the staging secret that is over and done with
+    known, started  remote kinds: ids before creation, and its time
+    delivered   destination -> id that it holds           hooked       generation whose deploy hook has succeeded
+    settled     the last time that every destination held the current one
+    """
+
+    generation: int = 0
+    phase: Phase = Phase.IDLE
+    lease: Lease | None = None
+    base: int = 0
+    staged_base: int = 0
+    successor: Successor = Successor()
+    known: tuple[str, ...] = ()
+    started: datetime | None = None
+    current: Current | None = None
+    retiring: tuple[Retiring, ...] = ()
+    unresolved: tuple[Window, ...] = ()
+    delivered: Mapping[str, str] = field(default_factory=dict)
+    hooked: int = 0
+    settled: datetime | None = None
+    trouble: Trouble | None = None
+
+    @property
+    def referenced(self) -> frozenset[str]:
+        """Every id that this state speaks for."""
+        mine = {self.successor.id, self.current.id if self.current else "", *(entry.id for entry in self.retiring)}
+        return frozenset(mine - {""})
+
+
+def encode(state: State) -> str:
+    """The annotation's text."""
+    lease, current, trouble, successor = state.lease, state.current, state.trouble, state.successor
+    body: dict[str, Any] = {
+        "lease": lease and [lease.run, _seconds(lease.until)],
+        "base": [state.base, state.staged_base] if state.base or state.staged_base else None,
+        "next": [successor.staged, successor.id, successor.fingerprint] if successor != Successor() else None,
+        "made": state.started and [_seconds(state.started), *state.known],
+        "cur": current and [current.id, list(current.versions), _seconds(current.since)],
+        "old": [[e.id, list(e.versions), str(e.phase), _seconds(e.since)] for e in state.retiring],
+        "lost": [[_seconds(w.opened), _seconds(w.closed), *w.known] for w in state.unresolved],
+        "dest": dict(sorted(state.delivered.items())),
+        "hook": state.hooked,
+        "ok": _seconds(state.settled),
+        "err": trouble and [_seconds(trouble.at), trouble.step, trouble.error],
+    }
+    kept = {key: value for key, value in body.items() if value}
+    text = json.dumps({"v": FORMAT, "gen": state.generation, "ph": str(state.phase), **kept}, separators=(",", ":"))
+    if len(text) > LONGEST:
+        raise PreconditionError(
+            "the state of this credential does not fit into its annotation",
+            hint="too many predecessors wait to be retired: see `orchestra-creds status`",
+        )
+    return text
+
+
+def decode(annotations: Mapping[str, str], secret: str) -> State:
+    """The state on a secret; a fresh one when there is none.
+
+    Raises:
+        PreconditionError: it was written by a newer version of this program, or is damaged.
+    """
+    text = annotations.get(ANNOTATION)
+    if text is None:
+        return State()
+    try:
+        body = json.loads(text)
+        newer = body["v"] > FORMAT
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise _damaged(secret) from None
+    if newer:
+        raise PreconditionError(
+            f"the state on secret {secret} was written by a newer orchestra-creds",
+            hint="upgrade this one; nothing was changed",
+        )
+    try:
+        return _decoded(body)
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError):
+        raise _damaged(secret) from None
+
+
+def _decoded(body: Mapping[str, Any]) -> State:
+    base, staged_base = body.get("base", (0, 0))
+    made = body.get("made", ())
+    return State(
+        generation=_number(body["gen"]),
+        phase=Phase(body["ph"]),
+        lease=Lease(_text(body["lease"][0]), _moment(body["lease"][1])) if "lease" in body else None,
+        base=_number(base),
+        staged_base=_number(staged_base),
+        successor=_successor(*body["next"]) if "next" in body else Successor(),
+        known=tuple(_text(name) for name in made[1:]),
+        started=_moment(made[0]) if made else None,
+        current=_current(*body["cur"]) if "cur" in body else None,
+        retiring=tuple(_retiring(*entry) for entry in body.get("old", ())),
+        unresolved=tuple(_window(*entry) for entry in body.get("lost", ())),
+        delivered={_text(name): _text(held) for name, held in body.get("dest", {}).items()},
+        hooked=_number(body.get("hook", 0)),
+        settled=_moment(body["ok"]) if "ok" in body else None,
+        trouble=_trouble(*body["err"]) if "err" in body else None,
+    )
+
+
+def _successor(staged: Any, identifier: Any, fingerprint: Any) -> Successor:
+    return Successor(_number(staged), _text(identifier), _text(fingerprint))
+
+
+def _current(identifier: Any, versions: Any, since: Any) -> Current:
+    if not versions:
+        raise ValueError("no version")
+    return Current(_text(identifier), tuple(_number(n) for n in versions), _moment(since))
+
+
+def _retiring(identifier: Any, versions: Any, phase: Any, since: Any) -> Retiring:
+    numbers = tuple(_number(n) for n in versions)
+    return Retiring(_text(identifier), numbers, Retirement(phase), None if since is None else _moment(since))
+
+
+def _window(opened: Any, closed: Any, *known: Any) -> Window:
+    return Window(tuple(_text(name) for name in known), _moment(opened), _moment(closed))
+
+
+def _trouble(at: Any, step: Any, error: Any) -> Trouble:
+    return Trouble(_moment(at), _text(step), _text(error))
+
+
+def _number(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError("not a number")
+    return value
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("not a text")
+    return value
+
+
+def _moment(value: Any) -> datetime:
+    return datetime.fromtimestamp(_number(value), UTC)
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+def _damaged(secret: str) -> PreconditionError:
+    return PreconditionError(
+        f"the state on secret {secret} is damaged or not ours",
+        hint=f"look at its annotation {ANNOTATION}; remove that to start over with --adopt; nothing was changed",
+    )
