@@ -111,6 +111,10 @@ class KeyStore(Protocol):
         """One key, or None when it does not exist; a refusal is never taken for absence."""
         ...
 
+    def public_key(self, account: str, key_id: str) -> bytes:
+        """Its public half in PEM (SubjectPublicKeyInfo)."""
+        ...
+
     def create_key(self, account: str) -> NewKey:
         """A new key pair made by Google. Not idempotent, and the private half is shown this once."""
         ...

@@ -1,5 +1,6 @@
 """KeyStore over IAM: keys are read over REST, which alone tells why a key is disabled, and changed over gRPC."""
 
+import base64
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -45,6 +46,13 @@ class IamKeyStore:
             return self.get_key(account, key_id)
         except NotFoundError:
             return None
+
+    def public_key(self, account: str, key_id: str) -> bytes:
+        """See KeyStore."""
+        path, query = f"v1/{self._key(account, key_id)}", {"publicKeyType": "TYPE_RAW_PUBLIC_KEY"}
+        doing = f"read the public half of key {key_id}"
+        reply = self._session.rest(doing, "GET", "iam", path, query=query, repeatable=True)
+        return base64.b64decode(str(reply.get("publicKeyData", "")))
 
     def create_key(self, account: str) -> NewKey:
         """See KeyStore."""

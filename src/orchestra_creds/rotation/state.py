@@ -39,6 +39,7 @@ class Retirement(StrEnum):
 
     GRACE = "grace"  # superseded, still valid
     ORPHAN = "orphan"  # never published: no reader has it, so it has no grace
+    LEAKED = "leaked"  # superseded because it leaked: no grace either
     DISABLED = "disabled"  # at the issuer; the secret's version still holds it
 
 

@@ -1,0 +1,325 @@
+"""The one mutator: runs the machine's steps for a credential, under a lease that lives in the secret's own annotation.
+
+Guarantees, whatever crashes and whoever else runs:
+- the first change of a run is the compare-and-swap that takes the lease and records the intent; a lost one ends the attempt untouched;
+- every later record is a compare-and-swap from our own etag; no other change is sent when the lease may end before its reply;
+- a lost reply is a crash: what it makes doubtful is looked at again, and nothing is undone on suspicion;
+- nothing is disabled, deleted or destroyed unless the current credential, read back by number, authenticated in this attempt.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from orchestra_creds.core.credential import Secret
+from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.ports import SecretStore
+from orchestra_creds.errors import AuthError, CredsError, ExitCode, PreconditionError, UnavailableError
+from orchestra_creds.rotation import machine
+from orchestra_creds.rotation.hands import Hands
+from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Stage, Step
+from orchestra_creds.rotation.situation import LEASE, LOOKS, ORDINARY, READS, Action, Found, Seen, Situation, Want
+from orchestra_creds.rotation.state import ANNOTATION, State, Trouble, decode, encode
+from orchestra_creds.rotation.summary import aliases_of, labels_of, outcome_of
+from orchestra_creds.rotation.timing import Time
+from orchestra_creds.rotation.transitions import WRITES_STATE, after, predicted
+
+SUCCESSES = 3
+"""Tokens in a row that a new key must get: keys reach Google's servers one after the other."""
+VERIFY_CAP = timedelta(minutes=10)
+"""How long a new key may be refused; keys usually work after 2 minutes, "potentially 7 minutes or longer" (docs/rotation.md)."""
+TRIES = 4
+"""Lost replies in a row after which an attempt leaves the rest to the next run."""
+MARGIN = timedelta(seconds=30)
+"""What must be left of the lease beyond a call's deadline."""
+DOUBTFUL: dict[Action, dict[str, object]] = {
+    Action.STAGE: {"staged": None},
+    Action.CREATE: {"opened": False, "made": None, "staged": None},
+    Action.PUBLISH: {"published": None},
+}
+"""What a lost reply makes unknown; every other step is simply repeated."""
+
+
+class LockedError(PreconditionError):
+    """Another run holds the lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Nothing to do for this credential before a moment."""
+
+    until: datetime
+
+
+@dataclass(slots=True)
+class Run:
+    """What all attempts of one run share. `deadline` is that of one call, in seconds."""
+
+    id: str
+    time: Time
+    secrets: SecretStore
+    deadline: float
+    tell: Callable[[Event], None] = lambda _event: None
+    stopping: Callable[[], bool] = lambda: False
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One credential in one run. Call `advance` until it answers an Outcome; between two calls it may be left alone until a moment."""
+
+    run: Run
+    credential: Credential
+    hands: Hands
+    want: Want = ORDINARY
+    dry: bool = False
+    take_over: bool = False
+    known: Secret | None = None
+    """The secret as a list had it; saves a read, and a stale one is found out by its etag."""
+    steps: list[Step] = field(default_factory=list)
+    _situation: Situation | None = None
+    _failures: int = 0
+    _notes: list[str] = field(default_factory=list)
+    _proofs: int = 0
+    _proving_since: datetime | None = None
+    _first_proof: datetime | None = None
+    _leased_at: float = 0.0
+    _changed: bool = False
+
+    def advance(self) -> Pause | Outcome:
+        """Go on until there is something to wait for, or nothing more to do."""
+        step: Step | None = None
+        while True:
+            try:
+                if self._situation is None:
+                    self._situation = self._begin()
+                if self.run.stopping() and not self.dry:
+                    return self._stopped()
+                self._situation = replace(self._situation, now=self.run.time.now())
+                step = machine.next_step(self._situation)
+                if step is None:
+                    return self._ended()
+                pause = self._take(step)
+                self._failures = 0
+                if pause is not None:
+                    return pause
+            except LockedError as error:
+                return self._outcome(Ending.LOCKED, message=str(error))
+            except UnavailableError as error:
+                self._failures += 1
+                if self._failures >= TRIES:
+                    return self._failed(step, error)
+                self._doubt(step)
+                return Pause(self.run.time.now() + timedelta(seconds=2**self._failures / 2))
+            except CredsError as error:
+                return self._failed(step, error)
+
+    # -- looking
+
+    def _begin(self) -> Situation:
+        secret = self.known or self.run.secrets.find_secret(self.credential.secret)
+        self.known = None
+        self.hands.secret = secret
+        state = decode(secret.annotations, secret.name) if secret else State()
+        seen = Seen(exists=secret is not None)
+        situation = Situation(self.credential, state, seen, self.want, self.run.id, self.run.time.now())
+        if machine.locked(situation) and not self.take_over:
+            raise self._locked(state)
+        return situation
+
+    def _locked(self, state: State) -> LockedError:
+        lease = state.lease
+        until = f"run {lease.run} until {lease.until:%H:%M:%S} UTC" if lease else "another run"
+        return LockedError(f"{until} is at work on it", hint="it ends by itself, or the next run goes on")
+
+    # -- doing
+
+    def _take(self, step: Step) -> Pause | None:
+        situation, action = self._now(), Action(step.action)
+        if self.dry and action not in LOOKS:
+            self._situation = after(situation, step, predicted(situation, step))
+            self._note(step)
+            return None
+        if action is Action.VERIFY:
+            return self._verify(step)
+        if action in WRITES_STATE:
+            found = self.hands.does[action](situation, step) if action in self.hands.does else Found()
+            self._write(after(situation, step, found))
+        else:
+            if action not in READS:
+                self._fence()
+                self._changed = True
+            self._perform(step, action)
+        self._note(step)
+        return None
+
+    def _perform(self, step: Step, action: Action) -> None:
+        situation = self._now()
+        try:
+            found = self.hands.does[action](situation, step)
+        except CredsError as error:
+            kept = self._survived(step, action, error)
+            if kept is None:
+                raise
+            self._situation = replace(situation, seen=kept)
+            return
+        self._situation = after(situation, step, found)
+
+    def _survived(self, step: Step, action: Action, error: CredsError) -> Seen | None:
+        """A copy or a deploy hook that fails holds up nothing but itself, and the clock of the grace."""
+        seen = self._now().seen
+        if action is Action.DELIVER:
+            seen = replace(seen, undelivered=seen.undelivered | {step.resource})
+        elif action is Action.DEPLOY_HOOK:
+            seen = replace(seen, hook_failed=True)
+        else:
+            return None
+        self._notes.append(str(error))
+        self._tell(step, Stage.FAILED, type(error).__name__)
+        return seen
+
+    def _verify(self, step: Step) -> Pause | None:
+        """Let the successor authenticate: three times in a row over the settle time, where it takes time to be known everywhere."""
+        now, settle = self.run.time.now(), self.credential.policy.settle
+        self._proving_since = self._proving_since or now
+        self._fence()
+        situation = self._now()
+        try:
+            found = self.hands.does[Action.VERIFY](situation, step)
+        except AuthError as error:
+            self._proofs, self._first_proof = 0, None
+            if not self.hands.lasting or now - self._proving_since >= max(VERIFY_CAP, 2 * settle):
+                self._notes.append(f"the successor was refused: {error}")
+                self._situation = replace(situation, seen=replace(situation.seen, refused=True))
+                self._tell(step, Stage.FAILED, type(error).__name__)
+                return None
+            return Pause(now + timedelta(seconds=15))
+        self._proofs += 1
+        self._first_proof = self._first_proof or now
+        rest = self._first_proof + settle - now
+        if self.hands.lasting and (rest > timedelta() or self._proofs < SUCCESSES):
+            return Pause(now + min(max(settle / 4, timedelta()), timedelta(seconds=15)))
+        self._situation = after(situation, step, found)
+        self._note(step)
+        return None
+
+    # -- writing the state
+
+    def _fence(self) -> None:
+        """Renew the lease when it may end before the reply to a call."""
+        situation = self._now()
+        if not situation.mine:
+            return  # making a secret comes before the lease, and takes nothing from anybody
+        left = LEASE.total_seconds() - (self.run.time.monotonic() - self._leased_at)
+        if left < self.run.deadline + MARGIN.total_seconds() or left < LEASE.total_seconds() / 2:
+            lease = replace(situation.state.lease, until=self.run.time.now() + LEASE) if situation.state.lease else None
+            self._write(replace(situation, state=replace(situation.state, lease=lease)))
+
+    def _write(self, target: Situation) -> None:
+        """Swap the state on the secret for that of `target`, if nobody else has touched it."""
+        before = self._now().state
+        for _ in range(TRIES):
+            secret = self.hands.secret or self.run.secrets.get_secret(self.credential.secret)
+            started = self.run.time.monotonic()
+            try:
+                self.hands.secret = self._swap(secret, target.state)
+            except (PreconditionError, UnavailableError) as error:
+                if self._settled_otherwise(error, before, target.state):
+                    break
+                continue
+            break
+        else:
+            raise UnavailableError(
+                f"cannot record the state of {self.credential.name}: its secret keeps changing", hint="run it again"
+            )
+        self._changed = True
+        self._leased_at = started
+        self._situation = target
+
+    def _settled_otherwise(self, error: CredsError, before: State, target: State) -> bool:
+        """After a refused or lost swap: whether it happened all the same. Not ours any more: LockedError; not yet: try again."""
+        self.hands.secret = fresh = self.run.secrets.get_secret(self.credential.secret)
+        there = fresh.annotations.get(ANNOTATION)
+        if there == encode(target):
+            return True
+        if there == (encode(before) if before != State() else None) or there == encode(before):
+            self.run.time.sleep(0.2)
+            return False
+        state = decode(fresh.annotations, fresh.name)
+        if state.lease is not None and state.lease.run == self.run.id:
+            raise error  # an older state of ours: a stale read
+        raise self._locked(state)
+
+    def _swap(self, secret: Secret, state: State) -> Secret:
+        aliases, labels = aliases_of(secret.aliases, state), labels_of(secret.labels, state, self.credential.policy)
+        return self.run.secrets.update_secret(
+            secret,
+            annotations={**secret.annotations, ANNOTATION: encode(state)},
+            aliases=aliases if aliases != secret.aliases else None,
+            labels=labels if labels != secret.labels else None,
+        )
+
+    # -- ends
+
+    def _doubt(self, step: Step | None) -> None:
+        if self._situation is not None and step is not None:
+            facts = DOUBTFUL.get(Action(step.action), {})
+            self._situation = replace(self._situation, seen=replace(self._situation.seen, **facts))  # type: ignore[arg-type]
+
+    def _failed(self, step: Step | None, error: CredsError) -> Outcome:
+        """Leave word of the failure and let the lease go; that is a courtesy, so its own failure is nothing."""
+        situation = self._situation
+        if step is not None:
+            self._tell(step, Stage.FAILED, type(error).__name__)
+        if situation is not None and situation.mine and not self.dry:
+            trouble = Trouble(self.run.time.now(), step.action if step else "", type(error).__name__)
+            state = replace(situation.state, lease=None, trouble=trouble)
+            try:
+                secret = self.hands.secret or self.run.secrets.get_secret(self.credential.secret)
+                self.hands.secret = self._swap(secret, state)
+            except CredsError as late:
+                self._notes.append(f"the lease stays until it runs out ({type(late).__name__})")
+        return self._outcome(Ending.FAILED, error=error, code=self._code(error))
+
+    def _code(self, error: CredsError) -> ExitCode:
+        """What a failure ends with: part-way when something was begun that a next run completes."""
+        if isinstance(error, UnavailableError) and self._changed:
+            return ExitCode.INCOMPLETE
+        return error.exit_code
+
+    def _stopped(self) -> Outcome:
+        situation = self._now()
+        if situation.mine:
+            self._write(replace(situation, state=replace(situation.state, lease=None)))
+        return self._outcome(Ending.STOPPED, code=ExitCode.TERMINATED)
+
+    def _ended(self) -> Outcome:
+        return outcome_of(self._now(), tuple(self.steps), tuple(self._notes), dry=self.dry)
+
+    def _outcome(
+        self, ending: Ending, *, message: str = "", error: CredsError | None = None, code: ExitCode = ExitCode.OK
+    ) -> Outcome:
+        return Outcome(
+            self.credential.name,
+            ending,
+            message=str(error) if error else message,
+            hint=error.hint if error else "",
+            generation=self._situation.state.generation if self._situation else 0,
+            steps=tuple(self.steps),
+            notes=tuple(self._notes),
+            error=error,
+            code=code,
+        )
+
+    def _now(self) -> Situation:
+        if self._situation is None:
+            raise RuntimeError("nothing was looked at yet")
+        return self._situation
+
+    def _note(self, step: Step) -> None:
+        if Action(step.action) not in LOOKS:
+            self.steps.append(step)
+            self._tell(step, Stage.SKIPPED if self.dry else Stage.DONE)
+
+    def _tell(self, step: Step, stage: Stage, note: str = "") -> None:
+        generation = self._situation.state.generation if self._situation else 0
+        self.run.tell(Event(self.run.time.now(), self.run.id, self.credential.name, generation, step, stage, note))

@@ -1,0 +1,370 @@
+"""What each step does to the cloud: one method an action, each answers what it found. Decides nothing.
+
+Every method can be repeated after a lost reply: it either looks first, or the machine looks before it asks again. Versions are probed
+by number, never by list or by `latest`, for only that is strongly consistent
+(cloud.google.com/secret-manager/docs/reference/consistency).
+"""
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
+
+from orchestra_creds.core.credential import Secret, Version, VersionState
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.ports import Destination, SecretStore
+from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.rotation.issuer import Held, Issuer
+from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Found, Situation
+from orchestra_creds.rotation.state import Phase, Retiring, State
+
+MANAGED = {"managed-by": "orchestra-creds"}
+"""The label on secrets that this program makes."""
+SKEW = timedelta(minutes=2)
+"""How far the issuer's clock may be from ours when creation times are compared with a window."""
+
+Siblings = Callable[[], Iterable[State]]
+"""The states of all other credentials of the same account."""
+Hook = Callable[[Sequence[str], Mapping[str, str]], None]
+"""Runs one of the operator's programs with these names and numbers in its environment; raises CredsError."""
+
+
+class Hands:
+    """The effects of one credential's rotation. Keeps the successor's material in memory while the attempt lasts."""
+
+    def __init__(
+        self,
+        secrets: SecretStore,
+        issuer: Issuer,
+        destinations: Sequence[Destination],
+        *,
+        siblings: Siblings,
+        hook: Hook,
+        held: Callable[[], Sequence[Held]],
+    ) -> None:
+        self._secrets = secrets
+        self._issuer = issuer
+        self._destinations = {destination.name: destination for destination in destinations}
+        self._siblings = siblings
+        self._hook = hook
+        self._held = held
+        self._made: Material | None = None
+        self.secret: Secret | None = None
+        self.lasting = issuer.lasting
+        self.does: Mapping[Action, Callable[[Situation, Step], Found]] = {
+            Action.LOOK_AT_VERSIONS: self._look_at_versions,
+            Action.LOOK_AT_STAGING: self._look_at_staging,
+            Action.LOOK_FOR_STAGED: self._look_for_staged,
+            Action.LOOK_FOR_MADE: self._look_for_made,
+            Action.LOOK_FOR_PUBLISHED: self._look_for_published,
+            Action.LOOK_AT_USE: self._look_at_use,
+            Action.LOOK_AT_HEALTH: self._look_at_health,
+            Action.LOOK_FOR_ORPHANS: self._look_for_orphans,
+            Action.PREFLIGHT: self._preflight,
+            Action.PROVE: self._prove,
+            Action.VERIFY: self._verify,
+            Action.PRE_HOOK: self._pre_hook,
+            Action.MAKE_SECRET: self._make_secret,
+            Action.MAKE_STAGING: self._make_staging,
+            Action.STAGE: self._stage,
+            Action.PREPARE: self._fingerprint,
+            Action.ACTIVATE: self._activate,
+            Action.CREATE: self._create,
+            Action.ENABLE: self._enable,
+            Action.PUBLISH: self._publish,
+            Action.PROMOTE: self._read_back,
+            Action.DELIVER: self._deliver,
+            Action.DEPLOY_HOOK: self._deploy_hook,
+            Action.CLEAN: self._clean,
+            Action.DISABLE: self._disable,
+            Action.DELETE: self._delete,
+            Action.DESTROY: self._destroy,
+        }
+
+    # -- looks
+
+    def _look_at_versions(self, situation: Situation, _step: Step) -> Found:
+        name, current = situation.credential.secret, situation.state.current
+        start = max(situation.state.base, current.version if current else 0)
+        newest = self._top(name, start or self._latest(name))
+        facts: dict[str, object] = {"newest": newest}
+        if newest > (current.version if current else 0):
+            facts |= {"newest_since": self._secrets.get_version(name, newest).created}
+            payload = self._readable(name, newest)
+            identifier = self._issuer.identify(payload) if payload else ""
+            facts["newest_id"] = identifier or f"v{newest}"
+            if current is not None and payload is not None:
+                same = identifier == current.id if identifier else payload == self._readable(name, current.version)
+                facts["newest_is_ours"] = same
+        return Found(facts=facts)
+
+    def _look_at_staging(self, situation: Situation, _step: Step) -> Found:
+        there = self._secrets.find_secret(situation.staging) is not None
+        top = self._top(situation.staging, situation.state.staged_base) if there else 0
+        return Found(facts={"staging": there, "staged_top": top})
+
+    def _look_for_staged(self, situation: Situation, _step: Step) -> Found:
+        base = situation.state.staged_base
+        top = self._top(situation.staging, base)
+        facts: dict[str, object] = {"staged": top if top > base else 0}
+        if top > base:
+            self._made = None  # what counts is what is stored, whoever stored it
+        if top > base and situation.state.phase is Phase.CREATING:
+            self._made = self._secrets.access(situation.staging, top).material
+            facts["made"] = _unwrapped(self._made)[0]
+        return Found(facts=facts)
+
+    def _look_for_made(self, situation: Situation, _step: Step) -> Found:
+        found = self._issuer.find(situation.token)
+        if found is not None:
+            self._made = _wrapped(*found)
+            return Found(facts={"made": found[0]})
+        return Found(facts={"made": "", "known": tuple(sorted(held.id for held in self._issuer.held()))})
+
+    def _look_for_published(self, situation: Situation, _step: Step) -> Found:
+        name, payload = situation.credential.secret, self._payload(situation)
+        top = self._top(name, situation.state.base)
+        mine = (n for n in range(top, situation.state.base, -1) if self._readable(name, n) == payload)
+        return Found(facts={"published": next(mine, 0)})
+
+    def _look_at_use(self, situation: Situation, step: Step) -> Found:
+        identifier = step.resource.rpartition("/")[2]
+        used = self._issuer.last_used(identifier)
+        return Found(facts={"uses": {**situation.seen.uses, identifier: used}})
+
+    def _look_at_health(self, situation: Situation, step: Step) -> Found:
+        """A current credential that the issuer lists as valid is believed; one that it does not is put to the test."""
+        held = self._held()
+        if not held or any(item.id == step.detail and item.enabled for item in held):
+            return Found(facts={"healthy": True})
+        proof = self._prove(situation, step).facts
+        return Found(facts={"healthy": bool(proof["proved"]), **proof})
+
+    def _look_for_orphans(self, situation: Situation, _step: Step) -> Found:
+        """Ids that came to be in a window of ours, that nobody refers to and nobody ever used."""
+        windows = [w for w in situation.state.unresolved if situation.now - w.closed >= SWEEP_AFTER]
+        siblings = list(self._siblings())
+        others = frozenset[str]().union(*(state.referenced for state in siblings))
+        busy = [s for s in siblings if s.phase is Phase.CREATING or s.unresolved]
+        found = set()
+        for item in self._issuer.held():
+            foreign = item.id in situation.state.referenced | others or item.last_used is not None
+            if foreign or item.created is None or busy or not item.enabled:
+                continue
+            for window in windows:
+                lies_in = window.opened - SKEW <= item.created <= window.closed + SKEW
+                if lies_in and item.id not in window.known and self._issuer.last_used(item.id) is None:
+                    found.add(item.id)
+        return Found(facts={"orphans": tuple(sorted(found))})
+
+    def _preflight(self, _situation: Situation, _step: Step) -> Found:
+        self._issuer.check()
+        for destination in self._destinations.values():
+            destination.check()
+        local = self._issuer.local
+        known = () if local else tuple(sorted(held.id for held in self._issuer.held()))
+        return Found(facts={"ready": True, "local": local, "known": known})
+
+    def _prove(self, situation: Situation, _step: Step) -> Found:
+        current = situation.state.current
+        if current is None:
+            return Found(facts={"proved": False})
+        try:
+            self._issuer.verify(self._secrets.access(situation.credential.secret, current.version).material)
+        except (AuthError, PreconditionError, NotFoundError, ConfigError) as error:
+            if isinstance(error, AuthError) and "permission" in str(error):
+                raise  # we may not look: that says nothing about the credential
+            return Found(facts={"proved": False, "dead": True})
+        return Found(facts={"proved": True})
+
+    def _verify(self, situation: Situation, _step: Step) -> Found:
+        self._issuer.verify(self._payload(situation))
+        return Found()
+
+    # -- the successor
+
+    def _make_secret(self, situation: Situation, _step: Step) -> Found:
+        self.secret = self._made_secret(situation.credential.secret, ())
+        return Found()
+
+    def _make_staging(self, situation: Situation, _step: Step) -> Found:
+        self._made_secret(situation.staging, self.secret.replicas if self.secret else ())
+        return Found()
+
+    def _made_secret(self, name: str, replicas: Sequence[str]) -> Secret:
+        there = self._secrets.find_secret(name)
+        if there is not None:
+            return there
+        try:
+            return self._secrets.create_secret(name, labels=MANAGED, replicas=replicas)
+        except PreconditionError:  # somebody else, or our own lost call, was faster
+            return self._secrets.get_secret(name)
+
+    def _stage(self, situation: Situation, _step: Step) -> Found:
+        if self._made is None or situation.state.phase is Phase.STAGING:
+            current = situation.state.current.id if situation.state.current else ""
+            self._made = self._issuer.make(current, situation.token)
+        return Found(self._secrets.add_version(situation.staging, self._made).number)
+
+    def _fingerprint(self, situation: Situation, _step: Step) -> Found:
+        return Found(fingerprint=self._issuer.fingerprint(self._staged(situation, situation.seen.staged or 0)))
+
+    def _activate(self, situation: Situation, _step: Step) -> Found:
+        made = self._staged(situation, situation.state.successor.staged)
+        return Found(id=self._issuer.activate(made, situation.token))
+
+    def _create(self, situation: Situation, _step: Step) -> Found:
+        identifier, material = self._issuer.create(situation.token)
+        self._made = _wrapped(identifier, material)
+        return Found(id=identifier)
+
+    def _publish(self, situation: Situation, _step: Step) -> Found:
+        return Found(self._secrets.add_version(situation.credential.secret, self._payload(situation)).number)
+
+    def _read_back(self, situation: Situation, _step: Step) -> Found:
+        name, number = situation.credential.secret, situation.seen.published or 0
+        if self._secrets.access(name, number).material != self._payload(situation):
+            raise UnavailableError(f"version {number} of {name} does not hold what was stored", hint="run it again")
+        return Found()
+
+    def _clean(self, situation: Situation, _step: Step) -> Found:
+        """Destroy every staged copy down to the last one that is destroyed already: a run back from the dead may have left another."""
+        top = self._top(situation.staging, max(situation.state.staged_base, situation.state.successor.staged))
+        for number in range(top, 0, -1):
+            if not self._destroyed(situation.staging, number):
+                break
+        return Found(top)
+
+    def _staged(self, situation: Situation, number: int) -> Material:
+        if self._made is None:
+            self._made = self._secrets.access(situation.staging, number).material
+        return self._made
+
+    def _payload(self, situation: Situation) -> Material:
+        """What readers get of the successor; of one that comes back, what they got before."""
+        successor = situation.state.successor
+        back = next((entry for entry in situation.state.retiring if entry.id == successor.id), None)
+        if back is not None:
+            return self._secrets.access(situation.credential.secret, back.versions[-1]).material
+        staged = self._staged(situation, successor.staged)
+        if _is_wrapped(staged):
+            _, staged = _unwrapped(staged)
+        return self._issuer.payload(staged, successor.id)
+
+    # -- copies and programs
+
+    def _deliver(self, situation: Situation, step: Step) -> Found:
+        current = situation.state.current
+        if current is not None:
+            material = self._secrets.access(situation.credential.secret, current.version).material
+            self._destinations[step.resource].put(material, identifier=current.id, version=current.version)
+        return Found()
+
+    def _pre_hook(self, situation: Situation, _step: Step) -> Found:
+        self._hook(situation.credential.hooks.pre, told(situation))
+        return Found()
+
+    def _deploy_hook(self, situation: Situation, _step: Step) -> Found:
+        self._hook(situation.credential.hooks.deploy, told(situation))
+        return Found()
+
+    # -- the end of predecessors
+
+    def _enable(self, situation: Situation, _step: Step) -> Found:
+        entry = self._entry(situation, situation.state.successor.id)
+        if self._issuer.revocable:
+            self._issuer.enable(entry.id)
+        name, number = situation.credential.secret, entry.versions[-1]
+        if self._secrets.get_version(name, number).state is VersionState.DISABLED:
+            self._secrets.enable_version(name, number)
+        return Found()
+
+    def _disable(self, situation: Situation, step: Step) -> Found:
+        entry = self._entry(situation, step.detail)
+        if self._issuer.revocable:
+            self._issuer.disable(entry.id)
+            return Found()
+        current = situation.state.current
+        for number in entry.versions:
+            if current is not None and number < current.version:
+                self._secrets.disable_version(situation.credential.secret, number)
+        return Found()
+
+    def _delete(self, situation: Situation, step: Step) -> Found:
+        if self._issuer.revocable:
+            self._issuer.delete(self._entry(situation, step.detail).id)
+        return Found()
+
+    def _destroy(self, situation: Situation, step: Step) -> Found:
+        self._destroyed(situation.credential.secret, int(step.resource.rpartition("/")[2]))
+        return Found()
+
+    def _destroyed(self, name: str, number: int) -> bool:
+        """Destroy a version; whether there was anything to destroy."""
+        version = self._found_version(name, number)
+        if version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None:
+            return False
+        self._secrets.destroy_version(name, number)
+        return True
+
+    def _entry(self, situation: Situation, identifier: str) -> Retiring:
+        return next(entry for entry in situation.state.retiring if entry.id == identifier)
+
+    # -- versions by number
+
+    def _latest(self, name: str) -> int:
+        version = self._found_version(name, "latest")
+        return version.number if version else 0
+
+    def _top(self, name: str, at_least: int) -> int:
+        """The highest version, probed upwards from one that is known: only NOT_FOUND ends it."""
+        top = at_least
+        while self._found_version(name, top + 1) is not None:
+            top += 1
+        return top
+
+    def _found_version(self, name: str, number: int | str) -> Version | None:
+        try:
+            return self._secrets.get_version(name, number)
+        except NotFoundError:
+            return None
+
+    def _readable(self, name: str, number: int) -> Material | None:
+        """The material of a version, or None when it is disabled or destroyed."""
+        try:
+            return self._secrets.access(name, number).material
+        except PreconditionError:
+            return None
+
+
+def told(situation: Situation) -> dict[str, str]:
+    """What a hook may know: names and numbers."""
+    current = situation.state.current
+    return {
+        "ORCHESTRA_CREDS_CREDENTIAL": situation.credential.name,
+        "ORCHESTRA_CREDS_SECRET": situation.credential.secret,
+        "ORCHESTRA_CREDS_KIND": str(situation.credential.kind),
+        "ORCHESTRA_CREDS_GENERATION": str(situation.state.generation),
+        "ORCHESTRA_CREDS_VERSION": str(current.version if current else 0),
+        "ORCHESTRA_CREDS_ID": current.id if current else "",
+        "ORCHESTRA_CREDS_RUN": situation.run,
+    }
+
+
+_WRAPPED = b'{"orchestra-creds":'
+
+
+def _wrapped(identifier: str, material: Material) -> Material:
+    """Material of a remote kind with its id, as the staging secret keeps it."""
+    text = base64.b64encode(material.reveal()).decode()
+    return Material(_WRAPPED + json.dumps({"id": identifier, "material": text}).encode() + b"}")
+
+
+def _is_wrapped(staged: Material) -> bool:
+    return staged.reveal().startswith(_WRAPPED)
+
+
+def _unwrapped(staged: Material) -> tuple[str, Material]:
+    body = json.loads(staged.reveal())["orchestra-creds"]
+    return str(body["id"]), Material(base64.b64decode(body["material"]))

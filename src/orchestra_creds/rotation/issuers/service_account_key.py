@@ -1,0 +1,232 @@
+"""Keys of a Google service account, uploaded or created.
+
+Uploaded (the default where the organization allows it): the pair is made here, its private half is stored, and only then the public
+half is made valid, so that no crash leaves a key that nobody holds. Created: Google makes the pair and shows the private half once.
+A key that was uploaded before a lost reply is found again by its public half, which is why the certificate is staged with the key.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from orchestra_creds.core.credential import Key, KeyOrigin
+from orchestra_creds.core.declaration import Credential, Strategy
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
+from orchestra_creds.errors import NotFoundError, PreconditionError
+from orchestra_creds.rotation.issuer import Held
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
+NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
+"""Organization policies that forbid the one or the other (docs.cloud.google.com/organization-policy/restrict-service-accounts)."""
+ROOM = 8
+"""Keys an account may have before one is added: ten is the limit (iam/docs/keys-create-delete), and one place stays free for a leak."""
+BACKDATED = timedelta(minutes=5)
+"""How far the certificate begins in the past, for clocks that lag behind."""
+SLACK = timedelta(days=30)
+_BITS, _EXPONENT = 2048, 65537
+
+
+class ServiceAccountKeys:
+    """See Issuer. `token_uri` goes into key files; `now` is aware UTC; `new_pair` draws a key pair (RSA, 2048 bits)."""
+
+    revocable = True
+    lasting = True
+
+    def __init__(
+        self,
+        credential: Credential,
+        keys: KeyStore,
+        tokens: TokenIssuer,
+        inspector: ProjectInspector,
+        *,
+        token_uri: str,
+        now: Callable[[], datetime],
+        new_pair: Callable[[], "RSAPrivateKey"] | None = None,
+    ) -> None:
+        self._credential = credential
+        self._account = credential.account
+        self._keys = keys
+        self._tokens = tokens
+        self._inspector = inspector
+        self._token_uri = token_uri
+        self._now = now
+        self._new_pair = new_pair or _new_pair
+
+    @cached_property
+    def local(self) -> bool:
+        """Whether keys are uploaded; asked of the organization's policy unless the operator chose."""
+        if self._credential.strategy is not Strategy.AUTO:
+            return self._credential.strategy is Strategy.UPLOAD
+        return not any(self._inspector.constraint_enforced(name) for name in NO_UPLOAD)
+
+    def check(self) -> None:
+        """See Issuer."""
+        forbidden = NO_UPLOAD if self.local else NO_CREATION
+        for constraint in forbidden:
+            if self._inspector.constraint_enforced(constraint):
+                raise PreconditionError(
+                    f"organization policy {constraint} forbids a new key for {self._account}",
+                    hint="allow keys for this project, or let its users go without keys (workload identity federation)",
+                )
+        mine = [key for key in self._keys.list_keys(self._account) if key.origin is KeyOrigin.USER]
+        if len(mine) > ROOM:
+            raise PreconditionError(
+                f"{self._account} has {len(mine)} keys and there is no room for another: {', '.join(k.id for k in mine)}",
+                hint=f"see `orchestra-creds key list {self._account}`; delete those that nobody uses; none was touched",
+            )
+
+    def held(self) -> Sequence[Held]:
+        """See Issuer."""
+        keys = self._keys.list_keys(self._account)
+        return [_held(key) for key in keys if key.origin is KeyOrigin.USER]
+
+    def make(self, current: str, token: str) -> Material:
+        """See Issuer: the private key and its certificate, which carries nothing of the operator."""
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+
+        private = self._new_pair()
+        policy, begins = self._credential.policy, self._now() - BACKDATED
+        ends = begins + 2 * policy.every + policy.grace + policy.soak + SLACK  # a back-stop; rotation comes long before
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "orchestra-creds")])
+        certificate = (
+            x509.CertificateBuilder(name, name)
+            .public_key(private.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(begins)
+            .not_valid_after(ends)
+            .sign(private, hashes.SHA256())
+        )
+        pem = serialization.Encoding.PEM
+        text = private.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        body = {
+            "private_key": text.decode(),
+            "certificate": certificate.public_bytes(pem).decode(),
+            "token_uri": self._token_uri,
+        }
+        return Material(json.dumps(body).encode())
+
+    def fingerprint(self, made: Material) -> str:
+        """See Issuer: 32 hex digits of the SHA-256 of the public half; `made` may also be a key file."""
+        return hashlib.sha256(_public(_body(made)["private_key"])).hexdigest()[:32]
+
+    def activate(self, made: Material, token: str) -> str:
+        """See Issuer."""
+        from cryptography import x509
+
+        text = _body(made)["certificate"].encode()
+        certificate = x509.load_pem_x509_certificate(text)
+        public = _public(_body(made)["private_key"])
+        there = self._uploaded(public, certificate.not_valid_before_utc)
+        if there is not None:
+            return there
+        try:
+            return self._keys.upload_key(self._account, text).id
+        except PreconditionError:
+            there = self._uploaded(public, certificate.not_valid_before_utc)
+            if there is None:
+                raise
+            return there
+
+    def _uploaded(self, public: bytes, begins: datetime) -> str | None:
+        """The id of the key with this public half: an uploaded key's time of creation is the beginning of its certificate."""
+        for key in self._keys.list_keys(self._account):
+            if key.uploaded and key.created == begins.replace(microsecond=0).astimezone(UTC):
+                try:
+                    found = self._keys.public_key(self._account, key.id)
+                except NotFoundError:  # listed late
+                    continue
+                if found.strip() == public.strip():
+                    return key.id
+        return None
+
+    def create(self, token: str) -> tuple[str, Material]:
+        """See Issuer."""
+        new = self._keys.create_key(self._account)
+        return new.key.id, new.material
+
+    def find(self, token: str) -> tuple[str, Material] | None:
+        """See Issuer: the private half of a created key was in the lost reply, and nowhere else."""
+        return None
+
+    def payload(self, made: Material, identifier: str) -> Material:
+        """See Issuer: the JSON key file, as Google writes it; one that Google wrote stays as it is."""
+        body = _body(made)
+        if "client_email" in body:
+            return made
+        project = self._account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+        document = {
+            "type": "service_account",
+            "project_id": project,
+            "private_key_id": identifier,
+            "private_key": body["private_key"],
+            "client_email": self._account,
+            "token_uri": body["token_uri"],
+            "universe_domain": "googleapis.com",
+        }
+        return Material(json.dumps(document, indent=2).encode() + b"\n")
+
+    def identify(self, payload: Material) -> str:
+        """See Issuer."""
+        body = _body(payload)
+        return body.get("private_key_id", "") if body.get("client_email") == self._account else ""
+
+    def verify(self, payload: Material) -> None:
+        """See Issuer: a token is minted with the key's id, so that Google tries this key and no other."""
+        self._tokens.mint(payload)
+
+    def last_used(self, identifier: str) -> datetime | None:
+        """See Issuer: from Policy Analyzer, to the day."""
+        return self._keys.last_uses(self._account).get(identifier)
+
+    def disable(self, identifier: str) -> None:
+        """See Issuer: asked of the key itself, for lists may not show a young key yet."""
+        try:
+            self._keys.disable_key(self._account, identifier)
+        except NotFoundError:
+            return
+
+    def enable(self, identifier: str) -> None:
+        """See Issuer."""
+        self._keys.enable_key(self._account, identifier)
+
+    def delete(self, identifier: str) -> None:
+        """See Issuer: a retried delete may find nothing left, which is what was asked for."""
+        try:
+            self._keys.delete_key(self._account, identifier)
+        except NotFoundError:
+            return
+
+
+def _new_pair() -> "RSAPrivateKey":
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return rsa.generate_private_key(public_exponent=_EXPONENT, key_size=_BITS)
+
+
+def _held(key: Key) -> Held:
+    return Held(key.id, not key.disabled, key.created, key.last_used, key.disable_reason)
+
+
+def _body(material: Material) -> dict[str, str]:
+    """The object in it, or an empty one: whatever a secret holds, reading it does not fail."""
+    try:
+        body = json.loads(material.reveal())
+    except (ValueError, RecursionError):
+        return {}
+    return {key: value for key, value in body.items() if isinstance(value, str)} if isinstance(body, dict) else {}
+
+
+def _public(private_key: str) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    key = serialization.load_pem_private_key(private_key.encode(), None)
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    return key.public_key().public_bytes(serialization.Encoding.PEM, form)

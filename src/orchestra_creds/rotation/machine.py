@@ -1,0 +1,291 @@
+"""The rotation as a pure function: what is durable, what was seen, policy and time -> the next step, or nothing.
+
+No IO, no clock. `next_step` decides and `transitions.after` tells what a step leads to; the engine runs steps between the two, and a
+dry run only predicts them: that is why a plan equals what the run does. Steps that only look are real in both. The order of the steps,
+and what a crash at each of them leaves behind, is in docs/rotation.md.
+"""
+
+from orchestra_creds.core.declaration import Kind
+from orchestra_creds.errors import IncompleteError, PreconditionError
+from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Situation, named, step_of, subject
+from orchestra_creds.rotation.state import Phase, Retirement, Retiring
+
+
+def locked(situation: Situation) -> bool:
+    """Whether another run may still write."""
+    lease = situation.state.lease
+    return lease is not None and not situation.mine and situation.now < lease.until
+
+
+def reason(situation: Situation) -> str:
+    """Why a rotation is to begin, or empty."""
+    state, policy = situation.state, situation.credential.policy
+    if state.current is None:
+        return "it has no version yet"
+    if situation.seen.dead:
+        return "the current one does not authenticate"
+    if situation.want.leaked:
+        return "the current one leaked"
+    if situation.want.force:
+        return "it was asked for"
+    return "it is due" if situation.now >= policy.due_at(state.current.since) else ""
+
+
+def next_step(situation: Situation) -> Step | None:
+    """The next thing to do, or None.
+
+    Raises:
+        PreconditionError: only the operator can say how to go on.
+        IncompleteError: the first of its kind does not authenticate yet.
+    """
+    if situation.seen.finished:
+        return None
+    if situation.state.phase is not Phase.IDLE:
+        return _go_on(situation)
+    ends = _tidy(situation) or _sweep(situation) or _retire(situation)
+    return ends or _begin(situation) or _release(situation)
+
+
+# -- a rotation that is under way
+
+
+def _go_on(situation: Situation) -> Step:
+    if not situation.mine:
+        return step_of(Action.TAKE_OVER, situation.credential.secret, situation.state.phase)
+    match situation.state.phase:
+        case Phase.STAGING:
+            return _stage(situation)
+        case Phase.PREPARED:
+            return _activate(situation)
+        case Phase.CREATING:
+            return _create(situation)
+        case Phase.ISSUED:
+            return _publish(situation)
+    return _deliver(situation)
+
+
+def _stage(situation: Situation) -> Step:
+    if situation.seen.staged is None:
+        return step_of(Action.LOOK_FOR_STAGED, situation.staging)
+    if not situation.seen.staged:
+        return step_of(Action.STAGE, situation.staging)
+    return step_of(Action.PREPARE, situation.credential.secret)
+
+
+def _activate(situation: Situation) -> Step:
+    if not situation.seen.activated:
+        return step_of(Action.ACTIVATE, subject(situation))
+    return step_of(Action.ISSUED, situation.credential.secret, situation.seen.activated)
+
+
+def _create(situation: Situation) -> Step:
+    seen, secret = situation.seen, situation.credential.secret
+    if seen.staged is None:
+        return step_of(Action.LOOK_FOR_STAGED, situation.staging)
+    if seen.staged:
+        return step_of(Action.ISSUED, secret, seen.made or "")
+    if seen.made:
+        return step_of(Action.STAGE, situation.staging)
+    if seen.opened:
+        return step_of(Action.CREATE, subject(situation))
+    if seen.made is None:
+        return step_of(Action.LOOK_FOR_MADE, subject(situation))
+    return step_of(Action.REOPEN, secret)
+
+
+def _publish(situation: Situation) -> Step:
+    seen, state, secret = situation.seen, situation.state, situation.credential.secret
+    if seen.published is None:
+        return step_of(Action.LOOK_FOR_PUBLISHED, secret)
+    if seen.refused and state.current is None:
+        raise IncompleteError(  # giving it up would need proof of another one, and there is none
+            f"key {state.successor.id} of {subject(situation)} does not authenticate yet",
+            hint="the next run tries it again; is the account disabled?",
+        )
+    if seen.refused:
+        return step_of(Action.ABANDON, secret, state.successor.id)
+    returning = next((entry for entry in state.retiring if entry.id == state.successor.id), None)
+    if returning is not None and not seen.enabled:
+        return step_of(Action.ENABLE, named(situation, returning))
+    if seen.published:
+        return step_of(Action.PROMOTE, f"{secret}/versions/{seen.published}", state.successor.id)
+    if not seen.verified:
+        return step_of(Action.VERIFY, subject(situation), state.successor.id)
+    return step_of(Action.PUBLISH, secret, state.successor.id)
+
+
+def _deliver(situation: Situation) -> Step:
+    seen, state, credential = situation.seen, situation.state, situation.credential
+    current = state.current.id if state.current else ""
+    for copy in credential.copies:
+        held = seen.delivered.get(copy.name, state.delivered.get(copy.name))
+        if held != current and copy.name not in seen.undelivered:
+            return step_of(Action.DELIVER, copy.name, current)
+    if _hook_waits(situation) and not seen.undelivered and not seen.hook_failed:
+        return step_of(Action.DEPLOY_HOOK, credential.hooks.deploy[0])
+    if state.successor.staged and not seen.cleaned:
+        return step_of(Action.CLEAN, situation.staging)
+    return step_of(Action.FINISH, credential.secret)
+
+
+def _hook_waits(situation: Situation) -> bool:
+    hooked = situation.seen.hooked or situation.state.hooked >= situation.state.generation
+    return bool(situation.credential.hooks.deploy) and not hooked
+
+
+def behind(situation: Situation) -> bool:
+    """Whether a destination or hook still lacks the current credential."""
+    current = situation.state.current.id if situation.state.current else ""
+    held = {**situation.state.delivered, **situation.seen.delivered}
+    return _hook_waits(situation) or any(held.get(copy.name) != current for copy in situation.credential.copies)
+
+
+# -- the beginning
+
+
+def _begin(situation: Situation) -> Step | None:
+    seen, state, credential = situation.seen, situation.state, situation.credential
+    if not situation.want.start or seen.abandoned:
+        return None
+    if state.current is not None and seen.healthy is None:
+        return step_of(Action.LOOK_AT_HEALTH, subject(situation), state.current.id)
+    if credential.kind is Kind.MANUAL:
+        return _watch(situation)
+    if not reason(situation):
+        return None
+    if not seen.exists:
+        return step_of(Action.MAKE_SECRET, credential.secret)
+    if seen.newest is None:
+        return step_of(Action.LOOK_AT_VERSIONS, credential.secret)
+    return _taken_over(situation) or (_prepare_to_begin(situation) if reason(situation) else None)
+
+
+def _watch(situation: Situation) -> Step | None:
+    """A kind whose issuer has no API: people add versions, and the newest is recorded as the current one."""
+    if situation.seen.exists and situation.seen.newest is None:
+        return step_of(Action.LOOK_AT_VERSIONS, situation.credential.secret)
+    return _taken_over(situation)
+
+
+def _prepare_to_begin(situation: Situation) -> Step:
+    seen, credential = situation.seen, situation.credential
+    if seen.staging is None:
+        return step_of(Action.LOOK_AT_STAGING, situation.staging)
+    if not seen.ready:
+        return step_of(Action.PREFLIGHT, subject(situation))
+    if credential.hooks.pre and not seen.pre_hook:
+        return step_of(Action.PRE_HOOK, credential.hooks.pre[0])
+    if not seen.staging:
+        return step_of(Action.MAKE_STAGING, situation.staging)
+    return step_of(Action.BEGIN, credential.secret, reason(situation))
+
+
+def _taken_over(situation: Situation) -> Step | None:
+    """What to do about a newest version that this program did not publish.
+
+    Raises:
+        PreconditionError: nobody has said whether it may be replaced.
+    """
+    seen, state, want, credential = situation.seen, situation.state, situation.want, situation.credential
+    newest, current = seen.newest or 0, state.current
+    if newest == 0 or (current is not None and (newest <= current.version or seen.newest_is_ours)):
+        return None
+    where = f"{credential.secret}/versions/{newest}"
+    if credential.kind is Kind.MANUAL:
+        return step_of(Action.RECORD, where)
+    if current is None and want.adopt:
+        return step_of(Action.ADOPT, where, seen.newest_id)
+    if current is not None and credential.kind is Kind.GENERATED:
+        return step_of(Action.RECORD, where)
+    if want.force or want.adopt:
+        return None
+    raise PreconditionError(
+        f"version {newest} of secret {credential.secret} was not made by orchestra-creds",
+        hint="--adopt takes it over and retires it later; --force makes a successor and leaves the old key alone",
+    )
+
+
+def _release(situation: Situation) -> Step | None:
+    return step_of(Action.RELEASE, situation.credential.secret) if situation.mine else None
+
+
+# -- the end of predecessors
+
+
+def _sweep(situation: Situation) -> Step | None:
+    state, seen = situation.state, situation.seen
+    if not any(situation.now - window.closed >= SWEEP_AFTER for window in state.unresolved):
+        return None
+    if seen.orphans is None:
+        return step_of(Action.LOOK_FOR_ORPHANS, subject(situation))
+    return step_of(Action.SWEEP, situation.credential.secret, " ".join(seen.orphans))
+
+
+def _tidy(situation: Situation) -> Step | None:
+    """The staged copy that an abandoned rotation left."""
+    if not situation.state.successor.staged or situation.seen.cleaned:
+        return None
+    if not situation.mine:
+        return step_of(Action.TAKE_OVER, situation.credential.secret, situation.state.phase)
+    return step_of(Action.CLEAN, situation.staging)
+
+
+def _retire(situation: Situation) -> Step | None:
+    seen, state, credential = situation.seen, situation.state, situation.credential
+    if state.current is None or credential.kind is Kind.MANUAL:
+        return None
+    timely = [e for e in state.retiring if _time_has_come(situation, e) and e.id != state.current.id]
+    unasked = next((e for e in timely if _must_be_quiet(situation, e) and e.id not in seen.uses), None)
+    if unasked is not None:
+        return step_of(Action.LOOK_AT_USE, named(situation, unasked))
+    ripe = [
+        e for e in timely if not _must_be_quiet(situation, e) or credential.policy.quiet(seen.uses[e.id], situation.now)
+    ]
+    if not ripe or seen.proved is False:
+        return None
+    if seen.proved is None:
+        return step_of(Action.PROVE, f"{credential.secret}/versions/{state.current.version}", state.current.id)
+    if not situation.mine:
+        return step_of(Action.LEASE_RETIRE, credential.secret)
+    steps = [step for entry in ripe for step in end_of(situation, entry)]
+    undone = (step for step in steps if (Action(step.action), step.resource) not in seen.done)
+    return next(undone, step_of(Action.RETIRED, credential.secret))
+
+
+def _must_be_quiet(situation: Situation, entry: Retiring) -> bool:
+    return entry.phase is Retirement.GRACE and bool(situation.credential.policy.require_unused)
+
+
+def in_use(situation: Situation) -> tuple[str, ...]:
+    """Predecessors whose grace is over, but that somebody still uses."""
+    policy = situation.credential.policy
+    return tuple(
+        entry.id
+        for entry in situation.state.retiring
+        if entry.phase is Retirement.GRACE
+        and _time_has_come(situation, entry)
+        and entry.id in situation.seen.uses
+        and not policy.quiet(situation.seen.uses[entry.id], situation.now)
+    )
+
+
+def _time_has_come(situation: Situation, entry: Retiring) -> bool:
+    policy = situation.credential.policy
+    if entry.phase in {Retirement.ORPHAN, Retirement.LEAKED}:
+        return True
+    if entry.since is None:
+        return False
+    ends = policy.grace_ends(entry.since) if entry.phase is Retirement.GRACE else policy.soak_ends(entry.since)
+    return situation.now >= ends
+
+
+def end_of(situation: Situation, entry: Retiring) -> list[Step]:
+    """The steps that take a predecessor one stage further; a version that readers may get is never among them."""
+    secret = situation.credential.secret
+    if entry.phase is not Retirement.DISABLED:
+        return [step_of(Action.DISABLE, named(situation, entry), entry.id)]
+    current = situation.state.current
+    numbers = [number for number in entry.versions if current is not None and number < current.version]
+    destroy = [step_of(Action.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
+    return [step_of(Action.DELETE, named(situation, entry), entry.id), *destroy]

@@ -1,0 +1,111 @@
+"""What a state looks like from outside: the aliases and labels of its secret, and the sentence that ends a run. Pure functions."""
+
+from collections.abc import Mapping
+
+from orchestra_creds.core.declaration import Kind
+from orchestra_creds.core.durations import rough
+from orchestra_creds.core.policy import RotationPolicy
+from orchestra_creds.errors import ExitCode
+from orchestra_creds.rotation import machine
+from orchestra_creds.rotation.outcome import Ending, Outcome, Step
+from orchestra_creds.rotation.situation import Action, Situation
+from orchestra_creds.rotation.state import CURRENT, PREVIOUS, Retirement, State
+
+LABEL_DUE = "orchestra-due"
+"""The day of the next rotation, so that anybody who may list secrets can see what is overdue without running us."""
+_TURNED = frozenset({Action.DISABLE, Action.DELETE, Action.DESTROY, Action.SWEEP})
+
+
+def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
+    """The secret's aliases with ours brought up to date; those of others stay."""
+    aliases = {name: number for name, number in there.items() if name not in {CURRENT, PREVIOUS}}
+    if state.current is None:
+        return dict(there)
+    aliases[CURRENT] = state.current.version
+    readable = [entry for entry in state.retiring if entry.versions and entry.phase is not Retirement.LEAKED]
+    if readable:
+        aliases[PREVIOUS] = readable[-1].versions[-1]
+    return aliases
+
+
+def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) -> dict[str, str]:
+    """The secret's labels with the due date brought up to date."""
+    if state.current is None:
+        return dict(there)
+    return {**there, LABEL_DUE: f"{policy.due_at(state.current.since):%Y%m%d}"}
+
+
+def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, ...], *, dry: bool) -> Outcome:
+    """What became of the credential once nothing more is to be done."""
+    ending, message, code = _ending(situation, steps, dry=dry)
+    held = tuple(f"predecessor {name} is still in use: it stays enabled" for name in machine.in_use(situation))
+    current = situation.state.current
+    return Outcome(
+        situation.credential.name,
+        ending,
+        message=message,
+        hint=_hint(situation, ending),
+        generation=situation.state.generation,
+        identifier=current.id if current else "",
+        version=current.version if current else 0,
+        steps=steps,
+        notes=(*notes, *held),
+        code=code,
+    )
+
+
+def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tuple[Ending, str, ExitCode]:
+    actions = {Action(step.action) for step in steps}
+    seen, current = situation.seen, situation.state.current
+    if dry and any(step.mutates for step in steps):
+        return Ending.PLANNED, _why(steps), ExitCode.OK
+    if seen.abandoned:
+        return (
+            Ending.FAILED,
+            "the successor did not authenticate and was given up; nothing changed for readers",
+            ExitCode.ATTENTION,
+        )
+    where = f"{current.id} is version {current.version}" if current else ""
+    if actions & {Action.PROMOTE, Action.RECORD, Action.FINISH}:
+        if machine.behind(situation):
+            return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
+        return Ending.ROTATED, where, ExitCode.OK
+    if _by_hand(situation):
+        return Ending.ATTENTION, "it is due, and only a person can make its successor", ExitCode.ATTENTION
+    if seen.dead:
+        return Ending.ATTENTION, "the current one does not authenticate", ExitCode.ATTENTION
+    if Action.ADOPT in actions:
+        return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
+    if actions & _TURNED:
+        return (
+            Ending.RETIRED,
+            "; ".join(
+                f"{step.action} {step.resource}" for step in steps if step.mutates and Action(step.action) in _TURNED
+            ),
+            ExitCode.OK,
+        )
+    return Ending.NOTHING, _next(situation), ExitCode.OK
+
+
+def _by_hand(situation: Situation) -> bool:
+    return situation.credential.kind is Kind.MANUAL and situation.want.start and bool(machine.reason(situation))
+
+
+def _why(steps: tuple[Step, ...]) -> str:
+    return next((step.detail for step in steps if Action(step.action) is Action.BEGIN), "")
+
+
+def _next(situation: Situation) -> str:
+    current = situation.state.current
+    if current is None:
+        return "it has no version yet"
+    due = situation.credential.policy.due_at(current.since)
+    return f"next rotation in {rough(due - situation.now)}" if due > situation.now else "it is due"
+
+
+def _hint(situation: Situation, ending: Ending) -> str:
+    if ending is Ending.ATTENTION and situation.credential.kind is Kind.MANUAL:
+        return f"store it: orchestra-creds secret set {situation.credential.secret}; the next run records it"
+    if ending is Ending.PENDING:
+        return "the next run repeats it; the predecessor stays valid until then"
+    return ""

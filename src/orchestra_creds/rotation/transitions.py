@@ -1,0 +1,229 @@
+"""What a step leads to, as pure functions: the facts it adds, and the state that a compare-and-swap is to write."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from orchestra_creds.core.declaration import Kind
+from orchestra_creds.rotation.machine import behind, end_of
+from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.situation import LEASE, PREDICTED, SWEEP_AFTER, Action, Found, Seen, Situation
+from orchestra_creds.rotation.state import Current, Lease, Phase, Retirement, Retiring, State, Successor, Window
+
+
+def after(situation: Situation, step: Step, found: Found) -> Situation:
+    """The situation once a step was done; for those in WRITES_STATE its state is what is to be written."""
+    action = Action(step.action)
+    if found.facts:  # the engine's looks name fields of Seen
+        situation = replace(situation, seen=replace(situation.seen, **found.facts))  # type: ignore[arg-type]
+    if action in _STATES:
+        state, seen = _STATES[action](situation, found)
+        return replace(situation, state=state, seen=seen)
+    if action in _FACTS:
+        return replace(situation, seen=_FACTS[action](situation.seen, step, found))
+    return situation
+
+
+def predicted(situation: Situation, step: Step) -> Found:
+    """What a dry run takes a step to answer."""
+    match Action(step.action):
+        case Action.STAGE:
+            return Found(situation.seen.staged_top + 1)
+        case Action.ACTIVATE | Action.CREATE:
+            return Found(id=PREDICTED)
+        case Action.PUBLISH:
+            return Found((situation.seen.newest or situation.state.base) + 1)
+        case Action.PROVE:
+            return Found(facts={"proved": True})
+        case Action.CLEAN:
+            return Found(max(situation.state.successor.staged, situation.seen.staged or 0))
+    return Found()
+
+
+_FACTS: Mapping[Action, Callable[[Seen, Step, Found], Seen]] = {
+    Action.MAKE_SECRET: lambda seen, _step, _found: replace(seen, exists=True, newest=0),
+    Action.MAKE_STAGING: lambda seen, _step, _found: replace(seen, staging=True, staged_top=0),
+    Action.PRE_HOOK: lambda seen, _step, _found: replace(seen, pre_hook=True),
+    Action.STAGE: lambda seen, _step, found: replace(seen, staged=found.number),
+    Action.ACTIVATE: lambda seen, _step, found: replace(seen, activated=found.id),
+    Action.CREATE: lambda seen, _step, found: replace(seen, made=found.id, opened=False),
+    Action.ENABLE: lambda seen, _step, _found: replace(seen, enabled=True),
+    Action.VERIFY: lambda seen, _step, _found: replace(seen, verified=not seen.refused),
+    Action.PUBLISH: lambda seen, _step, found: replace(seen, published=found.number),
+    Action.DELIVER: lambda seen, step, _found: replace(seen, delivered={**seen.delivered, step.resource: step.detail}),
+    Action.DEPLOY_HOOK: lambda seen, _step, _found: replace(seen, hooked=True),
+    Action.CLEAN: lambda seen, _step, found: replace(seen, cleaned=found.number),
+    Action.DISABLE: lambda seen, step, _found: _did(seen, step),
+    Action.DELETE: lambda seen, step, _found: _did(seen, step),
+    Action.DESTROY: lambda seen, step, _found: _did(seen, step),
+}
+
+
+def _did(seen: Seen, step: Step) -> Seen:
+    return replace(seen, done=seen.done | {(Action(step.action), step.resource)})
+
+
+def _kept(situation: Situation) -> State:
+    """The state with the lease renewed."""
+    return replace(situation.state, lease=Lease(situation.run, situation.now + LEASE))
+
+
+def _held(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    return _kept(situation), situation.seen
+
+
+def _begun(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    seen, kept, current = situation.seen, _kept(situation), situation.state.current
+    newest = seen.newest or 0
+    if current is not None and newest > current.version and seen.newest_is_ours:
+        current = replace(
+            current, versions=(*current.versions, newest)
+        )  # a run that came back from the dead published it again
+    begun = replace(
+        kept,
+        phase=Phase.STAGING if seen.local else Phase.CREATING,
+        base=newest,
+        staged_base=max(seen.staged_top, kept.staged_base),
+        successor=Successor(),
+        known=() if seen.local else seen.known,
+        started=situation.now,
+        current=current,
+        trouble=None,
+    )
+    return begun, replace(seen, staged=0, published=0, opened=True, made=None, verified=False)
+
+
+def _reopened(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """A creation was lost on the way: remember what was there before it and when, so that its orphan can be found."""
+    state, now = situation.state, situation.now
+    lost = Window(state.known, state.started or now, now)
+    again = replace(
+        _kept(situation), unresolved=(*state.unresolved, lost), known=situation.seen.known, started=situation.now
+    )
+    return again, replace(situation.seen, opened=True, made=None, staged=0)
+
+
+def _prepared(situation: Situation, found: Found) -> tuple[State, Seen]:
+    made = Successor(situation.seen.staged or 0, "", found.fingerprint)
+    return replace(_kept(situation), phase=Phase.PREPARED, successor=made), situation.seen
+
+
+def _issued(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    seen, successor = situation.seen, situation.state.successor
+    made = replace(successor, staged=seen.staged or successor.staged, id=seen.activated or seen.made or "")
+    return replace(_kept(situation), phase=Phase.ISSUED, successor=made, known=()), seen
+
+
+def _promoted(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """The successor is what readers get; its predecessor waits for the destinations before its grace begins."""
+    state = situation.state
+    new = state.successor.id
+    back = next((entry for entry in state.retiring if entry.id == new), None)
+    retiring = tuple(entry for entry in state.retiring if entry.id != new)
+    if state.current is not None and state.current.id != new:
+        phase = Retirement.LEAKED if situation.want.leaked else Retirement.GRACE
+        retiring = (*retiring, Retiring(state.current.id, state.current.versions, phase))
+    promoted = replace(
+        _kept(situation),
+        generation=state.generation + 1,
+        phase=Phase.PUBLISHED,
+        current=Current(new, (*(back.versions if back else ()), situation.seen.published or 0), situation.now),
+        retiring=retiring,
+        started=None,
+    )
+    return promoted, situation.seen
+
+
+def _finished(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    seen, state, now = situation.seen, situation.state, situation.now
+    names = {copy.name for copy in situation.credential.copies}
+    held = {name: identifier for name, identifier in {**state.delivered, **seen.delivered}.items() if name in names}
+    done = replace(_released(state, seen), delivered=held, hooked=state.generation if seen.hooked else state.hooked)
+    if not behind(situation):
+        started = tuple(replace(entry, since=entry.since or now) for entry in done.retiring)
+        done = replace(done, phase=Phase.IDLE, retiring=started, settled=now, trouble=None)
+    return done, replace(seen, finished=True)
+
+
+def _abandoned(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """The successor never worked: nobody has it, so it is retired at once; one that was to come back keeps its old place."""
+    state = situation.state
+    returning = any(entry.id == state.successor.id for entry in state.retiring)
+    entry = () if returning else (Retiring(state.successor.id, (), Retirement.ORPHAN),)
+    left = Successor(state.successor.staged)
+    given_up = replace(
+        _kept(situation), phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None
+    )
+    return given_up, replace(situation.seen, refused=False, abandoned=True, proved=None)
+
+
+def _adopted(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    seen = situation.seen
+    current = Current(seen.newest_id, (seen.newest or 0,), seen.newest_since or situation.now)
+    return replace(situation.state, current=current), seen
+
+
+def _recorded(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """A version that a person added becomes the current one; destinations and grace follow as after a promotion."""
+    seen, state = situation.seen, situation.state
+    number = seen.newest or 0
+    retiring = state.retiring
+    if state.current is not None and situation.credential.kind is not Kind.MANUAL:
+        retiring = (*retiring, Retiring(state.current.id, state.current.versions, Retirement.GRACE))
+    recorded = replace(
+        _kept(situation),
+        generation=state.generation + 1,
+        phase=Phase.PUBLISHED,
+        current=Current(f"v{number}", (number,), seen.newest_since or situation.now),
+        retiring=retiring,
+    )
+    return recorded, seen
+
+
+def _swept(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    kept = _kept(situation)
+    windows = tuple(window for window in kept.unresolved if situation.now - window.closed < SWEEP_AFTER)
+    new = tuple(Retiring(name, (), Retirement.ORPHAN) for name in situation.seen.orphans or ())
+    return replace(kept, unresolved=windows, retiring=(*kept.retiring, *new)), replace(situation.seen, orphans=None)
+
+
+def _retired(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    done = situation.seen.done
+    left = []
+    for entry in situation.state.retiring:
+        if all((Action(step.action), step.resource) in done for step in end_of(situation, entry)):
+            if entry.phase is Retirement.DISABLED:
+                continue
+            entry = replace(entry, phase=Retirement.DISABLED, since=situation.now)  # noqa: PLW2901
+        left.append(entry)
+    return replace(_released(situation.state, situation.seen), retiring=tuple(left)), situation.seen
+
+
+def _let_go(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    return _released(situation.state, situation.seen), situation.seen
+
+
+def _released(state: State, seen: Seen) -> State:
+    """Without the lease, and without the staged copy if that is gone."""
+    base = max(state.staged_base, seen.cleaned)
+    gone = state.successor.staged <= base
+    return replace(state, lease=None, staged_base=base, successor=Successor() if gone else state.successor)
+
+
+_STATES: Mapping[Action, Callable[[Situation, Found], tuple[State, Seen]]] = {
+    Action.ADOPT: _adopted,
+    Action.RECORD: _recorded,
+    Action.BEGIN: _begun,
+    Action.TAKE_OVER: _held,
+    Action.PREPARE: _prepared,
+    Action.REOPEN: _reopened,
+    Action.ISSUED: _issued,
+    Action.PROMOTE: _promoted,
+    Action.FINISH: _finished,
+    Action.ABANDON: _abandoned,
+    Action.SWEEP: _swept,
+    Action.LEASE_RETIRE: _held,
+    Action.RETIRED: _retired,
+    Action.RELEASE: _let_go,
+}
+WRITES_STATE = frozenset(_STATES)
+"""Actions that are one compare-and-swap of the state; `after` gives the state to write."""

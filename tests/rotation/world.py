@@ -1,0 +1,252 @@
+"""A cloud for the engine's tests: the emulator's handlers without sockets, a clock that only moves when told, and sudden death.
+
+Death is a BaseException out of the middle of a call, before or after its work: nothing of the engine can catch it, as nothing
+can catch `kill -9`. A lost reply is an UNAVAILABLE after the work.
+"""
+
+import enum
+import itertools
+import tempfile
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from orchestra_creds.core.credential import KeyOrigin, VersionState
+from orchestra_creds.core.declaration import Credential, Kind, Strategy
+from orchestra_creds.core.policy import RotationPolicy
+from orchestra_creds.core.ports import Destination
+from orchestra_creds.emulator import control, faults
+from orchestra_creds.emulator.dispatch import Emulator
+from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.store import Store
+from orchestra_creds.errors import CredsError
+from orchestra_creds.gcp.keys import IamKeyStore
+from orchestra_creds.gcp.project import RestProjectInspector
+from orchestra_creds.gcp.secrets import SecretManagerStore
+from orchestra_creds.gcp.tokens import KeyTokenIssuer
+from orchestra_creds.rotation.engine import Attempt, Pause, Run
+from orchestra_creds.rotation.hands import Hands
+from orchestra_creds.rotation.issuer import Issuer
+from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
+from orchestra_creds.rotation.outcome import Event, Outcome
+from orchestra_creds.rotation.situation import ORDINARY, Want
+from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, decode
+from orchestra_creds.rotation.timing import Time
+from tests.contract.direct import DirectSession
+
+PROJECT = "demo-project"
+POLICY = RotationPolicy(
+    every=timedelta(days=90),
+    grace=timedelta(days=2),
+    soak=timedelta(days=3),
+    settle=timedelta(seconds=60),
+    require_unused=timedelta(0),
+)
+
+
+class Died(BaseException):
+    """The process is gone."""
+
+
+class Loss(enum.StrEnum):
+    """How a call goes wrong."""
+
+    DEATH_BEFORE = "death before the work"
+    DEATH_AFTER = "death after the work"
+    LOST_REPLY = "lost reply"
+    REFUSED = "unavailable before the work"
+
+
+class Fragile(Emulator):
+    """Counts calls, and lets the chosen ones go wrong."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.calls: list[tuple[str, bool]] = []
+        self.losses: dict[int, Loss] = {}
+        self.before: Callable[[str], None] = lambda _name: None
+
+    def _serve(self, call: Any) -> Any:
+        self.before(call.name)
+        number = len(self.calls)
+        self.calls.append((call.name.rpartition("/")[2], bool(call.what.mutates)))
+        loss = self.losses.pop(number, None)
+        if loss is Loss.DEATH_BEFORE:
+            raise Died
+        if loss is Loss.REFUSED:
+            raise EmuError(Code.UNAVAILABLE, "Injected.")
+        reply = super()._serve(call)
+        if loss is Loss.DEATH_AFTER:
+            raise Died
+        if loss is Loss.LOST_REPLY:
+            raise EmuError(Code.UNAVAILABLE, "Injected.")
+        return reply
+
+    @property
+    def mutations(self) -> list[str]:
+        return [name for name, mutates in self.calls if mutates]
+
+
+@cache
+def pairs() -> tuple[rsa.RSAPrivateKey, ...]:
+    """Key pairs are slow to draw: a stock that all tests share. No test makes more keys for one account than there are here."""
+    return tuple(rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(24))
+
+
+class World:
+    """One emulated project, whose time stands still."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        self.clock = self.began = datetime.now(UTC).replace(microsecond=0)  # google-auth signs with the real time
+        self.store = Store(Path(self._folder.name) / "emulator.db", wall=self.began.timestamp)
+        self.emulator = Fragile(self.store, control.SERVICES, sleep=lambda _seconds: None)
+        self.session = DirectSession(PROJECT, self.emulator, environment={})
+        self.secrets = SecretManagerStore(self.session)
+        self.keys = IamKeyStore(self.session)
+        self.tokens = KeyTokenIssuer(self.session)
+        self.inspector = RestProjectInspector(self.session)
+        self.pairs = itertools.cycle(pairs())
+        self.runs = itertools.count(1)
+        self.events: list[Event] = []
+        self.stopping = False
+
+    def close(self) -> None:
+        self.session.close()
+        self.store.close()
+        self._folder.cleanup()
+
+    # -- the cloud
+
+    def rpc(self, method: str, service: str = IAM_ADMIN, /, **fields: Any) -> Any:
+        name = f"{service}/{method}"
+        return Emulator.rpc(self.emulator, name, rpcs()[name].request(**fields), {})
+
+    def account(self, name: str = "app-one") -> str:
+        return str(self.rpc("CreateServiceAccount", name=f"projects/{PROJECT}", account_id=name).email)
+
+    def pass_time(self, step: timedelta) -> None:
+        self.clock += step
+        with self.store.transaction() as txn:
+            txn.set_setting("clock_offset", (self.clock - self.began).total_seconds())
+
+    def lag(self, which: faults.Lag, seconds: float) -> None:
+        with self.store.transaction() as txn:
+            faults.set_lag(txn, which, seconds)
+
+    def arm(self, method: str, code: Code, *, phase: faults.Phase = faults.Phase.BEFORE, times: int = 0) -> None:
+        with self.store.transaction() as txn:
+            faults.arm(txn, faults.Fault(f"*/{method}", code, phase, times=times))
+
+    def disarm(self) -> None:
+        with self.store.transaction() as txn:
+            faults.clear(txn)
+
+    # -- the engine
+
+    @property
+    def time(self) -> Time:
+        return Time(
+            now=lambda: self.clock,
+            monotonic=lambda: self.clock.timestamp(),
+            sleep=lambda seconds: self.pass_time(timedelta(seconds=seconds)),
+        )
+
+    def issuer(self, credential: Credential) -> Issuer:
+        assert credential.kind is Kind.SERVICE_ACCOUNT_KEY
+        return ServiceAccountKeys(
+            credential,
+            self.keys,
+            self.tokens,
+            self.inspector,
+            token_uri="http://127.0.0.1:1/token",
+            now=lambda: self.clock,
+            new_pair=lambda: next(self.pairs),
+        )
+
+    def attempt(
+        self,
+        credential: Credential,
+        want: Want = ORDINARY,
+        *,
+        dry: bool = False,
+        destinations: Sequence[Destination] = (),
+        issuer: Issuer | None = None,
+        run: str = "",
+        take_over: bool = False,
+        engine: type[Attempt] = Attempt,
+    ) -> Attempt:
+        issuer = issuer or self.issuer(credential)
+        hands = Hands(
+            self.secrets,
+            issuer,
+            destinations,
+            siblings=lambda: self.siblings(credential),
+            hook=lambda argv, told: None,
+            held=issuer.held,
+        )
+        shared = Run(
+            run or f"run-{next(self.runs)}",
+            self.time,
+            self.secrets,
+            deadline=5.0,
+            tell=self.events.append,
+            stopping=lambda: self.stopping,
+        )
+        return engine(shared, credential, hands, want, dry=dry, take_over=take_over)
+
+    def finish(self, attempt: Attempt) -> Outcome:
+        """Let an attempt come to its end; pauses pass at once."""
+        while True:
+            step = attempt.advance()
+            if isinstance(step, Outcome):
+                return step
+            assert isinstance(step, Pause)
+            self.pass_time(max(step.until - self.clock, timedelta(0)))
+
+    def rotate(self, credential: Credential, want: Want = ORDINARY, **options: Any) -> Outcome:
+        return self.finish(self.attempt(credential, want, **options))
+
+    def siblings(self, credential: Credential) -> list[State]:
+        mine = credential.secret
+        return [
+            decode(secret.annotations, secret.name)
+            for secret in self.secrets.list_secrets()
+            if secret.name != mine and ANNOTATION in secret.annotations
+        ]
+
+    # -- what is true of it
+
+    def state(self, name: str = "db-key") -> State:
+        secret = self.secrets.find_secret(name)
+        return decode(secret.annotations, name) if secret else State()
+
+    def authenticates(self, name: str, version: int | str) -> bool:
+        try:
+            self.tokens.mint(self.secrets.access(name, version).material)
+        except CredsError:
+            return False
+        return True
+
+    def versions(self, name: str = "db-key") -> dict[int, VersionState]:
+        return {version.number: version.state for version in self.secrets.list_versions(name)}
+
+    def staged(self, name: str = "db-key") -> list[int]:
+        """Staged copies that still hold material."""
+        if self.secrets.find_secret(name + STAGING_SUFFIX) is None:
+            return []
+        return [n for n, state in self.versions(name + STAGING_SUFFIX).items() if state is not VersionState.DESTROYED]
+
+    def enabled_keys(self, account: str) -> set[str]:
+        return {k.id for k in self.keys.list_keys(account) if k.origin is KeyOrigin.USER and not k.disabled}
+
+
+def service_account_key(account: str, **fields: Any) -> Credential:
+    """The credential that most tests rotate."""
+    options: dict[str, Any] = {"policy": POLICY, "strategy": Strategy.UPLOAD, **fields}
+    return Credential(name="db-key", kind=Kind.SERVICE_ACCOUNT_KEY, secret="db-key", account=account, **options)
