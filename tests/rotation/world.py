@@ -101,7 +101,7 @@ def pairs() -> tuple[rsa.RSAPrivateKey, ...]:
 class World:
     """One emulated project, whose time stands still."""
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self) -> None:
         self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         self.clock = self.began = datetime.now(UTC).replace(microsecond=0)  # google-auth signs with the real time
         self.store = Store(Path(self._folder.name) / "emulator.db", wall=self.began.timestamp)
@@ -153,7 +153,7 @@ class World:
     def time(self) -> Time:
         return Time(
             now=lambda: self.clock,
-            monotonic=lambda: self.clock.timestamp(),
+            monotonic=lambda: self.clock.timestamp(),  # noqa: PLW0108  the clock moves
             sleep=lambda seconds: self.pass_time(timedelta(seconds=seconds)),
         )
 

@@ -34,9 +34,20 @@ class Issuer(Protocol):
     lasting    a new one may take time to be accepted everywhere, so it must authenticate over the settle time
     """
 
-    local: bool
-    revocable: bool
-    lasting: bool
+    @property
+    def local(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def revocable(self) -> bool:
+        """See above."""
+        ...
+
+    @property
+    def lasting(self) -> bool:
+        """See above."""
+        ...
 
     def check(self) -> None:
         """Refuse, before anything is changed, what cannot succeed; reads only.
