@@ -15,7 +15,14 @@ from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
     from orchestra_creds.config.settings import Settings
-    from orchestra_creds.core.ports import KeyStore, PolicyStore, ProjectInspector, SecretStore, TokenIssuer
+    from orchestra_creds.core.ports import (
+        ApiKeyStore,
+        KeyStore,
+        PolicyStore,
+        ProjectInspector,
+        SecretStore,
+        TokenIssuer,
+    )
     from orchestra_creds.emulator.control import Running
     from orchestra_creds.gcp.session import Session
 
@@ -28,7 +35,7 @@ class Cloud:
     def __init__(self, session: "Session", settings: "Settings", location: str, embedded: "Running | None") -> None:
         self.session = session
         self.project = session.project
-        self._settings = settings
+        self.settings = settings
         self._location = location
         self._embedded = embedded
 
@@ -45,6 +52,13 @@ class Cloud:
         from orchestra_creds.gcp.keys import IamKeyStore
 
         return IamKeyStore(self.session)
+
+    @cached_property
+    def api_keys(self) -> "ApiKeyStore":
+        """API keys."""
+        from orchestra_creds.gcp.api_keys import RestApiKeyStore
+
+        return RestApiKeyStore(self.session)
 
     @cached_property
     def policies(self) -> "PolicyStore":
@@ -82,12 +96,12 @@ class Cloud:
         """
         from orchestra_creds.core.values import full_name
 
-        known = self._settings.document.environments
+        known = self.settings.document.environments
         if environment and known and environment not in known:
             raise ConfigError(
                 f"there is no environment {environment!r}", hint=f"configured: {', '.join(sorted(known))}"
             )
-        return full_name(name, environment, self._settings.document.naming.secret)
+        return full_name(name, environment, self.settings.document.naming.secret)
 
     def in_environment(self, name: str, environment: str) -> bool:
         """Whether a secret belongs to an environment, by its name."""
@@ -140,10 +154,12 @@ def open_cloud(
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
     silence_libraries()
+    from orchestra_creds.gcp.pace import Pace
     from orchestra_creds.gcp.session import Endpoints, Session
 
     if not local:
-        return Cloud(Session(wanted, impersonate=impersonate, announce=say), settings, location, None)
+        session = Session(wanted, impersonate=impersonate, announce=say, pace=Pace())
+        return Cloud(session, settings, location, None)
     from orchestra_creds.emulator import control
 
     embedded, owner = None, ""

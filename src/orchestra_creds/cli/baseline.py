@@ -156,8 +156,8 @@ def key(
     quiet: QuietOption = False,
 ) -> None:
     """Name the key behind the fingerprints of this repository, hand it over, or install one that was handed over."""
+    from orchestra_creds import outfile
     from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.render import files
     from orchestra_creds.scanner import accepting
 
     keys, session = scanning.fingerprint_keys(), Session.of(ctx)
@@ -168,7 +168,7 @@ def key(
         return
     name, text = accepting.hand_over(path, keys=keys, environment=os.environ)
     if output is not None:
-        files.write(str(output), text.reveal() + b"\n")
+        outfile.write(str(output), text.reveal() + b"\n")
     session.say(
         f"fingerprint key {name}"
         + (f" is in {output}; who has it can test guesses against the baseline" if output else "")

@@ -167,7 +167,7 @@ def clock(
     """Tell the embedded cloud's time, or move it forward for every process that uses it."""
     from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator import control
-    from orchestra_creds.render.cloud import time_text
+    from orchestra_creds.render.times import time_text
 
     step = parse_span(advance) if advance else timedelta(0)
     now = control.advance_clock(cloud.emulator_state(), step)
@@ -262,7 +262,7 @@ def fault(
 
 
 def _status(daemon: "Daemon | None") -> Result:
-    from orchestra_creds.render.cloud import time_text
+    from orchestra_creds.render.times import time_text
 
     schema = "orchestra-creds/emulator/1"
     if daemon is None:

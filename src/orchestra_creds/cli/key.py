@@ -48,20 +48,20 @@ def create(
 
     The place is checked before the key is made. If the key cannot be kept, it is deleted again: no valid key is ever lost.
     """
+    from orchestra_creds import outfile
     from orchestra_creds.manage import keys
     from orchestra_creds.render import cloud as show
-    from orchestra_creds.render import files
 
     if bool(output) == bool(secret):
         raise ConfigError("say where the key file goes", hint="-o FILE, or --secret NAME")
     if output is not None:
-        files.check(str(output))
+        outfile.check(str(output))
     else:
         cloud.secrets.get_secret(secret)
     new = keys.create(cloud.keys, account)
     with keys.deleted_on_failure(cloud.keys, new.key):
         if output is not None:
-            files.write(str(output), new.material.reveal())
+            outfile.write(str(output), new.material.reveal())
         else:
             cloud.secrets.add_version(secret, new.material)
     session.say(f"key {new.key.id} is in {output or f'secret {secret}'}")

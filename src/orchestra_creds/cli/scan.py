@@ -178,8 +178,8 @@ def scan(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """
+    from orchestra_creds import outfile
     from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.render import files
     from orchestra_creds.render.progress import progress_on
     from orchestra_creds.render.report import render
     from orchestra_creds.render.style import style_of
@@ -206,7 +206,7 @@ def scan(
         engine=engine.value,
     )
     if output is not None:
-        files.check(str(output))
+        outfile.check(str(output))
     noun = "object" if choice.source in {"history", "since"} else "file"
     report = scanning.scan(choice, progress=progress_on(sys.stderr, noun, quiet=quiet))
     for note in report.notes:
@@ -219,7 +219,7 @@ def scan(
     if output is None:
         write_stdout(text)
     else:
-        files.write(str(output), text)
+        outfile.write(str(output), text)
     raise typer.Exit(ExitCode.OK if exit_zero and report.exit_code is ExitCode.ATTENTION else report.exit_code)
 
 

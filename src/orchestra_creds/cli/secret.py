@@ -77,9 +77,9 @@ def get(
     if output is None:
         write_stdout(payload.material.reveal())
         return
-    from orchestra_creds.render import files
+    from orchestra_creds import outfile
 
-    files.write(str(output), payload.material.reveal())
+    outfile.write(str(output), payload.material.reveal())
     session.say(f"wrote version {payload.number} of {payload.secret} to {output}, {len(payload.material)} bytes")
 
 

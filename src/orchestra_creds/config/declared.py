@@ -36,7 +36,12 @@ T = TypeVar("T", Kind, Strategy)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _POLICY = ("every", "grace", "soak", "settle", "require_unused")
-_NEEDS = {"file": ("path",), "command": ("argv",), "github": ("repository", "token_from"), "secret": ("secret",)}
+_NEEDS = {
+    "file": ("path",),
+    "command": ("argv",),
+    "github": ("repository", "secret", "token_from"),
+    "secret": ("secret",),
+}
 """Destination kind -> options that it cannot do without."""
 
 
@@ -141,13 +146,18 @@ def _copies(name: str, tables: tuple[DestinationTable, ...]) -> tuple[Copy, ...]
         missing = [key for key in _NEEDS[kind] if key not in options]
         if missing:
             raise ConfigError(f"credential {name}: destination {kind} needs {' and '.join(missing)}")
-        first = options[_NEEDS[kind][0]]
-        label = str(options.pop("name", "")) if kind != "github" else str(options.get("name", ""))
-        copies.append(Copy(kind, label or f"{kind}:{first if isinstance(first, str) else first[0]}", options))
+        label = str(options.pop("name", "")) or _label(kind, options)
+        copies.append(Copy(kind, label, options))
     names = [copy.name for copy in copies]
     if len(set(names)) < len(names):
         raise ConfigError(f"credential {name}: two destinations have one name", hint="give each a name of its own")
     return tuple(copies)
+
+
+def _label(kind: str, options: Mapping[str, str | tuple[str, ...]]) -> str:
+    """What a destination without a name is called in states, plans and reports."""
+    told = (options[key] for key in _NEEDS[kind] if key != "token_from")
+    return f"{kind}:" + "/".join(text if isinstance(text, str) else text[0] for text in told)
 
 
 def _check_kind(declared: Credential) -> None:

@@ -90,6 +90,17 @@ class NewKey:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiKeyFacts:
+    """An API key without its string. `restrictions` are Google's JSON, to be handed on as they are."""
+
+    id: str
+    display_name: str
+    created: datetime
+    restrictions: Mapping[str, object] = field(default_factory=dict)
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Binding:
     """A role and who holds it. `condition` is a CEL expression; empty means always."""
 

@@ -33,9 +33,9 @@ def written(length: timedelta) -> str:
 
 
 def rough(length: timedelta) -> str:
-    """For people: its largest unit only, `89d`, `5h`, `12m`, `3s`."""
+    """For people: its largest unit only, rounded, `89d`, `5h`, `12m`, `3s`."""
     seconds = max(int(length.total_seconds()), 0)
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds >= size:
-            return f"{seconds // size}{unit}"
+            return f"{(seconds + size // 2) // size}{unit}"
     return f"{seconds}s"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from orchestra_creds.core.credential import Key, NewKey, Payload, Policy, Secret, Token, Version
+from orchestra_creds.core.credential import ApiKeyFacts, Key, NewKey, Payload, Policy, Secret, Token, Version
 from orchestra_creds.core.material import Material
 
 
@@ -185,6 +185,30 @@ class ProjectInspector(Protocol):
 
     def server_time(self) -> datetime:
         """The service's time, to the second."""
+        ...
+
+
+class ApiKeyStore(Protocol):
+    """API keys of one project (API Keys API v2), named by id; errors as in SecretStore."""
+
+    def find(self, key_id: str) -> ApiKeyFacts | None:
+        """The key, or None where there is none; one that is deleted and could come back is shown as such."""
+        ...
+
+    def create(self, key_id: str, *, display_name: str, restrictions: Mapping[str, object]) -> None:
+        """Make a key with this id and these restrictions. Not idempotent: look first."""
+        ...
+
+    def material(self, key_id: str) -> Material:
+        """The key string; it can be read as often as one likes."""
+        ...
+
+    def owner(self, material: Material) -> str:
+        """The id of the key that has this string; NotFoundError when there is none."""
+        ...
+
+    def delete(self, key_id: str) -> None:
+        """Make it unusable; it can be brought back for 30 days."""
         ...
 
 

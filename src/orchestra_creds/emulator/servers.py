@@ -225,6 +225,12 @@ class _Handler(BaseHTTPRequestHandler):
             return self._serve
         raise AttributeError(name)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header; who asks for nothing else is told the time of the embedded cloud, which may have been moved."""
+        if timestamp is None and self.command == "HEAD":
+            timestamp = self.server.gateway.now().timestamp()
+        return super().date_time_string(timestamp)
+
     def _serve(self) -> None:
         try:
             self._check_sender()

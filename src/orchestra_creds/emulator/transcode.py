@@ -11,6 +11,7 @@ import re
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from google.protobuf import json_format
@@ -78,6 +79,10 @@ class Gateway:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
+
+    def now(self) -> datetime:
+        """The time that handlers see."""
+        return self._emulator.store.now()
 
     def answer(self, request: HttpRequest) -> HttpReply:
         """The reply to any request; refusals are replies too."""

@@ -26,6 +26,7 @@ from orchestra_creds.errors import ConfigError, UnavailableError
 from orchestra_creds.gcp import identity
 from orchestra_creds.gcp.errors import translated
 from orchestra_creds.gcp.identity import TokenCredentials
+from orchestra_creds.gcp.pace import Pace, bucket_of
 
 DEADLINE = 10.0
 """Seconds a call may take, retries included."""
@@ -47,7 +48,7 @@ class Session:
     """Clients for one project and one identity; close it after use.
 
     `endpoints` None means Google. `impersonate` is the mail of a service account to act as. `environment` names the identity,
-    else `owner_token` is that of the embedded cloud's owner. `announce` is told about waits.
+    else `owner_token` is that of the embedded cloud's owner. `announce` is told about waits. `pace` holds calls back to stay under quotas.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Session:
         environment: Mapping[str, str] = os.environ,
         owner_token: str = "",
         announce: Callable[[str], None] = lambda _line: None,
+        pace: Pace | None = None,
     ) -> None:
         self.project = project
         self.endpoints = endpoints
@@ -67,6 +69,7 @@ class Session:
         self._environment = environment
         self._owner_token = owner_token
         self._announce = announce
+        self._pace = pace
         self._open = ExitStack()
 
     @cached_property
@@ -91,6 +94,9 @@ class Session:
         Raises:
             CredsError: per the table in `errors.py`.
         """
+        if self._pace is not None:
+            service = "iam" if "iam_admin" in type(getattr(method, "__self__", None)).__module__ else "secretmanager"
+            self._pace.take(bucket_of(service, method.__name__))
         with translated(doing):
             _fresh(self.credentials)
             retry = self._retry(doing) if repeatable else None
@@ -149,6 +155,8 @@ class Session:
             raise ConfigError(f"cannot {doing}: {path!r} is no name of a resource", hint="check the names")
         root = self.endpoints.http if self.endpoints else f"https://{service}.googleapis.com"
 
+        if self._pace is not None:
+            self._pace.take(bucket_of(service, verb))
         ends = time.monotonic() + self.deadline
 
         def once() -> requests.Response:

@@ -2,18 +2,13 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 
 from orchestra_creds.core.credential import Key, Secret, Version
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
+from orchestra_creds.render.times import time_text
 
 _ENUM_PREFIX = "^SERVICE_ACCOUNT_KEY_(?:DISABLE_REASON|EXTENDED_STATUS_KEY)_"
-
-
-def time_text(moment: datetime | None) -> str:
-    """`2026-11-23T14:46:19Z`, or nothing."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if moment else ""
 
 
 def secret_body(secret: Secret) -> dict[str, object]:

@@ -179,7 +179,9 @@ class Attempt:
 
     def _verify(self, step: Step) -> Pause | None:
         """Let the successor authenticate: three times in a row over the settle time, where it takes time to be known everywhere."""
-        now, settle = self.run.time.now(), self.credential.policy.settle
+        now, settle, successes = self.run.time.now(), self.credential.policy.settle, SUCCESSES
+        if not self._now().state.successor.staged:  # one that comes back was known everywhere before
+            settle, successes = timedelta(), 1
         self._proving_since = self._proving_since or now
         self._fence()
         situation = self._now()
@@ -196,7 +198,7 @@ class Attempt:
         self._proofs += 1
         self._first_proof = self._first_proof or now
         rest = self._first_proof + settle - now
-        if self.hands.lasting and (rest > timedelta() or self._proofs < SUCCESSES):
+        if self.hands.lasting and (rest > timedelta() or self._proofs < successes):
             return Pause(now + min(max(settle / 4, timedelta()), timedelta(seconds=15)))
         self._situation = after(situation, step, found)
         self._note(step)

@@ -292,8 +292,7 @@ class Hands:
         return Found()
 
     def _delete(self, situation: Situation, step: Step) -> Found:
-        if self._issuer.revocable:
-            self._issuer.delete(self._entry(situation, step.detail).id)
+        self._issuer.delete(self._entry(situation, step.detail).id)
         return Found()
 
     def _destroy(self, situation: Situation, step: Step) -> Found:

@@ -30,7 +30,7 @@ class Issuer(Protocol):
     """One kind of credential, bound to one declared credential.
 
     local      see above
-    revocable  the issuer itself can disable and delete; without it only the secret's version is disabled and destroyed
+    revocable  the issuer itself can disable and enable again; without it the secret's version is disabled in its place
     lasting    a new one may take time to be accepted everywhere, so it must authenticate over the settle time
     """
 

@@ -6,6 +6,7 @@ and what a crash at each of them leaves behind, is in docs/rotation.md.
 """
 
 from orchestra_creds.core.declaration import Kind
+from orchestra_creds.core.durations import written
 from orchestra_creds.errors import IncompleteError, PreconditionError
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Situation, named, step_of, subject
@@ -43,6 +44,8 @@ def next_step(situation: Situation) -> Step | None:
         return None
     if situation.state.phase is not Phase.IDLE:
         return _go_on(situation)
+    if situation.want.back:
+        return _roll_back(situation)
     ends = _tidy(situation) or _sweep(situation) or _retire(situation)
     return ends or _begin(situation) or _release(situation)
 
@@ -170,6 +173,12 @@ def _watch(situation: Situation) -> Step | None:
 
 def _prepare_to_begin(situation: Situation) -> Step:
     seen, credential = situation.seen, situation.credential
+    waiting = any(entry.phase is Retirement.GRACE for entry in situation.state.retiring)
+    if credential.kind is Kind.POSTGRES and waiting:
+        raise PreconditionError(
+            f"the other user of {credential.name} is still in its grace: readers may be using it",
+            hint=f"its turn comes when {written(credential.policy.grace)} are over; nothing was changed",
+        )
     if seen.staging is None:
         return step_of(Action.LOOK_AT_STAGING, situation.staging)
     if not seen.ready:
@@ -204,6 +213,29 @@ def _taken_over(situation: Situation) -> Step | None:
         f"version {newest} of secret {credential.secret} was not made by orchestra-creds",
         hint="--adopt takes it over and retires it later; --force makes a successor and leaves the old key alone",
     )
+
+
+def _roll_back(situation: Situation) -> Step:
+    """Let the last predecessor that still exists become current again, by a new version: the newest one is never disabled.
+
+    Raises:
+        PreconditionError: there is none.
+    """
+    if situation.seen.newest is None:
+        return step_of(Action.LOOK_AT_VERSIONS, situation.credential.secret)
+    back = returning(situation.state.retiring)
+    if back is None:
+        raise PreconditionError(
+            f"credential {situation.credential.name} has no predecessor to return to",
+            hint="one can come back until it is deleted: grace plus soak after its rotation",
+        )
+    return step_of(Action.ROLL_BACK, situation.credential.secret, back.id)
+
+
+def returning(retiring: tuple[Retiring, ...]) -> Retiring | None:
+    """The predecessor that a rollback brings back: the last one that readers have had."""
+    had = [entry for entry in retiring if entry.versions and entry.phase is not Retirement.LEAKED]
+    return had[-1] if had else None
 
 
 def _release(situation: Situation) -> Step | None:

@@ -37,6 +37,7 @@ class Action(StrEnum):
     ADOPT = "adopt"
     RECORD = "record a version set by hand"
     BEGIN = "begin"
+    ROLL_BACK = "begin to roll back"
     TAKE_OVER = "take over"
     STAGE = "stage"
     PREPARE = "record the staged successor"
@@ -69,12 +70,17 @@ LOOKS = READS - {Action.PROVE, Action.VERIFY, Action.PRE_HOOK}
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """What the operator asks of this run. `start` is false for `rotate resume`, which only goes on with what was begun."""
+    """What the operator asks of this run.
+
+    start   may begin a rotation; `rotate resume` only goes on with what was begun      adopt   take over a version made by others
+    force   begin although it is not due            leaked  the predecessor gets no grace          back    let the predecessor return
+    """
 
     force: bool = False
     adopt: bool = False
     leaked: bool = False
     start: bool = True
+    back: bool = False
 
 
 ORDINARY = Want()

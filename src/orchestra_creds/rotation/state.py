@@ -76,12 +76,16 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Retiring:
-    """A predecessor on its way out. `since` begins its present phase; None while a destination still lacks the successor."""
+    """A predecessor on its way out.
+
+    since   begins its present phase; None while a destination still lacks the successor       born    when it became current
+    """
 
     id: str
     versions: tuple[int, ...]
     phase: Retirement
     since: datetime | None = None
+    born: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +149,7 @@ def encode(state: State) -> str:
         "next": [successor.staged, successor.id, successor.fingerprint] if successor != Successor() else None,
         "made": state.started and [_seconds(state.started), *state.known],
         "cur": current and [current.id, list(current.versions), _seconds(current.since)],
-        "old": [[e.id, list(e.versions), str(e.phase), _seconds(e.since)] for e in state.retiring],
+        "old": [[e.id, list(e.versions), str(e.phase), _seconds(e.since), _seconds(e.born)] for e in state.retiring],
         "lost": [[_seconds(w.opened), _seconds(w.closed), *w.known] for w in state.unresolved],
         "dest": dict(sorted(state.delivered.items())),
         "hook": state.hooked,
@@ -219,9 +223,9 @@ def _current(identifier: Any, versions: Any, since: Any) -> Current:
     return Current(_text(identifier), tuple(_number(n) for n in versions), _moment(since))
 
 
-def _retiring(identifier: Any, versions: Any, phase: Any, since: Any) -> Retiring:
+def _retiring(identifier: Any, versions: Any, phase: Any, since: Any, born: Any) -> Retiring:
     numbers = tuple(_number(n) for n in versions)
-    return Retiring(_text(identifier), numbers, Retirement(phase), None if since is None else _moment(since))
+    return Retiring(_text(identifier), numbers, Retirement(phase), _perhaps(since), _perhaps(born))
 
 
 def _window(opened: Any, closed: Any, *known: Any) -> Window:
@@ -246,6 +250,10 @@ def _text(value: Any) -> str:
 
 def _moment(value: Any) -> datetime:
     return datetime.fromtimestamp(_number(value), UTC)
+
+
+def _perhaps(value: Any) -> datetime | None:
+    return None if value is None else _moment(value)
 
 
 def _seconds(moment: datetime | None) -> int | None:

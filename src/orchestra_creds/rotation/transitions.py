@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestra_creds.core.declaration import Kind
-from orchestra_creds.rotation.machine import behind, end_of
+from orchestra_creds.rotation.machine import behind, end_of, returning
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import LEASE, PREDICTED, SWEEP_AFTER, Action, Found, Seen, Situation
 from orchestra_creds.rotation.state import Current, Lease, Phase, Retirement, Retiring, State, Successor, Window
@@ -92,6 +92,20 @@ def _begun(situation: Situation, _found: Found) -> tuple[State, Seen]:
     return begun, replace(seen, staged=0, published=0, opened=True, made=None, verified=False)
 
 
+def _rolled_back(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """From here a rollback is a rotation whose successor exists already: without a staged copy, its material is in an old version."""
+    back = returning(situation.state.retiring)
+    begun = replace(
+        _kept(situation),
+        phase=Phase.ISSUED,
+        base=situation.seen.newest or 0,
+        successor=Successor(id=back.id if back else ""),
+        started=situation.now,
+        trouble=None,
+    )
+    return begun, replace(situation.seen, published=0)
+
+
 def _reopened(situation: Situation, _found: Found) -> tuple[State, Seen]:
     """A creation was lost on the way: remember what was there before it and when, so that its orphan can be found."""
     state, now = situation.state, situation.now
@@ -121,16 +135,23 @@ def _promoted(situation: Situation, _found: Found) -> tuple[State, Seen]:
     retiring = tuple(entry for entry in state.retiring if entry.id != new)
     if state.current is not None and state.current.id != new:
         phase = Retirement.LEAKED if situation.want.leaked else Retirement.GRACE
-        retiring = (*retiring, Retiring(state.current.id, state.current.versions, phase))
+        retiring = (*retiring, _predecessor(state.current, phase))
+    policy, since = situation.credential.policy, situation.now
+    if back is not None:  # it is as old as it is; the operator has the grace to mend what was wrong with its successor
+        since = max(back.born or situation.now, situation.now - policy.every + policy.grace)
     promoted = replace(
         _kept(situation),
         generation=state.generation + 1,
         phase=Phase.PUBLISHED,
-        current=Current(new, (*(back.versions if back else ()), situation.seen.published or 0), situation.now),
+        current=Current(new, (*(back.versions if back else ()), situation.seen.published or 0), since),
         retiring=retiring,
         started=None,
     )
     return promoted, situation.seen
+
+
+def _predecessor(current: Current, phase: Retirement) -> Retiring:
+    return Retiring(current.id, current.versions, phase, born=current.since)
 
 
 def _finished(situation: Situation, _found: Found) -> tuple[State, Seen]:
@@ -168,7 +189,7 @@ def _recorded(situation: Situation, _found: Found) -> tuple[State, Seen]:
     number = seen.newest or 0
     retiring = state.retiring
     if state.current is not None and situation.credential.kind is not Kind.MANUAL:
-        retiring = (*retiring, Retiring(state.current.id, state.current.versions, Retirement.GRACE))
+        retiring = (*retiring, _predecessor(state.current, Retirement.GRACE))
     recorded = replace(
         _kept(situation),
         generation=state.generation + 1,
@@ -213,6 +234,7 @@ _STATES: Mapping[Action, Callable[[Situation, Found], tuple[State, Seen]]] = {
     Action.ADOPT: _adopted,
     Action.RECORD: _recorded,
     Action.BEGIN: _begun,
+    Action.ROLL_BACK: _rolled_back,
     Action.TAKE_OVER: _held,
     Action.PREPARE: _prepared,
     Action.REOPEN: _reopened,

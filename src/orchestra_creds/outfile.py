@@ -1,6 +1,6 @@
-"""Reports written to files: whole or not at all, and for the operator alone.
+"""Files that we write for operators: whole or not at all, and for them alone.
 
-A report appears under its name in one step, with mode 0600; when the disk is full nothing is left. A symbolic link is
+A file appears under its name in one step, with mode 0600 unless told otherwise; when the disk is full nothing is left. A symbolic link is
 replaced, not followed, for a scanned tree may have planted it. What is no regular file (a device, a FIFO, anything below
 /dev or /proc) is opened in place and never replaced. `-` is no file: the caller writes it to stdout.
 """
@@ -28,7 +28,7 @@ def check(target: str) -> None:
         raise ConfigError(f"cannot write {target}: {reason}", hint="make the folder, or name another place")
 
 
-def write(target: str, content: str | bytes) -> None:
+def write(target: str, content: str | bytes, *, mode: int = 0o600) -> None:
     """Write a report or a value to a file, a device or a FIFO.
 
     Raises:
@@ -42,7 +42,7 @@ def write(target: str, content: str | bytes) -> None:
         if _in_place(path):
             _pour(os.open(path, os.O_WRONLY), data, sync=False)
         else:
-            _replace(path, data)
+            _replace(path, data, mode)
     except OSError as error:
         raise _error(target, error) from None
 
@@ -56,11 +56,12 @@ def _in_place(path: Path) -> bool:
         return False
 
 
-def _replace(path: Path, data: bytes) -> None:
+def _replace(path: Path, data: bytes, mode: int) -> None:
     aside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         _pour(os.open(aside, flags, 0o600), data, sync=True)
+        aside.chmod(mode)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import ConfigError, IncompleteError
-from orchestra_creds.render.files import check, write
+from orchestra_creds.outfile import check, write
 
 posix = pytest.mark.skipif(os.name != "posix", reason="devices and modes are those of POSIX")
 

@@ -1,0 +1,105 @@
+"""The operator's own program as the issuer.
+
+It is called as `PROGRAM VERB` with one JSON object on standard input and answers with one on standard output:
+
+    create   {"token", "credential"}                     -> {"id", "material"}      the same token must answer the same credential
+    find     {"token", "credential"}                     -> {"id", "material"} or {}
+    verify   {"material", "credential"}                  -> {"ok": true} or {"ok": false}
+    revoke   {"id", "credential"}                        -> {}                       also when it is gone already
+
+`material` is base64. Nothing of it is ever quoted; standard error is thrown away.
+"""
+
+import base64
+import binascii
+import json
+from typing import Any
+
+from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import AuthError, PreconditionError
+from orchestra_creds.rotation import programs
+from orchestra_creds.rotation.issuers.simple import VersionOnly, probe
+
+LONGEST_ID = 200
+
+
+class ProgramIssuer(VersionOnly):
+    """See Issuer. What the program revokes cannot come back, so disabling means the version only, and deleting means `revoke`."""
+
+    local = False
+
+    def __init__(self, credential: Credential) -> None:
+        super().__init__(credential)
+        self._what = f"issuer program of {credential.name}"
+
+    def check(self) -> None:
+        """See Issuer."""
+        super().check()
+        programs.check(self._credential.command, self._what)
+
+    def make(self, current: str, token: str) -> Material:
+        """See Issuer: never asked of a remote kind."""
+        return self.create(token)[1]
+
+    def create(self, token: str) -> tuple[str, Material]:
+        """See Issuer."""
+        made = self._made(self._call("create", {"token": token}))
+        if made is None:
+            raise self._wrong("create")
+        return made
+
+    def find(self, token: str) -> tuple[str, Material] | None:
+        """See Issuer."""
+        return self._made(self._call("find", {"token": token}))
+
+    def payload(self, made: Material, identifier: str) -> Material:
+        """See Issuer."""
+        return made
+
+    def verify(self, payload: Material) -> None:
+        """See Issuer."""
+        text = base64.b64encode(payload.reveal()).decode()
+        if self._call("verify", {"material": text}).get("ok") is not True:
+            raise AuthError(f"{self._what} says that the successor does not work")
+        probe(self._credential, payload)
+
+    def delete(self, identifier: str) -> None:
+        """See Issuer."""
+        self._call("revoke", {"id": identifier})
+
+    def _made(self, answer: dict[str, Any]) -> tuple[str, Material] | None:
+        if not answer:
+            return None
+        identifier, text = answer.get("id"), answer.get("material")
+        if not isinstance(identifier, str) or not 0 < len(identifier) <= LONGEST_ID or not identifier.isprintable():
+            raise self._wrong("create")
+        try:
+            material = Material(base64.b64decode(str(text), validate=True))
+        except (binascii.Error, ValueError):
+            raise self._wrong("create") from None
+        if not material:
+            raise self._wrong("create")
+        return identifier, material
+
+    def _call(self, verb: str, question: dict[str, str]) -> dict[str, Any]:
+        body = {**question, "credential": self._credential.name}
+        output = programs.run(
+            [*self._credential.command, verb],
+            self._what,
+            material=Material(json.dumps(body).encode()),
+            timeout=self._credential.timeout,
+        )
+        try:
+            answer = json.loads(output or b"{}")
+        except (ValueError, RecursionError):
+            raise self._wrong(verb) from None
+        if not isinstance(answer, dict):
+            raise self._wrong(verb)
+        return answer
+
+    def _wrong(self, verb: str) -> PreconditionError:
+        return PreconditionError(
+            f"{self._what} answered {verb} with something that is not what docs/rotation-kinds.md says",
+            hint="its output is not shown, for it may hold material",
+        )

@@ -1,0 +1,77 @@
+"""What all kinds without disabling at an issuer have in common: their end is the end of the secret's version."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import AuthError, PreconditionError
+from orchestra_creds.rotation import programs
+from orchestra_creds.rotation.issuer import Held
+
+
+class VersionOnly:
+    """See Issuer. Nothing is known of the credential but the version that holds it; a probe program proves it, if there is one."""
+
+    local = True
+    revocable = False
+    lasting = False
+
+    def __init__(self, credential: Credential) -> None:
+        self._credential = credential
+
+    def check(self) -> None:
+        """See Issuer."""
+        if self._credential.probe:
+            programs.check(self._credential.probe, f"probe of {self._credential.name}")
+
+    def held(self) -> Sequence[Held]:
+        """See Issuer."""
+        return ()
+
+    def fingerprint(self, made: Material) -> str:
+        """See Issuer: a hash of a value would let people test guesses."""
+        return ""
+
+    def activate(self, made: Material, token: str) -> str:
+        """See Issuer: it is valid as soon as readers get it."""
+        return token
+
+    def payload(self, made: Material, identifier: str) -> Material:
+        """See Issuer."""
+        return made
+
+    def identify(self, payload: Material) -> str:
+        """See Issuer."""
+        return ""
+
+    def verify(self, payload: Material) -> None:
+        """See Issuer."""
+        probe(self._credential, payload)
+
+    def last_used(self, identifier: str) -> datetime | None:
+        """See Issuer."""
+        return None
+
+    def disable(self, identifier: str) -> None:
+        """See Issuer."""
+
+    def enable(self, identifier: str) -> None:
+        """See Issuer."""
+
+    def delete(self, identifier: str) -> None:
+        """See Issuer."""
+
+
+def probe(credential: Credential, payload: Material) -> None:
+    """Let the operator's program prove it, with the material on its standard input.
+
+    Raises:
+        AuthError: the program says no.    UnavailableError: it did not answer in time.
+    """
+    if not credential.probe:
+        return
+    try:
+        programs.run(credential.probe, f"probe of {credential.name}", material=payload, timeout=credential.timeout)
+    except PreconditionError as error:
+        raise AuthError(str(error), hint=error.hint) from None
