@@ -2,6 +2,7 @@
 
 import os
 import signal
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -15,3 +16,31 @@ SCANNER = Path(__file__).parent / "scanner"
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The scanner's tests first: a process with threads forks no workers, and gRPC's threads never end."""
     items.sort(key=lambda item: SCANNER not in item.path.parents)
+
+
+TALLY: Counter[str] = Counter()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`scripts/test --exhaustive`."""
+    parser.addoption(
+        "--exhaustive", action="store_true", help="Run every crash point, pair and interleaving, not a seeded sample."
+    )
+
+
+@pytest.fixture(scope="session")
+def exhaustive(request: pytest.FixtureRequest) -> bool:
+    """Whether everything is to be run."""
+    return bool(request.config.getoption("--exhaustive"))
+
+
+@pytest.fixture(scope="session")
+def tally() -> Counter[str]:
+    """What is counted here is told at the end."""
+    return TALLY
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much of the proof was run."""
+    for what, count in sorted(TALLY.items()):
+        terminalreporter.write_line(f"proof: {count} {what}")

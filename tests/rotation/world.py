@@ -4,22 +4,26 @@ Death is a BaseException out of the middle of a call, before or after its work: 
 can catch `kill -9`. A lost reply is an UNAVAILABLE after the work.
 """
 
+import contextlib
 import enum
+import functools
 import itertools
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from orchestra_creds.core.credential import KeyOrigin, VersionState
 from orchestra_creds.core.declaration import Credential, Kind, Strategy
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.core.ports import Destination
-from orchestra_creds.emulator import control, faults
+from orchestra_creds.emulator import control, faults, key_records
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
@@ -59,7 +63,7 @@ class Loss(enum.StrEnum):
     DEATH_BEFORE = "death before the work"
     DEATH_AFTER = "death after the work"
     LOST_REPLY = "lost reply"
-    REFUSED = "unavailable before the work"
+    REFUSED = "an error before the work"
 
 
 class Fragile(Emulator):
@@ -70,8 +74,13 @@ class Fragile(Emulator):
         self.calls: list[tuple[str, bool]] = []
         self.losses: dict[int, Loss] = {}
         self.before: Callable[[str], None] = lambda _name: None
+        self.after: Callable[[str, bool], None] = lambda _name, _mutates: None
+        self.aside = False
+        """Calls of the test itself: not counted, never lost, and told the truth whatever lags are set."""
 
     def _serve(self, call: Any) -> Any:
+        if self.aside:
+            return super()._serve(call)
         self.before(call.name)
         number = len(self.calls)
         self.calls.append((call.name.rpartition("/")[2], bool(call.what.mutates)))
@@ -79,12 +88,20 @@ class Fragile(Emulator):
         if loss is Loss.DEATH_BEFORE:
             raise Died
         if loss is Loss.REFUSED:
-            raise EmuError(Code.UNAVAILABLE, "Injected.")
-        reply = super()._serve(call)
+            raise EmuError(
+                Code.INTERNAL, "Injected."
+            )  # UNAVAILABLE would be tried again below the engine, after a real wait
+        try:
+            reply = super()._serve(call)
+        except EmuError:
+            if loss is Loss.DEATH_AFTER:
+                raise Died from None
+            raise
+        self.after(call.name, call.what.mutates)
         if loss is Loss.DEATH_AFTER:
             raise Died
         if loss is Loss.LOST_REPLY:
-            raise EmuError(Code.UNAVAILABLE, "Injected.")
+            raise EmuError(Code.INTERNAL, "Injected.")
         return reply
 
     @property
@@ -96,6 +113,20 @@ class Fragile(Emulator):
 def pairs() -> tuple[rsa.RSAPrivateKey, ...]:
     """Key pairs are slow to draw: a stock that all tests share. No test makes more keys for one account than there are here."""
     return tuple(rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(24))
+
+
+_load = serialization.load_pem_private_key
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(text: bytes) -> Any:
+    return _load(text, None)
+
+
+def loaded(text: bytes, password: Any = None, **_options: Any) -> Any:
+    """What loading a key answers, without OpenSSL's 25 ms of checking the same few keys again and again."""
+    assert password is None
+    return _remembered(bytes(text))
 
 
 class World:
@@ -112,11 +143,15 @@ class World:
         self.tokens = KeyTokenIssuer(self.session)
         self.inspector = RestProjectInspector(self.session)
         self.pairs = itertools.cycle(pairs())
+        self._patches = contextlib.ExitStack()
+        self._patches.enter_context(mock.patch.object(serialization, "load_pem_private_key", loaded))
+        self._patches.enter_context(mock.patch.object(key_records, "new_private_key", lambda: next(self.pairs)))
         self.runs = itertools.count(1)
         self.events: list[Event] = []
         self.stopping = False
 
     def close(self) -> None:
+        self._patches.close()
         self.session.close()
         self.store.close()
         self._folder.cleanup()
@@ -130,6 +165,11 @@ class World:
     def account(self, name: str = "app-one") -> str:
         return str(self.rpc("CreateServiceAccount", name=f"projects/{PROJECT}", account_id=name).email)
 
+    def lose(self, losses: Mapping[int, Loss]) -> None:
+        """From now on, the calls with these numbers (from 0) go wrong."""
+        here = len(self.emulator.calls)
+        self.emulator.losses = {here + number: loss for number, loss in losses.items()}
+
     def pass_time(self, step: timedelta) -> None:
         self.clock += step
         with self.store.transaction() as txn:
@@ -138,6 +178,24 @@ class World:
     def lag(self, which: faults.Lag, seconds: float) -> None:
         with self.store.transaction() as txn:
             faults.set_lag(txn, which, seconds)
+
+    @contextlib.contextmanager
+    def aside(self, *, late: bool = False) -> Iterator[None]:
+        """Look at the cloud from outside, as it is now, or as a late reader sees it."""
+        with self.store.transaction() as txn:
+            lags, armed = faults.lags(txn), txn.setting("faults", None)
+            faults.clear(txn)
+            for which, seconds in lags.items() if late else ():
+                faults.set_lag(txn, which, seconds)
+        self.emulator.aside, before = True, self.emulator.aside
+        try:
+            yield
+        finally:
+            self.emulator.aside = before
+            with self.store.transaction() as txn:
+                txn.set_setting("faults", armed)
+                for which, seconds in lags.items():
+                    faults.set_lag(txn, which, seconds)
 
     def arm(self, method: str, code: Code, *, phase: faults.Phase = faults.Phase.BEFORE, times: int = 0) -> None:
         with self.store.transaction() as txn:

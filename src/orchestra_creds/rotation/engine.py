@@ -189,6 +189,11 @@ class Attempt:
             found = self.hands.does[Action.VERIFY](situation, step)
         except AuthError as error:
             self._proofs, self._first_proof = 0, None
+            if not situation.state.successor.staged and not situation.seen.enabled:
+                self._situation = replace(
+                    situation, seen=replace(situation.seen, refused=True)
+                )  # asleep, and no record of it
+                return None
             if not self.hands.lasting or now - self._proving_since >= max(VERIFY_CAP, 2 * settle):
                 self._notes.append(f"the successor was refused: {error}")
                 self._situation = replace(situation, seen=replace(situation.seen, refused=True))

@@ -101,6 +101,10 @@ def _publish(situation: Situation) -> Step:
     seen, state, secret = situation.seen, situation.state, situation.credential.secret
     if seen.published is None:
         return step_of(Action.LOOK_FOR_PUBLISHED, secret)
+    returning = next((entry for entry in state.retiring if entry.id == state.successor.id), None)
+    asleep = returning is not None and (returning.phase is Retirement.DISABLED or seen.refused)
+    if returning is not None and asleep and not seen.enabled:
+        return step_of(Action.ENABLE, named(situation, returning))
     if seen.refused and state.current is None:
         raise IncompleteError(  # giving it up would need proof of another one, and there is none
             f"key {state.successor.id} of {subject(situation)} does not authenticate yet",
@@ -108,9 +112,6 @@ def _publish(situation: Situation) -> Step:
         )
     if seen.refused:
         return step_of(Action.ABANDON, secret, state.successor.id)
-    returning = next((entry for entry in state.retiring if entry.id == state.successor.id), None)
-    if returning is not None and not seen.enabled:
-        return step_of(Action.ENABLE, named(situation, returning))
     if seen.published:
         return step_of(Action.PROMOTE, f"{secret}/versions/{seen.published}", state.successor.id)
     if not seen.verified:
@@ -127,7 +128,7 @@ def _deliver(situation: Situation) -> Step:
             return step_of(Action.DELIVER, copy.name, current)
     if _hook_waits(situation) and not seen.undelivered and not seen.hook_failed:
         return step_of(Action.DEPLOY_HOOK, credential.hooks.deploy[0])
-    if state.successor.staged and not seen.cleaned:
+    if state.successor.staged > seen.cleaned:
         return step_of(Action.CLEAN, situation.staging)
     return step_of(Action.FINISH, credential.secret)
 
@@ -256,7 +257,7 @@ def _sweep(situation: Situation) -> Step | None:
 
 def _tidy(situation: Situation) -> Step | None:
     """The staged copy that an abandoned rotation left."""
-    if not situation.state.successor.staged or situation.seen.cleaned:
+    if situation.state.successor.staged <= situation.seen.cleaned:
         return None
     if not situation.mine:
         return step_of(Action.TAKE_OVER, situation.credential.secret, situation.state.phase)
@@ -280,6 +281,10 @@ def _retire(situation: Situation) -> Step | None:
         return step_of(Action.PROVE, f"{credential.secret}/versions/{state.current.version}", state.current.id)
     if not situation.mine:
         return step_of(Action.LEASE_RETIRE, credential.secret)
+    if seen.staging is None:  # a run that came back from the dead may have staged something after all was over
+        return step_of(Action.LOOK_AT_STAGING, situation.staging)
+    if seen.staged_top > max(state.staged_base, seen.cleaned):
+        return step_of(Action.CLEAN, situation.staging)
     steps = [step for entry in ripe for step in end_of(situation, entry)]
     undone = (step for step in steps if (Action(step.action), step.resource) not in seen.done)
     return next(undone, step_of(Action.RETIRED, credential.secret))

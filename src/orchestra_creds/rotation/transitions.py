@@ -46,7 +46,7 @@ _FACTS: Mapping[Action, Callable[[Seen, Step, Found], Seen]] = {
     Action.STAGE: lambda seen, _step, found: replace(seen, staged=found.number),
     Action.ACTIVATE: lambda seen, _step, found: replace(seen, activated=found.id),
     Action.CREATE: lambda seen, _step, found: replace(seen, made=found.id, opened=False),
-    Action.ENABLE: lambda seen, _step, _found: replace(seen, enabled=True),
+    Action.ENABLE: lambda seen, _step, _found: replace(seen, enabled=True, refused=False),
     Action.VERIFY: lambda seen, _step, _found: replace(seen, verified=not seen.refused),
     Action.PUBLISH: lambda seen, _step, found: replace(seen, published=found.number),
     Action.DELIVER: lambda seen, step, _found: replace(seen, delivered={**seen.delivered, step.resource: step.detail}),

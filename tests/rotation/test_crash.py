@@ -1,0 +1,80 @@
+"""Death, lost replies and refusals at every call of a credential's life: afterwards every promise holds.
+
+`--exhaustive` runs every call, and pairs of them; by default every changing call, and a seeded sample of the rest.
+"""
+
+import functools
+import itertools
+import random
+
+import pytest
+
+from orchestra_creds.core.declaration import Strategy
+from tests.rotation.lives import Life
+from tests.rotation.world import Loss
+
+STRATEGIES = (Strategy.UPLOAD, Strategy.CREATE)
+READS_BY_DEFAULT = 10
+PAIRS_BY_DEFAULT = 12
+SAMPLE = 5
+PAIRS = 1500
+
+
+@functools.cache
+def calls(strategy: Strategy, *, lags: bool) -> tuple[bool, ...]:
+    """Whether each call of an undisturbed life changes something."""
+    with Life(strategy, lags=lags) as life:
+        life.live()
+        return tuple(mutates for _, mutates in life.world.emulator.calls)
+
+
+@pytest.mark.parametrize("lags", [False, True], ids=["prompt", "late"])
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("loss", list(Loss), ids=lambda loss: loss.name.lower())
+def test_every_changing_call_may_go_wrong(
+    strategy: Strategy, loss: Loss, lags: bool, exhaustive: bool, tally: "dict[str, int]"
+) -> None:
+    numbers = [number for number, mutates in enumerate(calls(strategy, lags=lags)) if mutates]
+    if not exhaustive and (
+        lags or loss in {Loss.DEATH_BEFORE, Loss.REFUSED}
+    ):  # much like a death after the call before
+        numbers = random.Random(f"{strategy}{loss}").sample(numbers, SAMPLE)
+    for number in numbers:
+        with Life(strategy, lags=lags) as life:
+            life.live({number: loss})
+            life.rest()
+            assert life.losses_left == {}
+            assert (life.deaths == 1) is (loss in {Loss.DEATH_BEFORE, Loss.DEATH_AFTER})
+        tally["crash points"] += 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_reading_call_may_go_wrong(strategy: Strategy, exhaustive: bool, tally: "dict[str, int]") -> None:
+    cases = [
+        (number, loss)
+        for number, mutates in enumerate(calls(strategy, lags=False))
+        for loss in (Loss.DEATH_AFTER, Loss.REFUSED)
+        if not mutates
+    ]
+    if not exhaustive:
+        cases = random.Random(7).sample(cases, READS_BY_DEFAULT)
+    for number, loss in cases:
+        with Life(strategy) as life:
+            life.live({number: loss})
+            life.rest()
+            assert life.losses_left == {}
+            assert (life.deaths == 1) is (loss in {Loss.DEATH_BEFORE, Loss.DEATH_AFTER})
+        tally["crash points"] += 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_calls_may_go_wrong(strategy: Strategy, exhaustive: bool, tally: "dict[str, int]") -> None:
+    chance = random.Random(11)
+    count = len(calls(strategy, lags=True)) + 10
+    pairs = list(itertools.combinations(range(count), 2))
+    for first, second in chance.sample(pairs, PAIRS if exhaustive else PAIRS_BY_DEFAULT):
+        losses = {first: chance.choice(list(Loss)), second: chance.choice(list(Loss))}
+        with Life(strategy, lags=chance.random() < 0.5) as life:
+            life.live(losses)
+            life.rest()
+        tally["pairs of crashes"] += 1

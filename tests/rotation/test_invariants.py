@@ -1,0 +1,376 @@
+"""The invariants of the rotation, each by name; the crash tests prove the same under every fault."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from orchestra_creds.core.credential import VersionState
+from orchestra_creds.core.declaration import Copy, Credential, Strategy
+from orchestra_creds.core.material import Material
+from orchestra_creds.emulator.errors import Code
+from orchestra_creds.errors import AuthError, PreconditionError, UnavailableError
+from orchestra_creds.rotation.outcome import Ending, Outcome
+from orchestra_creds.rotation.situation import PREDICTED, Action, Want
+from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement
+from tests.rotation.promises import Watch
+from tests.rotation.world import POLICY, World, service_account_key
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def account(world: World) -> str:
+    return world.account()
+
+
+@pytest.fixture(params=[Strategy.UPLOAD, Strategy.CREATE])
+def credential(request: pytest.FixtureRequest, account: str) -> Credential:
+    return service_account_key(account, strategy=request.param)
+
+
+class Shelf:
+    """A destination that can be broken."""
+
+    def __init__(self, name: str = "shelf") -> None:
+        self.name, self.broken, self.held = name, False, Material(b"")
+
+    def check(self) -> None:
+        return None
+
+    def put(self, material: Material, *, identifier: str, version: int) -> None:  # noqa: ARG002  the port's
+        if self.broken:
+            raise UnavailableError("the shelf does not answer")
+        self.held = material
+
+
+def rotate_when_due(world: World, credential: Credential, **options: Any) -> Outcome:
+    world.pass_time(POLICY.every)
+    return world.rotate(credential, **options)
+
+
+def test_i1_readers_never_break(world: World, credential: Credential, account: str) -> None:
+    watch = Watch(world, account)
+    for step in (timedelta(0), POLICY.every, POLICY.grace, POLICY.soak, POLICY.every):
+        world.pass_time(step)
+        world.rotate(credential)
+    watch.settled([credential])
+    assert watch.checks > 30
+
+
+def test_i2_no_enabled_key_of_ours_is_left_unreferenced(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    rotate_when_due(world, credential)
+    assert world.enabled_keys(account) == world.state().referenced
+    world.pass_time(POLICY.grace)
+    world.rotate(credential)
+    current = world.state().current
+    assert current is not None
+    assert world.enabled_keys(account) == {current.id}
+
+
+def test_i3_nothing_is_disabled_unless_the_current_one_authenticated_in_the_same_run(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    rotate_when_due(world, credential)
+    before = world.enabled_keys(account)
+    current = world.state().current
+    assert current is not None
+    world.pass_time(POLICY.grace)
+    silent = world.issuer(credential)
+    with mock.patch.object(silent, "verify", side_effect=UnavailableError("no answer")):
+        outcome = world.rotate(credential, issuer=silent)
+    assert outcome.ending is Ending.FAILED
+    assert world.enabled_keys(account) == before
+    actions = [step.action for step in world.rotate(credential).steps]
+    assert actions.index(Action.PROVE) < actions.index(Action.DISABLE)
+
+
+def test_i4_keys_of_others_are_untouched(world: World, credential: Credential, account: str) -> None:
+    foreign = {world.keys.create_key(account).key.id for _ in range(3)}
+    system = {key.id for key in world.keys.list_keys(account)} - foreign
+    for step in (timedelta(0), POLICY.every, POLICY.grace, POLICY.soak, POLICY.every, POLICY.grace, POLICY.soak):
+        world.pass_time(step)
+        world.rotate(credential)
+    keys = {key.id: key for key in world.keys.list_keys(account)}
+    assert foreign | system <= set(keys)
+    assert not any(keys[name].disabled for name in foreign | system)
+
+
+def test_i5_two_rotators_make_one_generation(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    first = world.attempt(credential)
+    first.advance()  # it waits for the settle time, with the lease
+    assert world.rotate(credential).ending is Ending.LOCKED
+    assert world.finish(first).ending is Ending.ROTATED
+    assert world.state().generation == 2
+
+
+def test_i6_the_newest_version_is_never_disabled_or_destroyed(world: World, credential: Credential) -> None:
+    for step in (timedelta(0), POLICY.every, POLICY.grace, POLICY.soak, POLICY.every, POLICY.grace, POLICY.soak):
+        world.pass_time(step)
+        world.rotate(credential)
+        versions = world.versions()
+        assert versions[max(versions)] is VersionState.ENABLED
+
+
+def test_i7_a_version_is_destroyed_only_after_its_key_is_gone(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    first = world.state().current
+    assert first is not None
+    rotate_when_due(world, credential)
+    world.pass_time(POLICY.grace)
+    world.rotate(credential)
+    assert world.versions()[1] is VersionState.ENABLED
+    world.pass_time(POLICY.soak)
+    world.arm("DeleteServiceAccountKey", Code.PERMISSION_DENIED)
+    assert world.rotate(credential).ending is Ending.FAILED
+    assert world.versions()[1] is VersionState.ENABLED
+    world.disarm()
+    world.rotate(credential)
+    assert world.versions()[1] is VersionState.DESTROYED
+    assert world.keys.find_key(account, first.id) is None
+
+
+@pytest.mark.parametrize("there", [9, 10])
+def test_i8_it_refuses_to_begin_when_only_one_place_for_a_key_is_left(
+    world: World, credential: Credential, account: str, there: int
+) -> None:
+    for _ in range(there):
+        world.keys.create_key(account)
+    before = len(world.emulator.mutations)
+    outcome = world.rotate(credential)
+    assert isinstance(outcome.error, PreconditionError)
+    assert "no room" in outcome.message
+    made = world.emulator.mutations[before:]
+    assert "CreateServiceAccountKey" not in made
+    assert "UploadServiceAccountKey" not in made
+
+
+def test_i9_a_run_at_rest_changes_nothing(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    before = len(world.emulator.mutations)
+    world.pass_time(DAY)
+    assert world.rotate(credential).ending is Ending.NOTHING
+    assert len(world.emulator.mutations) == before
+
+
+def test_i10_no_material_is_told_and_staging_is_empty(world: World, credential: Credential) -> None:
+    outcomes = [world.rotate(credential)]
+    outcomes.append(rotate_when_due(world, credential))
+    secret = world.secrets.get_secret("db-key")
+    told = f"{secret} {secret.annotations} {outcomes} {world.events} {world.state()}".encode()
+    material = world.secrets.access("db-key", "latest").material.reveal()
+    lines = [line for line in material.replace(b"\\n", b"\n").splitlines() if len(line) > 40]
+    assert len(lines) > 10
+    assert [number for number, line in enumerate(lines) if line[:40] in told] == []
+    assert world.staged() == []
+
+
+def test_i11_a_dry_run_changes_nothing_and_plans_what_the_run_does(world: World, credential: Credential) -> None:
+    for step in (timedelta(0), POLICY.every, POLICY.grace, POLICY.soak, POLICY.every):
+        world.pass_time(step)
+        before = len(world.emulator.mutations)
+        plan = world.rotate(credential, dry=True)
+        assert len(world.emulator.mutations) == before
+        done = world.rotate(credential)
+        assert [(s.action, s.resource) for s in plan.steps] == [(s.action, s.resource) for s in done.steps]
+        assert plan.mutations == done.mutations
+        assert PREDICTED not in {step.detail for step in done.steps}
+
+
+def test_i12_the_grace_begins_only_when_every_destination_holds_the_successor(world: World, account: str) -> None:
+    shelf = Shelf()
+    credential = service_account_key(account, copies=(Copy("file", "shelf"),))
+    world.rotate(credential, destinations=[shelf])
+    shelf.broken = True
+    outcome = rotate_when_due(world, credential, destinations=[shelf])
+    assert outcome.ending is Ending.PENDING
+    assert world.state().phase is Phase.PUBLISHED
+    world.pass_time(POLICY.grace + POLICY.soak)
+    world.rotate(credential, destinations=[shelf])
+    (old,) = world.state().retiring
+    assert (old.phase, old.since) == (Retirement.GRACE, None)
+    assert len(world.enabled_keys(account)) == 2
+    shelf.broken = False
+    assert world.rotate(credential, destinations=[shelf]).ending is Ending.ROTATED
+    assert world.state().retiring[0].since == world.clock
+    assert shelf.held == world.secrets.access("db-key", "latest").material
+
+
+def test_i13_one_failure_stops_no_other(world: World, account: str) -> None:
+    from orchestra_creds.rotation import batch
+
+    broken = service_account_key("nobody@demo-project.iam.gserviceaccount.com")
+    broken = Credential(**{f: getattr(broken, f) for f in broken.__slots__} | {"name": "broken", "secret": "broken"})
+    good = service_account_key(account)
+    outcomes = {o.credential: o for o in batch.run([world.attempt(broken), world.attempt(good)], world.time)}
+    assert outcomes["broken"].ending is Ending.FAILED
+    assert outcomes["db-key"].ending is Ending.ROTATED
+
+
+def test_i14_a_rollback_restores_service_in_three_changes(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    first = world.state().current
+    assert first is not None
+    rotate_when_due(world, credential)
+    before = len(world.emulator.mutations)
+    attempt = world.attempt(credential, Want(back=True))
+    until_promoted = []
+    attempt.run.tell = lambda event: until_promoted.append((event.step.action, len(world.emulator.mutations) - before))
+    outcome = world.finish(attempt)
+    assert outcome.ending is Ending.ROTATED
+    assert dict(until_promoted)[Action.PROMOTE] <= 3
+    state = world.state()
+    assert state.current is not None
+    assert (state.current.id, state.current.versions) == (first.id, (1, 3))
+    assert world.authenticates("db-key", "latest")
+
+
+def test_a_rollback_enables_a_predecessor_that_was_disabled(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    first = world.state().current
+    assert first is not None
+    rotate_when_due(world, credential)
+    world.pass_time(POLICY.grace)
+    world.rotate(credential)
+    assert first.id not in world.enabled_keys(account)
+    assert world.rotate(credential, Want(back=True)).ending is Ending.ROTATED
+    assert first.id in world.enabled_keys(account)
+    assert world.authenticates("db-key", "latest")
+
+
+def test_a_rollback_without_a_predecessor_is_refused(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    outcome = world.rotate(credential, Want(back=True))
+    assert isinstance(outcome.error, PreconditionError)
+    assert "no predecessor" in outcome.message
+
+
+def test_a_disabled_current_key_is_replaced_at_once(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    first = world.state().current
+    assert first is not None
+    world.keys.disable_key(account, first.id)
+    outcome = world.rotate(credential)
+    assert outcome.ending is Ending.ROTATED
+    assert world.authenticates("db-key", "latest")
+
+
+def test_a_leaked_predecessor_gets_no_grace(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    first = world.state().current
+    assert first is not None
+    world.rotate(credential, Want(leaked=True, force=True))
+    outcome = world.rotate(credential)
+    assert outcome.ending is Ending.RETIRED
+    assert first.id not in world.enabled_keys(account)
+
+
+def test_a_predecessor_that_is_still_used_stays_and_holds_up_nothing(world: World, account: str) -> None:
+    from dataclasses import replace
+
+    credential = service_account_key(account, policy=replace(POLICY, require_unused=timedelta(days=2)))
+    world.rotate(credential)
+    rotate_when_due(world, credential)
+    world.pass_time(POLICY.grace)
+    world.tokens.mint(world.secrets.access("db-key", 1).material)
+    world.pass_time(timedelta(hours=20))
+    outcome = world.rotate(credential)
+    assert outcome.ending is Ending.NOTHING
+    assert any("still in use" in note for note in outcome.notes)
+    assert len(world.enabled_keys(account)) == 2
+    world.pass_time(timedelta(days=4))
+    assert world.rotate(credential).ending is Ending.RETIRED
+
+
+def test_a_version_that_others_made_needs_a_decision(world: World, account: str) -> None:
+    world.secrets.create_secret("db-key")
+    made = world.keys.create_key(account)
+    world.secrets.add_version("db-key", made.material)
+    credential = service_account_key(account)
+    outcome = world.rotate(credential)
+    assert isinstance(outcome.error, PreconditionError)
+    assert "--adopt" in outcome.hint
+    assert world.enabled_keys(account) == {made.key.id}
+
+
+def test_an_adopted_key_is_retired_like_any_other(world: World, account: str) -> None:
+    world.secrets.create_secret("db-key")
+    made = world.keys.create_key(account)
+    world.secrets.add_version("db-key", made.material)
+    credential = service_account_key(account)
+    assert world.rotate(credential, Want(adopt=True)).message.startswith("adopted")
+    rotate_when_due(world, credential)
+    assert len(world.enabled_keys(account)) == 2
+    world.pass_time(POLICY.grace)
+    world.rotate(credential)
+    assert made.key.id not in world.enabled_keys(account)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "damaged"),
+        ('{"v":2,"gen":0,"ph":"idle"}', "newer"),
+        ('{"v":1,"gen":-1,"ph":"idle"}', "damaged"),
+        ("[]", "damaged"),
+    ],
+)
+def test_a_state_that_is_not_ours_stops_everything(world: World, account: str, text: str, said: str) -> None:
+    world.secrets.create_secret("db-key", annotations={ANNOTATION: text, "theirs": "kept"})
+    before = len(world.emulator.mutations)
+    outcome = world.rotate(service_account_key(account))
+    assert isinstance(outcome.error, PreconditionError)
+    assert said in outcome.message
+    assert len(world.emulator.mutations) == before
+
+
+def test_annotations_labels_and_aliases_of_others_are_kept(world: World, account: str) -> None:
+    made = world.secrets.create_secret("db-key", annotations={"theirs": "kept"}, labels={"team": "a"})
+    credential = service_account_key(account)
+    world.rotate(credential)
+    secret = world.secrets.get_secret("db-key")
+    world.secrets.update_secret(secret, aliases={**secret.aliases, "pinned": 1})
+    rotate_when_due(world, credential)
+    secret = world.secrets.get_secret("db-key")
+    assert secret.annotations["theirs"] == "kept"
+    assert secret.labels["team"] == "a"
+    assert secret.aliases == {"current": 2, "previous": 1, "pinned": 1}
+    assert made.name == "db-key"
+
+
+def test_a_denied_permission_is_named_and_loses_nothing(world: World, account: str) -> None:
+    credential = service_account_key(account)
+    world.arm("UploadServiceAccountKey", Code.PERMISSION_DENIED)
+    outcome = world.rotate(credential)
+    assert isinstance(outcome.error, AuthError)
+    assert world.state().lease is None
+    assert world.state().trouble is not None
+    world.disarm()
+    assert world.rotate(credential).ending is Ending.ROTATED
+
+
+def test_an_asked_for_end_finishes_the_step_in_hand_and_gives_the_lease_back(
+    world: World, credential: Credential
+) -> None:
+    attempt = world.attempt(credential)
+    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.action == Action.STAGE)
+    outcome = world.finish(attempt)
+    assert (outcome.ending, outcome.code) == (Ending.STOPPED, 143)
+    assert world.state().lease is None
+    world.stopping = False
+    assert world.rotate(credential).ending is Ending.ROTATED

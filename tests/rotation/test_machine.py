@@ -1,0 +1,152 @@
+"""The pure core: states survive their encoding, every situation comes to an end, and plans do not change anything."""
+
+import contextlib
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra_creds.core.declaration import Copy, Credential, Kind
+from orchestra_creds.core.policy import RotationPolicy
+from orchestra_creds.errors import CredsError, PreconditionError
+from orchestra_creds.rotation import machine
+from orchestra_creds.rotation.situation import LOOKS, Action, Found, Seen, Situation, Want
+from orchestra_creds.rotation.state import (
+    ANNOTATION,
+    Current,
+    Lease,
+    Phase,
+    Retirement,
+    Retiring,
+    State,
+    Successor,
+    Trouble,
+    Window,
+    decode,
+    encode,
+)
+from orchestra_creds.rotation.transitions import after, predicted
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MOMENTS = st.integers(1, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
+IDS = st.text("abcdef0123456789", min_size=1, max_size=12)
+NUMBERS = st.integers(1, 50)
+RETIRING = st.builds(
+    Retiring,
+    IDS,
+    st.lists(NUMBERS, max_size=3).map(tuple),
+    st.sampled_from(Retirement),
+    st.none() | MOMENTS,
+    st.none() | MOMENTS,
+)
+STATES = st.builds(
+    State,
+    generation=st.integers(0, 99),
+    phase=st.sampled_from(Phase),
+    lease=st.none() | st.builds(Lease, IDS, MOMENTS),
+    base=st.integers(0, 9),
+    staged_base=st.integers(0, 9),
+    successor=st.builds(Successor, st.integers(0, 12), IDS | st.just(""), IDS | st.just("")),
+    current=st.none() | st.builds(Current, IDS, st.lists(NUMBERS, min_size=1, max_size=3).map(tuple), MOMENTS),
+    retiring=st.lists(RETIRING, max_size=3, unique_by=lambda entry: entry.id).map(tuple),
+    unresolved=st.lists(st.builds(Window, st.lists(IDS, max_size=2).map(tuple), MOMENTS, MOMENTS), max_size=2).map(
+        tuple
+    ),
+    delivered=st.dictionaries(IDS, IDS, max_size=2),
+    hooked=st.integers(0, 99),
+    settled=st.none() | MOMENTS,
+    trouble=st.none() | st.builds(Trouble, MOMENTS, IDS, IDS),
+)
+LOOKED: dict[Action, dict[str, object]] = {
+    Action.LOOK_AT_VERSIONS: {"newest": 3, "newest_is_ours": True},
+    Action.LOOK_AT_STAGING: {"staging": True, "staged_top": 2},
+    Action.LOOK_FOR_STAGED: {"staged": 0},
+    Action.LOOK_FOR_MADE: {"made": ""},
+    Action.LOOK_FOR_PUBLISHED: {"published": 0},
+    Action.LOOK_AT_HEALTH: {"healthy": True},
+    Action.LOOK_FOR_ORPHANS: {"orphans": ("f00",)},
+    Action.PREFLIGHT: {"ready": True},
+}
+
+
+def looked(situation: Situation, action: Action, resource: str) -> Found:
+    if action is Action.LOOK_AT_USE:
+        return Found(facts={"uses": {**situation.seen.uses, resource.rpartition("/")[2]: None}})
+    return Found(facts=LOOKED[action])
+
+
+@given(STATES)
+def test_a_state_survives_its_annotation(state: State) -> None:
+    assert decode({ANNOTATION: encode(state)}, "s") == state
+
+
+ANYTHING = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["v", "gen", "ph", "cur", "old", "lease", "lost", "made", "dest"]), inner)
+    ),
+)
+
+
+@given(st.text(max_size=60) | ANYTHING.map(json.dumps))
+def test_no_text_in_the_annotation_is_a_bug(text: str) -> None:
+    with contextlib.suppress(PreconditionError):
+        assert isinstance(decode({ANNOTATION: text}, "s"), State)
+
+
+@given(
+    STATES,
+    st.sampled_from([Kind.SERVICE_ACCOUNT_KEY, Kind.GENERATED, Kind.COMMAND]),
+    st.builds(Want, force=st.booleans(), adopt=st.booleans(), leaked=st.booleans(), start=st.booleans()),
+    st.booleans(),
+    MOMENTS,
+)
+def test_every_situation_comes_to_an_end(state: State, kind: Kind, want: Want, local: bool, now: datetime) -> None:
+    credential = Credential("c", kind, "c", copies=(Copy("file", "f"),))
+    situation = Situation(credential, state, Seen(local=local), want, "me", now)
+    seen_steps = []
+    for _ in range(60):
+        try:
+            step = machine.next_step(situation)
+        except CredsError:
+            return
+        if step is None:
+            return
+        seen_steps.append(step.action)
+        action = Action(step.action)
+        found = looked(situation, action, step.resource) if action in LOOKS else predicted(situation, step)
+        situation = after(situation, step, found)
+    pytest.fail(f"no end: {seen_steps[-12:]}")
+
+
+@given(STATES, MOMENTS, st.integers(0, 400), st.integers(0, 60))
+def test_nothing_is_retired_before_its_time(state: State, now: datetime, grace: int, soak: int) -> None:
+    policy = RotationPolicy(grace=timedelta(days=grace), soak=timedelta(days=soak), require_unused=timedelta(0))
+    situation = Situation(
+        Credential("c", Kind.SERVICE_ACCOUNT_KEY, "c", policy),
+        state,
+        Seen(proved=True, staging=False),
+        Want(),
+        "me",
+        now,
+    )
+    situation = replace(situation, state=replace(state, phase=Phase.IDLE, unresolved=(), successor=Successor()))
+    step = machine.next_step(situation)
+    if step is None or Action(step.action) not in {Action.DISABLE, Action.DELETE, Action.DESTROY}:
+        return
+    entry = next(entry for entry in state.retiring if entry.id == step.detail)
+    assert state.current is not None
+    assert entry.id != state.current.id
+    if Action(step.action) is Action.DISABLE and entry.phase is Retirement.GRACE:
+        assert entry.since is not None
+        assert now >= entry.since + policy.grace
+    if Action(step.action) is not Action.DISABLE:
+        assert entry.phase is Retirement.DISABLED
+        assert entry.since is not None
+        assert now >= entry.since + policy.soak
+    if Action(step.action) is Action.DESTROY:
+        assert int(step.resource.rpartition("/")[2]) < state.current.version
