@@ -16,6 +16,7 @@ LAYER = {
     "setup": 3,
     "gcp": 3,
     "github": 3,
+    "notify": 3,
     "emulator": 3,
     "render": 3,
     "config": 3,
@@ -28,7 +29,7 @@ LAYER = {
 }
 ALLOWED_BESIDE = {
     ("render", "scanner"): {"scanner.finding", "scanner.rule"},
-    ("render", "rotation"): {"rotation.outcome", "rotation.status"},
+    ("render", "rotation"): {"rotation.outcome", "rotation.status", "rotation.journal"},
 }
 """What one service may read of another: data types only."""
 

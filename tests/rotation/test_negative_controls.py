@@ -45,7 +45,7 @@ def test_the_real_engine_is_not_caught(strategy: Strategy) -> None:
 
 
 def test_publishing_without_proof_is_caught() -> None:
-    with mock.patch.object(Hands, "_verify", lambda *_: Found()), mock.patch.object(engine, "SUCCESSES", 1):
+    with mock.patch.object(Hands, "_verify", return_value=Found()), mock.patch.object(engine, "SUCCESSES", 1):
         life = Life(Strategy.UPLOAD, lags=True, policy=replace(POLICY, settle=timedelta(0)))
         assert caught(life).startswith("I1")
 
@@ -129,7 +129,7 @@ def test_retiring_the_newest_version_is_caught() -> None:
 
 def test_never_sweeping_is_caught() -> None:
     create = number_of("CreateServiceAccountKey", Strategy.CREATE, nth=2)
-    with mock.patch.object(machine, "_sweep", lambda _situation: None):
+    with mock.patch.object(machine, "_sweep", return_value=None):
         assert caught(Life(Strategy.CREATE), {create: Loss.DEATH_AFTER}).startswith("I2")
 
 

@@ -145,7 +145,7 @@ class World:
         self.pairs = itertools.cycle(pairs())
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(mock.patch.object(serialization, "load_pem_private_key", loaded))
-        self._patches.enter_context(mock.patch.object(key_records, "new_private_key", lambda: next(self.pairs)))
+        self._patches.enter_context(mock.patch.object(key_records, "new_private_key", side_effect=self.pairs))
         self.runs = itertools.count(1)
         self.events: list[Event] = []
         self.stopping = False

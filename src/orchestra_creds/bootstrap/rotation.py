@@ -4,6 +4,7 @@ Credentials come from orchestra-creds.toml and from labels on the secrets; the f
 listed once and passed on as they come, so that a run over many needs no more memory than over few.
 """
 
+import contextlib
 import secrets as randomness
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from orchestra_creds.rotation.outcome import Event, Report
     from orchestra_creds.rotation.situation import Want
     from orchestra_creds.rotation.state import State
+    from orchestra_creds.rotation.status import Survey
 
 HONEST_CLOCKS = timedelta(seconds=2)
 """The service tells its time to the second; a smaller difference is no difference."""
@@ -185,7 +187,6 @@ def rotated(
     take_over: bool = False,
     jobs: int = 1,
     stopping: "Stopping",
-    say: Callable[[str], None] = lambda _line: None,
     tell: "Callable[[Event], None]" = lambda _event: None,
 ) -> "Report":
     """A whole run over the named credentials, or over all.
@@ -195,7 +196,7 @@ def rotated(
     """
     from orchestra_creds.rotation import batch
     from orchestra_creds.rotation.engine import Run
-    from orchestra_creds.rotation.outcome import Ending, Report
+    from orchestra_creds.rotation.outcome import Report
     from orchestra_creds.rotation.timing import Time
 
     declared_ones = Declared(cloud)
@@ -211,9 +212,52 @@ def rotated(
     shop = Workshop(cloud, declared_ones, run, want, dry=dry, take_over=take_over)
     found = declared_ones.named(names) if names else declared_ones.every()
     started = time.now()
-    outcomes = []
-    for outcome in batch.run((shop.attempt(one) for one in found), time, jobs=jobs):
-        outcomes.append(outcome)
-        if outcome.ending in {Ending.LOCKED, Ending.FAILED}:
-            say(f"{outcome.credential}: {outcome.message}")
-    return Report(run.id, started, time.now(), tuple(sorted(outcomes, key=lambda outcome: outcome.credential)))
+    outcomes = sorted(batch.run((shop.attempt(one) for one in found), time, jobs=jobs), key=lambda one: one.credential)
+    return Report(run.id, started, time.now(), tuple(outcomes))
+
+
+def surveyed(cloud: Cloud, names: Sequence[str] = (), *, tolerance: timedelta = timedelta(0)) -> "Survey":
+    """How the named credentials stand, or all; one list of the secrets, and one of the keys for each account."""
+    from orchestra_creds.rotation.status import Facts, standing, survey
+
+    declared_ones, now = Declared(cloud), service_clock(cloud)
+    found = declared_ones.named(names) if names else list(declared_ones.every())
+    secrets = {one.credential.secret: one.secret or cloud.secrets.find_secret(one.credential.secret) for one in found}
+    spoken: dict[str, set[str]] = {}
+    for one in found:
+        with contextlib.suppress(PreconditionError):
+            spoken.setdefault(one.credential.account, set()).update(_referenced(secrets[one.credential.secret]))
+    held = {account: _keys_of(cloud, account) for account in spoken if account}
+    moment = now()
+    facts = (
+        Facts(
+            one.credential,
+            secrets[one.credential.secret],
+            held.get(one.credential.account),
+            frozenset(spoken.get(one.credential.account, ())),
+        )
+        for one in found
+    )
+    return survey(cloud.project, [standing(each, moment, tolerance) for each in facts], moment)
+
+
+def _referenced(secret: "Secret | None") -> frozenset[str]:
+    from orchestra_creds.rotation.status import state_of
+
+    return state_of(secret).referenced
+
+
+def _keys_of(cloud: Cloud, account: str) -> "Sequence[Held] | None":
+    """The account's keys with their last use; None when there is no such account."""
+    from orchestra_creds.core.credential import KeyOrigin
+    from orchestra_creds.rotation.issuer import Held
+
+    try:
+        keys, uses = list(cloud.keys.list_keys(account)), cloud.keys.last_uses(account)
+    except NotFoundError:
+        return None
+    return [
+        Held(key.id, not key.disabled, key.created, uses.get(key.id), " ".join((key.disable_reason, *key.status)))
+        for key in keys
+        if key.origin is KeyOrigin.USER
+    ]

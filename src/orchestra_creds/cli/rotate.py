@@ -1,15 +1,20 @@
 """`rotate`: makes successors of credentials that are due, and retires their predecessors."""
 
-from typing import Annotated
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import cloud_verb
 from orchestra_creds.cli.session import DefaultGroup, Session
-from orchestra_creds.cli.stopping import stoppable
+from orchestra_creds.cli.stopping import Stop, stoppable
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchestra_creds.rotation.outcome import Report
 
 app = typer.Typer(
     name="rotate",
@@ -20,6 +25,7 @@ app = typer.Typer(
 
 NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CREDENTIAL]...", help="Credentials by name.")]
 NameArgument = Annotated[str, typer.Argument(metavar="CREDENTIAL", help="A credential by name.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the steps; change nothing.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Credentials at work at once.")]
 TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="Also what another run still has the lease of; only when that run is dead.")
@@ -37,31 +43,59 @@ def rotate(
         bool, typer.Option("--all", help="Every declared credential; what has no version yet is issued.")
     ] = False,
     due: Annotated[
-        bool, typer.Option("--due", help="For cron: every credential, and quiet when nothing is due.")
+        bool, typer.Option("--due", help="For cron: every credential, and not a word when nothing is due.")
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Also what is not due.")] = False,
     leaked: Annotated[bool, typer.Option("--leaked", help="The predecessor leaked: it gets no grace.")] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take over a version that others made, and retire it later.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the steps; change nothing.")] = False,
+    dry_run: DryRunOption = False,
     jobs: JobsOption = 4,
-) -> Result:
+    jitter: Annotated[
+        str, typer.Option("--jitter", metavar="SPAN", help="Wait up to so long before a run that has work: 5m.")
+    ] = "0s",
+    fail_if_locked: Annotated[
+        bool, typer.Option("--fail-if-locked", help="Exit 6 when another run is going on on this machine.")
+    ] = False,
+    ping_url: Annotated[
+        str,
+        typer.Option(
+            "--ping-url",
+            envvar="ORCHESTRA_CREDS_PING_URL",
+            metavar="URL",
+            help="A dead man's switch to tell about the run.",
+        ),
+    ] = "",
+    metrics_file: Annotated[
+        str, typer.Option("--metrics-file", metavar="FILE", help="Write Prometheus metrics for node_exporter.")
+    ] = "",
+) -> Result | None:
     """Rotate what is due, without an outage; goes on where a crash left off.
 
     The successor is made, stored, proven by real tokens, and only then published; the predecessor stays valid for the grace, is
     disabled, and deleted after the soak. Each later step is a later run.
     """
     from orchestra_creds.bootstrap.rotation import rotated
-    from orchestra_creds.render import rotation as show
+    from orchestra_creds.cli import cron
+    from orchestra_creds.core import durations
     from orchestra_creds.rotation.situation import Want
 
     if bool(names) + all_ + due != 1:
         raise ConfigError("say what to rotate", hint="credentials by name, or --all, or --due")
     want = Want(force=force or leaked, leaked=leaked, adopt=adopt)
+    around = cron.Around(
+        quiet_when_idle=due,
+        fail_if_locked=fail_if_locked,
+        jitter=durations.parse(jitter, what="--jitter"),
+        ping_url=ping_url,
+        metrics_file=metrics_file,
+    )
     with stoppable() as stop:
-        report = rotated(cloud, names or (), want, dry=dry_run, jobs=jobs, stopping=stop, say=session.say)
-    return show.report(report, dry=dry_run)
+        work = partial(rotated, cloud, names or (), want, jobs=jobs, stopping=stop)
+        if dry_run:
+            return _shown(work(dry=True), stop, dry=True)
+        return _shown(cron.run(cloud, session, around, stop, work), stop, silent=due)
 
 
 @app.command()
@@ -73,17 +107,15 @@ def resume(
     names: NamesArgument = None,
     take_over: TakeOverOption = False,
     jobs: JobsOption = 4,
-) -> Result:
+) -> Result | None:
     """Go on with what a crash left, and begin nothing new."""
     from orchestra_creds.bootstrap.rotation import rotated
-    from orchestra_creds.render import rotation as show
+    from orchestra_creds.cli import cron
     from orchestra_creds.rotation.situation import Want
 
     with stoppable() as stop:
-        report = rotated(
-            cloud, names or (), Want(start=False), take_over=take_over, jobs=jobs, stopping=stop, say=session.say
-        )
-    return show.report(report, dry=False)
+        work = partial(rotated, cloud, names or (), Want(start=False), take_over=take_over, jobs=jobs, stopping=stop)
+        return _shown(cron.run(cloud, session, cron.Around(), stop, work), stop)
 
 
 @app.command()
@@ -93,13 +125,45 @@ def rollback(
     cloud: Cloud,
     *,
     name: NameArgument,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the steps; change nothing.")] = False,
-) -> Result:
+    dry_run: DryRunOption = False,
+) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
     from orchestra_creds.bootstrap.rotation import rotated
-    from orchestra_creds.render import rotation as show
+    from orchestra_creds.cli import cron
     from orchestra_creds.rotation.situation import Want
 
     with stoppable() as stop:
-        report = rotated(cloud, [name], Want(back=True), dry=dry_run, stopping=stop, say=session.say)
-    return show.report(report, dry=dry_run)
+        work = partial(rotated, cloud, [name], Want(back=True), stopping=stop)
+        if dry_run:
+            return _shown(work(dry=True), stop, dry=True)
+        return _shown(cron.run(cloud, session, cron.Around(), stop, work), stop)
+
+
+@app.command()
+@cloud_verb
+def history(
+    session: Session,
+    cloud: Cloud,
+    *,
+    name: Annotated[str, typer.Argument(metavar="[CREDENTIAL]", help="Only this one.")] = "",
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Check the chain of hashes; exit 1 when it is broken.")
+    ] = False,
+) -> Result:
+    """Show the steps that this machine has taken, from its journal."""
+    from orchestra_creds.cli import cron
+    from orchestra_creds.render import rotation as show
+    from orchestra_creds.rotation.journal import Journal
+
+    journal = Journal(cron.state_file(cloud, "rotations").with_suffix(".jsonl"))
+    return show.history(journal.entries(name), journal.verify() if verify else None)
+
+
+def _shown(report: "Report | None", stop: Stop, *, dry: bool = False, silent: bool = False) -> Result | None:
+    """What is printed; with `silent`, nothing at all when nobody has to look and nothing was done."""
+    from orchestra_creds.render import rotation as show
+
+    if report is None:
+        return None
+    result = show.report(report, dry=dry, silent=silent)
+    return replace(result, exit_code=stop.code) if stop.code else result

@@ -1,15 +1,23 @@
 """What a rotation did, or would do, for people and for programs."""
 
+from collections.abc import Iterable, Mapping
+
 from orchestra_creds.core.result import Result
+from orchestra_creds.errors import ExitCode
 from orchestra_creds.render.times import time_text
+from orchestra_creds.rotation.journal import Verdict
 from orchestra_creds.rotation.outcome import Ending, Outcome, Report, Step
 
 SCHEMA = "orchestra-creds/rotate/1"
 
 
-def report(found: Report, *, dry: bool) -> Result:
-    """One row a credential; below, what needs attention and, of a dry run, the steps."""
-    lines = [line for outcome in found.outcomes for line in _lines(outcome, dry=dry)]
+def report(found: Report, *, dry: bool, silent: bool = False) -> Result:
+    """One row a credential; below, what needs attention and, of a dry run, the steps.
+
+    With `silent`, rows and lines of credentials that nothing was done to are left out; JSON always has them all.
+    """
+    shown = [o for o in found.outcomes if not silent or o.code or o.notes or o.mutations]
+    lines = [line for outcome in shown for line in _lines(outcome, dry=dry)]
     return Result(
         SCHEMA,
         {
@@ -21,8 +29,8 @@ def report(found: Report, *, dry: bool) -> Result:
             "credentials": [body(outcome) for outcome in found.outcomes],
         },
         ("credential", "outcome", "version", "detail"),
-        tuple(_row(outcome) for outcome in found.outcomes),
-        tuple(lines) if found.outcomes else ("no credential is declared here",),
+        tuple(_row(outcome) for outcome in shown),
+        tuple(lines) if found.outcomes or silent else ("no credential is declared here",),
         found.code,
     )
 
@@ -61,3 +69,25 @@ def _lines(outcome: Outcome, *, dry: bool) -> list[str]:
     if outcome.hint:
         lines.append(f"{name}: hint: {outcome.hint}")
     return lines
+
+
+def history(entries: Iterable[Mapping[str, object]], verdict: Verdict | None) -> Result:
+    """The journal, oldest first; a broken chain is exit code 1."""
+    found = list(entries)
+    columns = ("time", "credential", "generation", "step", "resource", "outcome")
+    lines = []
+    if verdict is not None:
+        lines.append(
+            f"line {verdict.broken} does not follow from the one before it: the journal was changed"
+            if verdict.broken
+            else f"{verdict.lines} lines, each following from the one before it"
+        )
+        lines += [f"line {number} was torn when a process died" for number in verdict.torn]
+    return Result(
+        "orchestra-creds/history/1",
+        {"entries": found, "intact": None if verdict is None else not verdict.broken},
+        columns,
+        tuple(tuple(str(entry.get(column, "")) for column in columns) for entry in found),
+        tuple(lines) if found or lines else ("nothing was rotated from this machine yet",),
+        ExitCode.ATTENTION if verdict is not None and verdict.broken else ExitCode.OK,
+    )

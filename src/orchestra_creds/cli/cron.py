@@ -1,0 +1,178 @@
+"""What a run of `rotate` has around it: the lock of this machine, the journal, log lines, jitter, the dead man's switch and metrics."""
+
+import contextlib
+import hashlib
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra_creds import folders, outfile
+from orchestra_creds.cli.session import Session
+from orchestra_creds.cli.stopping import Stop
+from orchestra_creds.core.text import visible
+from orchestra_creds.errors import CredsError, UnavailableError
+
+if TYPE_CHECKING:
+    from orchestra_creds.bootstrap.cloud import Cloud
+    from orchestra_creds.rotation.outcome import Event, Report
+
+METRICS_MODE = 0o644
+"""node_exporter runs as somebody else."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """The operator's choices about a run; `quiet_when_idle` is `--due`."""
+
+    quiet_when_idle: bool = False
+    fail_if_locked: bool = False
+    jitter: timedelta = timedelta(0)
+    ping_url: str = ""
+    metrics_file: str = ""
+
+
+def state_file(cloud: "Cloud", name: str) -> Path:
+    """A file of this project in the private state folder."""
+    return Path(folders.private(folders.state_folder())) / f"{name}-{cloud.project}"
+
+
+@contextlib.contextmanager
+def alone(cloud: "Cloud", *, fail_if_locked: bool) -> Iterator[bool]:
+    """Whether no other run for this project is going on on this machine.
+
+    Raises:
+        UnavailableError: one is, and the operator wants to know by exit code.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(state_file(cloud, "rotate").with_suffix(".lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        if fail_if_locked:
+            raise UnavailableError(
+                f"another rotate for {cloud.project} is running on this machine", hint="wait for it, or leave it to it"
+            ) from None
+        yield False
+        return
+    try:
+        yield True
+    finally:
+        lock.release()
+
+
+class Telling:
+    """Listens to the steps of a run: the journal takes all, the log those that change something, a terminal the last one."""
+
+    def __init__(self, cloud: "Cloud", session: Session, *, as_json: bool) -> None:
+        from orchestra_creds.rotation.journal import Journal
+
+        self._journal = Journal(state_file(cloud, "rotations").with_suffix(".jsonl"))
+        self._session, self._as_json = session, as_json
+        self._terminal = not session.quiet and sys.stderr is not None and sys.stderr.isatty()
+        self.changes = 0
+
+    def __call__(self, event: "Event") -> None:
+        """A step was taken."""
+        from orchestra_creds.render import log
+
+        try:
+            self._journal.record(event)
+        except OSError as error:  # a rotation that is half done is worse than a line that is missing
+            self._session.say(f"the journal cannot be written: {(error.strerror or type(error).__name__).lower()}")
+        self.changes += event.step.mutates
+        if self._as_json:
+            self._write(log.event_line(event))
+        elif self._terminal:
+            sys.stderr.write(f"\r\x1b[K{visible(event.credential)}: {visible(str(event.step.action))}")
+            sys.stderr.flush()
+
+    def end(self, report: "Report", *, quiet: bool) -> None:
+        """The run is over."""
+        from orchestra_creds.render import log
+
+        if self._terminal and not self._as_json:
+            sys.stderr.write("\r\x1b[K")
+        if not self._as_json or (quiet and not report.code and not self.changes):
+            return
+        for outcome in report.outcomes:
+            if outcome.code:
+                self._write(log.outcome_line(outcome, report.ended, report.run))
+        self._write(log.summary_line(report))
+
+    def _write(self, line: str) -> None:
+        if not self._session.quiet:
+            sys.stderr.write(line + "\n")
+
+
+def jittered(
+    jitter: timedelta, cloud: "Cloud", due: Callable[[], bool], stop: Stop, say: Callable[[str], None]
+) -> None:
+    """Wait a little before a run that has something to do, so that many machines do not knock at once; always as long on this one."""
+    if not jitter or (sys.stdin is not None and sys.stdin.isatty()) or not due():
+        return
+    digest = hashlib.sha256(f"{socket.gethostname()}/{cloud.project}".encode()).digest()
+    seconds = int.from_bytes(digest[:4], "big") / 2**32 * jitter.total_seconds()
+    say(f"waiting {seconds:.0f} s before rotating (--jitter)")
+    stop.sleep(seconds)
+
+
+def run(
+    cloud: "Cloud", session: Session, around: Around, stop: Stop, rotated: Callable[..., "Report"]
+) -> "Report | None":
+    """A run with everything around it; None when another one is going on here."""
+    from orchestra_creds.notify.ping import Ping
+
+    if around.metrics_file:
+        outfile.check(around.metrics_file)
+    as_json = around.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
+    began = time.monotonic()
+    with alone(cloud, fail_if_locked=around.fail_if_locked) as free:
+        if not free:
+            session.say(f"skipped: another rotate for {cloud.project} is running on this machine")
+            return None
+        telling = Telling(cloud, session, as_json=as_json)
+        ping = Ping(around.ping_url, _short(cloud.project), session.say) if around.ping_url else None
+        if ping:
+            ping.start()
+        try:
+            jittered(around.jitter, cloud, lambda: _due(rotated), stop, session.say)
+            report = rotated(tell=telling)
+        except CredsError as error:
+            if ping:
+                ping.end(int(error.exit_code), type(error).__name__)
+            raise
+        telling.end(report, quiet=around.quiet_when_idle)
+        if ping:
+            ping.end(
+                int(stop.code or report.code), "\n".join(f"{o.credential}: {o.ending.value}" for o in report.outcomes)
+            )
+        if around.metrics_file:
+            _write_metrics(cloud, around.metrics_file, time.monotonic() - began, success=not report.code)
+    return report
+
+
+def _due(rotated: Callable[..., "Report"]) -> bool:
+    from orchestra_creds.rotation.outcome import Ending
+
+    return any(outcome.ending is Ending.PLANNED for outcome in rotated(dry=True).outcomes)
+
+
+def _write_metrics(cloud: "Cloud", target: str, seconds: float, *, success: bool) -> None:
+    from orchestra_creds.bootstrap.rotation import surveyed
+    from orchestra_creds.render import metrics
+
+    found = surveyed(cloud)
+    text = metrics.metrics(found, ended=found.at, seconds=seconds, success=success)
+    outfile.write(target, text, mode=METRICS_MODE)
+
+
+def _short(text: str) -> str:
+    """A name for the run of a dead man's switch: it pairs a start with its end."""
+    digest = hashlib.sha256(f"{text}{time.time_ns()}".encode()).hexdigest()
+    return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

@@ -1,0 +1,91 @@
+"""How credentials stand, for a terminal and for a program."""
+
+from datetime import datetime
+
+from orchestra_creds.core.durations import rough
+from orchestra_creds.core.result import Result
+from orchestra_creds.errors import ExitCode
+from orchestra_creds.render.times import time_text
+from orchestra_creds.rotation.status import Standing, Survey
+
+SCHEMA = "orchestra-creds/status/1"
+BAR = 10
+
+
+def result(found: Survey, *, check: bool) -> Result:
+    """One row a credential, the most urgent first; with `check`, a problem is exit code 1."""
+    lines = [
+        f"{one.name}: {complaint.problem}{f' ({complaint.detail})' if complaint.detail else ''}"
+        for one in found.standings
+        for complaint in one.complaints
+    ]
+    return Result(
+        SCHEMA,
+        {
+            "project": found.project,
+            "at": time_text(found.at),
+            "needs_operator": found.needs_operator,
+            "credentials": [body(one) for one in found.standings],
+        },
+        ("credential", "kind", "version", "age", "of policy", "next rotation", "state"),
+        tuple(_row(one, found.at) for one in found.standings),
+        tuple(lines) if found.standings else ("no credential is declared here",),
+        ExitCode.ATTENTION if check and found.needs_operator else ExitCode.OK,
+    )
+
+
+def body(one: Standing) -> dict[str, object]:
+    """A standing as JSON; lengths in seconds."""
+    return {
+        "name": one.name,
+        "kind": str(one.kind),
+        "secret": one.secret,
+        "source": one.source,
+        "phase": one.phase,
+        "generation": one.generation,
+        "id": one.identifier or None,
+        "version": one.version or None,
+        "since": time_text(one.since) or None,
+        "due": time_text(one.due) or None,
+        "age_seconds": int(one.age.total_seconds()) if one.age is not None else None,
+        "share": round(one.share, 4),
+        "last_used": time_text(one.last_used) or None,
+        "retiring": [
+            {
+                "id": entry.id,
+                "versions": list(entry.versions),
+                "phase": str(entry.phase),
+                "since": time_text(entry.since) or None,
+            }
+            for entry in one.retiring
+        ],
+        "destinations": [{"name": name, "holds_current": holds} for name, holds in (one.destinations or {}).items()],
+        "problems": [{"problem": str(c.problem), "detail": c.detail} for c in one.complaints],
+    }
+
+
+def word(one: Standing) -> str:
+    """Its state in one word."""
+    if one.complaints:
+        return str(one.complaints[0].problem)
+    if one.phase not in {"idle", "?"}:
+        return "rotating"
+    return "retiring" if one.retiring else "ok"
+
+
+def next_rotation(one: Standing, at: datetime) -> str:
+    """When, in words."""
+    if one.due is None:
+        return "-"
+    return f"in {rough(one.due - at)}" if one.due > at else f"due for {rough(at - one.due)}"
+
+
+def _row(one: Standing, at: datetime) -> tuple[str, ...]:
+    age = rough(one.age) if one.age is not None else "-"
+    return one.name, str(one.kind), str(one.version or "-"), age, bar(one.share), next_rotation(one, at), word(one)
+
+
+def bar(share: float) -> str:
+    """`#######---  68%`: age against policy."""
+    full = min(int(share * BAR + 0.5), BAR)
+    return "#" * full + "-" * (BAR - full) + f" {share:4.0%}"

@@ -1,0 +1,48 @@
+"""How credentials stand as an offline page: no script, nothing from elsewhere, a time line with a twin in words."""
+
+from datetime import datetime, timedelta
+
+import jinja2
+
+from orchestra_creds.core.durations import rough
+from orchestra_creds.render.status import next_rotation, word
+from orchestra_creds.render.times import time_text
+from orchestra_creds.rotation.status import Survey
+
+
+def page(found: Survey) -> str:
+    """One document: a bar from creation to today for each credential, a diamond at its due date."""
+    ends = [one.due for one in found.standings if one.due] + [found.at + timedelta(days=7)]
+    starts = [one.since for one in found.standings if one.since] + [found.at - timedelta(days=7)]
+    first, last = min(starts), max(ends)
+    whole = (last - first).total_seconds()
+
+    def place(moment: datetime) -> float:
+        return round(100 * (moment - first).total_seconds() / whole, 3)
+
+    rows = [
+        {
+            "one": one,
+            "word": word(one),
+            "next": next_rotation(one, found.at),
+            "age": rough(one.age) if one.age is not None else "no version yet",
+            "begin": place(one.since) if one.since else None,
+            "length": max(place(found.at) - place(one.since), 0.4) if one.since else None,
+            "due": place(one.due) if one.due else None,
+            "due_text": time_text(one.due),
+        }
+        for one in found.standings
+    ]
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("orchestra_creds.render"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    text = environment.get_template("status.html").render(
+        project=found.project,
+        at=time_text(found.at),
+        today=place(found.at),
+        first=f"{first:%Y-%m-%d}",
+        last=f"{last:%Y-%m-%d}",
+        rows=rows,
+        problems=sum(bool(one.complaints) for one in found.standings),
+    )
+    return text + "\n"

@@ -1,0 +1,180 @@
+"""How every credential stands: pure functions of what is declared, what its secret says, what the issuer lists, and the time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from orchestra_creds.core.credential import Secret
+from orchestra_creds.core.declaration import Credential, Kind
+from orchestra_creds.errors import PreconditionError
+from orchestra_creds.rotation.issuer import Held
+from orchestra_creds.rotation.state import Phase, Retirement, Retiring, State, decode
+
+LATE = timedelta(days=2)
+"""How long after its time a predecessor may still be there before somebody should look: two daily runs."""
+
+
+class Problem(StrEnum):
+    """What needs the operator; each has a line in docs/rotation.md."""
+
+    NO_VERSION = "no version yet"
+    OVERDUE = "overdue"
+    STUCK = "interrupted"
+    BEHIND = "destination behind"
+    ORPHANS = "orphaned key"
+    FOREIGN = "foreign key"
+    EXPOSED = "exposed key"
+    DEAD = "current key disabled"
+    STATE = "state unreadable"
+    LINGERS = "predecessor lingers"
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """A problem with what it is about."""
+
+    problem: Problem
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """One credential. Times are UTC; `share` is its age over its policy, 1.0 when it is due."""
+
+    name: str
+    kind: Kind
+    secret: str
+    source: str
+    phase: str
+    generation: int = 0
+    identifier: str = ""
+    version: int = 0
+    since: datetime | None = None
+    due: datetime | None = None
+    age: timedelta | None = None
+    share: float = 0.0
+    last_used: datetime | None = None
+    retiring: tuple[Retiring, ...] = ()
+    destinations: Mapping[str, bool] | None = None
+    complaints: tuple[Complaint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """All of them, the most urgent first."""
+
+    project: str
+    at: datetime
+    standings: tuple[Standing, ...]
+
+    @property
+    def needs_operator(self) -> bool:
+        """Whether anything is wrong anywhere."""
+        return any(standing.complaints for standing in self.standings)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What was seen of one credential; `held` is None where the issuer cannot tell or was not asked."""
+
+    credential: Credential
+    secret: Secret | None
+    held: Sequence[Held] | None
+    spoken_for: frozenset[str] = frozenset()
+    """Ids that any credential of the same account refers to."""
+
+
+def state_of(secret: Secret | None) -> State:
+    """The state on a secret.
+
+    Raises:
+        PreconditionError: it cannot be read.
+    """
+    return decode(secret.annotations, secret.name) if secret else State()
+
+
+def standing(facts: Facts, now: datetime, tolerance: timedelta = timedelta(0)) -> Standing:
+    """How one credential stands; it is overdue when it is due for longer than `tolerance`."""
+    credential = facts.credential
+    try:
+        state = state_of(facts.secret)
+    except PreconditionError as error:
+        complaint = Complaint(Problem.STATE, str(error))
+        return Standing(
+            credential.name, credential.kind, credential.secret, credential.source, "?", complaints=(complaint,)
+        )
+    current, policy = state.current, credential.policy
+    held = {item.id: item for item in facts.held or ()}
+    mine = held.get(current.id) if current else None
+    return Standing(
+        name=credential.name,
+        kind=credential.kind,
+        secret=credential.secret,
+        source=credential.source,
+        phase=str(state.phase),
+        generation=state.generation,
+        identifier=current.id if current else "",
+        version=current.version if current else 0,
+        since=current.since if current else None,
+        due=policy.due_at(current.since) if current else None,
+        age=now - current.since if current else None,
+        share=(now - current.since) / policy.every if current else 0.0,
+        last_used=mine.last_used if mine else None,
+        retiring=state.retiring,
+        destinations={copy.name: _holds(state, copy.name) for copy in credential.copies},
+        complaints=tuple(_complaints(facts, state, now, tolerance)),
+    )
+
+
+def survey(project: str, standings: Sequence[Standing], at: datetime) -> Survey:
+    """The most urgent first: what has a problem, then what is due next."""
+    far = datetime.max.replace(tzinfo=at.tzinfo)
+    order = sorted(standings, key=lambda one: (not one.complaints, one.due or far, one.name))
+    return Survey(project, at, tuple(order))
+
+
+def _holds(state: State, name: str) -> bool:
+    return state.current is not None and state.delivered.get(name) == state.current.id
+
+
+def _complaints(facts: Facts, state: State, now: datetime, tolerance: timedelta) -> list[Complaint]:
+    current, policy = state.current, facts.credential.policy
+    found = []
+    if current is None:
+        found.append(Complaint(Problem.NO_VERSION))
+    elif now > policy.due_at(current.since) + tolerance:
+        found.append(Complaint(Problem.OVERDUE, f"since {policy.due_at(current.since):%Y-%m-%d}"))
+    at_work = state.lease is not None and now < state.lease.until
+    if state.phase not in {Phase.IDLE, Phase.PUBLISHED} and not at_work:
+        found.append(Complaint(Problem.STUCK, f"in phase {state.phase}"))
+    if state.phase is Phase.PUBLISHED and not at_work:
+        behind = [copy.name for copy in facts.credential.copies if not _holds(state, copy.name)]
+        found.append(Complaint(Problem.BEHIND, ", ".join(behind) or "a hook"))
+    orphans = [entry.id for entry in state.retiring if entry.phase is Retirement.ORPHAN]
+    if orphans or state.unresolved:
+        found.append(Complaint(Problem.ORPHANS, ", ".join(orphans) or "one may exist"))
+    found += [
+        Complaint(Problem.LINGERS, entry.id) for entry in state.retiring if _lingers(facts.credential, entry, now)
+    ]
+    return found + _about_keys(facts, state)
+
+
+def _lingers(credential: Credential, entry: Retiring, now: datetime) -> bool:
+    if entry.since is None or entry.phase is Retirement.ORPHAN:
+        return False
+    policy = credential.policy
+    ends = policy.soak_ends(entry.since) if entry.phase is Retirement.DISABLED else policy.grace_ends(entry.since)
+    return now > ends + LATE
+
+
+def _about_keys(facts: Facts, state: State) -> list[Complaint]:
+    found = []
+    for item in facts.held or ():
+        if state.current is not None and item.id == state.current.id and not item.enabled:
+            found.append(Complaint(Problem.DEAD, item.id))
+        if "EXPOSED" in item.reason or "COMPROMISE" in item.reason:
+            found.append(Complaint(Problem.EXPOSED, item.id))
+        if item.id not in facts.spoken_for | state.referenced:
+            found.append(Complaint(Problem.FOREIGN, item.id))
+    return found
