@@ -17,6 +17,7 @@ LAYER = {
     "gcp": 3,
     "github": 3,
     "notify": 3,
+    "schedule": 3,
     "emulator": 3,
     "render": 3,
     "config": 3,
@@ -44,7 +45,7 @@ OWNER = {
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
     "re2": ("scanner",),
-    "subprocess": ("scanner.gitcall", "rotation.programs", "cli.run"),
+    "subprocess": ("scanner.gitcall", "rotation.programs", "schedule.programs", "cli.run"),
 }
 
 

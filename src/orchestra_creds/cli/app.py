@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli import completion, doctor, emulator, key, rotate, scan, secret, status
+from orchestra_creds.cli import completion, doctor, emulator, key, rotate, scan, schedule, secret, status
 from orchestra_creds.cli.session import CredsGroup
 from orchestra_creds.cli.version import version_line
 
@@ -45,6 +45,7 @@ app.add_typer(secret.app, name="secret")
 app.add_typer(key.app, name="key")
 app.add_typer(emulator.app, name="emulator")
 app.command("status")(status.status)
+app.add_typer(schedule.app, name="schedule")
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
 

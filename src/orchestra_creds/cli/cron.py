@@ -80,6 +80,7 @@ class Telling:
     def __call__(self, event: "Event") -> None:
         """A step was taken."""
         from orchestra_creds.render import log
+        from orchestra_creds.rotation.outcome import Stage
 
         try:
             self._journal.record(event)
@@ -87,7 +88,8 @@ class Telling:
             self._session.say(f"the journal cannot be written: {(error.strerror or type(error).__name__).lower()}")
         self.changes += event.step.mutates
         if self._as_json:
-            self._write(log.event_line(event))
+            if event.step.mutates or event.stage is Stage.FAILED:
+                self._write(log.event_line(event))
         elif self._terminal:
             sys.stderr.write(f"\r\x1b[K{visible(event.credential)}: {visible(str(event.step.action))}")
             sys.stderr.flush()

@@ -1,0 +1,134 @@
+"""`schedule`: lets a scheduler of this machine run `rotate --due` once a day."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, ProjectOption
+from orchestra_creds.cli.session import Format, FormatOption, QuietOption, emit
+from orchestra_creds.core.result import Result
+from orchestra_creds.errors import ExitCode
+
+if TYPE_CHECKING:
+    from orchestra_creds.schedule.install import Installed
+
+app = typer.Typer(
+    name="schedule", no_args_is_help=True, rich_markup_mode=None, help="Let a scheduler run `rotate --due` every day."
+)
+
+
+class Runner(StrEnum):
+    """Who runs it."""
+
+    CRONTAB = "crontab"
+    SYSTEMD = "systemd"
+
+
+RunnerOption = Annotated[Runner, typer.Option("--runner", help="cron, or a timer of systemd.")]
+UserOption = Annotated[
+    bool, typer.Option("--user/--system", help="systemd: units for you alone, or for the machine (needs root).")
+]
+
+
+@app.command()
+def install(
+    *,
+    runner: RunnerOption = Runner.CRONTAB,
+    at: Annotated[str, typer.Option("--at", metavar="HH:MM", help="When. Default: shortly after three.")] = "",
+    ping_url: Annotated[str, typer.Option("--ping-url", metavar="URL", help="A dead man's switch.")] = "",
+    metrics_file: Annotated[str, typer.Option("--metrics-file", metavar="FILE", help="Prometheus metrics.")] = "",
+    user: UserOption = True,
+    backend: BackendOption = None,
+    project: ProjectOption = "",
+    config: ConfigOption = None,
+    format_: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Install the daily run for a project; a second time changes nothing."""
+    from orchestra_creds.schedule import entry as entries
+    from orchestra_creds.schedule import install as installing
+
+    path, project = _settled(project, config)
+    command = _command(project, path, backend, ping_url, os.path.abspath(metrics_file) if metrics_file else "")
+    wanted = entries.entry(project, command, at)
+    if runner is Runner.CRONTAB:
+        done = installing.into_crontab(wanted)
+    else:
+        done = installing.into_systemd(wanted, installing.unit_folder(user=user), user=user)
+    code = ExitCode.ATTENTION if done.todo else ExitCode.OK
+    lines = ["installed" if done.changed else "nothing to change", *([f"now run: {done.todo}"] if done.todo else [])]
+    emit(_result([done], lines, code), format_)
+
+
+@app.command()
+def show(
+    *,
+    project: ProjectOption = "",
+    config: ConfigOption = None,
+    format_: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Show what is installed for a project."""
+    from orchestra_creds.schedule import install as installing
+
+    found = installing.shown(_settled(project, config)[1], _folders())
+    emit(_result(found, [] if found else ["nothing is installed"]), format_)
+
+
+@app.command()
+def remove(
+    *,
+    user: UserOption = True,
+    project: ProjectOption = "",
+    config: ConfigOption = None,
+    format_: FormatOption = Format.TABLE,
+    quiet: QuietOption = False,
+) -> None:
+    """Remove what was installed for a project; everything else stays."""
+    from orchestra_creds.schedule import install as installing
+
+    found = installing.removed(_settled(project, config)[1], _folders(), user=user)
+    emit(_result(found, ["removed" if found else "nothing is installed"]), format_)
+
+
+def _settled(project: str, config: Path | None) -> tuple[str, str]:
+    """The configuration file as a scheduler must be given it, and the project."""
+    from orchestra_creds.config import settings as configuration
+
+    settings = configuration.load(config)
+    path = str(settings.path.resolve()) if settings.path else ""
+    return path, project or settings.document.project.id
+
+
+def _command(project: str, config: str, backend: Backend | None, ping_url: str, metrics_file: str) -> tuple[str, ...]:
+    program = os.path.abspath(sys.argv[0])
+    options = {
+        "--project": project,
+        "--backend": backend.value if backend else "",
+        "--config": config,
+        "--jitter": "5m",
+        "--ping-url": ping_url,
+        "--metrics-file": metrics_file,
+    }
+    return program, "rotate", "--due", *(word for pair in options.items() if pair[1] for word in pair)
+
+
+def _folders() -> list[Path]:
+    from orchestra_creds.schedule import install as installing
+
+    return [installing.unit_folder(user=True), installing.unit_folder(user=False)]
+
+
+def _result(found: "list[Installed]", lines: list[str], code: ExitCode = ExitCode.OK) -> Result:
+    return Result(
+        "orchestra-creds/schedule/1",
+        {"installed": [{"runner": o.runner, "where": o.where, "what": o.what, "todo": o.todo} for o in found]},
+        ("runner", "where", "what"),
+        tuple((one.runner, one.where, one.what) for one in found),
+        tuple(lines),
+        code,
+    )

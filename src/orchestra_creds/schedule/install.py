@@ -1,0 +1,103 @@
+"""Installs, shows and removes the daily run: each looks first, and a second time changes nothing."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestra_creds import outfile
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.schedule import crontab, programs, systemd
+from orchestra_creds.schedule.entry import Entry
+
+UNIT_MODE = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class Installed:
+    """What stands where; `todo` is what a person still has to do."""
+
+    runner: str
+    where: str
+    what: str
+    changed: bool = False
+    todo: str = ""
+
+
+def into_crontab(wanted: Entry) -> Installed:
+    """Have cron run it."""
+    before = programs.read_crontab()
+    after = crontab.with_entry(before, wanted)
+    if after != before:
+        programs.write_crontab(after)
+    return Installed("crontab", "crontab", crontab.found(after, wanted.project), changed=after != before)
+
+
+def into_systemd(wanted: Entry, folder: Path, *, user: bool) -> Installed:
+    """Have systemd run it; units are written, and the timer enabled where systemd runs."""
+    name = systemd.unit_name(wanted.project)
+    units = {f"{name}.service": systemd.service(wanted), f"{name}.timer": systemd.timer(wanted)}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(
+            f"cannot make {folder}: {(error.strerror or '').lower()}", hint="--user installs for you alone"
+        ) from None
+    changed = {file for file, text in units.items() if _text(folder / file) != text}
+    for file in sorted(changed):
+        outfile.write(str(folder / file), units[file], mode=UNIT_MODE)
+    scope = ["--user"] if user else []
+    enabled = programs.systemctl(*scope, "is-enabled", "--quiet", f"{name}.timer")
+    if changed or not enabled:
+        reloaded = programs.systemctl(*scope, "daemon-reload")
+        enabled = reloaded and programs.systemctl(*scope, "enable", "--now", f"{name}.timer")
+    todo = "" if enabled else " ".join(["systemctl", *scope, "enable", "--now", f"{name}.timer"])
+    when = f"daily at {wanted.hour:02}:{wanted.minute:02}: {wanted.line}"
+    return Installed("systemd", str(folder / f"{name}.timer"), when, changed=bool(changed), todo=todo)
+
+
+def shown(project: str, folders: list[Path]) -> list[Installed]:
+    """What is installed for a project."""
+    found = []
+    try:
+        line = crontab.found(programs.read_crontab(), project)
+    except ConfigError:
+        line = ""
+    if line:
+        found.append(Installed("crontab", "crontab", line))
+    name = systemd.unit_name(project)
+    for folder in folders:
+        text = _text(folder / f"{name}.service")
+        if text:
+            command = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "")
+            found.append(Installed("systemd", str(folder / f"{name}.timer"), command.removeprefix("ExecStart=")))
+    return found
+
+
+def removed(project: str, folders: list[Path], *, user: bool) -> list[Installed]:
+    """Take it away again; what was installed."""
+    found = shown(project, folders)
+    for one in found:
+        if one.runner == "crontab":
+            programs.write_crontab(crontab.without(programs.read_crontab(), project))
+            continue
+        name, scope = systemd.unit_name(project), ["--user"] if user else []
+        programs.systemctl(*scope, "disable", "--now", f"{name}.timer")
+        for ending in (".timer", ".service"):
+            Path(one.where).with_suffix(ending).unlink(missing_ok=True)
+        programs.systemctl(*scope, "daemon-reload")
+    return found
+
+
+def unit_folder(*, user: bool) -> Path:
+    """Where units of this user, or of the machine, stand (man 5 systemd.unit)."""
+    if not user:
+        return Path("/etc/systemd/system")
+    base = os.environ.get("XDG_CONFIG_HOME", "")
+    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "systemd" / "user"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""

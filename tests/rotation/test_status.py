@@ -1,0 +1,167 @@
+"""How credentials stand: each problem is told, and nothing else is one."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from orchestra_creds.core.declaration import Copy, Credential
+from orchestra_creds.emulator import keys as emulator_keys
+from orchestra_creds.emulator.errors import Code
+from orchestra_creds.rotation.issuer import Held
+from orchestra_creds.rotation.situation import Want
+from orchestra_creds.rotation.state import ANNOTATION
+from orchestra_creds.rotation.status import Facts, Problem, Standing, standing, survey
+from tests.rotation.test_invariants import Shelf
+from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    world = World()
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def credential(world: World) -> Credential:
+    return service_account_key(world.account())
+
+
+def stands(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> Standing:
+    held = [
+        Held(key.id, not key.disabled, key.created, None, f"{key.disable_reason} {' '.join(key.status)}")
+        for key in world.keys.list_keys(credential.account)
+        if key.origin == "user"
+    ]
+    return standing(Facts(credential, world.secrets.find_secret(credential.secret), held), world.clock, tolerance)
+
+
+def problems(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> set[Problem]:
+    return {complaint.problem for complaint in stands(world, credential, tolerance).complaints}
+
+
+def test_a_healthy_credential_has_no_problem_through_its_whole_life(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    for step in (POLICY.every, POLICY.grace, POLICY.soak):
+        assert problems(world, credential) == set()
+        world.pass_time(step)
+        world.rotate(credential)
+    one = stands(world, credential)
+    assert (one.generation, one.version, one.complaints) == (2, 2, ())
+
+
+def test_without_a_version_it_says_so(world: World, credential: Credential) -> None:
+    assert problems(world, credential) == {Problem.NO_VERSION}
+
+
+def test_overdue_begins_when_it_is_due_and_a_tolerance_is_over(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    world.pass_time(POLICY.every + timedelta(hours=1))
+    assert problems(world, credential) == {Problem.OVERDUE}
+    assert problems(world, credential, timedelta(hours=2)) == set()
+    assert stands(world, credential).share > 1.0
+
+
+def test_an_interrupted_rotation_is_told_once_its_lease_is_over(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    world.lose({14: Loss.DEATH_AFTER})
+    with pytest.raises(Died):
+        world.rotate(credential, Want(force=True))
+    assert problems(world, credential) == set()
+    world.pass_time(timedelta(minutes=16))
+    assert Problem.STUCK in problems(world, credential)
+
+
+def test_a_destination_that_lags_behind_is_named(world: World, credential: Credential) -> None:
+    shelf = Shelf()
+    shelf.broken = True
+    declared = service_account_key(credential.account, copies=(Copy("file", "shelf"),))
+    world.rotate(declared, destinations=[shelf])
+    (complaint,) = stands(world, declared).complaints
+    assert (complaint.problem, complaint.detail) == (Problem.BEHIND, "shelf")
+    assert stands(world, declared).destinations == {"shelf": False}
+
+
+def test_a_foreign_key_and_a_disabled_current_key_are_told(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    world.keys.create_key(credential.account)
+    assert problems(world, credential) == {Problem.FOREIGN}
+    current = world.state().current
+    assert current is not None
+    world.keys.disable_key(credential.account, current.id)
+    assert problems(world, credential) == {Problem.FOREIGN, Problem.DEAD}
+
+
+def test_a_key_that_google_found_in_public_is_told(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    current = world.state().current
+    assert current is not None
+    with world.store.transaction() as txn:
+        emulator_keys.expose(
+            txn, f"projects/{PROJECT}/serviceAccounts/{credential.account}/keys/{current.id}", "https://example.com"
+        )
+    assert {Problem.EXPOSED, Problem.DEAD} <= problems(world, credential)
+
+
+def test_a_lost_creation_is_told_until_it_is_swept(world: World, credential: Credential) -> None:
+    from orchestra_creds.core.declaration import Strategy
+
+    declared = service_account_key(credential.account, strategy=Strategy.CREATE)
+    create = next(n for n, name in enumerate(calls_of(world, declared)) if name == "CreateServiceAccountKey")
+    world.pass_time(POLICY.every + timedelta(hours=1))
+    world.lose({create: Loss.DEATH_AFTER})
+    with pytest.raises(Died):
+        world.rotate(declared)
+    world.pass_time(timedelta(minutes=16))
+    world.rotate(declared)
+    assert Problem.ORPHANS in problems(world, declared)
+    world.pass_time(timedelta(minutes=20))
+    world.rotate(declared)
+    assert problems(world, declared) == set()
+
+
+def calls_of(world: World, credential: Credential) -> list[str]:
+    """The calls of a rotation like the one that comes next."""
+    world.rotate(credential)
+    world.pass_time(POLICY.every + POLICY.grace + POLICY.soak)
+    for _ in range(3):
+        world.rotate(credential)
+        world.pass_time(POLICY.grace + POLICY.soak)
+    world.pass_time(POLICY.every)
+    world.emulator.calls.clear()
+    world.rotate(credential)
+    names = [name for name, _ in world.emulator.calls]
+    for _ in range(2):
+        world.pass_time(POLICY.grace + POLICY.soak)
+        world.rotate(credential)
+    return names
+
+
+def test_a_predecessor_that_lingers_is_told(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    world.rotate(credential, Want(force=True))
+    world.pass_time(POLICY.grace + timedelta(days=3))
+    assert problems(world, credential) == {Problem.LINGERS}
+
+
+def test_a_state_that_cannot_be_read_is_a_problem_and_no_crash(world: World, credential: Credential) -> None:
+    world.secrets.create_secret("db-key", annotations={ANNOTATION: "{"})
+    assert problems(world, credential) == {Problem.STATE}
+
+
+def test_what_has_a_problem_comes_first_then_what_is_due_next(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    good = stands(world, credential)
+    bad = standing(Facts(service_account_key("x@y"), None, None), world.clock)
+    found = survey("p", [good, bad], world.clock)
+    assert [one.complaints != () for one in found.standings] == [True, False]
+    assert found.needs_operator
+
+
+def test_asking_changes_nothing(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    before = len(world.emulator.mutations)
+    world.arm("UpdateSecret", Code.INTERNAL)
+    stands(world, credential)
+    assert len(world.emulator.mutations) == before
