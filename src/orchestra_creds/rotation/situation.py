@@ -143,7 +143,8 @@ class Situation:
     @property
     def token(self) -> str:
         """The name of this attempt; the same after a crash."""
-        return f"{self.credential.secret}-{int((self.state.started or self.now).timestamp())}"
+        began = int((self.state.started or self.now).timestamp())
+        return f"{self.credential.secret}-g{self.state.generation + 1}-{began}"
 
     @property
     def staging(self) -> str:

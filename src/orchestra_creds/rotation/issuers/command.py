@@ -72,10 +72,12 @@ class ProgramIssuer(VersionOnly):
         if not answer:
             return None
         identifier, text = answer.get("id"), answer.get("material")
-        if not isinstance(identifier, str) or not 0 < len(identifier) <= LONGEST_ID or not identifier.isprintable():
+        if not isinstance(identifier, str) or not isinstance(text, str):
+            raise self._wrong("create")
+        if not 0 < len(identifier) <= LONGEST_ID or not identifier.isprintable():
             raise self._wrong("create")
         try:
-            material = Material(base64.b64decode(str(text), validate=True))
+            material = Material(base64.b64decode(text, validate=True))
         except (binascii.Error, ValueError):
             raise self._wrong("create") from None
         if not material:

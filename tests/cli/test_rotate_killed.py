@@ -1,0 +1,190 @@
+"""The real command, killed with SIGKILL in the middle of a changing call: the next run completes what it began."""
+
+import itertools
+import json
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from orchestra_creds.core.credential import KeyOrigin, VersionState
+from orchestra_creds.emulator import control
+from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
+from orchestra_creds.gcp.keys import IamKeyStore
+from orchestra_creds.gcp.secrets import SecretManagerStore
+from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.tokens import KeyTokenIssuer
+from orchestra_creds.rotation.state import STAGING_SUFFIX, Phase, decode
+from tests.cli.conftest import COMMAND, Operator
+
+CONFIG = """
+schema = 1
+[project]
+id = "demo-project"
+[credentials.app-key]
+kind = "service-account-key"
+account = "app-one"
+every = "90d"
+grace = "7d"
+settle = "0s"
+require_unused = "0s"
+strategy = "{strategy}"
+"""
+PATIENCE = 30.0
+"""Seconds after which a run that reaches nothing is a failure."""
+
+
+class Gate:
+    """Stops one changing call, before or after its work, until its caller is dead."""
+
+    def __init__(self, running: control.Running) -> None:
+        self.running = running
+        self.serve = running.emulator._serve
+        self.target, self.late = -1, False
+        self.count = itertools.count()
+        self.reached, self.killed = threading.Event(), threading.Event()
+        running.emulator._serve = self._serve  # type: ignore[method-assign]
+
+    def arm(self, target: int, *, late: bool) -> None:
+        self.target, self.late, self.count = target, late, itertools.count()
+        self.reached.clear()
+        self.killed.clear()
+
+    def _serve(self, call: Any) -> Any:
+        if not call.what.mutates or next(self.count) != self.target:
+            return self.serve(call)
+        reply = self.serve(call) if self.late else None
+        self.reached.set()
+        self.killed.wait(PATIENCE)
+        if reply is None:
+            raise EmuError(Code.UNAVAILABLE, "Its caller is dead.")
+        return reply
+
+
+class Scene:
+    """An operator, a cloud whose calls can be stopped, and what is true of it."""
+
+    def __init__(self, operator: Operator, running: control.Running, strategy: str) -> None:
+        running.emulator.store.reset()
+        self.operator, self.running = operator, running
+        ends = running.endpoints
+        operator.environment |= {
+            "ORCHESTRA_CREDS_EMULATOR_GRPC": ends.grpc,
+            "ORCHESTRA_CREDS_EMULATOR_HTTP": ends.http,
+        }
+        operator.write("orchestra-creds.toml", CONFIG.format(strategy=strategy))
+        method = f"{IAM_ADMIN}/CreateServiceAccount"
+        request = rpcs()[method].request(name="projects/demo-project", account_id="app-one")
+        self.account = str(running.emulator.rpc(method, request, {}).email)
+        session = Session("demo-project", endpoints=Endpoints(ends.grpc, ends.http), environment={})
+        self.session = session
+        self.secrets, self.keys, self.tokens = (
+            SecretManagerStore(session),
+            IamKeyStore(session),
+            KeyTokenIssuer(session),
+        )
+
+    def rotate(self, *options: str) -> None:
+        ended = self.operator.run("rotate", "--all", *options)
+        assert ended.code == 0, ended.stderr + ended.text
+
+    def kill_at(self, gate: Gate, target: int, *, late: bool) -> None:
+        gate.arm(target, late=late)
+        child = subprocess.Popen(
+            [COMMAND, "rotate", "--all"],
+            cwd=self.operator.folder,
+            env=self.operator.environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        assert gate.reached.wait(PATIENCE), "the run never came to that call"
+        child.send_signal(signal.SIGKILL)
+        assert child.wait() == -signal.SIGKILL
+        gate.killed.set()
+
+    def check(self) -> None:
+        """Readers are fine, and nothing is left behind."""
+        secret = self.secrets.get_secret("app-key")
+        state = decode(secret.annotations, "app-key")
+        assert (state.phase, state.lease) == (Phase.IDLE, None)
+        assert state.current is not None
+        self.tokens.mint(self.secrets.access("app-key", "latest").material)
+        self.tokens.mint(self.secrets.access("app-key", "current").material)
+        enabled = {k.id for k in self.keys.list_keys(self.account) if k.origin is KeyOrigin.USER and not k.disabled}
+        assert enabled <= state.referenced
+        staged = self.secrets.list_versions("app-key" + STAGING_SUFFIX)
+        assert {version.state for version in staged} == {VersionState.DESTROYED}
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+    with control.start_in_process(tmp_path_factory.mktemp("killed") / "emulator.db") as running:
+        yield running
+
+
+@pytest.mark.parametrize("strategy", ["upload", "create"])
+def test_kill_nine_at_any_changing_call_is_mended_by_the_next_run(
+    operator: Operator, running: control.Running, strategy: str, exhaustive: bool, tally: dict[str, int]
+) -> None:
+    gate = Gate(running)
+    try:
+        scene = Scene(operator, running, strategy)
+        gate.arm(-1, late=False)
+        scene.rotate()
+        gate.arm(-1, late=False)
+        scene.rotate("--force")
+        count = next(gate.count)
+        assert count >= 8
+        points = [(target, late) for target in range(count) for late in (False, True)]
+        for target, late in points if exhaustive else random.Random(5).sample(points, 2):
+            store = running.emulator.store
+            store.advance(timedelta(days=91))
+            scene.kill_at(gate, target, late=late)
+            store.advance(timedelta(minutes=40))
+            scene.rotate()
+            store.advance(timedelta(minutes=40))
+            scene.rotate()
+            scene.check()
+            for _ in range(2):
+                store.advance(timedelta(days=8))
+                scene.rotate()
+            tally["kills"] += 1
+        scene.session.close()
+    finally:
+        running.emulator._serve = gate.serve  # type: ignore[method-assign]
+
+
+def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(operator: Operator, running: control.Running) -> None:
+    gate = Gate(running)
+    try:
+        scene = Scene(operator, running, "upload")
+        gate.arm(4, late=True)
+        child = subprocess.Popen(
+            [COMMAND, "rotate", "--all", "--format", "json"],
+            cwd=operator.folder,
+            env=operator.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert gate.reached.wait(PATIENCE)
+        child.send_signal(signal.SIGTERM)
+        gate.killed.set()
+        stdout, _ = child.communicate(timeout=PATIENCE)
+        assert child.returncode == 143
+        (told,) = json.loads(stdout)["credentials"]
+        assert told["outcome"] == "stopped"
+        state = decode(scene.secrets.get_secret("app-key").annotations, "app-key")
+        assert state.lease is None
+        assert state.phase is not Phase.IDLE
+        scene.rotate()
+        scene.check()
+        scene.session.close()
+    finally:
+        running.emulator._serve = gate.serve  # type: ignore[method-assign]

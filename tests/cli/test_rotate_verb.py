@@ -1,0 +1,271 @@
+"""`rotate`, `status` and `schedule` as an operator meets them, on the embedded cloud."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from orchestra_creds import render
+from orchestra_creds.emulator import control
+from orchestra_creds.emulator.dispatch import Emulator
+from orchestra_creds.emulator.routes import SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.store import Store
+from orchestra_creds.rotation.state import ANNOTATION
+from tests.cli.cloud import PROJECT, arm, disarm, document, make_account, state_of
+from tests.cli.conftest import Ended, Operator, appears, one_error
+
+LOCAL = {"ORCHESTRA_CREDS_BACKEND": "local"}
+KEY = """
+[credentials.app-key]
+kind = "service-account-key"
+account = "app-one"
+every = "90d"
+grace = "7d"
+soak = "72h"
+settle = "0s"
+require_unused = "0s"
+"""
+PASSWORD = """
+[credentials.db-password]
+kind = "generated"
+every = "30d"
+"""
+
+
+@pytest.fixture
+def rotator(operator: Operator) -> Operator:
+    operator.environment |= LOCAL
+    operator.write("orchestra-creds.toml", f'schema = 1\n[project]\nid = "{PROJECT}"\n{KEY}{PASSWORD}')
+    make_account(operator)
+    return operator
+
+
+def pass_time(operator: Operator, span: str) -> None:
+    assert operator.call("emulator", "clock", "--advance", span).code == 0
+
+
+def mutations(operator: Operator) -> int:
+    with control.change_state(state_of(operator)) as txn:
+        return sum(entry.mutating for entry in txn.audit())
+
+
+def rpc(operator: Operator, method: str, **fields: Any) -> None:
+    """A call of Secret Manager on the operator's embedded cloud."""
+    store = Store(state_of(operator))
+    name = f"{SECRET_MANAGER}/{method}"
+    Emulator(store, control.SERVICES).rpc(name, rpcs()[name].request(**fields), {})
+    store.close()
+
+
+def outcomes(ended: Ended) -> dict[str, str]:
+    return {each["name"]: each["outcome"] for each in document(ended.stdout)["credentials"]}
+
+
+def test_all_issues_what_has_no_version_and_due_is_silent_when_nothing_is(rotator: Operator) -> None:
+    first = rotator.call("rotate", "--all", "--format", "json")
+    assert (first.code, outcomes(first)) == (0, {"app-key": "rotated", "db-password": "rotated"})
+    before = mutations(rotator)
+    quiet = rotator.call("rotate", "--due")
+    assert (quiet.code, quiet.stdout, quiet.stderr) == (0, b"", "")
+    assert mutations(rotator) == before
+
+
+def test_due_writes_log_lines_for_machines_that_hold_no_material(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    pass_time(rotator, "91d")
+    ended = rotator.call("rotate", "--due")
+    assert ended.code == 0
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    assert {line["severity"] for line in lines} == {"INFO", "NOTICE"}
+    assert lines[-1]["message"] == "rotate: 2 rotated"
+    assert lines[-1]["logging.googleapis.com/operation"]["last"] is True
+    assert {line["logging.googleapis.com/labels"].get("credential") for line in lines[:-1]} == {
+        "app-key",
+        "db-password",
+    }
+    value = rotator.call("secret", "get", "db-password").text
+    journal = (Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / f"rotations-{PROJECT}.jsonl").read_text()
+    assert appears([value], ended.stderr, ended.stdout, journal) == []
+
+
+def test_a_dry_run_changes_nothing_and_names_the_steps_of_the_run(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    pass_time(rotator, "91d")
+    before = mutations(rotator)
+    plan = document(rotator.call("rotate", "--all", "--dry-run", "--format", "json").stdout)
+    assert plan["dry_run"] is True
+    assert mutations(rotator) == before
+    done = document(rotator.call("rotate", "--all", "--format", "json").stdout)
+
+    def steps(of: object) -> object:
+        return [[(step["action"], step["resource"]) for step in each["steps"]] for each in of["credentials"]]  # type: ignore[index]
+
+    assert steps(plan) == steps(done)
+
+
+def test_labels_declare_credentials_without_a_file(operator: Operator) -> None:
+    operator.environment |= LOCAL
+    labels = {"orchestra-kind": "generated", "orchestra-every": "30d"}
+    secret = {"replication": {"automatic": {}}, "labels": labels}
+    rpc(operator, "CreateSecret", parent=f"projects/{PROJECT}", secret_id="labelled", secret=secret)
+    ended = operator.call("rotate", "--due", "--project", PROJECT, "--format", "json")
+    assert outcomes(ended) == {"labelled": "rotated"}
+
+
+def test_a_rollback_brings_the_old_value_back(rotator: Operator) -> None:
+    rotator.call("rotate", "db-password")
+    old = rotator.call("secret", "get", "db-password").text
+    rotator.call("rotate", "db-password", "--force")
+    assert rotator.call("secret", "get", "db-password").text != old
+    assert rotator.call("rotate", "rollback", "db-password").code == 0
+    assert rotator.call("secret", "get", "db-password").text == old
+
+
+def test_one_failure_stops_no_other_and_the_exit_code_tells(rotator: Operator) -> None:
+    arm(rotator, "UploadServiceAccountKey", "before", code="PERMISSION_DENIED")
+    ended = rotator.call("rotate", "--all", "--format", "json")
+    assert (ended.code, outcomes(ended)) == (3, {"app-key": "failed", "db-password": "rotated"})
+    disarm(rotator)
+    assert outcomes(rotator.call("rotate", "--all", "--format", "json"))["app-key"] == "rotated"
+
+
+def test_resume_goes_on_with_what_was_begun_and_begins_nothing(rotator: Operator) -> None:
+    arm(rotator, "UploadServiceAccountKey", "before", code="PERMISSION_DENIED")
+    rotator.call("rotate", "app-key")
+    disarm(rotator)
+    ended = rotator.call("rotate", "resume", "--format", "json")
+    assert outcomes(ended) == {"app-key": "rotated", "db-password": "nothing to do"}
+
+
+def test_history_shows_the_steps_and_finds_a_changed_line(rotator: Operator) -> None:
+    rotator.call("rotate", "db-password")
+    ended = rotator.call("rotate", "history", "db-password", "--verify", "--format", "json")
+    body = document(ended.stdout)
+    assert (ended.code, body["intact"]) == (0, True)
+    assert [entry["step"] for entry in body["entries"]][-1] == "finish"
+    journal = Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / f"rotations-{PROJECT}.jsonl"
+    journal.write_text(journal.read_text().replace("publish", "perish", 1))
+    broken = rotator.call("rotate", "history", "--verify")
+    assert broken.code == 1
+    assert "the journal was changed" in broken.text
+
+
+def test_metrics_are_read_by_prometheus(rotator: Operator) -> None:
+    target = rotator.folder / "creds.prom"
+    rotator.call("rotate", "--due", "--metrics-file", str(target))
+    assert target.stat().st_mode & 0o777 == 0o644
+    families = {family.name: family for family in text_string_to_metric_families(target.read_text())}
+    ages = families["orchestra_creds_credential_age_seconds"].samples
+    assert {sample.labels["credential"] for sample in ages} == {"app-key", "db-password"}
+    assert families["orchestra_creds_last_success_timestamp_seconds"].samples[0].value > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["rotate"], 2, "say what to rotate"),
+        (["rotate", "--all", "--due"], 2, "say what to rotate"),
+        (["rotate", "nobody"], 4, "there is no credential 'nobody'"),
+        (["rotate", "--due", "--jitter", "soon"], 2, "not a length of time"),
+        (["rotate", "--due", "--ping-url", "http://example.com"], 2, "ping-url"),
+        (["rotate", "--due", "--metrics-file", "/nowhere/x.prom"], 2, "cannot write"),
+        (["status", "nobody"], 4, "there is no credential 'nobody'"),
+        (["status", "--tolerance", "x"], 2, "not a length of time"),
+        (["status", "--html", "/nowhere/x.html"], 2, "cannot write"),
+    ],
+)
+def test_bad_input_is_one_line(rotator: Operator, arguments: list[str], code: int, said: str) -> None:
+    ended = rotator.call(*arguments)
+    assert ended.code == code
+    assert said in one_error(ended)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ('kind = "servce-account-key"', 3, "is not known"),
+        ('kind = "generated"\ngrace = "10m"', 3, "shorter than stale reads allow"),
+        ('kind = "generated"\nevery = "1d"\ngrace = "7d"', 3, "shorter than its grace"),
+        ('kind = "generated"\nevery = "soon"', 3, "not a length of time"),
+        ('kind = "generated"\nevry = "30d"', 5, "unknown key 'evry'"),
+        ('kind = "generated"\npassword = "x"', 5, "would hold a value"),
+        ('kind = "service-account-key"', 3, "needs account"),
+        ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "floppy"', 3, "no destination of kind"),
+        ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "file"', 3, "needs path"),
+        ('kind = "generated"\n[credentials.b]\nkind = "generated"\nsecret = "a"', 3, "share secret"),
+    ],
+)
+def test_a_wrong_declaration_is_one_line(operator: Operator, text: str, line: int, said: str) -> None:
+    operator.environment |= LOCAL
+    operator.write("orchestra-creds.toml", f"schema = 1\n\n[credentials.a]\n{text}\n")
+    ended = operator.call("rotate", "--all")
+    assert ended.code == 2
+    assert said in one_error(ended)
+    if "unknown" in said or "value" in said:
+        assert f"orchestra-creds.toml:{line}:" in one_error(ended)
+
+
+def test_states_that_are_not_ours_are_left_alone(rotator: Operator) -> None:
+    rotator.call("rotate", "db-password")
+    for text, said in (('{"v":99}', "newer"), ("garbage", "damaged")):
+        rotator.call("rotate", "--all")
+        secret = {"name": f"projects/{PROJECT}/secrets/db-password", "annotations": {ANNOTATION: text}}
+        rpc(rotator, "UpdateSecret", secret=secret, update_mask={"paths": ["annotations"]})
+        ended = rotator.call("rotate", "db-password", "--force")
+        assert ended.code == 4
+        assert said in ended.text
+        checked = rotator.call("status", "--check", "--format", "json")
+        assert checked.code == 1
+        problems = [p["problem"] for each in document(checked.stdout)["credentials"] for p in each["problems"]]
+        assert "state unreadable" in problems
+
+
+def test_status_tells_everything_and_check_gives_an_exit_code(rotator: Operator) -> None:
+    before = rotator.call("status", "--check")
+    assert before.code == 1
+    assert "no version yet" in before.text
+    rotator.call("rotate", "--all")
+    ended = rotator.call("status", "--check", "--format", "json")
+    assert ended.code == 0
+    body = document(ended.stdout)
+    assert {each["name"]: each["kind"] for each in body["credentials"]} == {
+        "app-key": "service-account-key",
+        "db-password": "generated",
+    }
+    pass_time(rotator, "31d")
+    late = rotator.call("status", "--check")
+    assert late.code == 1
+    assert "db-password: overdue" in late.text
+    assert rotator.call("status", "--check", "--tolerance", "2d").code == 0
+
+
+def test_the_status_page_asks_nothing_of_anybody(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    ended = rotator.call("status", "--html", "page.html")
+    assert ended.code == 0
+    page = (rotator.folder / "page.html").read_text()
+    assert "default-src 'none'" in page
+    assert "<script" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert page.count('role="img"') == 2
+    assert (rotator.folder / "page.html").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("verb", ["rotate", "status"])
+def test_json_follows_its_schema(rotator: Operator, verb: str) -> None:
+    arguments = {"rotate": ["rotate", "--all"], "status": ["status"]}[verb]
+    body = document(rotator.call(*arguments, "--format", "json").stdout)
+    schema = json.loads((Path(render.__path__[0]) / "schemas" / f"{verb}-1.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(body)
+    assert schema["additionalProperties"] is False
+
+
+def test_no_material_is_printed_by_any_of_them(rotator: Operator) -> None:
+    said = [rotator.call("rotate", "--all"), rotator.call("rotate", "--all", "--force", "--format", "json")]
+    said += [rotator.call("status"), rotator.call("status", "--format", "json"), rotator.call("rotate", "history")]
+    password = rotator.call("secret", "get", "db-password").text
+    key = json.loads(rotator.call("secret", "get", "app-key").text)["private_key"].splitlines()[1]
+    assert appears([password, key], *[each.stdout + each.stderr.encode() for each in said]) == []

@@ -1,0 +1,202 @@
+"""The `postgres` kind on a real server, started here from Debian's package as a user without privileges."""
+
+import glob
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from orchestra_creds.core.declaration import Credential, Kind, Postgres
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.rotation.issuers.postgres import PostgresRoles
+from orchestra_creds.rotation.outcome import Ending
+from orchestra_creds.rotation.situation import Want
+from tests.rotation.test_issuers import Counting
+from tests.rotation.world import POLICY, World
+
+psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
+
+
+@dataclass(frozen=True)
+class Server:
+    port: int
+    log: Path
+
+    @property
+    def admin(self) -> str:
+        return f"postgresql://admin@127.0.0.1:{self.port}/postgres?sslmode=disable"
+
+    def run(self, statement: str) -> list[tuple[object, ...]]:
+        with psycopg.connect(self.admin, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    found = sorted(glob.glob("/usr/lib/postgresql/*/bin/initdb"))
+    binary = Path(found[-1]).parent if found else None
+    if binary is None and shutil.which("initdb"):
+        binary = Path(str(shutil.which("initdb"))).parent
+    if binary is None:
+        pytest.skip("there is no PostgreSQL server (Debian: postgresql)")
+    with tempfile.TemporaryDirectory(prefix="pg-", dir="/tmp") as text:
+        folder = Path(text)
+        owner = pwd.getpwnam("postgres" if os.getuid() == 0 else pwd.getpwuid(os.getuid()).pw_name)
+        if os.getuid() == 0:
+            os.chown(folder, owner.pw_uid, owner.pw_gid)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+
+        def as_owner(*command: str) -> None:
+            user = {"user": owner.pw_uid, "group": owner.pw_gid} if os.getuid() == 0 else {}
+            subprocess.run(command, check=True, capture_output=True, cwd=folder, **user)  # type: ignore[call-overload]
+
+        data = folder / "data"
+        as_owner(str(binary / "initdb"), "-D", str(data), "-U", "admin", "--auth=trust", "--no-sync")
+        rules = "host all admin 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+        (data / "pg_hba.conf").write_text(rules)
+        log = folder / "log"
+        options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c log_statement=all"
+        as_owner(str(binary / "pg_ctl"), "-D", str(data), "-w", "-l", str(log), "-o", options, "start")
+        try:
+            yield Server(port, log)
+        finally:
+            as_owner(str(binary / "pg_ctl"), "-D", str(data), "-m", "immediate", "stop")
+
+
+@pytest.fixture
+def world(server: Server) -> Iterator[World]:
+    server.run("DROP ROLE IF EXISTS app_a")
+    server.run("DROP ROLE IF EXISTS app_b")
+    server.run("CREATE ROLE app_a")
+    server.run("CREATE ROLE app_b")
+    world = World()
+    world.secrets.create_secret("pg-admin")
+    world.secrets.add_version("pg-admin", Material(server.admin.encode()))
+    yield world
+    world.close()
+
+
+def declared(server: Server, **fields: object) -> Credential:
+    options: dict[str, object] = {"users": ("app_a", "app_b"), "admin_secret": "pg-admin", "host": "127.0.0.1"}
+    wanted = Postgres(**{**options, "port": server.port, "sslmode": "disable", **fields})  # type: ignore[arg-type]
+    return replace(Credential("db", Kind.POSTGRES, "db", POLICY), postgres=wanted)
+
+
+def issuer(world: World, credential: Credential) -> PostgresRoles:
+    return PostgresRoles(credential, world.secrets, Counting())
+
+
+def connects(url: bytes) -> str:
+    """As whom; empty when refused."""
+    try:
+        with psycopg.connect(url.decode(), connect_timeout=5) as connection:
+            return str(connection.execute("SELECT current_user").fetchone()[0])
+    except psycopg.OperationalError:
+        return ""
+
+
+def test_users_take_turns_and_readers_never_break(world: World, server: Server) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
+    first = world.secrets.access("db", "latest").material.reveal()
+    assert connects(first) == "app_a"
+    world.pass_time(POLICY.every)
+    assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
+    second = world.secrets.access("db", "latest").material.reveal()
+    assert (connects(first), connects(second)) == ("app_a", "app_b")
+    world.pass_time(POLICY.grace)
+    assert world.rotate(credential, issuer=makers).ending is Ending.RETIRED
+    assert (connects(first), connects(second)) == ("", "app_b")
+    world.pass_time(POLICY.soak)
+    assert world.rotate(credential, issuer=makers).ending is Ending.RETIRED
+    world.pass_time(POLICY.every)
+    assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
+    third = world.secrets.access("db", "latest").material.reveal()
+    assert (connects(first), connects(second), connects(third)) == ("", "app_b", "app_a")
+
+
+def test_the_other_user_is_not_touched_while_it_is_in_its_grace(world: World, server: Server) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    world.rotate(credential, issuer=makers)
+    first = world.secrets.access("db", "latest").material.reveal()
+    world.rotate(credential, Want(force=True), issuer=makers)
+    outcome = world.rotate(credential, Want(force=True), issuer=makers)
+    assert isinstance(outcome.error, PreconditionError)
+    assert "grace" in outcome.message
+    assert connects(first) == "app_a"
+
+
+def test_retiring_an_old_generation_never_locks_out_a_newer_one_of_the_same_user(world: World, server: Server) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    old = makers.activate(makers.make("", "one"), "one")
+    made = makers.make("app_b#x", "two")
+    new = makers.activate(made, "two")
+    assert (old, new) == ("app_a#one", "app_a#two")
+    makers.disable(old)
+    makers.delete(old)
+    assert connects(makers.payload(made, new).reveal()) == "app_a"
+
+
+def test_a_rollback_lets_the_old_user_in_again(world: World, server: Server) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    world.rotate(credential, issuer=makers)
+    world.pass_time(POLICY.every)
+    world.rotate(credential, issuer=makers)
+    world.pass_time(POLICY.grace)
+    world.rotate(credential, issuer=makers)
+    assert world.rotate(credential, Want(back=True), issuer=makers).ending is Ending.ROTATED
+    assert connects(world.secrets.access("db", "latest").material.reveal()) == "app_a"
+
+
+def test_no_password_reaches_the_servers_log(world: World, server: Server) -> None:
+    credential = declared(server, form="password")
+    world.rotate(credential, issuer=issuer(world, credential))
+    password = world.secrets.access("db", "latest").material.reveal()
+    log = server.log.read_bytes()
+    assert b"SCRAM-SHA-256$" in log
+    assert password not in log
+
+
+def test_a_bare_password_is_proven_too(world: World, server: Server) -> None:
+    credential = declared(server, form="password")
+    makers = issuer(world, credential)
+    assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
+    with pytest.raises(AuthError):
+        makers.verify(Material(b"wrong"))
+
+
+def test_what_cannot_work_is_one_line(world: World, server: Server) -> None:
+    with pytest.raises(ConfigError, match="two users"):
+        issuer(world, declared(server, users=("app_a",))).check()
+    with pytest.raises(NotFoundError, match="no role nobody"):
+        issuer(world, declared(server, users=("app_a", "nobody"))).check()
+    with pytest.raises(NotFoundError):
+        issuer(world, declared(server, admin_secret="missing")).check()
+    world.secrets.create_secret("far")
+    world.secrets.add_version("far", Material(b"postgresql://admin:canary-password@127.0.0.1:9/x?sslmode=disable"))
+    with pytest.raises(UnavailableError) as caught:
+        issuer(world, declared(server, admin_secret="far")).check()
+    assert "canary-password" not in str(caught.value) + caught.value.hint
+    server.run("DROP ROLE IF EXISTS weak")
+    server.run("CREATE ROLE weak LOGIN PASSWORD 'weak'")
+    world.secrets.create_secret("weak")
+    url = f"postgresql://weak:weak@127.0.0.1:{server.port}/postgres?sslmode=disable"
+    world.secrets.add_version("weak", Material(url.encode()))
+    makers = issuer(world, declared(server, admin_secret="weak"))
+    with pytest.raises(AuthError, match="refused to alter"):
+        makers.activate(makers.make("", "t"), "t")
