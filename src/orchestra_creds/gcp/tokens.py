@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import requests
+from google.oauth2.service_account import Credentials
 
 from orchestra_creds.core.credential import Token
 from orchestra_creds.core.material import Material
@@ -20,12 +21,19 @@ class KeyTokenIssuer:
 
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._signer: tuple[Material, Credentials] | None = None
 
     def mint(self, key_file: Material) -> Token:
         """See TokenIssuer."""
-        info = files.parse(key_file)
-        credentials = files.credentials(info, self._session.endpoints.http if self._session.endpoints else "")
-        with translated(f"authenticate as {info['client_email']}"):
+        signer = self._signer
+        if (
+            signer is None or signer[0] != key_file
+        ):  # a key is minted with several times in a row, and loading it takes 30 ms
+            info = files.parse(key_file)
+            root = self._session.endpoints.http if self._session.endpoints else ""
+            self._signer = signer = key_file, files.credentials(info, root)
+        credentials = signer[1]
+        with translated(f"authenticate as {credentials.service_account_email}"):
             credentials.refresh(TimedRequest(self._session.http, self._session.deadline))
         ends = credentials.expiry.replace(tzinfo=UTC) if credentials.expiry else datetime.now(UTC) + LIFETIME
         return Token(material=Material(str(credentials.token).encode()), expires=ends)

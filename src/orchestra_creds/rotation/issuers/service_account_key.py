@@ -8,7 +8,7 @@ A key that was uploaded before a lost reply is found again by its public half, w
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ from orchestra_creds.rotation.issuer import Held
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.x509 import Certificate
 
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
@@ -114,31 +115,35 @@ class ServiceAccountKeys:
         return Material(json.dumps(body).encode())
 
     def fingerprint(self, made: Material) -> str:
-        """See Issuer: 32 hex digits of the SHA-256 of the public half; `made` may also be a key file."""
-        return hashlib.sha256(_public(_body(made)["private_key"])).hexdigest()[:32]
+        """See Issuer: 32 hex digits of the SHA-256 of the public half."""
+        return hashlib.sha256(_public(_certificate(made))).hexdigest()[:32]
 
     def activate(self, made: Material, token: str) -> str:
         """See Issuer."""
-        from cryptography import x509
-
-        text = _body(made)["certificate"].encode()
-        certificate = x509.load_pem_x509_certificate(text)
-        public = _public(_body(made)["private_key"])
-        there = self._uploaded(public, certificate.not_valid_before_utc)
+        certificate = _certificate(made)
+        there = self._uploaded(certificate)
         if there is not None:
             return there
         try:
-            return self._keys.upload_key(self._account, text).id
-        except PreconditionError:
-            there = self._uploaded(public, certificate.not_valid_before_utc)
+            return self._keys.upload_key(self._account, _body(made)["certificate"].encode()).id
+        except PreconditionError as error:
+            there = self._uploaded(certificate)
             if there is None:
-                raise
+                raise self._no_room(error) from error
             return there
 
-    def _uploaded(self, public: bytes, begins: datetime) -> str | None:
+    def _no_room(self, error: PreconditionError) -> PreconditionError:
+        """Google's refusal says no more than "precondition check failed"."""
+        return PreconditionError(
+            f"{self._account} takes no new key: {error}",
+            hint="is the account disabled, or has it ten keys? the next run goes on from here",
+        )
+
+    def _uploaded(self, certificate: "Certificate") -> str | None:
         """The id of the key with this public half: an uploaded key's time of creation is the beginning of its certificate."""
+        public, begins = _public(certificate), certificate.not_valid_before_utc
         for key in self._keys.list_keys(self._account):
-            if key.uploaded and key.created == begins.replace(microsecond=0).astimezone(UTC):
+            if key.uploaded and key.created == begins:
                 try:
                     found = self._keys.public_key(self._account, key.id)
                 except NotFoundError:  # listed late
@@ -149,7 +154,10 @@ class ServiceAccountKeys:
 
     def create(self, token: str) -> tuple[str, Material]:
         """See Issuer."""
-        new = self._keys.create_key(self._account)
+        try:
+            new = self._keys.create_key(self._account)
+        except PreconditionError as error:
+            raise self._no_room(error) from error
         return new.key.id, new.material
 
     def find(self, token: str) -> tuple[str, Material] | None:
@@ -224,9 +232,14 @@ def _body(material: Material) -> dict[str, str]:
     return {key: value for key, value in body.items() if isinstance(value, str)} if isinstance(body, dict) else {}
 
 
-def _public(private_key: str) -> bytes:
+def _certificate(made: Material) -> "Certificate":
+    from cryptography import x509
+
+    return x509.load_pem_x509_certificate(_body(made)["certificate"].encode())
+
+
+def _public(certificate: "Certificate") -> bytes:
     from cryptography.hazmat.primitives import serialization
 
-    key = serialization.load_pem_private_key(private_key.encode(), None)
     form = serialization.PublicFormat.SubjectPublicKeyInfo
-    return key.public_key().public_bytes(serialization.Encoding.PEM, form)
+    return certificate.public_key().public_bytes(serialization.Encoding.PEM, form)

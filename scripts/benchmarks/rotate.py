@@ -1,0 +1,274 @@
+"""What a rotation costs: calls, time against the latency of its calls, many credentials at once, memory, and the old procedure beside it.
+
+Everything runs on the embedded cloud, over gRPC and HTTP. Latency is injected into every call of the cloud, in a process of its own.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from benchmarks import page, shell_rotation
+from orchestra_creds.emulator import control, faults
+from orchestra_creds.emulator.dispatch import Emulator
+from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.routes import IAM_ADMIN, SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.store import Store
+
+PROJECT = "demo-project"
+COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
+LATENCY = 0.05
+"""Seconds that every call takes beyond its work."""
+
+
+def main() -> None:
+    """Measure and print (or write into a page) the tables."""
+    parser = argparse.ArgumentParser(prog="scripts/bench rotate", description=__doc__)
+    parser.add_argument("--count", type=int, default=1000, help="credentials of the run over many")
+    parser.add_argument("--rounds", type=int, default=5, help="rotations that are timed one by one")
+    parser.add_argument("--sizes", default="100,1000,10000", help="credentials of the memory table")
+    parser.add_argument("--skip", default="", help="parts to leave out: calls,one,many,memory,shell")
+    parser.add_argument("--write", type=Path, help="a page with marks for `rotate`; the tables go there")
+    options = parser.parse_args()
+    skipped = options.skip.split(",")
+    parts = {
+        "calls": calls,
+        "one": lambda: one(options.rounds),
+        "many": lambda: many(options.count),
+        "memory": lambda: memory([int(size) for size in options.sizes.split(",")]),
+        "shell": shell_rotation.beside_ours,
+    }
+    text = "\n".join(part() for name, part in parts.items() if name not in skipped)
+    if options.write:
+        page.replace(options.write, "rotate", text)
+    else:
+        print(text)
+
+
+class Cloud:
+    """A daemon on a state of its own, and the command that talks to it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.state = folder / "state" / "emulator.db"
+        self.state.parent.mkdir(mode=0o700)
+        self.work = folder
+        control.start_daemon(self.state)
+        self.environment = os.environ | {
+            "ORCHESTRA_CREDS_STATE_DIR": str(self.state.parent),
+            "ORCHESTRA_CREDS_BACKEND": "local",
+        }
+
+    def rpc(self, method: str, service: str = SECRET_MANAGER, /, **fields: Any) -> Any:
+        """A call on the state, past the daemon."""
+        store = Store(self.state)
+        try:
+            name = f"{service}/{method}"
+            return Emulator(store, control.SERVICES).rpc(name, rpcs()[name].request(**fields), {})
+        finally:
+            store.close()
+
+    def account(self, name: str = "app-one") -> str:
+        """A new service account."""
+        return str(self.rpc("CreateServiceAccount", IAM_ADMIN, name=f"projects/{PROJECT}", account_id=name).email)
+
+    def secrets(self, count: int) -> None:
+        """Labelled secrets of kind `generated`, in one transaction each."""
+        store = Store(self.state)
+        emulator, create = Emulator(store, control.SERVICES), f"{SECRET_MANAGER}/CreateSecret"
+        labels = {"orchestra-kind": "generated", "orchestra-every": "30d"}
+        for number in range(count):
+            secret = {"replication": {"automatic": {}}, "labels": labels}
+            request = rpcs()[create].request(parent=f"projects/{PROJECT}", secret_id=f"c{number:05}", secret=secret)
+            emulator.rpc(create, request, {})
+        store.close()
+
+    def change(self, latency: float) -> None:
+        """Let every call take so long."""
+        with control.change_state(self.state) as txn:
+            faults.clear(txn)
+            if latency:
+                faults.arm(txn, faults.Fault("*", Code.OK, times=0, delay=timedelta(seconds=latency)))
+
+    def advance(self, days: int) -> None:
+        """Let days pass."""
+        control.advance_clock(self.state, timedelta(days=days))
+
+    def audit(self) -> list[Any]:
+        """Every call so far."""
+        with control.change_state(self.state) as txn:
+            return list(txn.audit(limit=1_000_000))
+
+    def run(self, *arguments: str) -> tuple[float, dict[str, Any], int]:
+        """Seconds, the JSON answer, and the peak memory in bytes of one run of the command."""
+        began = time.perf_counter()
+        process = subprocess.Popen(
+            [COMMAND, *arguments, "--format", "json"],
+            cwd=self.work,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert process.stdout is not None
+        text = process.stdout.read()
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        return time.perf_counter() - began, json.loads(text), usage.ru_maxrss * 1024
+
+
+@contextlib.contextmanager
+def cloud(config: str = "") -> Iterator[Cloud]:
+    """A cloud for one measurement."""
+    with tempfile.TemporaryDirectory(prefix="bench-rotate-") as folder:
+        (Path(folder) / "orchestra-creds.toml").write_text(f'schema = 1\n[project]\nid = "{PROJECT}"\n{config}')
+        made = Cloud(Path(folder))
+        try:
+            yield made
+        finally:
+            control.stop_daemon(made.state)
+
+
+def key_config(strategy: str, settle: str = "0s") -> str:
+    """One service-account key."""
+    return (
+        f'[credentials.app-key]\nkind = "service-account-key"\naccount = "app-one"\nsettle = "{settle}"\n'
+        f'strategy = "{strategy}"\nrequire_unused = "0s"\n'
+    )
+
+
+def calls() -> str:
+    """Calls of one rotation and of one retirement, as the audit log has them."""
+    rows: list[Sequence[object]] = [("calls", "changing", "reading")]
+    for strategy in ("upload", "create"):
+        with cloud(key_config(strategy)) as here:
+            here.account()
+            here.run("rotate", "--all")
+            for what, days in (("rotation", 91), ("disable", 7), ("delete and destroy", 7)):
+                here.advance(days)
+                before = len(here.audit())
+                here.run("rotate", "--all")
+                entries = here.audit()[before:]
+                changing = sum(entry.mutating for entry in entries)
+                rows.append((f"{strategy}: {what}", changing, len(entries) - changing))
+    return page.table(rows)
+
+
+def one(rounds: int) -> str:
+    """Wall time of one rotation inside a running program, against the sum of the latencies of its calls."""
+    rows: list[Sequence[object]] = [("one rotation, upload", "seconds", "calls x latency + settle", "ratio")]
+    for settle in (0, 2):
+        with cloud(key_config("upload", f"{settle}s")) as here:
+            here.account()
+            here.run("rotate", "--all")
+            walls, sums = [], []
+            for _ in range(rounds):
+                here.advance(91)
+                here.change(LATENCY)
+                before = len(here.audit())
+                _, answer, _ = here.run("rotate", "--all", "--jobs", "1")
+                assert answer["credentials"][0]["outcome"] == "rotated", answer
+                walls.append(_steps_took(here))
+                sums.append((len(here.audit()) - before) * LATENCY + settle)
+                here.change(0)
+                here.advance(7)
+                here.run("rotate", "--all")
+                here.advance(7)
+                here.run("rotate", "--all")
+            middle = sorted(range(rounds), key=lambda number: walls[number] / sums[number])[rounds // 2]
+            rows.append(
+                (
+                    f"settle {settle} s",
+                    f"{walls[middle]:.2f}",
+                    f"{sums[middle]:.2f}",
+                    f"{walls[middle] / sums[middle]:.2f}",
+                )
+            )
+    return page.table(rows)
+
+
+def _steps_took(here: Cloud) -> float:
+    """Seconds between the first and the last call of the last run, as the cloud's own log has them, plus one latency."""
+    entries = here.audit()
+    last = max(number for number, entry in enumerate(entries) if entry.method.endswith("UpdateSecret"))
+    first = last
+    while first and (entries[first].time - entries[first - 1].time).total_seconds() < 30:
+        first -= 1
+    return float((entries[last].time - entries[first].time).total_seconds()) + LATENCY
+
+
+def many(count: int) -> str:
+    """Credentials a minute with workers, at an injected latency, against latency and workers alone."""
+    rows: list[Sequence[object]] = [
+        (
+            f"kind generated, {LATENCY * 1000:.0f} ms a call",
+            "credentials",
+            "seconds",
+            "a minute",
+            "calls x latency / workers",
+            "ratio",
+        )
+    ]
+    for workers in (1, 8, 32):
+        number = max(count * workers // 32, 20)
+        with cloud() as here:
+            here.secrets(number)
+            here.change(LATENCY)
+            before = len(here.audit())
+            seconds, answer, _ = here.run("rotate", "--due", "--jobs", str(workers))
+            assert {each["outcome"] for each in answer["credentials"]} == {"rotated"}, answer["credentials"][:3]
+            bound = (len(here.audit()) - before) * LATENCY / workers
+            rows.append(
+                (
+                    f"{workers} workers",
+                    number,
+                    f"{seconds:.1f}",
+                    f"{60 * number / seconds:.0f}",
+                    f"{bound:.1f}",
+                    f"{seconds / bound:.2f}",
+                )
+            )
+    return page.table(rows)
+
+
+def memory(sizes: Sequence[int]) -> str:
+    """Peak memory of a run with nothing to do, and how long it takes, over more and more credentials."""
+    rows: list[Sequence[object]] = [("nothing is due", "seconds", "peak memory (MiB)", "changing calls")]
+    for size in sizes:
+        with cloud() as here:
+            here.secrets(size)
+            _issue_directly(here, size)
+            before = len(here.audit())
+            seconds, answer, peak = here.run("rotate", "--due", "--jobs", "4")
+            assert len(answer["credentials"]) == size
+            changing = sum(entry.mutating for entry in here.audit()[before:])
+            rows.append((f"{size} credentials", f"{seconds:.1f}", f"{peak / 2**20:.0f}", changing))
+    return page.table(rows)
+
+
+def _issue_directly(here: Cloud, size: int) -> None:
+    """Give every secret a version and a state, without the minutes that real rotations would take."""
+    from orchestra_creds.rotation.state import ANNOTATION, Current, State, encode
+
+    store = Store(here.state)
+    emulator = Emulator(store, control.SERVICES)
+    state = encode(State(generation=1, current=Current("first", (1,), store.now())))
+    for number in range(size):
+        name = f"projects/{PROJECT}/secrets/c{number:05}"
+        add, update = f"{SECRET_MANAGER}/AddSecretVersion", f"{SECRET_MANAGER}/UpdateSecret"
+        emulator.rpc(add, rpcs()[add].request(parent=name, payload={"data": b"x"}), {})
+        secret = {"name": name, "annotations": {ANNOTATION: state}}
+        emulator.rpc(update, rpcs()[update].request(secret=secret, update_mask={"paths": ["annotations"]}), {})
+    store.close()
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    main()
