@@ -1,4 +1,4 @@
-"""The quickstart's transcript: made-up credentials in a throw-away repository are found, and a secret is rotated by hand.
+"""The quickstart's transcript: made-up credentials in a throw-away repository are found, and declared ones are rotated as time passes.
 
 Every command is the installed `orchestra-creds`, run as an operator would. The tour checks what it shows: exit codes, and
 that no planted value appears in any output; it ends with 1 when one of them is wrong.
@@ -16,6 +16,20 @@ from orchestra_creds.scanner.sample import render
 ROOT = Path(__file__).parents[1]
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
 SAY = "\033[1m{}\033[0m" if sys.stdout.isatty() and "NO_COLOR" not in os.environ else "{}"
+
+
+CREDENTIALS = """schema = 1
+
+[credentials.app-key]
+kind = "service-account-key"
+account = "{account}"
+settle = "2s"
+require_unused = "0s"
+
+[credentials.redis-password]
+kind = "generated"
+every = "30d"
+"""
 
 
 class Tour:
@@ -139,6 +153,36 @@ def secret_story(tour: Tour, home: Path) -> None:
     tour.show("", ["secret", "list"], folder=home)
 
 
+def rotation_story(tour: Tour, home: Path) -> None:
+    """Declare a service-account key and a password, and let them be rotated as the weeks pass."""
+    account = make_account(Path(tour.environment["ORCHESTRA_CREDS_STATE_DIR"]))
+    (home / "orchestra-creds.toml").write_text(CREDENTIALS.format(account=account))
+    tour.show("two credentials are declared; issue what has no version yet", ["rotate", "--all"], folder=home)
+    tour.show("three months later", ["emulator", "clock", "--advance", "91d"], folder=home)
+    tour.show("", ["status", "--check"], folder=home, expected=1)
+    tour.show("cron's command: proven before it is published", ["rotate", "--due"], folder=home)
+    tour.show("a second run has nothing to do", ["rotate", "--due"], folder=home)
+    tour.show("the grace is over: the old ones go", ["emulator", "clock", "--advance", "8d"], folder=home)
+    tour.show("", ["rotate", "--due", "--quiet"], folder=home)
+    tour.show("", ["key", "list", account], folder=home)
+    tour.show("", ["status", "--check"], folder=home)
+
+
+def make_account(state: Path) -> str:
+    """A service account on the embedded cloud, as a project would have it."""
+    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.dispatch import Emulator
+    from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
+    from orchestra_creds.emulator.store import Store
+
+    store, method = Store(state / "emulator.db"), f"{IAM_ADMIN}/CreateServiceAccount"
+    request = rpcs()[method].request(name=f"projects/{control.DEFAULT_PROJECT}", account_id="app-one")
+    try:
+        return str(Emulator(store, control.SERVICES).rpc(method, request, {}).email)
+    finally:
+        store.close()
+
+
 def main() -> int:
     """Run the tour; 1 when something was not as it must be."""
     with tempfile.TemporaryDirectory(prefix="orchestra-creds-tour-") as temporary:
@@ -146,10 +190,11 @@ def main() -> int:
         tour = Tour(home)
         scan_story(tour, home)
         secret_story(tour, home)
+        rotation_story(tour, home)
     for problem in tour.problems:
         sys.stderr.write(f"error: {problem}\n")
     if not tour.problems:
-        print("\nNext: orchestra-creds scan --help, and docs/tutorial.md")
+        print("\nNext: orchestra-creds scan --help, orchestra-creds rotate --help, and docs/tutorial.md")
     return 1 if tour.problems else 0
 
 

@@ -78,6 +78,17 @@ def test_an_uploaded_certificate_is_a_key_with_its_end(world: World, account: st
     world.keys.delete_key(account, key.id)
 
 
+def test_a_public_half_is_that_of_the_certificate(world: World, account: str) -> None:
+    text = certificate(days=30)
+    key = world.keys.upload_key(account, text)
+    public = x509.load_pem_x509_certificate(text).public_key()
+    form = serialization.PublicFormat.SubjectPublicKeyInfo
+    assert world.keys.public_key(account, key.id) == public.public_bytes(serialization.Encoding.PEM, form)
+    world.keys.delete_key(account, key.id)
+    with pytest.raises(NotFoundError):
+        world.keys.public_key(account, key.id)
+
+
 def test_googles_own_keys_are_told_apart(world: World, account: str) -> None:
     assert {key.origin for key in world.keys.list_keys(account)} <= {KeyOrigin.SYSTEM}
 

@@ -16,7 +16,7 @@ from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.situation import PREDICTED, Action, Want
 from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement
 from tests.rotation.promises import Watch
-from tests.rotation.world import POLICY, World, service_account_key
+from tests.rotation.world import POLICY, PROJECT, World, service_account_key
 
 DAY = timedelta(days=1)
 
@@ -374,3 +374,41 @@ def test_an_asked_for_end_finishes_the_step_in_hand_and_gives_the_lease_back(
     assert world.state().lease is None
     world.stopping = False
     assert world.rotate(credential).ending is Ending.ROTATED
+
+
+def test_where_uploading_is_forbidden_google_makes_the_key_and_the_plan_says_so(world: World, account: str) -> None:
+    credential = service_account_key(account, strategy=Strategy.AUTO)
+    assert "by upload" in world.rotate(credential, dry=True).message
+    forbid(world, "iam.disableServiceAccountKeyUpload")
+    assert "by creation" in world.rotate(credential, dry=True).message
+    outcome = world.rotate(credential)
+    assert outcome.ending is Ending.ROTATED
+    assert not world.keys.get_key(account, outcome.identifier).uploaded
+
+
+def test_where_no_key_may_be_made_nothing_is(world: World, account: str) -> None:
+    for constraint in ("iam.disableServiceAccountKeyUpload", "iam.disableServiceAccountKeyCreation"):
+        forbid(world, constraint)
+    outcome = world.rotate(service_account_key(account, strategy=Strategy.AUTO))
+    assert isinstance(outcome.error, PreconditionError)
+    assert "organization policy" in outcome.message
+    assert world.enabled_keys(account) == set()
+
+
+def test_a_disabled_account_is_named_and_the_next_run_goes_on(
+    world: World, credential: Credential, account: str
+) -> None:
+    name = f"projects/-/serviceAccounts/{account}"
+    world.rpc("DisableServiceAccount", name=name)
+    outcome = world.rotate(credential)
+    assert isinstance(outcome.error, PreconditionError)
+    assert "is the account disabled" in outcome.hint
+    world.rpc("EnableServiceAccount", name=name)
+    assert world.rotate(credential).ending is Ending.ROTATED
+
+
+def forbid(world: World, constraint: str) -> None:
+    from orchestra_creds.emulator import org_policy
+
+    with world.store.transaction() as txn:
+        org_policy.set_rules(txn, PROJECT, constraint, {"enforce": True})

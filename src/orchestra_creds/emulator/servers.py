@@ -33,7 +33,7 @@ LARGEST_BODY = 1 << 20
 """Bytes of a request body; Google's own limit for these APIs is lower than this."""
 
 _VERBS = frozenset({"do_GET", "do_POST", "do_PUT", "do_PATCH", "do_DELETE"})
-_THREADS = 8
+_THREADS = 64
 _IDLE_SECONDS = 120
 _STATUS_BY_NUMBER = {status.value[0]: status for status in grpc.StatusCode}
 _LOG = logging.getLogger(__name__)

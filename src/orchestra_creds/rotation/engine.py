@@ -285,6 +285,11 @@ class Attempt:
                 self.hands.secret = self._swap(secret, state)
             except CredsError as late:
                 self._notes.append(f"the lease stays until it runs out ({type(late).__name__})")
+        if situation is not None and not self.dry:
+            try:
+                self.hands.after_failure(situation)
+            except CredsError as late:
+                self._notes.append(str(late))
         return self._outcome(Ending.FAILED, error=error, code=self._code(error))
 
     def _code(self, error: CredsError) -> ExitCode:

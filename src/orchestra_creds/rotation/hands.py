@@ -269,6 +269,11 @@ class Hands:
         self._hook(situation.credential.hooks.deploy, told(situation))
         return Found()
 
+    def after_failure(self, situation: Situation) -> None:
+        """Run the operator's program for failures."""
+        if situation.credential.hooks.fail:
+            self._hook(situation.credential.hooks.fail, told(situation))
+
     # -- the end of predecessors
 
     def _enable(self, situation: Situation, _step: Step) -> Found:

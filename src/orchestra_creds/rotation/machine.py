@@ -188,7 +188,8 @@ def _prepare_to_begin(situation: Situation) -> Step:
         return step_of(Action.PRE_HOOK, credential.hooks.pre[0])
     if not seen.staging:
         return step_of(Action.MAKE_STAGING, situation.staging)
-    return step_of(Action.BEGIN, credential.secret, reason(situation))
+    how = (", by upload" if seen.local else ", by creation") if credential.kind is Kind.SERVICE_ACCOUNT_KEY else ""
+    return step_of(Action.BEGIN, credential.secret, reason(situation) + how)
 
 
 def _taken_over(situation: Situation) -> Step | None:
