@@ -30,6 +30,7 @@ LAYER = {
 }
 ALLOWED_BESIDE = {
     ("render", "scanner"): {"scanner.finding", "scanner.rule"},
+    ("render", "setup"): {"setup.change"},
     ("render", "rotation"): {"rotation.outcome", "rotation.status", "rotation.journal"},
 }
 """What one service may read of another: data types only."""

@@ -55,7 +55,7 @@ def project_checks(cloud: "Cloud") -> "Iterator[Check]":
         tokens=cloud.tokens,
         policies=cloud.policies,
         inspector=cloud.inspector,
-        now=utc_now()
+        now=utc_now
         if cloud.session.endpoints is None
-        else cloud.inspector.server_time(),  # that one can be moved at will
+        else cloud.inspector.server_time,  # that one can be moved at will
     )

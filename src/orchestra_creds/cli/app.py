@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli import completion, doctor, emulator, key, rotate, scan, schedule, secret, status
+from orchestra_creds.cli import completion, doctor, emulator, key, rotate, scan, schedule, secret, setup, status
 from orchestra_creds.cli.session import CredsGroup
 from orchestra_creds.cli.version import version_line
 
@@ -41,6 +41,7 @@ def root(
 
 app.add_typer(scan.app, name="scan")
 app.add_typer(rotate.app, name="rotate")
+app.add_typer(setup.app, name="setup")
 app.add_typer(secret.app, name="secret")
 app.add_typer(key.app, name="key")
 app.add_typer(emulator.app, name="emulator")

@@ -5,13 +5,23 @@ from typing import Literal
 import msgspec
 
 from orchestra_creds.config.credentials import CredentialTable
+from orchestra_creds.config.resources import (
+    AccountTable,
+    AuditTable,
+    Defaults,
+    GithubTable,
+    RoleTable,
+    RotationTable,
+    SecretTable,
+)
 from orchestra_creds.config.table import Table
 
 
 class Project(Table, frozen=True):
-    """`[project]`: which Google Cloud project is meant."""
+    """`[project]`: which Google Cloud project is meant; a wrong number is an error of `setup`."""
 
     id: str = ""
+    number: str = ""
 
 
 class Naming(Table, frozen=True):
@@ -45,3 +55,11 @@ class Document(Table, frozen=True):
     environments: dict[str, Environment] = msgspec.field(default_factory=dict)
     scan: Scan = Scan()
     credentials: dict[str, CredentialTable] = msgspec.field(default_factory=dict)
+    defaults: Defaults = Defaults()
+    services: tuple[str, ...] = ()
+    custom_roles: dict[str, RoleTable] = msgspec.field(default_factory=dict)
+    service_accounts: dict[str, AccountTable] = msgspec.field(default_factory=dict)
+    rotation: dict[str, RotationTable] = msgspec.field(default_factory=dict)
+    secrets: dict[str, SecretTable] = msgspec.field(default_factory=dict)
+    github: GithubTable | None = None
+    audit: AuditTable = AuditTable()

@@ -70,14 +70,20 @@ class Diagnosis:
 
 
 def cloud_checks(
-    *, place: str, project: str, tokens: TokenIssuer, policies: PolicyStore, inspector: ProjectInspector, now: datetime
+    *,
+    place: str,
+    project: str,
+    tokens: TokenIssuer,
+    policies: PolicyStore,
+    inspector: ProjectInspector,
+    now: Callable[[], datetime],
 ) -> Iterator[Check]:
-    """Identity first: without one the other checks would only repeat that."""
+    """Identity first: without one the other checks would only repeat that. `now` is the time of this machine."""
     reached = _found_out("identity", Health.FAIL, lambda: _identity(tokens, inspector, place, project))
     yield reached
     if reached.health is Health.FAIL:
         return
-    yield _found_out("clock", Health.WARN, lambda: _clock(inspector, now))
+    yield _found_out("clock", Health.WARN, lambda: _clock(inspector, now()))
     for service in APIS:
         yield _found_out(f"API {service}", Health.WARN, partial(_api, inspector, service, project))
     yield _found_out("permissions", Health.WARN, lambda: _permissions(policies, project))

@@ -1,0 +1,101 @@
+"""The ports that `setup` works on, and a plan from the file and the cloud."""
+
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchestra_creds.core.resources import Desired
+    from orchestra_creds.setup.change import Applied, Plan
+    from orchestra_creds.setup.snapshot import Project
+
+EXAMPLE_ID = 9_007_199_254_740_991
+"""The owner and repositories of the example that `setup init` writes: no number that GitHub will give in our lifetime."""
+
+
+def project_of(cloud: Cloud) -> "Project":
+    """Every store that `setup` needs."""
+    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.gcp import resources as adapters
+    from orchestra_creds.setup.snapshot import Project, SecretResources
+
+    session = cloud.session
+    return Project(
+        cloud.project,
+        cloud.secrets,
+        cloud.keys,
+        cloud.policies,
+        adapters.RestProjectStore(session),
+        {
+            Kind.SERVICE: adapters.Services(session),
+            Kind.ROLE: adapters.Roles(session),
+            Kind.ACCOUNT: adapters.Accounts(session),
+            Kind.SECRET: SecretResources(cloud.secrets),
+            Kind.POOL: adapters.Pools(session),
+            Kind.PROVIDER: adapters.Providers(session),
+        },
+    )
+
+
+def wanted_of(cloud: Cloud, only: str = "") -> "Desired":
+    """What the file asks for, or only one kind of it.
+
+    Raises:
+        ConfigError: there is no file, it asks for what cannot be, or it still holds the numbers of the example.
+    """
+    from orchestra_creds.config.desired import desired
+
+    settings = cloud.settings
+    if settings.path is None:
+        raise ConfigError("there is no orchestra-creds.toml", hint="write one: orchestra-creds setup init --project ID")
+    github = settings.document.github
+    if cloud.session.endpoints is None and github is not None and github.owner_id == EXAMPLE_ID:
+        raise ConfigError(
+            "github.owner_id is still that of the example",
+            hint="gh api users/OWNER --jq .id; gh api repos/OWNER/REPOSITORY --jq .id",
+        )
+    return _narrowed(desired(settings.document, cloud.project), only)
+
+
+def planned(cloud: Cloud, wanted: "Desired") -> "Plan":
+    """What differs now."""
+    from orchestra_creds.setup.plan import plan
+    from orchestra_creds.setup.snapshot import look
+
+    return plan(wanted, look(project_of(cloud), wanted))
+
+
+def applied(cloud: Cloud, plan: "Plan") -> "Iterator[Applied]":
+    """What became of each change, as it comes about."""
+    from orchestra_creds.setup.apply import apply
+
+    return apply(plan, project_of(cloud), time.sleep)
+
+
+def _narrowed(wanted: "Desired", only: str) -> "Desired":
+    from dataclasses import replace
+
+    from orchestra_creds.core.resources import Kind
+
+    parts = {
+        "services": {Kind.SERVICE},
+        "roles": {Kind.ROLE},
+        "accounts": {Kind.ACCOUNT},
+        "secrets": {Kind.SECRET},
+        "federation": {Kind.POOL, Kind.PROVIDER},
+    }
+    if not only:
+        return wanted
+    if only == "access":
+        return replace(wanted, resources=(), audit={}, waiting=frozenset())
+    if only == "audit":
+        return replace(wanted, resources=(), grants=(), exact=frozenset(), waiting=frozenset())
+    if only not in parts:
+        raise ConfigError(f"--only {only!r} is not known", hint=f"one of {', '.join([*parts, 'access', 'audit'])}")
+    kept = tuple(resource for resource in wanted.resources if resource.ref.kind in parts[only])
+    grants = tuple(g for g in wanted.grants if "workloadIdentityUser" in g.role) if only == "federation" else ()
+    waiting = wanted.waiting if only == "secrets" else frozenset[str]()
+    return replace(wanted, resources=kept, grants=grants, exact=frozenset(), audit={}, waiting=waiting)

@@ -1,0 +1,81 @@
+"""`setup`: brings a project to what orchestra-creds.toml says: plan, show, confirm, apply, prove."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.cli.cloud import cloud_verb
+from orchestra_creds.cli.session import DefaultGroup, QuietOption, Session, YesOption, confirm
+from orchestra_creds.core.result import Result
+from orchestra_creds.errors import ConfigError
+
+app = typer.Typer(
+    name="setup",
+    cls=DefaultGroup,
+    rich_markup_mode=None,
+    help="Bring a project to what orchestra-creds.toml says: plan, show, confirm, apply.",
+)
+
+
+@app.command()
+@cloud_verb
+def setup(
+    session: Session,
+    cloud: Cloud,
+    *,
+    plan: Annotated[bool, typer.Option("--plan", help="Show what differs; change nothing.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="As --plan, and exit 1 on any drift.")] = False,
+    only: Annotated[
+        str,
+        typer.Option("--only", metavar="PART", help="services, roles, accounts, secrets, federation, access or audit."),
+    ] = "",
+    yes: YesOption = False,
+    allow_widening: Annotated[
+        bool, typer.Option("--allow-widening", help="With --yes: also what lets somebody do more.")
+    ] = False,
+) -> Result:
+    """Bring a project to what orchestra-creds.toml says; nothing that the file does not speak of is ever removed.
+
+    There is no state file: what is there is looked at, each change is made under its etag and read back. A second run changes nothing;
+    one that was interrupted is completed by running it again.
+    """
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.render import setup as show
+
+    found = making.planned(cloud, making.wanted_of(cloud, only))
+    if plan or check or not found.work:
+        return show.plan(found, check=check)
+    if yes and found.widens and not allow_widening:
+        raise ConfigError(
+            "the plan lets somebody do more than before, and --yes alone does not agree to that",
+            hint="look at `orchestra-creds setup --plan`, then add --allow-widening",
+        )
+    if not yes:
+        from orchestra_creds.render.result import as_table
+
+        session.say(as_table(show.plan(found)).rstrip("\n"))
+    confirm(f"apply {len(found.work)} changes to project {found.project}?", yes=yes)
+    return show.applied(found.project, list(making.applied(cloud, found)))
+
+
+@app.command()
+def init(
+    *,
+    project: Annotated[str, typer.Option("--project", help="The Google Cloud project.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = Path(
+        "orchestra-creds.toml"
+    ),
+    quiet: QuietOption = False,
+) -> None:
+    """Write a complete, commented orchestra-creds.toml for AI Orchestra; an existing file is never overwritten."""
+    from orchestra_creds import outfile
+    from orchestra_creds.cli.session import write_stdout
+    from orchestra_creds.setup.example import example
+
+    text = example(project)
+    if output.exists():
+        raise ConfigError(f"{output} exists already", hint="edit it, or name another with --output")
+    outfile.write(str(output), text, mode=0o644)
+    write_stdout(f"wrote {output}; next: orchestra-creds setup --plan\n")

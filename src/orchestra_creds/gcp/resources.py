@@ -1,0 +1,325 @@
+"""ResourceStores over REST: services, custom roles, service accounts, workload identity pools and their providers.
+
+Field names are ours where Google's are nested; operations that take a while are waited for.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.errors import NotFoundError, UnavailableError
+from orchestra_creds.gcp.session import Session
+
+PAGE = 200
+POLLS, POLL_SECONDS = 60, 1.0
+"""How often and how long an operation is looked at; enabling an API may take half a minute."""
+
+
+class _Rest:
+    """What all of them share: calls, pages, operations."""
+
+    service = "iam"
+
+    def __init__(self, session: Session, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._session = session
+        self._sleep = sleep
+        self._project = f"v1/projects/{session.project}"
+
+    def _call(self, doing: str, verb: str, path: str, **options: Any) -> dict[str, Any]:
+        return self._session.rest(doing, verb, self.service, path, **options)
+
+    def _pages(self, doing: str, path: str, field: str, **query: str) -> Iterator[Mapping[str, Any]]:
+        page = ""
+        while True:
+            asked = {"pageSize": str(PAGE), **query, **({"pageToken": page} if page else {})}
+            reply = self._call(doing, "GET", path, query=asked, repeatable=True)
+            yield from reply.get(field, [])
+            page = str(reply.get("nextPageToken", ""))
+            if not page:
+                return
+
+    def _found(self, doing: str, path: str) -> dict[str, Any] | None:
+        try:
+            return self._call(doing, "GET", path, repeatable=True)
+        except NotFoundError:
+            return None
+
+    def _finished(self, doing: str, operation: Mapping[str, Any]) -> None:
+        """Wait for a long-running operation."""
+        for _ in range(POLLS):
+            if operation.get("done", True):
+                return
+            self._sleep(POLL_SECONDS)
+            operation = self._call(doing, "GET", f"v1/{operation['name']}", repeatable=True)
+        raise UnavailableError(f"cannot {doing}: it is not finished yet", hint="look, then try again")
+
+
+class Services(_Rest):
+    """Enabled APIs. What is not enabled is not there."""
+
+    service = "serviceusage"
+
+    def every(self) -> Iterator[Resource]:
+        """See ResourceStore."""
+        for item in self._pages(
+            "list the enabled APIs", f"{self._project}/services", "services", filter="state:ENABLED"
+        ):
+            yield Resource(Ref(Kind.SERVICE, str(item["name"]).rpartition("/")[2]))
+
+    def find(self, ref: Ref) -> Resource | None:
+        """See ResourceStore."""
+        item = self._found(f"look at {ref.name}", f"{self._project}/services/{ref.name}")
+        return Resource(ref) if item is not None and item.get("state") == "ENABLED" else None
+
+    def create(self, wanted: Resource) -> None:
+        """See ResourceStore."""
+        doing = f"enable {wanted.ref.name}"
+        self._finished(doing, self._call(doing, "POST", f"{self._project}/services/{wanted.ref.name}:enable", body={}))
+
+    def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
+        """See ResourceStore: an API has no fields."""
+
+    def undelete(self, ref: Ref) -> None:
+        """See ResourceStore: an API is never deleted."""
+
+
+class Roles(_Rest):
+    """Custom roles of the project."""
+
+    def every(self) -> Iterator[Resource]:
+        """See ResourceStore."""
+        for item in self._pages(
+            "list the custom roles", f"{self._project}/roles", "roles", view="FULL", showDeleted="true"
+        ):
+            yield self._resource(item)
+
+    def find(self, ref: Ref) -> Resource | None:
+        """See ResourceStore."""
+        item = self._found(f"read role {ref.name}", self._path(ref))
+        return self._resource(item) if item is not None else None
+
+    def create(self, wanted: Resource) -> None:
+        """See ResourceStore."""
+        body = {"roleId": wanted.ref.name, "role": {**wanted.fields, "stage": "GA"}}
+        self._call(f"create role {wanted.ref.name}", "POST", f"{self._project}/roles", body=body)
+
+    def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
+        """See ResourceStore."""
+        body = {**{name: wanted.fields[name] for name in fields}, "etag": etag}
+        query = {"updateMask": ",".join(fields)}
+        self._call(f"change role {wanted.ref.name}", "PATCH", self._path(wanted.ref), body=body, query=query)
+
+    def undelete(self, ref: Ref) -> None:
+        """See ResourceStore."""
+        self._call(f"undelete role {ref.name}", "POST", f"{self._path(ref)}:undelete", body={})
+
+    def _path(self, ref: Ref) -> str:
+        return f"{self._project}/roles/{ref.name}"
+
+    @staticmethod
+    def _resource(item: Mapping[str, Any]) -> Resource:
+        fields = {
+            "title": item.get("title", ""),
+            "description": item.get("description", ""),
+            "includedPermissions": sorted(item.get("includedPermissions", [])),
+        }
+        ref = Ref(Kind.ROLE, str(item["name"]).rpartition("/")[2])
+        return Resource(ref, fields, str(item.get("etag", "")), deleted=bool(item.get("deleted", False)))
+
+
+class Accounts(_Rest):
+    """Service accounts, by their mail."""
+
+    def every(self) -> Iterator[Resource]:
+        """See ResourceStore."""
+        for item in self._pages("list the service accounts", f"{self._project}/serviceAccounts", "accounts"):
+            yield self._resource(item)
+
+    def find(self, ref: Ref) -> Resource | None:
+        """See ResourceStore."""
+        item = self._found(f"read {ref.name}", f"{self._project}/serviceAccounts/{ref.name}")
+        return self._resource(item) if item is not None else None
+
+    def create(self, wanted: Resource) -> None:
+        """See ResourceStore."""
+        body = {"accountId": wanted.ref.name.partition("@")[0], "serviceAccount": dict(wanted.fields)}
+        self._call(f"create {wanted.ref.name}", "POST", f"{self._project}/serviceAccounts", body=body)
+
+    def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
+        """See ResourceStore."""
+        account = {name: wanted.fields[name] for name in fields} | {"etag": etag}
+        body = {"serviceAccount": account, "updateMask": ",".join(fields)}
+        self._call(
+            f"change {wanted.ref.name}", "PATCH", f"{self._project}/serviceAccounts/{wanted.ref.name}", body=body
+        )
+
+    def undelete(self, ref: Ref) -> None:
+        """See ResourceStore: only by its number, which a list does not show."""
+
+    @staticmethod
+    def _resource(item: Mapping[str, Any]) -> Resource:
+        fields = {"displayName": item.get("displayName", ""), "description": item.get("description", "")}
+        return Resource(Ref(Kind.ACCOUNT, str(item["email"])), fields, str(item.get("etag", "")))
+
+
+class _Federation(_Rest):
+    """Pools and providers: soft-deleted for 30 days, and without etags."""
+
+    def _deleted(self, item: Mapping[str, Any]) -> bool:
+        return item.get("state") == "DELETED"
+
+    def _change(self, doing: str, verb: str, path: str, **options: Any) -> None:
+        self._finished(doing, self._call(doing, verb, path, **options))
+
+
+class Pools(_Federation):
+    """Workload identity pools."""
+
+    def every(self) -> Iterator[Resource]:
+        """See ResourceStore."""
+        found = self._pages("list the pools", self._parent, "workloadIdentityPools", showDeleted="true")
+        return (self._resource(item) for item in found)
+
+    def find(self, ref: Ref) -> Resource | None:
+        """See ResourceStore."""
+        item = self._found(f"read pool {ref.name}", f"{self._parent}/{ref.name}")
+        return self._resource(item) if item is not None else None
+
+    def create(self, wanted: Resource) -> None:
+        """See ResourceStore."""
+        query = {"workloadIdentityPoolId": wanted.ref.name}
+        self._change(f"create pool {wanted.ref.name}", "POST", self._parent, body=dict(wanted.fields), query=query)
+
+    def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:  # noqa: ARG002  pools have none
+        """See ResourceStore."""
+        body = {name: wanted.fields[name] for name in fields}
+        path, query = f"{self._parent}/{wanted.ref.name}", {"updateMask": ",".join(fields)}
+        self._change(f"change pool {wanted.ref.name}", "PATCH", path, body=body, query=query)
+
+    def undelete(self, ref: Ref) -> None:
+        """See ResourceStore: everything in it returns, too."""
+        self._change(f"undelete pool {ref.name}", "POST", f"{self._parent}/{ref.name}:undelete", body={})
+
+    @property
+    def _parent(self) -> str:
+        return f"{self._project}/locations/global/workloadIdentityPools"
+
+    def _resource(self, item: Mapping[str, Any]) -> Resource:
+        fields = {
+            "displayName": item.get("displayName", ""),
+            "description": item.get("description", ""),
+            "disabled": bool(item.get("disabled", False)),
+        }
+        ref = Ref(Kind.POOL, str(item["name"]).rpartition("/")[2])
+        return Resource(ref, fields, deleted=self._deleted(item))
+
+
+class Providers(_Federation):
+    """Providers of all pools; a name is `POOL/PROVIDER`."""
+
+    def every(self) -> Iterator[Resource]:
+        """See ResourceStore."""
+        for pool in Pools(self._session, sleep=self._sleep).every():
+            if pool.deleted:
+                continue
+            path = f"{self._parent(pool.ref.name)}"
+            for item in self._pages("list the providers", path, "workloadIdentityPoolProviders", showDeleted="true"):
+                yield self._resource(item)
+
+    def find(self, ref: Ref) -> Resource | None:
+        """See ResourceStore."""
+        item = self._found(f"read provider {ref.name}", self._path(ref))
+        return self._resource(item) if item is not None else None
+
+    def create(self, wanted: Resource) -> None:
+        """See ResourceStore."""
+        pool, _, name = wanted.ref.name.partition("/")
+        query = {"workloadIdentityPoolProviderId": name}
+        doing = f"create provider {wanted.ref.name}"
+        self._change(doing, "POST", self._parent(pool), body=_nested(wanted.fields), query=query)
+
+    def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:  # noqa: ARG002  providers have none
+        """See ResourceStore."""
+        mask = ",".join("oidc.issuerUri" if name == "issuerUri" else name for name in fields)
+        body = _nested({name: wanted.fields[name] for name in fields})
+        doing = f"change provider {wanted.ref.name}"
+        self._change(doing, "PATCH", self._path(wanted.ref), body=body, query={"updateMask": mask})
+
+    def undelete(self, ref: Ref) -> None:
+        """See ResourceStore."""
+        self._change(f"undelete provider {ref.name}", "POST", f"{self._path(ref)}:undelete", body={})
+
+    def _parent(self, pool: str) -> str:
+        return f"{self._project}/locations/global/workloadIdentityPools/{pool}/providers"
+
+    def _path(self, ref: Ref) -> str:
+        pool, _, name = ref.name.partition("/")
+        return f"{self._parent(pool)}/{name}"
+
+    def _resource(self, item: Mapping[str, Any]) -> Resource:
+        parts = str(item["name"]).split("/")
+        fields = {
+            "attributeMapping": dict(item.get("attributeMapping", {})),
+            "attributeCondition": item.get("attributeCondition", ""),
+            "issuerUri": item.get("oidc", {}).get("issuerUri", ""),
+            "disabled": bool(item.get("disabled", False)),
+        }
+        return Resource(Ref(Kind.PROVIDER, f"{parts[-3]}/{parts[-1]}"), fields, deleted=self._deleted(item))
+
+
+def _nested(fields: Mapping[str, object]) -> dict[str, object]:
+    body = {name: value for name, value in fields.items() if name != "issuerUri"}
+    return {**body, "oidc": {"issuerUri": fields["issuerUri"]}} if "issuerUri" in fields else body
+
+
+class RestProjectStore(_Rest):
+    """See ProjectStore."""
+
+    service = "cloudresourcemanager"
+
+    def number(self) -> str:
+        """See ProjectStore."""
+        reply = self._call("read the project", "GET", f"v3/projects/{self._session.project}", repeatable=True)
+        return str(reply["name"]).rpartition("/")[2]
+
+    def audit(self) -> Mapping[str, frozenset[str]]:
+        """See ProjectStore."""
+        return _audit(self._policy())
+
+    def set_audit(self, wanted: Mapping[str, frozenset[str]]) -> None:
+        """See ProjectStore: the mask names the audit configuration alone."""
+        before = self._policy()
+        exempt = {
+            (item["service"], log["logType"]): log["exemptedMembers"]
+            for item in before.get("auditConfigs", [])
+            for log in item.get("auditLogConfigs", [])
+            if log.get("exemptedMembers")
+        }
+        configs = [
+            {
+                "service": service,
+                "auditLogConfigs": [
+                    {
+                        "logType": kind,
+                        **({"exemptedMembers": exempt[service, kind]} if (service, kind) in exempt else {}),
+                    }
+                    for kind in sorted(kinds)
+                ],
+            }
+            for service, kinds in sorted(wanted.items())
+        ]
+        body = {"policy": {"auditConfigs": configs, "etag": before.get("etag", "")}, "updateMask": "auditConfigs,etag"}
+        self._call("change what is audited", "POST", f"v3/projects/{self._session.project}:setIamPolicy", body=body)
+
+    def _policy(self) -> dict[str, Any]:
+        body = {"options": {"requestedPolicyVersion": 3}}
+        path = f"v3/projects/{self._session.project}:getIamPolicy"
+        return self._call("read the policy of the project", "POST", path, body=body, repeatable=True)
+
+
+def _audit(policy: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    return {
+        str(item["service"]): frozenset(str(log["logType"]) for log in item.get("auditLogConfigs", []))
+        for item in policy.get("auditConfigs", [])
+    }

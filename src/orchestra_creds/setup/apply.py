@@ -1,0 +1,201 @@
+"""Brings a plan about: each change is looked at again before it is made, made under its etag, and proven by reading it back.
+
+A lost reply is no failure: what is there decides. When something was changed by others in between, that change stops with "changed
+under you"; what depends on it is skipped, everything else goes on, and running `setup` again completes the rest.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from orchestra_creds.core.resources import Kind, Resource
+from orchestra_creds.errors import (
+    ConfigError,
+    CredsError,
+    IncompleteError,
+    NotFoundError,
+    PreconditionError,
+    UnavailableError,
+)
+from orchestra_creds.setup.change import Action, Applied, Change, Plan
+from orchestra_creds.setup.plan import differing, has, merged
+from orchestra_creds.setup.snapshot import Project
+
+MERGES = 6
+"""Tries of a read-merge-write of a policy, each after a change by somebody else (docs/setup.md)."""
+PROOFS = 12
+PROOF_SECONDS = 5.0
+"""How often and how long a change is looked for: changes of policies are usually seen within two minutes
+(cloud.google.com/iam/docs/access-change-propagation); what is not seen in this time is told."""
+
+Sleep = Callable[[float], None]
+
+
+def apply(plan: Plan, project: Project, sleep: Sleep) -> Iterator[Applied]:
+    """What became of each change, as it comes about."""
+    broken: set[str] = set()
+    revived: set[str] = set()
+    for change in plan.work:
+        missing = sorted(change.depends_on & broken)
+        if missing:
+            yield Applied(change, "skipped", f"{missing[0]} is missing")
+        else:
+            try:
+                _make(change, project, sleep, revived)
+            except CredsError as error:
+                yield Applied(change, "failed", str(error), error.hint)
+            else:
+                yield Applied(change, "done")
+                continue
+        if change.ref is not None:
+            broken.add(change.ref.name)
+
+
+def _make(change: Change, project: Project, sleep: Sleep, revived: set[str]) -> None:
+    match change.action:
+        case Action.GRANT | Action.REVOKE:
+            _change_policy(change, project, sleep)
+        case Action.AUDIT:
+            _change_audit(change, project, sleep)
+        case Action.UNDELETE:
+            _undelete(change, project, sleep)
+            revived.add(_wanted(change).ref.name)
+        case _:
+            _change_resource(change, project, sleep, revived)
+
+
+def _change_resource(change: Change, project: Project, sleep: Sleep, revived: set[str]) -> None:
+    wanted = _wanted(change)
+    store = project.stores[wanted.ref.kind]
+    there = store.find(wanted.ref)
+    if there is not None and not _left(change, there):
+        return
+    came_back = there is not None and wanted.ref.name.partition("/")[0] in revived  # with its pool, closed
+    if there is not None and came_back:
+        change = replace(change, live=there, fields=differing(wanted, there))
+    if not _as_seen(there, change):
+        raise PreconditionError(f"{wanted.ref} was changed under you", hint="run setup again: it plans anew")
+    try:
+        if there is None:
+            store.create(wanted)
+        else:
+            store.update(wanted, change.fields, there.etag)
+    except UnavailableError:
+        _prove(change, project, sleep, lost=True)
+        return
+    _prove(change, project, sleep)
+
+
+def _undelete(change: Change, project: Project, sleep: Sleep) -> None:
+    """Everything in a pool returns with it, old providers too: it is closed before it is put right, and opened last."""
+    wanted = _wanted(change)
+    store = project.stores[wanted.ref.kind]
+    there = store.find(wanted.ref)
+    if there is not None and there.deleted:
+        try:
+            store.undelete(wanted.ref)
+        except UnavailableError:
+            there = store.find(wanted.ref)
+            if there is None or there.deleted:
+                raise
+    there = store.find(wanted.ref)
+    if there is None:
+        raise PreconditionError(
+            f"{wanted.ref} cannot be brought back", hint="was it deleted for good? choose another name"
+        )
+    if wanted.ref.kind is Kind.POOL and not there.fields.get("disabled"):
+        store.update(replace(wanted, fields={**wanted.fields, "disabled": True}), ("disabled",), there.etag)
+        _close_providers(project, wanted.ref.name)
+        there = store.find(wanted.ref) or there
+    fields = differing(wanted, there)
+    if fields:
+        store.update(wanted, fields, there.etag)
+    _prove(change, project, sleep)
+
+
+def _close_providers(project: Project, pool: str) -> None:
+    """Providers that came back with a pool stay closed until the file speaks of them."""
+    store = project.stores[Kind.PROVIDER]
+    for provider in store.every():
+        if provider.ref.name.startswith(f"{pool}/") and not provider.deleted and not provider.fields.get("disabled"):
+            store.update(replace(provider, fields={**provider.fields, "disabled": True}), ("disabled",), provider.etag)
+
+
+def _change_policy(change: Change, project: Project, sleep: Sleep) -> None:
+    holder = (*change.grants, *change.revoked)[0].holder
+    for attempt in range(MERGES):
+        try:
+            before = project.policies.get_policy(holder)
+            if _granted(change, project, holder):
+                return
+            project.policies.set_policy(holder, merged(before, change.grants, change.revoked))
+        except (PreconditionError, UnavailableError) as error:
+            if attempt == MERGES - 1:
+                raise IncompleteError(f"the policy of {holder} keeps changing", hint="run setup again") from error
+        except (
+            ConfigError,
+            NotFoundError,
+        ) as error:  # an account that was made a moment ago is not known everywhere yet
+            if attempt == MERGES - 1 or "not exist" not in str(error):
+                raise
+        else:
+            break
+        sleep(min(2.0**attempt, 30.0))
+    for _ in range(PROOFS):
+        if _granted(change, project, holder):
+            return
+        sleep(PROOF_SECONDS)
+    raise IncompleteError(
+        f"the policy of {holder} does not show the change yet", hint="it may take minutes: run setup again"
+    )
+
+
+def _granted(change: Change, project: Project, holder: str) -> bool:
+    policy = project.policies.get_policy(holder)
+    return all(has(policy, grant) for grant in change.grants) and not any(has(policy, g) for g in change.revoked)
+
+
+def _change_audit(change: Change, project: Project, sleep: Sleep) -> None:
+    before = project.itself.audit()
+    wanted = {service: before.get(service, frozenset()) | kinds for service, kinds in change.audit.items()}
+    try:
+        project.itself.set_audit({**before, **wanted})
+    except UnavailableError:
+        sleep(1.0)
+    for _ in range(PROOFS):
+        now = project.itself.audit()
+        if all(kinds <= now.get(service, frozenset()) for service, kinds in wanted.items()):
+            return
+        sleep(PROOF_SECONDS)
+    raise IncompleteError("the audit configuration does not show the change yet", hint="run setup again")
+
+
+def _prove(change: Change, project: Project, sleep: Sleep, *, lost: bool = False) -> None:
+    """Read it back until it is as it shall be."""
+    wanted = _wanted(change)
+    store = project.stores[wanted.ref.kind]
+    for _ in range(PROOFS):
+        there = store.find(wanted.ref)
+        if there is not None and not there.deleted and not _left(change, there):
+            return
+        if lost and (there is None or _as_seen(there, change)):
+            raise UnavailableError(f"the call that changes {wanted.ref} was lost", hint="run setup again")
+        sleep(PROOF_SECONDS)
+    raise IncompleteError(f"{wanted.ref} does not show the change yet", hint="it may take minutes: run setup again")
+
+
+def _left(change: Change, there: Resource) -> set[str]:
+    """The fields of the change that are not yet as they shall be."""
+    left = set(differing(_wanted(change), there))
+    return left & set(change.fields) if change.action is Action.UPDATE else left
+
+
+def _as_seen(there: Resource | None, change: Change) -> bool:
+    if there is None or change.live is None:
+        return there is None and change.live is None
+    return there.fields == change.live.fields and there.deleted == change.live.deleted
+
+
+def _wanted(change: Change) -> Resource:
+    if change.wanted is None:
+        raise ConfigError(f"{change.what} cannot be changed")
+    return change.wanted

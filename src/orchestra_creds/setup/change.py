@@ -1,0 +1,103 @@
+"""The changes that a plan is made of. Frozen data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from orchestra_creds.core.resources import Grant, Ref, Resource
+
+
+class Action(StrEnum):
+    """What is done, or why nothing is."""
+
+    CREATE = "create"
+    UNDELETE = "undelete"
+    UPDATE = "update"
+    GRANT = "grant"
+    REVOKE = "revoke"
+    AUDIT = "audit"
+    AWAITING = "awaiting a value"
+    REFUSED = "cannot be changed"
+
+
+class Risk(StrEnum):
+    """What a change may do to others."""
+
+    LOW = "low"
+    WIDENING = "widening"
+    NARROWING = "narrowing"
+
+
+NOT_DONE = frozenset({Action.AWAITING, Action.REFUSED})
+"""Entries of a plan that only a person can act on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of a plan. `what` names it; `wanted` and `live` are the resource as it shall be and as it was seen."""
+
+    action: Action
+    what: str
+    risk: Risk = Risk.LOW
+    ref: Ref | None = None
+    wanted: Resource | None = None
+    live: Resource | None = None
+    fields: tuple[str, ...] = ()
+    grants: tuple[Grant, ...] = ()
+    revoked: tuple[Grant, ...] = ()
+    audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    reason: str = ""
+
+    @property
+    def depends_on(self) -> frozenset[str]:
+        """Names of resources without which it makes no sense: a provider's pool, the holder of a policy."""
+        names = {grant.holder.rpartition("/")[2] for grant in (*self.grants, *self.revoked)}
+        members = {
+            grant.member.partition(":")[2] for grant in self.grants if grant.member.startswith("serviceAccount:")
+        }
+        pool = {self.ref.name.partition("/")[0]} if self.ref is not None and "/" in self.ref.name else set()
+        return frozenset(names | members | pool)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """Something dangerous that is there, whether the file speaks of it or not. `rule` has a page in docs/runbooks.md."""
+
+    rule: str
+    what: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What differs, in the order in which it would be done, and what is dangerous as it is."""
+
+    project: str
+    changes: tuple[Change, ...] = ()
+    drifts: tuple[Drift, ...] = ()
+    secrets: int = 0
+
+    @property
+    def work(self) -> tuple[Change, ...]:
+        """The changes that can be applied."""
+        return tuple(change for change in self.changes if change.action not in NOT_DONE)
+
+    @property
+    def widens(self) -> bool:
+        """Whether anybody could do more afterwards."""
+        return any(change.risk is Risk.WIDENING for change in self.work)
+
+    @property
+    def drifted(self) -> bool:
+        """Whether the project is not as it shall be. A value that is awaited is no drift."""
+        return bool(self.drifts) or any(change.action is not Action.AWAITING for change in self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of a change: `done`, `failed` or `skipped`, and why."""
+
+    change: Change
+    ending: str
+    message: str = ""
+    hint: str = ""

@@ -1,0 +1,159 @@
+"""A project as it is: one look at everything that a plan speaks of, with as few calls as Google's APIs allow.
+
+Resources are listed, a call a page. Policies have no list at Google: one call for the project, and one for each secret and account that
+the file names and that exists.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from orchestra_creds.core.credential import KeyOrigin, Policy, Secret
+from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
+from orchestra_creds.core.resources import Desired, Kind, ProjectStore, Ref, Resource, ResourceStore
+from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
+
+STATE = "orchestra-creds.state"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was seen. `policies` by holder; `user_keys` of accounts that shall have none; `empty` secrets have no version."""
+
+    number: str
+    resources: Mapping[Ref, Resource]
+    policies: Mapping[str, Policy]
+    audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    user_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """The ports that `setup` works on."""
+
+    project: str
+    secrets: SecretStore
+    keys: KeyStore
+    policies: PolicyStore
+    itself: ProjectStore
+    stores: Mapping[Kind, ResourceStore]
+
+
+class SecretResources:
+    """Secrets as resources; see ResourceStore. Never touches a value."""
+
+    def __init__(self, secrets: SecretStore) -> None:
+        self._secrets = secrets
+
+    def every(self) -> Iterator[Resource]:
+        """See ResourceStore."""
+        return (resource_of(secret) for secret in self._secrets.list_secrets())
+
+    def find(self, ref: Ref) -> Resource | None:
+        """See ResourceStore."""
+        secret = self._secrets.find_secret(ref.name)
+        return resource_of(secret) if secret is not None else None
+
+    def create(self, wanted: Resource) -> None:
+        """See ResourceStore."""
+        self._secrets.create_secret(
+            wanted.ref.name,
+            labels=_labels(wanted),
+            destroy_ttl=_ttl(wanted),
+            replicas=_replication(wanted),
+        )
+
+    def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
+        """See ResourceStore: labels of others stay."""
+        secret = self._secrets.get_secret(wanted.ref.name)
+        if secret.etag != etag:
+            raise PreconditionError(f"secret {wanted.ref.name} was changed in between")
+        self._secrets.update_secret(
+            secret,
+            labels={**secret.labels, **_labels(wanted)} if "labels" in fields else None,
+            destroy_ttl=_ttl(wanted) if "destroyTtl" in fields else None,
+        )
+
+    def undelete(self, ref: Ref) -> None:
+        """See ResourceStore: a deleted secret is gone."""
+
+
+def resource_of(secret: Secret) -> Resource:
+    """A secret as a resource."""
+    fields: dict[str, object] = {
+        "labels": dict(secret.labels),
+        "replication": sorted(secret.replicas),
+        "rotated": STATE in secret.annotations,
+    }
+    if secret.destroy_ttl is not None:
+        fields["destroyTtl"] = int(secret.destroy_ttl.total_seconds())
+    return Resource(Ref(Kind.SECRET, secret.name), fields, secret.etag)
+
+
+def look(project: Project, wanted: Desired) -> Snapshot:
+    """See everything that the file speaks of.
+
+    Raises:
+        ConfigError: the number in the file is that of another project.
+    """
+    number = project.itself.number()
+    if wanted.number and wanted.number != number:
+        raise ConfigError(
+            f"project {wanted.project} has number {number}, the file says {wanted.number}",
+            hint="is it the right project? correct project.id or project.number",
+        )
+    kinds = {resource.ref.kind for resource in wanted.resources} | {Kind.POOL, Kind.PROVIDER}
+    resources = {r.ref: r for kind in Kind if kind in kinds for r in project.stores[kind].every()}
+    holders = sorted({f"projects/{project.project}", *(grant.holder for grant in wanted.grants), *wanted.exact})
+    there = {holder for holder in holders if _exists(holder, resources)}
+    return Snapshot(
+        number=number,
+        resources=resources,
+        policies={holder: project.policies.get_policy(holder) for holder in sorted(there)},
+        audit=project.itself.audit(),
+        user_keys={mail: _user_keys(project, mail) for mail in wanted.keyless if Ref(Kind.ACCOUNT, mail) in resources},
+        empty=frozenset(name for name in wanted.waiting if _is_empty(project, name, resources)),
+    )
+
+
+def holder_ref(holder: str) -> Ref | None:
+    """The resource that has a policy, or None for the project itself."""
+    parts = holder.split("/")
+    kinds = {"secrets": Kind.SECRET, "serviceAccounts": Kind.ACCOUNT}
+    return Ref(kinds[parts[2]], parts[3]) if len(parts) > 2 else None
+
+
+def _exists(holder: str, resources: Mapping[Ref, Resource]) -> bool:
+    ref = holder_ref(holder)
+    return ref is None or ref in resources
+
+
+def _user_keys(project: Project, mail: str) -> tuple[str, ...]:
+    return tuple(key.id for key in project.keys.list_keys(mail) if key.origin is KeyOrigin.USER)
+
+
+def _is_empty(project: Project, name: str, resources: Mapping[Ref, Resource]) -> bool:
+    found = resources.get(Ref(Kind.SECRET, name))
+    if found is None or found.fields.get("rotated"):
+        return False
+    try:
+        project.secrets.get_version(name, "latest")
+    except NotFoundError:
+        return True
+    return False
+
+
+def _labels(wanted: Resource) -> dict[str, str]:
+    labels = wanted.fields.get("labels", {})
+    return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, Mapping) else {}
+
+
+def _ttl(wanted: Resource) -> timedelta | None:
+    seconds = wanted.fields.get("destroyTtl")
+    return timedelta(seconds=seconds) if isinstance(seconds, int) else None
+
+
+def _replication(wanted: Resource) -> tuple[str, ...]:
+    replicas = wanted.fields.get("replication", ())
+    return tuple(str(place) for place in replicas) if isinstance(replicas, list | tuple) else ()

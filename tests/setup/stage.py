@@ -1,0 +1,137 @@
+"""A project for the tests of `setup`: the example file, the emulator's handlers without sockets, and calls that go wrong."""
+
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+from orchestra_creds.config.desired import desired
+from orchestra_creds.config.parse import parse
+from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.resources import Desired, Kind
+from orchestra_creds.emulator.routes import IAM_ADMIN
+from orchestra_creds.gcp import resources
+from orchestra_creds.gcp.policies import RestPolicyStore
+from orchestra_creds.setup.apply import apply
+from orchestra_creds.setup.change import Applied, Plan
+from orchestra_creds.setup.example import example
+from orchestra_creds.setup.plan import plan
+from orchestra_creds.setup.snapshot import Project, SecretResources, look
+from tests.rotation.world import PROJECT, Loss, World
+
+SMALL = f"""
+schema = 1
+services = ["aiplatform.googleapis.com"]
+[project]
+id = "{PROJECT}"
+[environments.dev]
+[service_accounts.runner-one]
+project_roles = ["roles/aiplatform.user"]
+[service_accounts.deployer]
+act_as = ["runner-one"]
+[custom_roles.watcher]
+permissions = ["secretmanager.secrets.get", "secretmanager.secrets.list"]
+[secrets.api-key]
+environments = ["dev"]
+consumers = ["runner-one"]
+accessors = "exact"
+[github]
+owner = "acme"
+owner_id = 4242
+[[github.repositories]]
+name = "app"
+id = 777
+[[github.federation]]
+env = "dev"
+pool = "github-dev"
+repositories = ["app"]
+impersonates = ["deployer"]
+[audit.data_access]
+"secretmanager.googleapis.com" = ["DATA_READ"]
+"""
+
+
+class Stage:
+    """One project and one file."""
+
+    def __init__(self, text: str = SMALL) -> None:
+        self.world = World()
+        self.policies = RestPolicyStore(self.world.session)
+        self.read(text)
+
+    def read(self, text: str) -> None:
+        """Take this file from now on."""
+        self.wanted: Desired = desired(parse(text, "test.toml"), PROJECT)
+
+    @property
+    def project(self) -> Project:
+        session, sleep = self.world.session, self.sleep
+        return Project(
+            PROJECT,
+            self.world.secrets,
+            self.world.keys,
+            self.policies,
+            resources.RestProjectStore(session),
+            {
+                Kind.SERVICE: resources.Services(session, sleep=sleep),
+                Kind.ROLE: resources.Roles(session, sleep=sleep),
+                Kind.ACCOUNT: resources.Accounts(session, sleep=sleep),
+                Kind.SECRET: SecretResources(self.world.secrets),
+                Kind.POOL: resources.Pools(session, sleep=sleep),
+                Kind.PROVIDER: resources.Providers(session, sleep=sleep),
+            },
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.world.pass_time(timedelta(seconds=seconds))
+
+    def plan(self) -> Plan:
+        return plan(self.wanted, look(self.project, self.wanted))
+
+    def apply(
+        self, between: Callable[[], None] = lambda: None, losses: Mapping[int, Loss] | None = None
+    ) -> list[Applied]:
+        """Plan and apply; `between` happens after the plan, losses are counted from there."""
+        planned = self.plan()
+        between()
+        self.world.lose(losses or {})
+        return list(apply(planned, self.project, self.sleep))
+
+    def mutations(self) -> int:
+        return len(self.world.emulator.mutations)
+
+    def rest(self, verb: str, path: str, body: object = None, **query: str) -> dict[str, Any]:
+        """A foreign change, over REST."""
+        return self.world.session.rest("change something", verb, "iam", path, body=body, query=query or None)
+
+    def bind(self, holder: str, role: str, member: str) -> None:
+        """A foreign grant."""
+        policy = self.policies.get_policy(holder)
+        self.policies.set_policy(holder, Policy((*policy.bindings, Binding(role, frozenset({member}))), policy.etag))
+
+    def members(self, holder: str, role: str) -> set[str]:
+        found = [binding.members for binding in self.policies.get_policy(holder).bindings if binding.role == role]
+        return set().union(*found)
+
+    def close(self) -> None:
+        self.world.close()
+
+
+def whole() -> Stage:
+    """The example that `setup init` writes."""
+    return Stage(example(PROJECT))
+
+
+def pool_path(name: str = "github-dev") -> str:
+    return f"v1/projects/{PROJECT}/locations/global/workloadIdentityPools/{name}"
+
+
+def provider_path(name: str = "github-dev") -> str:
+    return f"{pool_path(name)}/providers/github-provider"
+
+
+def role_path(name: str = "watcher") -> str:
+    return f"v1/projects/{PROJECT}/roles/{name}"
+
+
+def account(stage: Stage, name: str) -> str:
+    return str(stage.world.rpc("CreateServiceAccount", IAM_ADMIN, name=f"projects/{PROJECT}", account_id=name).email)

@@ -1,0 +1,389 @@
+"""`setup`: one run brings about what the file says, a second changes nothing, nothing of others is lost, and drift is named."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestra_creds.config.desired import desired
+from orchestra_creds.config.parse import parse
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.resources import Kind, Ref
+from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.errors import ConfigError, CredsError
+from orchestra_creds.setup.change import Action, Risk
+from orchestra_creds.setup.example import example
+from tests.rotation.world import PROJECT, Died, Loss
+from tests.setup.stage import SMALL, Stage, account, pool_path, provider_path, role_path, whole
+
+SECRET = f"projects/{PROJECT}/secrets/api-key-dev"
+ACCESSOR = "roles/secretmanager.secretAccessor"
+RUNNER = f"serviceAccount:runner-one@{PROJECT}.iam.gserviceaccount.com"
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+def done(stage: Stage) -> None:
+    assert {one.ending for one in stage.apply()} <= {"done"}
+
+
+def test_the_whole_example_applies_and_a_second_run_changes_nothing() -> None:
+    stage = whole()
+    try:
+        endings = stage.apply()
+        assert {one.ending for one in endings} == {"done"}
+        assert len(endings) == 50
+        before = stage.mutations()
+        again = stage.plan()
+        assert (again.work, again.drifted) == ((), False)
+        assert stage.apply() == []
+        assert stage.mutations() == before
+    finally:
+        stage.close()
+
+
+def test_a_plan_changes_nothing(stage: Stage) -> None:
+    before = stage.mutations()
+    assert len(stage.plan().work) > 10
+    assert stage.mutations() == before
+
+
+def test_everything_is_as_the_file_says(stage: Stage) -> None:
+    done(stage)
+    stores = stage.project.stores
+    pool = stores[Kind.PROVIDER].find(Ref(Kind.PROVIDER, "github-dev/github-provider"))
+    assert pool is not None
+    assert "assertion.repository_owner_id == '4242'" in str(pool.fields["attributeCondition"])
+    assert "assertion.repository_id in ['777']" in str(pool.fields["attributeCondition"])
+    assert stage.members(SECRET, ACCESSOR) == {RUNNER}
+    number = stage.project.itself.number()
+    holder = f"projects/{PROJECT}/serviceAccounts/deployer@{PROJECT}.iam.gserviceaccount.com"
+    (member,) = stage.members(holder, "roles/iam.workloadIdentityUser")
+    assert member.endswith(
+        f"projects/{number}/locations/global/workloadIdentityPools/github-dev/attribute.repository_id/777"
+    )
+    assert stage.project.itself.audit() == {"secretmanager.googleapis.com": frozenset({"DATA_READ"})}
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+def test_an_interrupted_run_is_completed_by_running_it_again(loss: Loss) -> None:
+    count = 0
+    with_all = Stage()
+    with_all.apply()
+    total = len(with_all.world.emulator.mutations)
+    with_all.close()
+    for number in range(0, 60, 3):
+        stage = Stage()
+        try:
+            stage.apply(losses={number: loss})
+        except Died:
+            count += 1
+        stage.world.emulator.losses.clear()
+        stage.apply()
+        assert stage.plan().work == ()
+        assert len(stage.world.emulator.mutations) <= total + 4
+        stage.close()
+    assert (count > 10) is (loss in {Loss.DEATH_BEFORE, Loss.DEATH_AFTER})
+
+
+def test_a_failure_stops_what_depends_on_it_and_nothing_else(stage: Stage) -> None:
+    stage.world.arm("CreateWorkloadIdentityPool", Code.PERMISSION_DENIED)
+    endings = {one.change.what: one.ending for one in stage.apply()}
+    assert endings["workload identity pool github-dev"] == "failed"
+    assert endings["workload identity provider github-dev/github-provider"] == "skipped"
+    assert endings["secret api-key-dev"] == "done"
+    stage.world.disarm()
+    done(stage)
+    assert stage.plan().work == ()
+
+
+def test_bindings_labels_and_audit_of_others_are_kept(stage: Stage) -> None:
+    stage.bind(f"projects/{PROJECT}", "roles/viewer", "user:ada@example.com")
+    stage.project.itself.set_audit({"storage.googleapis.com": frozenset({"DATA_WRITE"})})
+    stage.world.secrets.create_secret("api-key-dev", labels={"team": "a"})
+    done(stage)
+    assert stage.members(f"projects/{PROJECT}", "roles/viewer") == {"user:ada@example.com"}
+    assert stage.project.itself.audit()["storage.googleapis.com"] == frozenset({"DATA_WRITE"})
+    assert stage.world.secrets.get_secret("api-key-dev").labels["team"] == "a"
+    assert stage.world.secrets.get_secret("api-key-dev").labels["managed-by"] == "orchestra-creds"
+
+
+def test_other_accessors_of_an_exact_secret_are_drift_and_are_removed(stage: Stage) -> None:
+    done(stage)
+    stage.bind(SECRET, ACCESSOR, "user:eve@example.com")
+    planned = stage.plan()
+    (change,) = planned.work
+    assert (change.action, change.risk) == (Action.REVOKE, Risk.NARROWING)
+    assert planned.drifted
+    done(stage)
+    assert stage.members(SECRET, ACCESSOR) == {RUNNER}
+
+
+def test_a_replication_that_differs_is_refused_and_nothing_is_replaced(stage: Stage) -> None:
+    stage.world.secrets.create_secret("api-key-dev", replicas=("europe-west1",))
+    refused = [change for change in stage.plan().changes if change.action is Action.REFUSED]
+    assert [change.ref for change in refused] == [Ref(Kind.SECRET, "api-key-dev")]
+    assert {one.ending for one in stage.apply()} == {"done"}
+    assert stage.world.secrets.get_secret("api-key-dev").replicas == ("europe-west1",)
+
+
+def test_a_deleted_pool_comes_back_closed_is_put_right_and_only_then_opened(stage: Stage) -> None:
+    done(stage)
+    wide = {"attributeCondition": "assertion.repository_owner_id != ''"}
+    stage.rest("PATCH", provider_path(), wide, updateMask="attributeCondition")
+    stage.rest("DELETE", pool_path())
+    order: list[tuple[str, object, object]] = []
+
+    def watch(name: str, mutates: bool) -> None:
+        if mutates and "Pool" in name:
+            with stage.world.aside():
+                pool = stage.project.stores[Kind.POOL].find(Ref(Kind.POOL, "github-dev"))
+                provider = stage.project.stores[Kind.PROVIDER].find(Ref(Kind.PROVIDER, "github-dev/github-provider"))
+            if pool is not None and provider is not None:
+                condition = str(provider.fields["attributeCondition"])
+                order.append(
+                    (name.rpartition("/")[2], pool.fields["disabled"], condition == wide["attributeCondition"])
+                )
+
+    stage.world.emulator.after = watch
+    assert {one.ending for one in stage.apply()} == {"done"}
+    assert stage.plan().work == ()
+    open_and_wide = [step for step, disabled, is_wide in order if not disabled and is_wide]
+    assert open_and_wide[:1] == ["UndeleteWorkloadIdentityPool"]
+    assert len(open_and_wide) <= 2
+
+
+def test_a_deleted_role_comes_back_with_the_permissions_of_the_file(stage: Stage) -> None:
+    done(stage)
+    stage.rest("DELETE", role_path())
+    assert [change.action for change in stage.plan().work] == [Action.UNDELETE]
+    done(stage)
+    assert stage.plan().work == ()
+
+
+def test_a_deleted_account_that_was_bound_does_not_stand_in_its_successors_way(stage: Stage) -> None:
+    done(stage)
+    mail = f"runner-one@{PROJECT}.iam.gserviceaccount.com"
+    stage.rest("DELETE", f"v1/projects/{PROJECT}/serviceAccounts/{mail}")
+    done(stage)
+    assert stage.plan().work == ()
+    assert stage.members(SECRET, ACCESSOR) == {RUNNER}
+
+
+# -- changed by others between plan and apply
+
+
+def test_what_changes_between_plan_and_apply_stops_with_changed_under_you(stage: Stage) -> None:
+    done(stage)
+    stage.rest("PATCH", role_path(), {"title": "theirs"}, updateMask="title")
+
+    def between() -> None:
+        stage.rest(
+            "PATCH",
+            role_path(),
+            {"includedPermissions": ["secretmanager.secrets.get"]},
+            updateMask="includedPermissions",
+        )
+
+    (one,) = stage.apply(between)
+    assert one.ending == "failed"
+    assert "changed under you" in one.message
+    done(stage)
+    assert stage.plan().work == ()
+
+
+DRIFTS: dict[str, Callable[[Stage], object]] = {
+    "delete role": lambda s: s.rest("DELETE", role_path()),
+    "widen role": lambda s: s.rest(
+        "PATCH",
+        role_path(),
+        {"includedPermissions": ["secretmanager.versions.access"]},
+        updateMask="includedPermissions",
+    ),
+    "rename role": lambda s: s.rest("PATCH", role_path(), {"title": "x"}, updateMask="title"),
+    "delete pool": lambda s: s.rest("DELETE", pool_path()),
+    "delete provider": lambda s: s.rest("DELETE", provider_path()),
+    "open provider": lambda s: s.rest(
+        "PATCH", provider_path(), {"attributeCondition": "assertion.sub != ''"}, updateMask="attributeCondition"
+    ),
+    "disable pool": lambda s: s.rest("PATCH", pool_path(), {"disabled": True}, updateMask="disabled"),
+    "delete secret": lambda s: s.world.secrets.delete_secret("api-key-dev"),
+    "relabel secret": lambda s: s.world.secrets.update_secret(
+        s.world.secrets.get_secret("api-key-dev"), labels={"x": "y"}
+    ),
+    "foreign accessor": lambda s: s.bind(SECRET, ACCESSOR, "user:eve@example.com"),
+    "delete account": lambda s: s.rest(
+        "DELETE", f"v1/projects/{PROJECT}/serviceAccounts/deployer@{PROJECT}.iam.gserviceaccount.com"
+    ),
+    "foreign role": lambda s: s.bind(f"projects/{PROJECT}", "roles/viewer", "user:bob@example.com"),
+    "forget audit": lambda s: s.project.itself.set_audit({}),
+}
+
+
+def tried(stage: Stage, names: list[str]) -> None:
+    for name in names:
+        with contextlib.suppress(CredsError, EmuError):  # a drift may forbid the next one
+            DRIFTS[name](stage)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    st.lists(st.sampled_from(sorted(DRIFTS)), max_size=4, unique=True),
+    st.lists(st.sampled_from(sorted(DRIFTS)), max_size=2, unique=True),
+)
+def test_any_drift_converges_or_stops_and_nothing_foreign_is_lost(before: list[str], between: list[str]) -> None:
+    stage = Stage()
+    try:
+        done(stage)
+        stage.bind(f"projects/{PROJECT}", "roles/browser", "user:ada@example.com")
+        foreign = account(stage, "not-ours")
+        tried(stage, before)
+        endings = stage.apply(lambda: tried(stage, between))
+        if not between:
+            assert {one.ending for one in endings} <= {"done"}, endings
+        for one in endings:
+            assert one.ending in {"done", "failed", "skipped"}
+        stage.apply()
+        rest = stage.apply()
+        assert {one.ending for one in rest} <= {"done"}, rest
+        assert stage.plan().work == ()
+        assert stage.members(f"projects/{PROJECT}", "roles/browser") == {"user:ada@example.com"}
+        assert stage.project.stores[Kind.ACCOUNT].find(Ref(Kind.ACCOUNT, foreign)) is not None
+    finally:
+        stage.close()
+
+
+# -- drift rules
+
+
+RULES: dict[str, Callable[[Stage], object]] = {
+    "federation.no-condition": lambda s: s.rest(
+        "PATCH", provider_path(), {"attributeCondition": ""}, updateMask="attributeCondition"
+    ),
+    "federation.by-name": lambda s: s.rest(
+        "PATCH",
+        provider_path(),
+        {"attributeCondition": "assertion.repository == 'acme/app'"},
+        updateMask="attributeCondition",
+    ),
+    "federation.by-actor": lambda s: s.rest(
+        "PATCH", provider_path(), {"attributeCondition": "assertion.actor == 'ada'"}, updateMask="attributeCondition"
+    ),
+    "federation.unsafe-event": lambda s: s.rest(
+        "PATCH",
+        provider_path(),
+        {"attributeCondition": "assertion.repository_id == '1' && assertion.event_name == 'pull_request_target'"},
+        updateMask="attributeCondition",
+    ),
+    "federation.second-provider": lambda s: s.rest(
+        "POST",
+        f"{pool_path()}/providers",
+        {
+            "attributeMapping": {"google.subject": "assertion.sub"},
+            "attributeCondition": "assertion.repository_id == '1'",
+            "oidc": {"issuerUri": "https://token.actions.githubusercontent.com"},
+        },
+        workloadIdentityPoolProviderId="backdoor",
+    ),
+    "federation.foreign-issuer": lambda s: s.rest(
+        "PATCH", provider_path(), {"oidc": {"issuerUri": "https://issuer.example.com"}}, updateMask="oidc.issuerUri"
+    ),
+    "federation.open-member": lambda s: s.bind(
+        SECRET,
+        ACCESSOR,
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/github-dev/*",
+    ),
+    "federation.name-member": lambda s: s.bind(
+        SECRET,
+        ACCESSOR,
+        "principalSet://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/attribute.repository/acme/app",
+    ),
+    "access.everybody": lambda s: s.bind(SECRET, ACCESSOR, "allAuthenticatedUsers"),
+    "access.project-wide": lambda s: s.bind(f"projects/{PROJECT}", "roles/secretmanager.admin", "user:ada@example.com"),
+    "keys.forbidden": lambda s: s.world.keys.create_key(f"deployer@{PROJECT}.iam.gserviceaccount.com"),
+}
+
+
+@pytest.mark.parametrize("rule", sorted(RULES))
+def test_each_drift_rule_names_what_is_dangerous(stage: Stage, rule: str) -> None:
+    done(stage)
+    assert stage.plan().drifts == ()
+    RULES[rule](stage)
+    found = stage.plan()
+    assert rule in {drift.rule for drift in found.drifts}
+    assert found.drifted
+
+
+# -- the file
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("[service_accounts.runner-one]", "[service_accounts.Runner]", "6 to 30 lower-case"),
+        ('act_as = ["runner-one"]', 'act_as = ["nobody"]', "there is no service account 'nobody'"),
+        ('environments = ["dev"]', 'environments = ["qa"]', "there is no environment 'qa'"),
+        ('consumers = ["runner-one"]', 'consumers = ["nobody"]', "there is no service account 'nobody'"),
+        ('consumers = ["runner-one"]', 'consumers = [{ member = "allUsers" }]', "there is no service account"),
+        ('accessors = "exact"', 'accessors = "only"', "is not known"),
+        ('accessors = "exact"', 'rotation = "weekly"', "there is no rotation policy 'weekly'"),
+        ("owner_id = 4242", "owner_id = 0", "needs the numbers"),
+        ('repositories = ["app"]', 'repositories = ["other"]', "there is no repository 'other'"),
+        ('pool = "github-dev"', 'pool = "gcp-pool"', "4 to 32"),
+        ('pool = "github-dev"', 'pool = "github-dev"\nevents = ["pull_request_target"]', "input of strangers"),
+        ('pool = "github-dev"', 'pool = "github-dev"\nrefs = ["x\' || true || \'"]', "cannot stand in a condition"),
+        ('["DATA_READ"]', '["EVERYTHING"]', "cannot log"),
+        ("[custom_roles.watcher]", '[custom_roles."a b"]', "3 to 64 letters"),
+        ("[environments.dev]", "[environments.dev]\n[environments.qa]\nvalue = 1", "would hold a value"),
+        ("[secrets.api-key]", "[secrets.api-key]\nenviroments = []", "unknown key 'enviroments'"),
+    ],
+)
+def test_what_cannot_be_is_one_line_before_any_call(before: str, after: str, said: str) -> None:
+    assert before in SMALL
+    with pytest.raises(ConfigError) as caught:
+        desired(parse(SMALL.replace(before, after, 1), "test.toml"), PROJECT)
+    assert said in str(caught.value)
+
+
+def test_the_number_of_another_project_stops_everything(stage: Stage) -> None:
+    stage.read(SMALL.replace(f'id = "{PROJECT}"', f'id = "{PROJECT}"\nnumber = "1"'))
+    before = stage.mutations()
+    with pytest.raises(ConfigError, match="has number"):
+        stage.plan()
+    assert stage.mutations() == before
+
+
+@pytest.mark.parametrize("project", ["", "Acme", "a", "acme_x", "x" * 31])
+def test_an_example_for_no_project_is_refused(project: str) -> None:
+    with pytest.raises(ConfigError, match="is no project id"):
+        example(project)
+
+
+def test_plans_take_a_call_a_page_and_one_for_each_policy() -> None:
+    def text(count: int) -> str:
+        secrets = "".join(
+            f'[secrets.s{n:04}]\nenvironments = ["dev"]\nconsumers = ["runner-one"]\n' for n in range(count)
+        )
+        return SMALL.split("[secrets.api-key]")[0] + secrets
+
+    calls = {}
+    for count in (20, 40):
+        stage = Stage(text(count))
+        done(stage)
+        for number in range(count):
+            stage.world.secrets.add_version(f"s{number:04}-dev", Material(b"a value"))
+        stage.world.emulator.calls.clear()
+        assert stage.plan().work == ()
+        names = [name for name, _ in stage.world.emulator.calls]
+        calls[count] = {name: names.count(name) for name in set(names)}
+        stage.close()
+    growing = {name for name in calls[40] if calls[40][name] != calls[20].get(name, 0)}
+    assert growing == {"GetIamPolicy", "GetSecretVersion"}
+    assert calls[40]["ListSecrets"] == 1
