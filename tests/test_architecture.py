@@ -46,7 +46,7 @@ OWNER = {
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
     "re2": ("scanner",),
-    "subprocess": ("scanner.gitcall", "rotation.programs", "schedule.programs", "cli.run"),
+    "subprocess": ("scanner.gitcall", "rotation.programs", "schedule.programs", "cli.value_command", "cli.run"),
 }
 
 

@@ -117,6 +117,7 @@ class Cloud:
         self.session.close()
         if self._embedded is not None:
             self._embedded.stop()
+            self._embedded = None
 
     def __enter__(self) -> Self:
         return self

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.cli import completion, doctor, emulator, key, rotate, scan, schedule, secret, setup, status
+from orchestra_creds.cli.run import run as run_program
 from orchestra_creds.cli.session import CredsGroup
 from orchestra_creds.cli.version import version_line
 
@@ -45,6 +46,7 @@ app.add_typer(setup.app, name="setup")
 app.add_typer(secret.app, name="secret")
 app.add_typer(key.app, name="key")
 app.add_typer(emulator.app, name="emulator")
+app.command("run")(run_program)
 app.command("status")(status.status)
 app.add_typer(schedule.app, name="schedule")
 app.command("doctor")(doctor.doctor)

@@ -1,13 +1,16 @@
 """`secret`: the secrets of the project and their versions. Values come in hidden and go out only where they are asked for."""
 
 import sys
+from enum import StrEnum
 from pathlib import Path
+from secrets import token_hex
 from typing import Annotated
 
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.run import MapOption, OnlyOption
 from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm, confirm_name, write_stdout
 from orchestra_creds.cli.values import DEFAULT_RANDOM_BYTES, ValueSource, read_value
 from orchestra_creds.core.result import Result
@@ -63,24 +66,80 @@ def get(
     name: NameArgument,
     version: Annotated[str, typer.Option("--version", help="A number, an alias, or latest.")] = "latest",
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the value on this terminal.")] = False,
+    exists: Annotated[bool, typer.Option("--exists", help="Print nothing: 0 when it can be read, 4 when not.")] = False,
+    json_path: Annotated[
+        str, typer.Option("--json-path", metavar="A.B", help="Only this part of a value that is JSON.")
+    ] = "",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the value to a file (mode 0600).")
     ] = None,
     env: EnvOption = "",
 ) -> None:
     """Print the bare bytes of a value to a pipe or a file; a terminal is refused without --reveal."""
+    if exists:
+        cloud.secrets.get_version(cloud.full_name(name, env), int(version) if version.isdecimal() else version)
+        return
     if output is None and sys.stdout is not None and sys.stdout.isatty() and not reveal:
         raise ConfigError("this would print the value on your terminal", hint="use --reveal, -o FILE or a pipe")
     payload = cloud.secrets.access(
         cloud.full_name(name, env), int(version) if version.isascii() and version.isdecimal() else version
     )
+    from orchestra_creds.core.values import part_of
+
+    material = part_of(payload.material, json_path, name=payload.secret)
     if output is None:
-        write_stdout(payload.material.reveal())
+        write_stdout(material.reveal())
         return
     from orchestra_creds import outfile
 
-    outfile.write(str(output), payload.material.reveal())
-    session.say(f"wrote version {payload.number} of {payload.secret} to {output}, {len(payload.material)} bytes")
+    outfile.write(str(output), material.reveal())
+    session.say(f"wrote version {payload.number} of {payload.secret} to {output}, {len(material)} bytes")
+
+
+class ExportForm(StrEnum):
+    """How secrets are written for others."""
+
+    DOTENV = "dotenv"
+    SHELL = "shell"
+    JSON = "json"
+    GITHUB = "github"
+    K8S = "k8s"
+    CLOUDRUN = "cloudrun"
+
+
+@app.command()
+@cloud_verb
+def export(
+    session: Session,
+    cloud: Cloud,
+    *,
+    form: Annotated[ExportForm, typer.Option("--to", help="k8s and cloudrun hold names, the others values.")],
+    only: OnlyOption = "",
+    renamed: MapOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file (mode 0600).")
+    ] = None,
+    env: EnvOption = "",
+) -> None:
+    """Write secrets for another program: to a pipe or a file; a terminal is refused for values."""
+    from orchestra_creds.bootstrap.delivery import chosen, delivered
+    from orchestra_creds.render import export as forms
+
+    names = [name for name in only.split(",") if name]
+    if form.value in forms.REFERENCES:
+        wanted = chosen(cloud, env, names, renamed or ())
+        text = forms.REFERENCES[form.value]([(one.variable, cloud.full_name(one.secret, env)) for one in wanted])
+    else:
+        if output is None and sys.stdout is not None and sys.stdout.isatty():
+            raise ConfigError("this would print values on your terminal", hint="use -o FILE or a pipe")
+        text = forms.VALUES[form.value](delivered(cloud, env, names, renamed or ()), lambda: token_hex(16))
+    if output is None:
+        write_stdout(text)
+        return
+    from orchestra_creds import outfile
+
+    outfile.write(str(output), text)
+    session.say(f"wrote {output}")
 
 
 @app.command("set")

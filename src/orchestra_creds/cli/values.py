@@ -59,7 +59,7 @@ def read_value(source: ValueSource, *, name: str) -> Value:
     if source.from_env:
         return _from_environment(source)
     if source.from_cmd:
-        from orchestra_creds.cli.run import output_of
+        from orchestra_creds.cli.value_command import output_of
 
         return _stripped(output_of(source.from_cmd), raw=source.raw)
     if sys.stdin is None:  # the caller closed it before we started

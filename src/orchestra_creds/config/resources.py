@@ -58,11 +58,15 @@ class ConsumerTable(Table, frozen=True):
 
 
 class SecretTable(Table, frozen=True):
-    """`[secrets.NAME]`: one secret in each of its environments. `accessors`: `additive`, or `exact` (others are removed)."""
+    """`[secrets.NAME]`: one secret in each of its environments. `accessors`: `additive`, or `exact` (others are removed).
+
+    `env_var` is its name for `run` and `secret export`; by default the secret's name in capitals.
+    """
 
     environments: tuple[str, ...] = ()
     rotation: str = ""
     consumers: tuple[str | ConsumerTable, ...] = ()
+    env_var: str = ""
     accessors: str = "additive"
     replication: tuple[str, ...] | None = None
     destroy_ttl: str = ""

@@ -119,6 +119,23 @@ def _matches(data: bytes, pattern: str) -> bool:
         ) from None
 
 
+def part_of(material: Material, path: str, *, name: str) -> Material:
+    """One part of a JSON value, `a.b.0`: a text as it is, anything else as JSON. Without a path, all of it.
+
+    Raises:
+        ConfigError: it is not JSON, or has no such part; neither is quoted.
+    """
+    if not path:
+        return material
+    try:
+        found = json.loads(material.reveal())
+        for step in path.split("."):
+            found = found[int(step)] if isinstance(found, list) else found[step]
+    except (ValueError, KeyError, IndexError, TypeError, RecursionError):
+        raise ConfigError(f"the value of {name} has no part {path!r}", hint="is it JSON?") from None
+    return Material((found if isinstance(found, str) else json.dumps(found)).encode())
+
+
 def generated(random_bytes: bytes, encoding: str = "urlsafe-base64") -> Material:
     """Random bytes as a value that fits everywhere: `urlsafe-base64` (no padding), `base64` or `hex`.
 

@@ -1,0 +1,78 @@
+"""Secrets written for other programs: values for shells, files and GitHub's runner, references for Kubernetes and Cloud Run.
+
+Every form quotes as its reader unquotes; what cannot be written in a form is refused, never bent.
+"""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import ConfigError
+
+
+def dotenv(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
+    """`NAME="value"` as python-dotenv and docker compose read it: in double quotes, with backslashes."""
+    lines = []
+    for name, value in values.items():
+        text = _text(name, value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("$", "\\$")
+        lines.append(f'{name}="{text}"\n')
+    return "".join(lines)
+
+
+def shell(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
+    """`export NAME='value'` for any POSIX shell: safe to source, whatever is in it."""
+    return "".join(f"export {name}={shlex.quote(_text(name, value))}\n" for name, value in values.items())
+
+
+def as_json(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
+    """One object."""
+    return json.dumps({name: _text(name, value) for name, value in values.items()}, indent=2) + "\n"
+
+
+def github(values: Mapping[str, Material], word: Callable[[], str]) -> str:
+    """Lines for $GITHUB_ENV, each value first masked line by line; `word` answers a random delimiter."""
+    lines = []
+    for name, value in values.items():
+        text, end = _text(name, value), word()
+        lines += [f"::add-mask::{line}\n" for line in text.splitlines() if line.strip()]
+        lines.append(f"{name}<<{end}\n{text}\n{end}\n")
+    return "".join(lines)
+
+
+VALUES = {"dotenv": dotenv, "shell": shell, "json": as_json, "github": github}
+"""Forms that hold values."""
+
+
+def cloudrun(references: Sequence[tuple[str, str]]) -> str:
+    """The flag of `gcloud run deploy`: names of secrets and no value."""
+    return "--update-secrets=" + ",".join(f"{name}={secret}:latest" for name, secret in references) + "\n"
+
+
+def k8s(references: Sequence[tuple[str, str]]) -> str:
+    """An ExternalSecret: names of secrets and no value."""
+    items = "".join(
+        f"    - secretKey: {name}\n      remoteRef:\n        key: {secret}\n        version: latest\n"
+        for name, secret in references
+    )
+    return (
+        "apiVersion: external-secrets.io/v1\nkind: ExternalSecret\nmetadata:\n  name: orchestra-creds\nspec:\n"
+        "  refreshInterval: 1h\n  secretStoreRef:\n    kind: ClusterSecretStore\n    name: google-secret-manager\n"
+        "  target:\n    name: orchestra-creds\n  data:\n" + items
+    )
+
+
+REFERENCES = {"cloudrun": cloudrun, "k8s": k8s}
+"""Forms that hold names only."""
+
+
+def _text(name: str, value: Material) -> str:
+    try:
+        text = value.reveal().decode()
+    except UnicodeDecodeError:
+        raise ConfigError(
+            f"the value for {name} is not text", hint="deliver it as a file: orchestra-creds run --as-files"
+        ) from None
+    if "\0" in text:
+        raise ConfigError(f"the value for {name} holds a zero byte", hint="deliver it as a file: run --as-files")
+    return text

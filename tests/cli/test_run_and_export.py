@@ -1,0 +1,184 @@
+"""`run` and `secret export`: all secrets or none, quoted as the reader unquotes, and nothing left behind."""
+
+import io
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import dotenv
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.manage.delivery import deliveries
+from orchestra_creds.render import export
+from tests.cli.cloud import PROJECT
+from tests.cli.conftest import COMMAND, Operator, appears, one_error
+
+CONFIG = f"""
+schema = 1
+[project]
+id = "{PROJECT}"
+[environments.dev]
+[environments.prod]
+[secrets.redis-password]
+environments = ["dev", "prod"]
+[secrets.openai-api-key]
+environments = ["dev"]
+env_var = "OPENAI_KEY"
+"""
+REDIS, OPENAI = "p$w'\"\\ x" + "-9000", "first line\nsecond" + "-line"
+TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0\r"), max_size=40)
+
+
+@pytest.fixture
+def reader(operator: Operator) -> Operator:
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    operator.write("orchestra-creds.toml", CONFIG)
+    for name, value in (("redis-password", REDIS), ("openai-api-key", OPENAI)):
+        assert operator.call("secret", "set", name, "--env", "dev", "--raw", stdin=value.encode()).code == 0
+    return operator
+
+
+def tell(*names: str) -> list[str]:
+    """A program that prints variables as JSON."""
+    return [sys.executable, "-c", f"import json, os; print(json.dumps([os.environ.get(n) for n in {names!r}]))"]
+
+
+def test_the_program_gets_its_secrets_and_its_code_is_ours(reader: Operator) -> None:
+    ended = reader.run("run", "--env", "dev", "--", *tell("REDIS_PASSWORD", "OPENAI_KEY"))
+    assert (ended.code, json.loads(ended.stdout)) == (0, [REDIS, OPENAI])
+    assert reader.run("run", "--env", "dev", "--", "sh", "-c", "exit 42").code == 42
+
+
+def test_only_some_under_other_names_and_in_a_clean_environment(reader: Operator) -> None:
+    ended = reader.run(
+        "run", "--env", "dev", "--only", "redis-password", "--map", "redis-password=PW", "--clean-env", "--",
+        *tell("PW", "OPENAI_KEY", "ORCHESTRA_CREDS_BACKEND"),
+    )  # fmt: skip
+    assert json.loads(ended.stdout) == [REDIS, None, None]
+
+
+def test_a_missing_secret_stops_everything_before_the_program_starts(reader: Operator) -> None:
+    ended = reader.run("run", "--env", "prod", "--", "touch", "started")
+    assert ended.code == 4
+    assert "nothing was started" in one_error(ended)
+    assert not (reader.folder / "started").exists()
+
+
+@pytest.mark.parametrize(("program", "code"), [("no-such-program", 127), ("/etc/passwd", 126)])
+def test_a_program_that_cannot_start_is_126_or_127(reader: Operator, program: str, code: int) -> None:
+    assert reader.run("run", "--env", "dev", "--", program).code == code
+
+
+def test_files_are_private_and_gone_when_the_program_ends(reader: Operator) -> None:
+    script = "import os, sys; p = os.environ['OPENAI_KEY_FILE']; print(p, oct(os.stat(p).st_mode), oct(os.stat(os.path.dirname(p)).st_mode)); print(open(p).read())"
+    ended = reader.run("run", "--env", "dev", "--as-files", "--", sys.executable, "-c", script)
+    first, _, text = ended.text.partition("\n")
+    path, mode, folder_mode = first.split()
+    assert (mode[-3:], folder_mode[-3:], text.rstrip("\n")) == ("600", "700", OPENAI)
+    assert not Path(path).parent.exists()
+
+
+def test_a_signal_reaches_the_program_and_its_files_are_removed(reader: Operator) -> None:
+    script = "import os, signal; print(os.environ['OPENAI_KEY_FILE'], flush=True); signal.pause()"
+    child = subprocess.Popen(
+        [COMMAND, "run", "--env", "dev", "--as-files", "--", sys.executable, "-c", script],
+        cwd=reader.folder,
+        env=reader.environment,
+        stdout=subprocess.PIPE,
+    )
+    assert child.stdout is not None
+    path = Path(child.stdout.readline().decode().strip())
+    child.send_signal(signal.SIGTERM)
+    child.communicate(timeout=30)
+    assert child.returncode == 128 + signal.SIGTERM
+    assert not path.parent.exists()
+
+
+@pytest.mark.parametrize(
+    "variable", ["PATH", "LD_PRELOAD", "PYTHONPATH", "BASH_ENV", "GIT_SSH_COMMAND", "NODE_OPTIONS", "a-b", "1X", ""]
+)
+def test_a_variable_that_steers_programs_is_never_set(variable: str) -> None:
+    with pytest.raises(ConfigError):
+        deliveries({"s": "S"}, (), [f"s={variable}"])
+
+
+def test_two_secrets_never_share_a_variable() -> None:
+    with pytest.raises(ConfigError, match="both want"):
+        deliveries({"a-b": "A_B", "a_b": "A_B"}, (), ())
+
+
+# -- export
+
+
+@given(TEXTS)
+def test_a_shell_reads_back_what_was_written(text: str) -> None:
+    written = export.shell({"NAME": Material(text.encode())}, str)
+    assert shlex.split(written) == ["export", f"NAME={text}"]
+
+
+@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
+def test_dotenv_reads_back_what_was_written(text: str) -> None:
+    written = export.dotenv({"NAME": Material(text.encode())}, str)
+    read = dotenv.dotenv_values(stream=io.StringIO(written), interpolate=False)["NAME"]
+    assert read is not None
+    assert read.replace("\\$", "$") == text
+
+
+@given(TEXTS)
+def test_json_reads_back_what_was_written(text: str) -> None:
+    assert json.loads(export.as_json({"NAME": Material(text.encode())}, str)) == {"NAME": text}
+
+
+def test_a_real_shell_runs_nothing_of_a_value(tmp_path: Path) -> None:
+    value = "x'; touch evil; $(touch evil) `touch evil` \\\n"
+    script = export.shell({"NAME": Material(value.encode())}, str) + 'printf %s "$NAME"'
+    run = subprocess.run(
+        ["sh", "-c", script], capture_output=True, cwd=tmp_path, check=True, env={"PATH": os.environ["PATH"]}
+    )
+    assert run.stdout.decode() == value
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_githubs_runner_is_told_to_mask_every_line_first() -> None:
+    text = export.github({"NAME": Material(b"one\ntwo")}, lambda: "random-word")
+    assert text.splitlines() == ["::add-mask::one", "::add-mask::two", "NAME<<random-word", "one", "two", "random-word"]
+
+
+@pytest.mark.parametrize("form", ["k8s", "cloudrun"])
+def test_references_hold_names_and_no_value(reader: Operator, form: str) -> None:
+    ended = reader.call("secret", "export", "--to", form, "--env", "dev")
+    assert ended.code == 0
+    assert "redis-password-dev" in ended.text
+    assert appears([REDIS, OPENAI, "second-line"], ended.stdout) == []
+
+
+def test_values_go_to_a_pipe_or_a_private_file(reader: Operator) -> None:
+    assert json.loads(reader.call("secret", "export", "--to", "json", "--env", "dev").stdout)["OPENAI_KEY"] == OPENAI
+    assert reader.call("secret", "export", "--to", "dotenv", "--env", "dev", "-o", "out.env").code == 0
+    assert (reader.folder / "out.env").stat().st_mode & 0o777 == 0o600
+
+
+def test_binary_values_are_refused_in_text_forms() -> None:
+    for form in export.VALUES.values():
+        for data in (b"\xff\xfe", b"a\0b"):
+            with pytest.raises(ConfigError, match="NAME"):
+                form({"NAME": Material(data)}, str)
+
+
+def test_get_tells_whether_it_exists_and_gives_a_part(reader: Operator) -> None:
+    assert reader.call("secret", "get", "redis-password", "--env", "dev", "--exists").code == 0
+    missing = reader.call("secret", "get", "nothing", "--exists")
+    assert (missing.code, missing.stdout) == (4, b"")
+    reader.call("secret", "set", "config", stdin=b'{"db": {"ports": [5432, 5433]}, "name": "x"}')
+    assert reader.call("secret", "get", "config", "--json-path", "db.ports.1").text == "5433"
+    assert reader.call("secret", "get", "config", "--json-path", "name").text == "x"
+    wrong = reader.call("secret", "get", "config", "--json-path", "db.nothing")
+    assert (wrong.code, "5432" in wrong.stderr) == (2, False)
