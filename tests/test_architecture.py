@@ -9,6 +9,8 @@ SRC = Path(__file__).parents[1] / "src" / "orchestra_creds"
 LAYER = {
     "__main__": 6,
     "cli": 5,
+    "library": 5,
+    "fastapi": 6,
     "bootstrap": 4,
     "rotation": 3,
     "manage": 3,
@@ -26,7 +28,7 @@ LAYER = {
     "outfile": 2,
     "core": 2,
     "errors": 1,
-    "__init__": 0,
+    "__init__": 6,
 }
 ALLOWED_BESIDE = {
     ("render", "scanner"): {"scanner.finding", "scanner.rule"},
@@ -37,6 +39,7 @@ ALLOWED_BESIDE = {
 
 OWNER = {
     "typer": ("cli",),
+    "fastapi": ("fastapi",),
     "rich": ("render",),
     "jinja2": ("render",),
     "google": ("gcp", "emulator"),

@@ -15,6 +15,7 @@ from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
     from orchestra_creds.config.settings import Settings
+    from orchestra_creds.core.material import Material
     from orchestra_creds.core.ports import (
         ApiKeyStore,
         KeyStore,
@@ -173,6 +174,18 @@ def open_cloud(
     wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
     session = Session(wanted, endpoints=Endpoints(*endpoints), impersonate=impersonate, owner_token=owner, announce=say)
     return Cloud(session, settings, location, embedded)
+
+
+def key_credentials(key_file: "Material", scopes: tuple[str, ...]) -> object:
+    """Credentials for Google's clients from a key file; its token endpoint is Google's, or that of the embedded cloud in use.
+
+    Raises:
+        ConfigError: it is no key file, or names a foreign endpoint.
+    """
+    from orchestra_creds.gcp import key_file as files
+
+    ends = named_endpoints(os.environ)
+    return files.credentials(files.parse(key_file), ends[1] if ends else "").with_scopes(scopes)
 
 
 def silence_libraries() -> None:
