@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli import completion, doctor, emulator, key, rotate, scan, schedule, secret, setup, status
+from orchestra_creds.cli import completion, doctor, emulator, key, legacy, rotate, scan, schedule, secret, setup, status
 from orchestra_creds.cli.run import run as run_program
 from orchestra_creds.cli.session import CredsGroup
 from orchestra_creds.cli.version import version_line
@@ -49,6 +49,7 @@ app.add_typer(emulator.app, name="emulator")
 app.command("run")(run_program)
 app.command("status")(status.status)
 app.add_typer(schedule.app, name="schedule")
+app.add_typer(legacy.app, name="legacy")
 app.command("doctor")(doctor.doctor)
 app.command("completion")(completion.completion)
 

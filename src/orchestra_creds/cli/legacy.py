@@ -1,0 +1,239 @@
+"""`legacy`: the verbs of the two replaced shell scripts, and those that their documents promised, made safe.
+
+What a caller of an old script relies on stays: a bare value on stdout, everything human on stderr, exit codes 0 and 1. What was dangerous
+does not: nothing is deleted that has no proven successor, no placeholder becomes a value, nothing is granted for a whole project. Each
+verb says on stderr which new one to use.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestra_creds.cli.session import write_stdout
+from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PreconditionError
+
+app = typer.Typer(
+    name="legacy",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="The verbs of secure_credential_manager.sh and setup_secure_credentials.sh, made safe.",
+)
+OVERBROAD = ("roles/owner", "roles/editor", "roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin")
+"""Roles that no account is given by `create-sa`: with any of them it could read every secret or act as everybody."""
+USAGE = """usage: secure_credential_manager.sh VERB
+
+  get-secret NAME          orchestra-creds secret get NAME
+  check-secret NAME        orchestra-creds secret get NAME --exists
+  create-secret NAME FILE  orchestra-creds secret set NAME < FILE
+  update-secret NAME FILE  orchestra-creds secret set NAME < FILE
+  list-secrets             orchestra-creds secret list
+  rotate-key ACCOUNT       orchestra-creds rotate ACCOUNT-key
+  create-sa NAME ROLES     orchestra-creds.toml, then orchestra-creds setup
+  setup-wif                orchestra-creds setup --only federation
+  secure                   orchestra-creds scan, then orchestra-creds rotate
+  env                      writes ORCHESTRA_PROJECT_ID into .env
+  template                 nothing: a key file has no place in a repository
+  help                     this
+"""
+ArgumentsArgument = Annotated[
+    list[str] | None, typer.Argument(metavar="[VERB] [ARGUMENT]...", help="As for the script.")
+]
+
+
+@app.command("secure-credential-manager")
+def secure_credential_manager(words: ArgumentsArgument = None) -> None:
+    """What secure_credential_manager.sh did, or was said to do."""
+    verb, *arguments = words or ["help"]
+    known = _VERBS.get(verb)
+    if known is None:
+        sys.stderr.write(f"error: there is no verb {verb!r}\n{USAGE}")
+        raise typer.Exit(1)
+    wanted, action = known
+    if len(arguments) != wanted:
+        sys.stderr.write(f"error: {verb} takes {wanted} {'argument' if wanted == 1 else 'arguments'}\n{USAGE}")
+        raise typer.Exit(1)
+    _end(lambda: action(*arguments))
+
+
+@app.command("setup-secure-credentials")
+def setup_secure_credentials() -> None:
+    """What setup_secure_credentials.sh was for: shows what differs from orchestra-creds.toml; never pushes a value."""
+    _advise("setup", "it shows first and asks; values are stored with: orchestra-creds secret set NAME")
+    _end(lambda: _ours("setup", "--plan"))
+
+
+def _end(action: Callable[[], int]) -> None:
+    """Run it, and end as the old scripts did: 0 or 1."""
+    try:
+        code = action()
+    except CredsError as error:
+        sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+        code = 1
+    raise typer.Exit(1 if code else 0)
+
+
+def _ours(*arguments: str) -> int:
+    """Run one of our own verbs in this process; its exit code."""
+    from orchestra_creds.cli import app as root
+
+    code = typer.main.get_command(root.app).main(
+        args=list(arguments), prog_name="orchestra-creds", standalone_mode=False
+    )
+    return int(code or 0)
+
+
+def _advise(verb: str, why: str = "") -> None:
+    sys.stderr.write(f"note: the new verb is: orchestra-creds {verb}" + (f" ({why})\n" if why else "\n"))
+
+
+def _help() -> int:
+    write_stdout(USAGE)
+    return 0
+
+
+def _get(name: str) -> int:
+    return _ours("secret", "get", name, "--reveal")
+
+
+def _check(name: str) -> int:
+    """Silent: callers read the exit code only."""
+    with _Silence():
+        return _ours("secret", "get", name, "--exists")
+
+
+def _create(name: str, file: str) -> int:
+    with _Silence():
+        there = _ours("secret", "get", name, "--exists") == 0
+    if there:
+        raise PreconditionError(f"secret {name} has a value already", hint="update-secret stores a new version")
+    return _update(name, file)
+
+
+def _update(name: str, file: str) -> int:
+    _advise("secret set", "reads a hidden prompt or standard input: a value in a file is a value on a disk")
+    try:
+        with Path(file).open("rb") as stream:
+            before = os.dup(0)
+            os.dup2(stream.fileno(), 0)
+            try:
+                return _ours("secret", "set", name, "--stdin")
+            finally:
+                os.dup2(before, 0)
+                os.close(before)
+    except OSError as error:
+        raise NotFoundError(f"cannot read {file}: {(error.strerror or type(error).__name__).lower()}") from None
+
+
+def _list() -> int:
+    return _ours("secret", "list")
+
+
+def _rotate(account: str) -> int:
+    _advise(f"rotate {account}-key", "the predecessor stays valid for its grace")
+    return _ours("rotate", f"{account.partition('@')[0]}-key")
+
+
+def _federation() -> int:
+    _advise("setup --only federation", "a condition on numbers is required, and generated")
+    return _ours("setup", "--only", "federation", "--plan")
+
+
+def _create_account(name: str, roles: str) -> int:
+    """Declare it; `setup` makes it. Nothing is granted here."""
+    import tomlkit
+
+    from orchestra_creds.config import settings as configuration
+
+    wanted = [
+        role if role.startswith(("roles/", "projects/")) else f"roles/{role}" for role in roles.split(",") if role
+    ]
+    broad = [role for role in wanted if role in OVERBROAD]
+    if broad:
+        raise ConfigError(
+            f"{broad[0]} for {name} would reach the whole project",
+            hint="name the role that it needs; see docs/setup.md",
+        )
+    path = configuration.load().path or Path(configuration.FILE_NAME)
+    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.parse("schema = 1\n")
+    accounts = document.setdefault("service_accounts", tomlkit.table(is_super_table=True))
+    if name in accounts:
+        raise PreconditionError(f"{path} declares {name} already", hint="edit it there, then: orchestra-creds setup")
+    table = tomlkit.table()
+    table["project_roles"] = wanted
+    accounts[name] = table
+    from orchestra_creds import outfile
+
+    outfile.write(str(path), tomlkit.dumps(document), mode=0o644)
+    sys.stderr.write(f"declared {name} in {path}; now: orchestra-creds setup\n")
+    return 0
+
+
+def _secure() -> int:
+    """Find what leaked; nothing is deleted: the only copy of a key is worth more than a tidy folder until its successor is proven."""
+    _advise("scan", "then rotate what it finds with --leaked; no file is deleted")
+    return _ours("scan", ".")
+
+
+def _environment() -> int:
+    from dotenv import set_key
+
+    project = os.environ.get("ORCHESTRA_CREDS_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+    if not project:
+        raise ConfigError("no project is named", hint="set ORCHESTRA_CREDS_PROJECT")
+    file = Path(".env")
+    if not file.exists():
+        file.touch(mode=0o600)
+    set_key(file, "ORCHESTRA_PROJECT_ID", project, quote_mode="never")
+    _advise("run -- COMMAND", "gives a program its secrets without a file")
+    return 0
+
+
+def _template() -> int:
+    sys.stderr.write(
+        "note: no template is written: a key file in a repository invites filling it in. Use an attached service account, or workload\n"
+        "identity federation (orchestra-creds setup); `orchestra-creds doctor` tells what is missing.\n"
+    )
+    return 0
+
+
+class _Silence:
+    """Nothing on stderr within the block."""
+
+    def __enter__(self) -> None:
+        sys.stderr.flush()
+        self._before = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+
+    def __exit__(self, *_error: object) -> None:
+        sys.stderr.flush()
+        os.dup2(self._before, 2)
+        os.close(self._before)
+
+
+_VERBS: dict[str, tuple[int, Callable[..., int]]] = {
+    "help": (0, _help),
+    "--help": (0, _help),
+    "get-secret": (1, _get),
+    "check-secret": (1, _check),
+    "create-secret": (2, _create),
+    "update-secret": (2, _update),
+    "list-secrets": (0, _list),
+    "rotate-key": (1, _rotate),
+    "setup-wif": (0, _federation),
+    "create-sa": (2, _create_account),
+    "secure": (0, _secure),
+    "env": (0, _environment),
+    "template": (0, _template),
+}
+"""Verb -> how many arguments it takes, and what is done."""
+
+
+def verbs() -> Sequence[str]:
+    """Every verb that is honoured."""
+    return tuple(_VERBS)
