@@ -209,6 +209,12 @@ def opened(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(params=["wire", "direct"])
+def embedded(request: pytest.FixtureRequest) -> Iterator[World]:
+    """A world whose whole project may be changed: never a real one."""
+    yield from opened(request)
+
+
+@pytest.fixture(params=["wire", "direct"])
 def strict(request: pytest.FixtureRequest) -> Iterator[World]:
     """A world that asks who calls; its session is the owner's."""
     running = request.getfixturevalue("asking")

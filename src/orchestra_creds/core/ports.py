@@ -141,14 +141,18 @@ class KeyStore(Protocol):
 
 
 class PolicyStore(Protocol):
-    """IAM policies. `resource` is `projects/P`, `projects/P/secrets/S` or `projects/P/serviceAccounts/MAIL`."""
+    """IAM policies of resources by name.
+
+    That is `projects/P`, `projects/P/secrets/S`, `projects/P/serviceAccounts/MAIL`, `projects/P/locations/L/jobs/J` (Cloud Run) or
+    `projects/_/buckets/B`.
+    """
 
     def get_policy(self, resource: str) -> Policy:
         """The policy with its etag."""
         ...
 
     def set_policy(self, resource: str, policy: Policy) -> Policy:
-        """Replace the policy if it still has that etag; PreconditionError when it has not."""
+        """Replace the bindings if the policy still has that etag; PreconditionError when it has not. What is audited stays."""
         ...
 
     def test_permissions(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:

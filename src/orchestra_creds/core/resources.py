@@ -15,11 +15,20 @@ class Kind(StrEnum):
     SECRET = "secret"  # noqa: S105  a word
     POOL = "workload identity pool"
     PROVIDER = "workload identity provider"
+    BUCKET = "bucket"
+    METRIC = "log metric"
+    CHANNEL = "notification channel"
+    ALERT = "alert policy"
+    JOB = "Cloud Run job"
+    SCHEDULE = "schedule"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
-    """Which resource: a service's name, a role's id, an account's mail, a secret's or pool's name, `POOL/PROVIDER`."""
+    """Which resource: a service's name, a role's id, an account's mail, a secret's or pool's name, `POOL/PROVIDER`.
+
+    Jobs and schedules are `LOCATION/NAME`. Channels and alerts have ids that only the service knows: their display name stands here.
+    """
 
     kind: Kind
     name: str

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from google.iam.v1.policy_pb2 import Binding, Policy
 
-from orchestra_creds.emulator import cel, faults, projects, role_records
+from orchestra_creds.emulator import bucket_names, cel, faults, projects, role_records
 from orchestra_creds.emulator.account_names import resolved
 from orchestra_creds.emulator.errors import denied
 from orchestra_creds.emulator.service import Caller, Need
@@ -21,7 +21,7 @@ GROUPS = "groups"
 
 _CARRIER = re.compile(
     r"(?P<project>projects/[^/]+)"
-    r"(?P<own>(?:/locations/[^/]+)?/secrets/[^/]+|/serviceAccounts/[^/]+|/locations/global/workloadIdentityPools/[^/]+)?"
+    r"(?P<own>(?:/locations/[^/]+)?/secrets/[^/]+|/serviceAccounts/[^/]+|/locations/global/workloadIdentityPools/[^/]+|/buckets/[^/]+|/locations/[^/]+/jobs/[^/]+)?"
     r"(?:/.*)?"
 )
 _BASIC = {"projectOwner": "roles/owner", "projectEditor": "roles/editor", "projectViewer": "roles/viewer"}
@@ -30,6 +30,8 @@ _TYPES = (
     ("/secrets/", "secretmanager.googleapis.com/Secret"),
     ("/keys/", "iam.googleapis.com/ServiceAccountKey"),
     ("/serviceAccounts/", "iam.googleapis.com/ServiceAccount"),
+    ("/buckets/", "storage.googleapis.com/Bucket"),
+    ("/jobs/", "run.googleapis.com/Job"),
     ("projects/", "cloudresourcemanager.googleapis.com/Project"),
 )
 
@@ -38,7 +40,7 @@ def holds(caller: Caller, need: Need, txn: Txn) -> bool:
     """Whether the caller has the permission on the resource."""
     if caller.owner:
         return True
-    resource = _by_id(txn, resolved(txn, need.resource))
+    resource = _by_id(txn, bucket_names.resolved(txn, resolved(txn, need.resource)))
     return any(
         need.permission in role_records.permissions(txn, binding.role)
         and _names(txn, binding.members, caller)

@@ -20,42 +20,15 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from orchestra_creds.emulator import (
-    access,
-    accounts,
-    analyzer,
-    api_keys,
-    credentials,
-    dispatch,
-    federation,
-    keys,
-    locations,
-    oauth,
-    org_policy,
-    policies,
-    resource_manager,
-    rest,
-    roles,
-    secrets,
-    service_usage,
-    sts,
-)
+from orchestra_creds.emulator import access, dispatch, keys, oauth, offer
 from orchestra_creds.emulator.dispatch import Emulator
 from orchestra_creds.emulator.routes import served
 from orchestra_creds.emulator.servers import LOOPBACK, Endpoints, Servers, require_loopback
-from orchestra_creds.emulator.service import Service
 from orchestra_creds.emulator.store import Store, Txn
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
-SERVICES: tuple[Service, ...] = tuple(
-    module.SERVICE
-    for module in (
-        secrets, locations, policies, accounts, keys, roles, credentials, oauth, federation, sts, resource_manager,
-        service_usage, analyzer, api_keys, org_policy, rest,
-    )
-)  # fmt: skip
+SERVICES = offer.SERVICES
 """Everything the embedded cloud serves."""
-
 DEFAULT_PROJECT = "demo-project"
 START_SECONDS = 30.0
 """How long `start_daemon` waits for both ports, and `stop_daemon` for the end."""

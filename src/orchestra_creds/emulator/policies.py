@@ -1,4 +1,4 @@
-"""IAM policies of secrets, service accounts and projects: one store, one etag rule, one set of handlers.
+"""IAM policies of secrets, service accounts, projects, buckets and Cloud Run jobs: one store, one etag rule, one set of handlers.
 
 A resource without a policy has the empty one with a fixed etag. Setting with a stale etag is ABORTED; each set,
 also one that changes nothing, gives a new etag. `version` 3 is kept when a binding has a condition.
@@ -40,11 +40,14 @@ class _Shape:
     pattern: re.Pattern[str]
     prefix: str
     kind: str  # "" for projects, which always exist
+    title: str = ""
 
 
 _SHAPES = (
-    _Shape(re.compile(r"projects/[^/]+(/locations/[^/]+)?/secrets/[^/]+"), "secretmanager.secrets", "secret"),
-    _Shape(re.compile(r"projects/[^/]+/serviceAccounts/[^/]+"), "iam.serviceAccounts", "account"),
+    _Shape(re.compile(r"projects/[^/]+(/locations/[^/]+)?/secrets/[^/]+"), "secretmanager.secrets", "secret", "Secret"),
+    _Shape(re.compile(r"projects/[^/]+/serviceAccounts/[^/]+"), "iam.serviceAccounts", "account", "Service account"),
+    _Shape(re.compile(r"projects/[^/]+/buckets/[^/]+"), "storage.buckets", "bucket", "Bucket"),
+    _Shape(re.compile(r"projects/[^/]+/locations/[^/]+/jobs/[^/]+"), "run.jobs", "run_job", "Job"),
     _Shape(re.compile(r"projects/[^/]+"), "resourcemanager.projects", ""),
 )
 
@@ -158,7 +161,7 @@ def _shape(resource: str) -> _Shape:
 def _exists(txn: Txn, resource: str) -> None:
     shape = _shape(resource)
     if shape.kind and txn.get(shape.kind, resource) is None:
-        raise not_found(f"{'Secret' if shape.kind == 'secret' else 'Service account'} [{resource}] not found.")
+        raise not_found(f"{shape.title} [{resource}] not found.")
 
 
 def _decoded(body: bytes | None) -> Policy:

@@ -116,7 +116,8 @@ def operation(
     return save(txn, OPERATION, done["name"], done)
 
 
-def _get(call: RestCall, _caller: Caller, txn: Txn) -> Document:
+def get_operation(call: RestCall, _caller: Caller, txn: Txn) -> Document:
+    """An operation by its name."""
     return load(txn, OPERATION, call.path["name"], what="Operation")
 
 
@@ -132,7 +133,13 @@ _POOL = "projects/*/locations/*/workloadIdentityPools/*"
 
 SERVICE = Service(
     routes=tuple(
-        Route("GET", template, "google.longrunning.Operations/GetOperation", _get, resource=lambda c: c.path["name"])
+        Route(
+            "GET",
+            template,
+            "google.longrunning.Operations/GetOperation",
+            get_operation,
+            resource=lambda c: c.path["name"],
+        )
         for template in (
             "/v1/{name=operations/*}",
             "/v2/{name=operations/*}",

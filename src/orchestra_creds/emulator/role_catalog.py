@@ -59,19 +59,39 @@ _ORG_POLICY_ALL = _ORG_POLICY_READ | _on("orgpolicy", "policies.create policies.
 _ANALYZER = _on("policyanalyzer.serviceAccountKeyLastAuthenticationActivities", "query") | _on(
     "policyanalyzer.serviceAccountLastAuthenticationActivities", "query"
 )
+_BUCKETS_READ = _on("storage.buckets", "get list getIamPolicy")
+_BUCKETS_ALL = _BUCKETS_READ | _on("storage.buckets", "create update delete setIamPolicy")
+_OBJECTS_USE = _on("storage.objects", "create delete get list update")
+_OBJECTS_ALL = _OBJECTS_USE | _on("storage.objects", "getIamPolicy setIamPolicy")
+_SCHEDULES_READ = _on("cloudscheduler.jobs", "get list")
+_SCHEDULES_ALL = _SCHEDULES_READ | _on("cloudscheduler.jobs", "create update delete pause enable run")
+_JOBS_READ = _on("run.jobs", "get list getIamPolicy") | _on("run.operations", "get list")
+_JOBS_WRITE = _JOBS_READ | _on("run.jobs", "create update delete run runWithOverrides")
+_JOBS_ALL = _JOBS_WRITE | _on("run.jobs", "setIamPolicy")
+_METRICS_READ = _on("logging.logMetrics", "get list")
+_METRICS_ALL = _METRICS_READ | _on("logging.logMetrics", "create update delete")
+_ALERTS_READ = _on("monitoring.alertPolicies", "get list") | _on("monitoring.notificationChannels", "get list")
+_ALERTS_ALL = (
+    _ALERTS_READ
+    | _on("monitoring.alertPolicies", "create update delete")
+    | _on("monitoring.notificationChannels", "create update delete")
+)
+_OPERATIONS_READ = _SCHEDULES_READ | _JOBS_READ | _METRICS_READ | _ALERTS_READ
 
 _VIEWER = (
     _SECRET_READ | _VERSION_READ | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy") | _ACCOUNT_READ
     | _on("iam.serviceAccounts", "getIamPolicy") | _KEYS_READ | _ROLES_READ | _POOLS_READ | _SERVICES_READ
     | _on("apikeys.keys", "get list") | _ORG_POLICY_READ | _ANALYZER
+    | _OPERATIONS_READ | _on("storage.buckets", "list")
 )  # fmt: skip
 _EDITOR = (
     _VIEWER | _SECRET_WRITE | _VERSION_WRITE | _ROTATE | _ACCOUNT_WRITE | _on("iam.serviceAccounts", "actAs")
     | _KEYS_ALL | _SERVICES_ALL | _API_KEYS_ALL
+    | _SCHEDULES_ALL | _JOBS_WRITE | _METRICS_ALL | _ALERTS_ALL | _on("storage.buckets", "create delete list")
 )  # fmt: skip
 _OWNER = (
     _EDITOR | _SECRETS_ALL | _PROJECT_POLICY | _ACCOUNT_POLICY | _ROLES_ALL | _POOLS_ALL
-    | _on("resourcemanager.projects", "update delete undelete")
+    | _on("resourcemanager.projects", "update delete undelete") | _BUCKETS_ALL | _OBJECTS_ALL | _JOBS_ALL
 )  # fmt: skip
 
 _ROLES = (
@@ -142,7 +162,26 @@ _ROLES = (
                    _ORG_POLICY_ALL),
     PredefinedRole("roles/orgpolicy.policyViewer", "Organization Policy Viewer", "View organization policies.",
                    _ORG_POLICY_READ),
-    PredefinedRole("roles/logging.viewer", "Logs Viewer", "View logs.", _on("logging.logEntries", "list") | _PROJECT),
+    PredefinedRole("roles/storage.admin", "Storage Admin", "Full control of buckets and objects.",
+                   _BUCKETS_ALL | _OBJECTS_ALL | _PROJECT_LIST),
+    PredefinedRole("roles/storage.objectUser", "Storage Object User", "Create, read, update and delete objects.",
+                   _OBJECTS_USE | _PROJECT_LIST),
+    PredefinedRole("roles/cloudscheduler.admin", "Cloud Scheduler Admin", "Full access to jobs.",
+                   _SCHEDULES_ALL | _PROJECT_LIST | _SERVICES_READ),
+    PredefinedRole("roles/cloudscheduler.viewer", "Cloud Scheduler Viewer", "Get and list jobs.",
+                   _SCHEDULES_READ | _PROJECT_LIST | _SERVICES_READ),
+    PredefinedRole("roles/run.admin", "Cloud Run Admin", "Full control of Cloud Run.", _JOBS_ALL | _PROJECT_LIST),
+    PredefinedRole("roles/run.developer", "Cloud Run Developer", "Write Cloud Run resources; no policies.",
+                   _JOBS_WRITE | _PROJECT_LIST),
+    PredefinedRole("roles/run.viewer", "Cloud Run Viewer", "Read Cloud Run resources.", _JOBS_READ | _PROJECT_LIST),
+    PredefinedRole("roles/run.invoker", "Cloud Run Invoker", "Run jobs and call services.", _on("run.jobs", "run")),
+    PredefinedRole("roles/logging.configWriter", "Logs Configuration Writer", "Configure sinks, metrics and buckets.",
+                   _METRICS_ALL | _PROJECT_LIST),
+    PredefinedRole("roles/monitoring.editor", "Monitoring Editor", "Write monitoring data and configurations.",
+                   _ALERTS_ALL | _PROJECT_LIST),
+    PredefinedRole("roles/monitoring.viewer", "Monitoring Viewer", "Read monitoring data and configurations.",
+                   _ALERTS_READ | _PROJECT_LIST),
+    PredefinedRole("roles/logging.viewer", "Logs Viewer", "View logs.", _on("logging.logEntries", "list") | _METRICS_READ | _PROJECT),
     PredefinedRole("roles/pubsub.publisher", "Pub/Sub Publisher", "Publish messages.",
                    _on("pubsub.topics", "publish")),
 )  # fmt: skip

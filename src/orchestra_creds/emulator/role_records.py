@@ -18,4 +18,10 @@ def permissions(txn: Txn, name: str) -> frozenset[str]:
     role = None if body is None else Role.FromString(body)
     if role is None or role.deleted or role.stage == iam_admin_v1.Role.RoleLaunchStage.DISABLED:
         return frozenset()
-    return frozenset(role.included_permissions)
+    return frozenset(map(short, role.included_permissions))
+
+
+def short(permission: str) -> str:
+    """A permission as messages and checks name it; custom roles may say `iam.googleapis.com/workloadIdentityPools.get`."""
+    service, slash, rest = permission.partition(".googleapis.com/")
+    return f"{service}.{rest}" if slash else permission

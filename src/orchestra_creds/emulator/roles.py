@@ -24,7 +24,7 @@ from orchestra_creds.emulator.store import Txn
 UNDELETE_WITHIN = timedelta(days=7)
 """How long a deleted custom role can be brought back (cloud.google.com/iam/docs/creating-custom-roles)."""
 _ROLE_ID = re.compile(r"[A-Za-z0-9_.]{3,64}")
-_PERMISSION = re.compile(r"[a-z][a-zA-Z0-9]*(\.[a-zA-Z][a-zA-Z0-9]*){2}")
+_PERMISSION = re.compile(r"[a-z][a-zA-Z0-9]*(\.googleapis\.com/[a-zA-Z]\w*|\.[a-zA-Z]\w*)\.[a-zA-Z]\w*")
 _PARENT = re.compile(r"(projects|organizations)/[^/]+")
 _MUTABLE = frozenset({"title", "description", "included_permissions", "stage"})
 _LARGEST_PAGE = 1000

@@ -1,6 +1,7 @@
 """Which APIs are switched on in a project (Service Usage v1).
 
-The APIs that are served here are on from the start, all others are off. A switch is remembered and told; calls to an
+The APIs that are served here are on from the start, but for Cloud Run and Cloud Scheduler, which a new project at Google
+has to enable too; all others are off. A switch is remembered and told; calls to an
 API that is off are still answered.
 """
 
@@ -17,10 +18,13 @@ TITLES = {
     "cloudresourcemanager.googleapis.com": "Cloud Resource Manager API",
     "iam.googleapis.com": "Identity and Access Management (IAM) API",
     "iamcredentials.googleapis.com": "IAM Service Account Credentials API",
+    "logging.googleapis.com": "Cloud Logging API",
+    "monitoring.googleapis.com": "Cloud Monitoring API",
     "orgpolicy.googleapis.com": "Organization Policy API",
     "policyanalyzer.googleapis.com": "Policy Analyzer API",
     "secretmanager.googleapis.com": "Secret Manager API",
     "serviceusage.googleapis.com": "Service Usage API",
+    "storage.googleapis.com": "Cloud Storage API",
     "sts.googleapis.com": "Security Token Service API",
 }
 """What is on from the start."""

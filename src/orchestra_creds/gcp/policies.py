@@ -1,10 +1,11 @@
-"""PolicyStore over the IAM policies of secrets, service accounts and projects.
+"""PolicyStore over the IAM policies of secrets, service accounts, projects, Cloud Run jobs and buckets.
 
-Policies are asked for in version 3, so that a condition is never dropped by a write. Secrets and accounts go over REST as projects
-do: one shape for all three.
+Policies are asked for in version 3, so that a condition is never dropped by a write, and a write names what it replaces. All go over
+REST in one shape, but for a bucket: its policy has a path and verbs of its own and no update mask.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orchestra_creds.core.credential import Binding, Policy
@@ -13,6 +14,8 @@ from orchestra_creds.gcp.session import Session
 
 VERSION = 3
 """The policy version that carries conditions (cloud.google.com/iam/docs/policies)."""
+MASK = "bindings,etag"
+"""What a write replaces: what is audited stays."""
 
 
 class RestPolicyStore:
@@ -23,63 +26,76 @@ class RestPolicyStore:
 
     def get_policy(self, resource: str) -> Policy:
         """See PolicyStore."""
-        service, path = _where(resource)
+        place = _where(resource)
         doing = f"read the policy of {resource}"
-        verb = "GET" if service.startswith("secretmanager") else "POST"
-        in_body = service == "cloudresourcemanager"
+        wanted = str(VERSION)
+        in_body = {"options": {"requestedPolicyVersion": VERSION}} if place.service == "cloudresourcemanager" else None
+        query = {("optionsRequestedPolicyVersion" if place.bucket else "options.requestedPolicyVersion"): wanted}
         reply = self._session.rest(
             doing,
-            verb,
-            service,
-            f"{path}:getIamPolicy",
-            body={"options": {"requestedPolicyVersion": VERSION}} if in_body else None,
-            query=None if in_body else {"options.requestedPolicyVersion": str(VERSION)},
+            place.reads_with,
+            place.service,
+            place.path if place.bucket else f"{place.path}:getIamPolicy",
+            body=in_body,
+            query=None if in_body else query,
             repeatable=True,
         )
         return _policy(reply)
 
     def set_policy(self, resource: str, policy: Policy) -> Policy:
         """See PolicyStore."""
-        service, path = _where(resource)
-        body = {
-            "policy": {
-                "version": VERSION,
-                "etag": policy.etag,
-                "bindings": [_binding(binding) for binding in policy.bindings],
-            }
-        }
-        return _policy(
-            self._session.rest(f"change the policy of {resource}", "POST", service, f"{path}:setIamPolicy", body=body)
-        )
+        place = _where(resource)
+        doing = f"change the policy of {resource}"
+        bindings = [_binding(binding) for binding in policy.bindings]
+        document = {"version": VERSION, "etag": policy.etag, "bindings": bindings}
+        if place.bucket:
+            return _policy(self._session.rest(doing, "PUT", place.service, place.path, body=document))
+        # Cloud Run's method has no mask: it replaces bindings alone.
+        body = {"policy": document, **({} if place.service == "run" else {"updateMask": MASK})}
+        return _policy(self._session.rest(doing, "POST", place.service, f"{place.path}:setIamPolicy", body=body))
 
     def test_permissions(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
         """See PolicyStore."""
-        service, path = _where(resource)
-        body = {"permissions": list(permissions)}
-        reply = self._session.rest(
-            f"test permissions on {resource}",
-            "POST",
-            service,
-            f"{path}:testIamPermissions",
-            body=body,
-            repeatable=True,
-        )
+        place = _where(resource)
+        doing = f"test permissions on {resource}"
+        if place.bucket:
+            path, query = f"{place.path}/testPermissions", {"permissions": list(permissions)}
+            reply = self._session.rest(doing, "GET", place.service, path, query=query, repeatable=True)
+        else:
+            path, body = f"{place.path}:testIamPermissions", {"permissions": list(permissions)}
+            reply = self._session.rest(doing, "POST", place.service, path, body=body, repeatable=True)
         return frozenset(reply.get("permissions", []))
 
 
-def _where(resource: str) -> tuple[str, str]:
-    """(service, path with the API's version) of a resource by its name."""
-    parts = resource.split("/")
-    match parts:
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a resource's policy is: the service, the path with the API's version, and the verb that reads it."""
+
+    service: str
+    path: str
+    reads_with: str = "POST"
+    bucket: bool = False
+
+
+def _where(resource: str) -> _Place:
+    """The place of a resource by its name."""
+    match resource.split("/"):
         case ["projects", _]:
-            return "cloudresourcemanager", f"v3/{resource}"
+            return _Place("cloudresourcemanager", f"v3/{resource}")
         case ["projects", _, "serviceAccounts", _]:
-            return "iam", f"v1/{resource}"
+            return _Place("iam", f"v1/{resource}")
         case ["projects", _, "secrets", _]:
-            return "secretmanager", f"v1/{resource}"
+            return _Place("secretmanager", f"v1/{resource}", "GET")
         case ["projects", _, "locations", location, "secrets", _]:
-            return f"secretmanager.{location}.rep", f"v1/{resource}"
-    raise ConfigError(f"{resource!r} has no policy that we know", hint="name a project, a secret or a service account")
+            return _Place(f"secretmanager.{location}.rep", f"v1/{resource}", "GET")
+        case ["projects", _, "locations", _, "jobs", _]:
+            return _Place("run", f"v2/{resource}", "GET")
+        case ["projects", "_", "buckets", name]:
+            return _Place("storage", f"storage/v1/b/{name}/iam", "GET", bucket=True)
+    raise ConfigError(
+        f"{resource!r} has no policy that we know",
+        hint="name a project, a secret, a service account, a Cloud Run job or a bucket",
+    )
 
 
 def _policy(reply: Mapping[str, Any]) -> Policy:

@@ -8,51 +8,25 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestra_creds.core.resources import Kind, Ref, Resource
-from orchestra_creds.errors import NotFoundError, UnavailableError
+from orchestra_creds.gcp.api import Api
 from orchestra_creds.gcp.session import Session
 
 PAGE = 200
-POLLS, POLL_SECONDS = 60, 1.0
-"""How often and how long an operation is looked at; enabling an API may take half a minute."""
 
 
 class _Rest:
-    """What all of them share: calls, pages, operations."""
+    """What all of them share: one version of one API."""
 
-    service = "iam"
+    service, version = "iam", "v1"
 
     def __init__(self, session: Session, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._session = session
         self._sleep = sleep
-        self._project = f"v1/projects/{session.project}"
-
-    def _call(self, doing: str, verb: str, path: str, **options: Any) -> dict[str, Any]:
-        return self._session.rest(doing, verb, self.service, path, **options)
+        self._project = f"projects/{session.project}"
+        self._api = Api(session, self.service, self.version, sleep=sleep)
 
     def _pages(self, doing: str, path: str, field: str, **query: str) -> Iterator[Mapping[str, Any]]:
-        page = ""
-        while True:
-            asked = {"pageSize": str(PAGE), **query, **({"pageToken": page} if page else {})}
-            reply = self._call(doing, "GET", path, query=asked, repeatable=True)
-            yield from reply.get(field, [])
-            page = str(reply.get("nextPageToken", ""))
-            if not page:
-                return
-
-    def _found(self, doing: str, path: str) -> dict[str, Any] | None:
-        try:
-            return self._call(doing, "GET", path, repeatable=True)
-        except NotFoundError:
-            return None
-
-    def _finished(self, doing: str, operation: Mapping[str, Any]) -> None:
-        """Wait for a long-running operation."""
-        for _ in range(POLLS):
-            if operation.get("done", True):
-                return
-            self._sleep(POLL_SECONDS)
-            operation = self._call(doing, "GET", f"v1/{operation['name']}", repeatable=True)
-        raise UnavailableError(f"cannot {doing}: it is not finished yet", hint="look, then try again")
+        return self._api.listed(doing, path, field, {"pageSize": str(PAGE), **query})
 
 
 class Services(_Rest):
@@ -69,13 +43,15 @@ class Services(_Rest):
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
-        item = self._found(f"look at {ref.name}", f"{self._project}/services/{ref.name}")
+        item = self._api.find(f"look at {ref.name}", f"{self._project}/services/{ref.name}")
         return Resource(ref) if item is not None and item.get("state") == "ENABLED" else None
 
     def create(self, wanted: Resource) -> None:
         """See ResourceStore."""
         doing = f"enable {wanted.ref.name}"
-        self._finished(doing, self._call(doing, "POST", f"{self._project}/services/{wanted.ref.name}:enable", body={}))
+        self._api.finish(
+            doing, self._api.call(doing, "POST", f"{self._project}/services/{wanted.ref.name}:enable", body={})
+        )
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
         """See ResourceStore: an API has no fields."""
@@ -96,23 +72,23 @@ class Roles(_Rest):
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
-        item = self._found(f"read role {ref.name}", self._path(ref))
+        item = self._api.find(f"read role {ref.name}", self._path(ref))
         return self._resource(item) if item is not None else None
 
     def create(self, wanted: Resource) -> None:
         """See ResourceStore."""
         body = {"roleId": wanted.ref.name, "role": {**wanted.fields, "stage": "GA"}}
-        self._call(f"create role {wanted.ref.name}", "POST", f"{self._project}/roles", body=body)
+        self._api.call(f"create role {wanted.ref.name}", "POST", f"{self._project}/roles", body=body)
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
         """See ResourceStore."""
         body = {**{name: wanted.fields[name] for name in fields}, "etag": etag}
         query = {"updateMask": ",".join(fields)}
-        self._call(f"change role {wanted.ref.name}", "PATCH", self._path(wanted.ref), body=body, query=query)
+        self._api.call(f"change role {wanted.ref.name}", "PATCH", self._path(wanted.ref), body=body, query=query)
 
     def undelete(self, ref: Ref) -> None:
         """See ResourceStore."""
-        self._call(f"undelete role {ref.name}", "POST", f"{self._path(ref)}:undelete", body={})
+        self._api.call(f"undelete role {ref.name}", "POST", f"{self._path(ref)}:undelete", body={})
 
     def _path(self, ref: Ref) -> str:
         return f"{self._project}/roles/{ref.name}"
@@ -138,19 +114,19 @@ class Accounts(_Rest):
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
-        item = self._found(f"read {ref.name}", f"{self._project}/serviceAccounts/{ref.name}")
+        item = self._api.find(f"read {ref.name}", f"{self._project}/serviceAccounts/{ref.name}")
         return self._resource(item) if item is not None else None
 
     def create(self, wanted: Resource) -> None:
         """See ResourceStore."""
         body = {"accountId": wanted.ref.name.partition("@")[0], "serviceAccount": dict(wanted.fields)}
-        self._call(f"create {wanted.ref.name}", "POST", f"{self._project}/serviceAccounts", body=body)
+        self._api.call(f"create {wanted.ref.name}", "POST", f"{self._project}/serviceAccounts", body=body)
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
         """See ResourceStore."""
         account = {name: wanted.fields[name] for name in fields} | {"etag": etag}
         body = {"serviceAccount": account, "updateMask": ",".join(fields)}
-        self._call(
+        self._api.call(
             f"change {wanted.ref.name}", "PATCH", f"{self._project}/serviceAccounts/{wanted.ref.name}", body=body
         )
 
@@ -170,7 +146,7 @@ class _Federation(_Rest):
         return item.get("state") == "DELETED"
 
     def _change(self, doing: str, verb: str, path: str, **options: Any) -> None:
-        self._finished(doing, self._call(doing, verb, path, **options))
+        self._api.finish(doing, self._api.call(doing, verb, path, **options))
 
 
 class Pools(_Federation):
@@ -183,7 +159,7 @@ class Pools(_Federation):
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
-        item = self._found(f"read pool {ref.name}", f"{self._parent}/{ref.name}")
+        item = self._api.find(f"read pool {ref.name}", f"{self._parent}/{ref.name}")
         return self._resource(item) if item is not None else None
 
     def create(self, wanted: Resource) -> None:
@@ -229,7 +205,7 @@ class Providers(_Federation):
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
-        item = self._found(f"read provider {ref.name}", self._path(ref))
+        item = self._api.find(f"read provider {ref.name}", self._path(ref))
         return self._resource(item) if item is not None else None
 
     def create(self, wanted: Resource) -> None:
@@ -276,11 +252,11 @@ def _nested(fields: Mapping[str, object]) -> dict[str, object]:
 class RestProjectStore(_Rest):
     """See ProjectStore."""
 
-    service = "cloudresourcemanager"
+    service, version = "cloudresourcemanager", "v3"
 
     def number(self) -> str:
         """See ProjectStore."""
-        reply = self._call("read the project", "GET", f"v3/projects/{self._session.project}", repeatable=True)
+        reply = self._api.call("read the project", "GET", f"projects/{self._session.project}", repeatable=True)
         return str(reply["name"]).rpartition("/")[2]
 
     def audit(self) -> Mapping[str, frozenset[str]]:
@@ -310,12 +286,12 @@ class RestProjectStore(_Rest):
             for service, kinds in sorted(wanted.items())
         ]
         body = {"policy": {"auditConfigs": configs, "etag": before.get("etag", "")}, "updateMask": "auditConfigs,etag"}
-        self._call("change what is audited", "POST", f"v3/projects/{self._session.project}:setIamPolicy", body=body)
+        self._api.call("change what is audited", "POST", f"projects/{self._session.project}:setIamPolicy", body=body)
 
     def _policy(self) -> dict[str, Any]:
         body = {"options": {"requestedPolicyVersion": 3}}
-        path = f"v3/projects/{self._session.project}:getIamPolicy"
-        return self._call("read the policy of the project", "POST", path, body=body, repeatable=True)
+        path = f"projects/{self._session.project}:getIamPolicy"
+        return self._api.call("read the policy of the project", "POST", path, body=body, repeatable=True)
 
 
 def _audit(policy: Mapping[str, Any]) -> dict[str, frozenset[str]]:

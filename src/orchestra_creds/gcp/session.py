@@ -129,7 +129,7 @@ class Session:
         path: str,
         *,
         body: object = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         repeatable: bool = False,
     ) -> dict[str, Any]:
         """Call a REST-only part of an API, e.g. service `policyanalyzer`; returns the decoded JSON object.
@@ -148,7 +148,7 @@ class Session:
         path: str,
         *,
         body: object = None,
-        query: Mapping[str, str] | None = None,
+        query: Mapping[str, str | list[str]] | None = None,
         repeatable: bool = False,
     ) -> dict[str, Any]:
         if not path.isascii() or set(path) & set("?#%\\ ") or {"", ".", ".."} & set(path.split("/")):

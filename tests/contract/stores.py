@@ -1,0 +1,178 @@
+"""One example of each kind of resource, and the store that keeps it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestra_creds.core.resources import Kind, Ref, Resource, ResourceStore
+from orchestra_creds.gcp import alerts, buckets, resources, run_jobs, schedules
+from orchestra_creds.gcp.session import Session
+from tests.contract.conftest import PROJECT
+
+PLACE = "us-central1"
+MAIL = f"runner-one@{PROJECT}.iam.gserviceaccount.com"
+IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + "0" * 64
+JOB = Resource(
+    Ref(Kind.JOB, f"{PLACE}/orchestra-creds"),
+    {
+        "image": IMAGE,
+        "identity": MAIL,
+        "arguments": ["rotate", "--due"],
+        "environment": {"ORCHESTRA_CREDS_PROJECT": PROJECT},
+        "labels": {"managed-by": "orchestra-creds"},
+        "timeout": 900,
+        "retries": 0,
+    },
+)
+SCHEDULE = Resource(
+    Ref(Kind.SCHEDULE, f"{PLACE}/orchestra-creds"),
+    {
+        "cron": "17 3 * * *",
+        "zone": "Etc/UTC",
+        "uri": f"https://run.googleapis.com/v2/projects/{PROJECT}/locations/{PLACE}/jobs/orchestra-creds:run",
+        "identity": MAIL,
+        "description": "Daily rotation",
+        "deadline": 180,
+        "retries": 1,
+        "paused": False,
+    },
+)
+CHANNEL = Resource(
+    Ref(Kind.CHANNEL, "email:ops@example.com"),
+    {
+        "type": "email",
+        "address": {"email_address": "ops@example.com"},
+        "labels": {"managed-by": "orchestra-creds"},
+        "enabled": True,
+    },
+)
+ALERT = Resource(
+    Ref(Kind.ALERT, "orchestra-creds key-created"),
+    {
+        "match": "log",
+        "filter": 'protoPayload.methodName="google.iam.admin.v1.CreateServiceAccountKey"',
+        "seconds": 300,
+        "channels": [CHANNEL.ref.name],
+        "documentation": "Somebody made a key.",
+        "labels": {"managed-by": "orchestra-creds"},
+        "enabled": True,
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A kind: its store, an example, a change, and what the API calls it in permissions and methods."""
+
+    store: Callable[[Session], ResourceStore]
+    wanted: Resource
+    change: Mapping[str, Any]
+    permission: str
+    create: str
+    listed: str
+    has_etag: bool = False
+    finds_by: str = "get"
+    needs_account: bool = False
+    before: tuple[tuple[Kind, Resource], ...] = field(default=())
+
+
+CASES = {
+    Kind.ROLE: Case(
+        resources.Roles,
+        Resource(
+            Ref(Kind.ROLE, "orchestraCredsReader"),
+            {"title": "Reader", "description": "Reads.", "includedPermissions": ["secretmanager.secrets.list"]},
+        ),
+        {"includedPermissions": ["secretmanager.secrets.get"]},
+        "iam.roles",
+        "CreateRole",
+        "ListRoles",
+        has_etag=True,
+    ),
+    Kind.ACCOUNT: Case(
+        resources.Accounts,
+        Resource(
+            Ref(Kind.ACCOUNT, f"creds-rotator@{PROJECT}.iam.gserviceaccount.com"),
+            {"displayName": "Rotator", "description": "Rotates."},
+        ),
+        {"description": "Rotates, daily."},
+        "iam.serviceAccounts",
+        "CreateServiceAccount",
+        "ListServiceAccounts",
+    ),
+    Kind.POOL: Case(
+        resources.Pools,
+        Resource(Ref(Kind.POOL, "github-pool"), {"displayName": "GitHub", "description": "Builds.", "disabled": False}),
+        {"disabled": True},
+        "iam.workloadIdentityPools",
+        "CreateWorkloadIdentityPool",
+        "ListWorkloadIdentityPools",
+    ),
+    Kind.BUCKET: Case(
+        buckets.Buckets,
+        Resource(
+            Ref(Kind.BUCKET, "demo-project-orchestra-creds"),
+            {
+                "location": "US-CENTRAL1",
+                "labels": {"managed-by": "orchestra-creds"},
+                "versioning": True,
+                "uniformAccess": True,
+                "publicAccessPrevention": "enforced",
+            },
+        ),
+        {"versioning": False},
+        "storage.buckets",
+        "InsertBucket",
+        "ListBuckets",
+        has_etag=True,
+    ),
+    Kind.METRIC: Case(
+        alerts.Metrics,
+        Resource(
+            Ref(Kind.METRIC, "orchestra-creds-finished"),
+            {"filter": 'jsonPayload.event="rotation.finished"', "description": "Rotations.", "disabled": False},
+        ),
+        {"filter": 'jsonPayload.event="rotation.failed"'},
+        "logging.logMetrics",
+        "CreateLogMetric",
+        "ListLogMetrics",
+    ),
+    Kind.CHANNEL: Case(
+        alerts.Channels,
+        CHANNEL,
+        {"enabled": False},
+        "monitoring.notificationChannels",
+        "CreateNotificationChannel",
+        "ListNotificationChannels",
+        finds_by="list",
+    ),
+    Kind.ALERT: Case(
+        alerts.Alerts,
+        ALERT,
+        {"match": "absence", "filter": 'metric.type="logging.googleapis.com/user/m"', "seconds": 7200},
+        "monitoring.alertPolicies",
+        "CreateAlertPolicy",
+        "ListAlertPolicies",
+        finds_by="list",
+        before=((Kind.CHANNEL, CHANNEL),),
+    ),
+    Kind.JOB: Case(
+        lambda session: run_jobs.RunJobs(session, (PLACE,)),
+        JOB,
+        {"arguments": ["rotate", "--due", "--jitter", "5m"], "environment": {"A": "1", "B": "2"}},
+        "run.jobs",
+        "CreateJob",
+        "ListJobs",
+        has_etag=True,
+        needs_account=True,
+    ),
+    Kind.SCHEDULE: Case(
+        lambda session: schedules.Schedules(session, (PLACE,)),
+        SCHEDULE,
+        {"cron": "5 4 * * *", "deadline": 300, "paused": True},
+        "cloudscheduler.jobs",
+        "CreateJob",
+        "ListJobs",
+        needs_account=True,
+    ),
+}

@@ -1,0 +1,279 @@
+"""The rules of ResourceStore, for every kind."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from orchestra_creds.core.credential import Binding
+from orchestra_creds.core.resources import Kind, Ref, Resource, ResourceStore
+from orchestra_creds.emulator.faults import Phase
+from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.gcp import alerts, resources, run_jobs
+from orchestra_creds.gcp.policies import RestPolicyStore
+from tests.contract.conftest import PROJECT, World
+from tests.contract.stores import ALERT, CASES, CHANNEL, IMAGE, JOB, PLACE, SCHEDULE, Case
+
+BY_KIND = pytest.mark.parametrize("kind", list(CASES))
+BY_ETAG = pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.has_etag])
+
+
+def prepared(world: World, kind: Kind) -> tuple[Case, ResourceStore]:
+    """The case and its store, with what must be there first."""
+    case = CASES[kind]
+    for before, wanted in case.before:
+        CASES[before].store(world.session).create(wanted)
+    if case.needs_account:
+        world.account("runner-one")
+    return case, case.store(world.session)
+
+
+def found(store: ResourceStore, ref: Ref) -> Resource:
+    there = store.find(ref)
+    assert there is not None
+    return there
+
+
+@BY_KIND
+def test_what_was_made_is_read_back_and_listed(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(case.wanted)
+    there = found(store, case.wanted.ref)
+    assert (there.fields, there.deleted, bool(there.etag)) == (case.wanted.fields, False, bool(there.etag))
+    assert there in list(store.every())
+
+
+@BY_KIND
+def test_what_is_not_there_is_none(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    assert store.find(case.wanted.ref) is None
+    assert case.wanted.ref not in {one.ref for one in store.every()}
+
+
+@pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.finds_by == "get"])
+def test_what_is_there_is_not_made_twice(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(case.wanted)
+    with pytest.raises(PreconditionError):
+        store.create(case.wanted)
+
+
+@BY_KIND
+def test_an_update_writes_the_named_fields_and_no_others(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(case.wanted)
+    there = found(store, case.wanted.ref)
+    store.update(replace(case.wanted, fields={**case.wanted.fields, **case.change}), tuple(case.change), there.etag)
+    assert found(store, case.wanted.ref).fields == {**case.wanted.fields, **case.change}
+
+
+@BY_ETAG
+def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(case.wanted)
+    first = found(store, case.wanted.ref)
+    changed = replace(case.wanted, fields={**case.wanted.fields, **case.change})
+    store.update(changed, tuple(case.change), first.etag)
+    theirs = found(store, case.wanted.ref)
+    with pytest.raises(PreconditionError):
+        store.update(case.wanted, tuple(case.change), first.etag)
+    assert found(store, case.wanted.ref) == theirs
+
+
+@BY_KIND
+def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    embedded.arm(case.create, Phase.AFTER)
+    with pytest.raises(UnavailableError):
+        store.create(case.wanted)
+    assert found(store, case.wanted.ref).fields == case.wanted.fields
+
+
+@BY_KIND
+def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World, kind: Kind) -> None:
+    case, store = prepared(strict, kind)
+    store.create(case.wanted)
+    there = found(store, case.wanted.ref)
+    theirs = case.store(strict.open(impersonate=strict.account("nobody-special")))
+    calls: tuple[tuple[Callable[[], object], str], ...] = (
+        (lambda: list(theirs.every()), "list"),
+        (lambda: theirs.find(case.wanted.ref), case.finds_by),
+        (lambda: theirs.create(case.wanted), "list" if kind is Kind.ALERT else "create"),
+    )
+    for call, verb in calls:
+        with pytest.raises(AuthError, match=r"permission \S+ is missing") as caught:
+            call()
+        prefix = "monitoring.notificationChannels" if kind is Kind.ALERT and verb == "list" else case.permission
+        assert f"{prefix}.{verb} " in str(caught.value)
+    with pytest.raises(AuthError):
+        theirs.update(case.wanted, tuple(case.change), there.etag)
+    assert found(store, case.wanted.ref) == there
+
+
+@BY_KIND
+def test_many_are_listed_without_reading_each(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    name = case.wanted.ref.name
+    for number in range(60):
+        other = name.replace("@", f"{number}@") if "@" in name else f"{name}{number}"
+        store.create(replace(case.wanted, ref=Ref(kind, other)))
+    with embedded.emulator.store.transaction() as txn:
+        before = len(list(txn.audit()))
+    assert len({one.ref for one in store.every()}) == 60
+    with embedded.emulator.store.transaction() as txn:
+        calls = [entry.method.rpartition("/")[2] for entry in txn.audit()][before:]
+    lists = {case.listed, "ListNotificationChannels"} if kind is Kind.ALERT else {case.listed}
+    assert set(calls) == lists
+    assert len(calls) <= 4
+
+
+@pytest.mark.parametrize("kind", [Kind.BUCKET, Kind.CHANNEL, Kind.ALERT, Kind.JOB])
+def test_labels_of_others_stay(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(replace(case.wanted, fields={**case.wanted.fields, "labels": {"team": "ops"}}))
+    there = found(store, case.wanted.ref)
+    store.update(case.wanted, ("labels",), there.etag)
+    assert found(store, case.wanted.ref).fields["labels"] == {"team": "ops", "managed-by": "orchestra-creds"}
+
+
+def test_a_name_that_would_leave_its_path_is_refused_before_a_call(embedded: World) -> None:
+    for kind, name in ((Kind.BUCKET, "a/b"), (Kind.METRIC, ".."), (Kind.JOB, "us/a/b"), (Kind.SCHEDULE, "us/")):
+        with pytest.raises(ConfigError, match="is no name of a"):
+            CASES[kind].store(embedded.session).find(Ref(kind, name))
+
+
+def test_what_is_not_ours_of_a_job_stays(embedded: World) -> None:
+    embedded.account("runner-one")
+    store = run_jobs.RunJobs(embedded.session, (PLACE,))
+    path = f"v2/projects/{PROJECT}/locations/{PLACE}/jobs"
+    secret = {"name": "TOKEN", "valueSource": {"secretKeyRef": {"secret": "token", "version": "1"}}}
+    container = {"image": IMAGE, "env": [secret], "resources": {"limits": {"memory": "1Gi"}}}
+    task = {"containers": [container], "serviceAccount": JOB.fields["identity"], "volumes": [{"name": "v"}]}
+    embedded.session.rest(
+        "make a job", "POST", "run", path, body={"template": {"template": task}}, query={"jobId": "orchestra-creds"}
+    )
+    there = found(store, JOB.ref)
+    store.update(JOB, tuple(JOB.fields), there.etag)
+    assert found(store, JOB.ref).fields == JOB.fields
+    now = embedded.session.rest("read it", "GET", "run", f"{path}/orchestra-creds")["template"]["template"]
+    assert (now["volumes"], now["containers"][0]["resources"]) == (task["volumes"], container["resources"])
+    assert secret in now["containers"][0]["env"]
+
+
+def test_a_job_is_run(embedded: World) -> None:
+    embedded.account("runner-one")
+    store = run_jobs.RunJobs(embedded.session, (PLACE,))
+    store.create(JOB)
+    store.run(JOB.ref)
+    assert embedded.calls("RunJob") == 1
+
+
+def test_a_schedule_that_shall_be_paused_is_made_and_paused(embedded: World) -> None:
+    case, store = prepared(embedded, Kind.SCHEDULE)
+    store.create(replace(SCHEDULE, fields={**SCHEDULE.fields, "paused": True}))
+    assert found(store, SCHEDULE.ref).fields["paused"] is True
+    store.update(SCHEDULE, ("paused",), "")
+    assert found(store, case.wanted.ref).fields == SCHEDULE.fields
+
+
+def test_an_alert_that_names_a_channel_that_is_not_there_is_refused_before_it_is_made(embedded: World) -> None:
+    with pytest.raises(NotFoundError, match="which is not there"):
+        alerts.Alerts(embedded.session).create(ALERT)
+    assert embedded.calls("CreateAlertPolicy") == 0
+
+
+def test_of_two_channels_with_one_name_the_first_is_taken(embedded: World) -> None:
+    store = alerts.Channels(embedded.session)
+    store.create(CHANNEL)
+    store.create(replace(CHANNEL, fields={**CHANNEL.fields, "enabled": False}))
+    assert [one.fields["enabled"] for one in store.every()] == [True]
+
+
+@pytest.mark.parametrize("kind", [Kind.ROLE, Kind.POOL])
+def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(case.wanted)
+    kinds = {Kind.ROLE: "roles", Kind.POOL: "locations/global/workloadIdentityPools"}
+    embedded.session.rest("delete it", "DELETE", "iam", f"v1/projects/{PROJECT}/{kinds[kind]}/{case.wanted.ref.name}")
+    assert [one.deleted for one in store.every()] == [True]
+    with pytest.raises(PreconditionError):
+        store.create(case.wanted)
+    store.undelete(case.wanted.ref)
+    assert found(store, case.wanted.ref).fields == case.wanted.fields
+
+
+@pytest.mark.parametrize("kind", [Kind.BUCKET, Kind.JOB])
+def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(embedded: World, kind: Kind) -> None:
+    case, store = prepared(embedded, kind)
+    store.create(case.wanted)
+    name = case.wanted.ref.name
+    resource = f"projects/_/buckets/{name}" if kind is Kind.BUCKET else _job_name(name)
+    member = f"serviceAccount:{embedded.account('reader')}"
+    first = embedded.policies.get_policy(resource)
+    until = Binding("roles/viewer", frozenset({member}), 'request.time < timestamp("2100-01-01T00:00:00Z")', "t", "d")
+    stored = embedded.policies.set_policy(resource, replace(first, bindings=(until,)))
+    assert embedded.policies.get_policy(resource) == stored
+    assert stored.bindings == (until,)
+    with pytest.raises(PreconditionError):
+        embedded.policies.set_policy(resource, first)
+    asked = (f"{case.permission}.get", f"{case.permission}.delete")
+    assert embedded.policies.test_permissions(resource, asked) == frozenset(asked)
+
+
+@pytest.mark.parametrize("kind", [Kind.BUCKET, Kind.JOB])
+def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: World, kind: Kind) -> None:
+    case, store = prepared(strict, kind)
+    store.create(case.wanted)
+    other = replace(case.wanted, ref=Ref(kind, f"{case.wanted.ref.name}2"))
+    store.create(other)
+    caller = strict.account("reader")
+    name = case.wanted.ref.name
+    resource = f"projects/_/buckets/{name}" if kind is Kind.BUCKET else _job_name(name)
+    role = "roles/storage.admin" if kind is Kind.BUCKET else "roles/run.admin"
+    policy = strict.policies.get_policy(resource)
+    granted = (Binding(role, frozenset({f"serviceAccount:{caller}"})),)
+    strict.policies.set_policy(resource, replace(policy, bindings=granted))
+    theirs = case.store(strict.open(impersonate=caller))
+    assert found(theirs, case.wanted.ref).fields == case.wanted.fields
+    with pytest.raises(AuthError):
+        theirs.find(other.ref)
+    held = RestPolicyStore(strict.open(impersonate=caller)).test_permissions(resource, (f"{case.permission}.delete",))
+    assert held == {f"{case.permission}.delete"}
+
+
+@pytest.mark.parametrize("kind", [Kind.JOB, Kind.SCHEDULE])
+def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: World, kind: Kind) -> None:
+    case, _ = prepared(strict, kind)
+    caller = strict.account("deployer")
+    policy = strict.policies.get_policy(f"projects/{PROJECT}")
+    member = frozenset({f"serviceAccount:{caller}"})
+    roles = (Binding("roles/run.admin", member), Binding("roles/cloudscheduler.admin", member))
+    strict.policies.set_policy(f"projects/{PROJECT}", replace(policy, bindings=(*policy.bindings, *roles)))
+    theirs = case.store(strict.open(impersonate=caller))
+    with pytest.raises(AuthError, match=r"permission iam\.serviceAccounts\.actAs is missing"):
+        theirs.create(case.wanted)
+    account = f"projects/{PROJECT}/serviceAccounts/{JOB.fields['identity']}"
+    own = strict.policies.get_policy(account)
+    acting = (Binding("roles/iam.serviceAccountUser", member),)
+    strict.policies.set_policy(account, replace(own, bindings=acting))
+    theirs.create(case.wanted)
+    assert found(theirs, case.wanted.ref).fields == case.wanted.fields
+
+
+def test_the_long_spelling_of_a_pool_permission_gives_the_permission(strict: World) -> None:
+    permissions = ["iam.googleapis.com/workloadIdentityPools.list"]
+    role = Resource(
+        Ref(Kind.ROLE, "poolReader"), {"title": "Pools", "description": "", "includedPermissions": permissions}
+    )
+    resources.Roles(strict.session).create(role)
+    assert found(resources.Roles(strict.session), role.ref).fields["includedPermissions"] == permissions
+    caller = strict.account("reader")
+    policy = strict.policies.get_policy(f"projects/{PROJECT}")
+    granted = Binding(f"projects/{PROJECT}/roles/poolReader", frozenset({f"serviceAccount:{caller}"}))
+    strict.policies.set_policy(f"projects/{PROJECT}", replace(policy, bindings=(*policy.bindings, granted)))
+    assert list(resources.Pools(strict.open(impersonate=caller)).every()) == []
+
+
+def _job_name(name: str) -> str:
+    place, _, job = name.partition("/")
+    return f"projects/{PROJECT}/locations/{place}/jobs/{job}"
