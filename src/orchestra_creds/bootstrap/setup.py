@@ -1,7 +1,7 @@
 """The ports that `setup` works on, and a plan from the file and the cloud."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
@@ -16,10 +16,14 @@ EXAMPLE_ID = 9_007_199_254_740_991
 """The owner and repositories of the example that `setup init` writes: no number that GitHub will give in our lifetime."""
 
 
-def project_of(cloud: Cloud) -> "Project":
-    """Every store that `setup` needs."""
+def project_of(cloud: Cloud, locations: Sequence[str] = ()) -> "Project":
+    """Every store that `setup` needs; jobs and schedules are listed in these locations."""
     from orchestra_creds.core.resources import Kind
+    from orchestra_creds.gcp import alerts
     from orchestra_creds.gcp import resources as adapters
+    from orchestra_creds.gcp.buckets import Buckets
+    from orchestra_creds.gcp.run_jobs import RunJobs
+    from orchestra_creds.gcp.schedules import Schedules
     from orchestra_creds.setup.snapshot import Project, SecretResources
 
     session = cloud.session
@@ -36,6 +40,12 @@ def project_of(cloud: Cloud) -> "Project":
             Kind.SECRET: SecretResources(cloud.secrets),
             Kind.POOL: adapters.Pools(session),
             Kind.PROVIDER: adapters.Providers(session),
+            Kind.BUCKET: Buckets(session),
+            Kind.METRIC: alerts.Metrics(session),
+            Kind.CHANNEL: alerts.Channels(session),
+            Kind.ALERT: alerts.Alerts(session),
+            Kind.JOB: RunJobs(session, locations),
+            Kind.SCHEDULE: Schedules(session, locations),
         },
     )
 
@@ -73,6 +83,25 @@ def applied(cloud: Cloud, plan: "Plan") -> "Iterator[Applied]":
     from orchestra_creds.setup.apply import apply
 
     return apply(plan, project_of(cloud), time.sleep)
+
+
+def planned_run(cloud: Cloud, wanted: "Desired", identity: str) -> "Plan":
+    """What is missing of the daily run in the cloud.
+
+    Raises:
+        ConfigError: the account that it shall run as does not exist.
+    """
+    from orchestra_creds.core.resources import Kind, Ref
+    from orchestra_creds.setup.plan import plan
+    from orchestra_creds.setup.snapshot import look_at
+
+    project = project_of(cloud)
+    if project.stores[Kind.ACCOUNT].find(Ref(Kind.ACCOUNT, identity)) is None:
+        raise ConfigError(
+            f"there is no service account {identity}",
+            hint="let `orchestra-creds setup` make it, with the role of a rotator",
+        )
+    return plan(wanted, look_at(project, wanted))
 
 
 def _narrowed(wanted: "Desired", only: str) -> "Desired":

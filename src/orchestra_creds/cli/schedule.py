@@ -1,4 +1,4 @@
-"""`schedule`: lets a scheduler of this machine run `rotate --due` once a day."""
+"""`schedule`: lets a scheduler run `rotate --due` once a day: of this machine, in the cloud, or GitHub Actions."""
 
 import os
 import sys
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, ProjectOption
-from orchestra_creds.cli.session import Format, FormatOption, QuietOption, emit
+from orchestra_creds.cli.remote_schedule import Remote, cloud_run_job, workflow
+from orchestra_creds.cli.session import Format, FormatOption, QuietOption, YesOption, emit
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
 
@@ -26,9 +27,14 @@ class Runner(StrEnum):
 
     CRONTAB = "crontab"
     SYSTEMD = "systemd"
+    CLOUD_RUN_JOB = "cloud-run-job"
+    GITHUB_ACTIONS = "github-actions"
 
 
-RunnerOption = Annotated[Runner, typer.Option("--runner", help="cron, or a timer of systemd.")]
+RunnerOption = Annotated[Runner, typer.Option("--runner", help="Who runs it.")]
+IdentityOption = Annotated[
+    str, typer.Option("--identity", metavar="MAIL", help="cloud-run-job, github-actions: the account it runs as.")
+]
 UserOption = Annotated[
     bool, typer.Option("--user/--system", help="systemd: units for you alone, or for the machine (needs root).")
 ]
@@ -42,17 +48,38 @@ def install(
     ping_url: Annotated[str, typer.Option("--ping-url", metavar="URL", help="A dead man's switch.")] = "",
     metrics_file: Annotated[str, typer.Option("--metrics-file", metavar="FILE", help="Prometheus metrics.")] = "",
     user: UserOption = True,
+    identity: IdentityOption = "",
+    image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="cloud-run-job: NAME@sha256:DIGEST.")] = "",
+    region: Annotated[str, typer.Option("--region", metavar="REGION", help="cloud-run-job: where.")] = "us-central1",
+    provider: Annotated[
+        str, typer.Option("--provider", metavar="NAME", help="github-actions: projects/NUMBER/.../providers/NAME.")
+    ] = "",
+    github_environment: Annotated[
+        str, typer.Option("--github-environment", metavar="NAME", help="github-actions: the protected environment.")
+    ] = "production",
+    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="github-actions: the workflow.")] = "",
+    yes: YesOption = False,
     backend: BackendOption = None,
     project: ProjectOption = "",
     config: ConfigOption = None,
     format_: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Install the daily run for a project; a second time changes nothing."""
+    """Install the daily run for a project; a second time changes nothing.
+
+    cron and systemd run it on this machine. A Cloud Run job runs it in the project, as an account, started by Cloud Scheduler; times are
+    UTC. GitHub Actions runs a workflow that is written here, with federation and no key.
+    """
     from orchestra_creds.schedule import entry as entries
     from orchestra_creds.schedule import install as installing
 
     path, project = _settled(project, config)
+    remote = Remote(identity, image, region, provider, github_environment, output, ping_url, yes)
+    if runner is Runner.CLOUD_RUN_JOB:
+        emit(_in_the_cloud(project, at, backend, config, remote), format_)
+    if runner is Runner.GITHUB_ACTIONS:
+        done = workflow(entries.entry(project, ("orchestra-creds",), at), remote)
+        emit(_result([done], ["installed" if done.changed else "nothing to change"]), format_)
     command = _command(project, path, backend, ping_url, os.path.abspath(metrics_file) if metrics_file else "")
     wanted = entries.entry(project, command, at)
     if runner is Runner.CRONTAB:
@@ -93,6 +120,14 @@ def remove(
 
     found = installing.removed(_settled(project, config)[1], _folders(), user=user)
     emit(_result(found, ["removed" if found else "nothing is installed"]), format_)
+
+
+def _in_the_cloud(project: str, at: str, backend: Backend | None, config: Path | None, remote: Remote) -> Result:
+    from orchestra_creds.bootstrap.cloud import open_cloud
+    from orchestra_creds.schedule import entry as entries
+
+    with open_cloud(backend=backend.value if backend else "", project=project, config=config) as cloud:
+        return cloud_run_job(cloud, entries.entry(cloud.project, ("orchestra-creds",), at), remote)
 
 
 def _settled(project: str, config: Path | None) -> tuple[str, str]:

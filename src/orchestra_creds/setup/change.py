@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from orchestra_creds.core.resources import Grant, Ref, Resource
+from orchestra_creds.core.resources import Grant, Kind, Ref, Resource
 
 
 class Action(StrEnum):
@@ -50,8 +50,11 @@ class Change:
 
     @property
     def depends_on(self) -> frozenset[str]:
-        """Names of resources without which it makes no sense: a provider's pool, the holder of a policy."""
-        names = {grant.holder.rpartition("/")[2] for grant in (*self.grants, *self.revoked)}
+        """Names of resources without which it makes no sense: a provider's pool, a schedule's job, the holder of a policy."""
+        holders = [grant.holder for grant in (*self.grants, *self.revoked)]
+        names = {holder.rpartition("/")[2] for holder in holders}
+        names |= {holder.partition("/locations/")[2].replace("/jobs/", "/") for holder in holders if "/jobs/" in holder}
+        names |= {self.ref.name} if self.ref is not None and self.ref.kind is Kind.SCHEDULE else set()
         members = {
             grant.member.partition(":")[2] for grant in self.grants if grant.member.startswith("serviceAccount:")
         }

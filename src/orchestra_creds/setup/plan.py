@@ -13,7 +13,7 @@ from orchestra_creds.setup.drift import drifts
 from orchestra_creds.setup.snapshot import Snapshot
 
 ACCESSOR = "roles/secretmanager.secretAccessor"
-_IMMUTABLE = {Kind.SECRET: "replication"}
+_IMMUTABLE = {Kind.SECRET: "replication", Kind.BUCKET: "location"}
 
 
 def plan(desired: Desired, seen: Snapshot) -> Plan:

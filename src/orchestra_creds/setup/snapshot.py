@@ -117,11 +117,26 @@ def look(project: Project, wanted: Desired) -> Snapshot:
     )
 
 
+def look_at(project: Project, wanted: Desired) -> Snapshot:
+    """See what is named and nothing else: for a part that stands alone, whose caller may see no more."""
+    found = [project.stores[resource.ref.kind].find(resource.ref) for resource in wanted.resources]
+    resources = {resource.ref: resource for resource in found if resource is not None}
+    holders = sorted({grant.holder for grant in wanted.grants if _exists(grant.holder, resources)})
+    return Snapshot("", resources, {holder: project.policies.get_policy(holder) for holder in holders})
+
+
 def holder_ref(holder: str) -> Ref | None:
     """The resource that has a policy, or None for the project itself."""
-    parts = holder.split("/")
-    kinds = {"secrets": Kind.SECRET, "serviceAccounts": Kind.ACCOUNT}
-    return Ref(kinds[parts[2]], parts[3]) if len(parts) > 2 else None
+    match holder.split("/"):
+        case ["projects", _, "locations", location, "jobs", name]:
+            return Ref(Kind.JOB, f"{location}/{name}")
+        case ["projects", _, "secrets", name]:
+            return Ref(Kind.SECRET, name)
+        case ["projects", _, "serviceAccounts", name]:
+            return Ref(Kind.ACCOUNT, name)
+        case ["projects", "_", "buckets", name]:
+            return Ref(Kind.BUCKET, name)
+    return None
 
 
 def _exists(holder: str, resources: Mapping[Ref, Resource]) -> bool:

@@ -1,0 +1,83 @@
+"""What `schedule install` does for runners that are not on this machine: a Cloud Run job, and a workflow of GitHub Actions."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestra_creds.cli.session import confirm
+from orchestra_creds.core.result import Result
+from orchestra_creds.errors import ConfigError
+
+if TYPE_CHECKING:
+    from orchestra_creds.bootstrap.cloud import Cloud
+    from orchestra_creds.schedule.entry import Entry
+    from orchestra_creds.schedule.install import Installed
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """What the two runners are told beside the time."""
+
+    identity: str = ""
+    image: str = ""
+    region: str = ""
+    provider: str = ""
+    environment: str = ""
+    output: str = ""
+    ping_url: str = ""
+    yes: bool = False
+
+
+def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
+    """Look, ask, make the job and its schedule, and prove them; a second time changes nothing."""
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.render import setup as show
+    from orchestra_creds.setup.runner import cloud_run_job as runner
+
+    options = ("--jitter", "5m", *(("--ping-url", remote.ping_url) if remote.ping_url else ()))
+    desired = runner(
+        cloud.project,
+        image=remote.image,
+        identity=remote.identity,
+        region=remote.region,
+        cron=f"{wanted.minute} {wanted.hour} * * *",
+        arguments=("rotate", "--due", "--backend", "gcp", "--project", cloud.project, *options),
+    )
+    found = making.planned_run(cloud, desired, remote.identity)
+    if not found.work:
+        return show.plan(found)
+    confirm(f"make {len(found.work)} changes in project {found.project}?", yes=remote.yes)
+    return show.applied(found.project, list(making.applied(cloud, found)))
+
+
+def workflow(wanted: "Entry", remote: Remote) -> "Installed":
+    """Write the workflow, whole or not at all; one that a person changed is replaced only with `--yes`."""
+    from orchestra_creds import outfile
+    from orchestra_creds.schedule import workflow as workflows
+    from orchestra_creds.schedule.install import UNIT_MODE, Installed
+
+    text = workflows.workflow(
+        wanted, provider=remote.provider, identity=remote.identity, environment=remote.environment
+    )
+    path = Path(remote.output or workflows.FILE)
+    there = _text(path)
+    if there is not None and there != text and not remote.yes:
+        raise ConfigError(f"{path} holds something else", hint="compare them, then replace it with --yes")
+    if there != text:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot make {path.parent}: {(error.strerror or '').lower()}") from None
+        outfile.write(str(path), text, mode=UNIT_MODE)
+    when = f"daily at {wanted.hour:02}:{wanted.minute:02} UTC as {remote.identity}"
+    return Installed("github-actions", str(path), when, changed=there != text)
+
+
+def _text(path: Path) -> str | None:
+    """What a file holds; None when there is none. What cannot be read as text is something else than our workflow."""
+    try:
+        return path.read_bytes().decode("utf-8", "replace")
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {(error.strerror or '').lower()}") from None

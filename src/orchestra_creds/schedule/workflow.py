@@ -1,0 +1,42 @@
+"""The daily run as a workflow of GitHub Actions: text from a template that comes with the package. No key is in it: it uses federation."""
+
+import re
+from importlib import resources
+
+from orchestra_creds import __version__
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.schedule.entry import Entry
+
+FILE = ".github/workflows/orchestra-creds-rotate.yml"
+_PROVIDER = re.compile(
+    r"projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}"
+)
+_IDENTITY = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.iam\.gserviceaccount\.com")
+_ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,98}")
+
+
+def workflow(wanted: Entry, *, provider: str, identity: str, environment: str) -> str:
+    """The file's text; the time is UTC.
+
+    Raises:
+        ConfigError: the provider is not named by the project's number, the identity is no account, the environment has no name.
+    """
+    if not _PROVIDER.fullmatch(provider):
+        raise ConfigError(
+            f"{provider!r} is no workload identity provider",
+            hint="projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER, with the project's number",
+        )
+    if not _IDENTITY.fullmatch(identity):
+        raise ConfigError(f"identity {identity!r} is no service account", hint="name its mail address: --identity MAIL")
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise ConfigError(f"{environment!r} is no environment of GitHub", hint="--github-environment production")
+    template = resources.files("orchestra_creds.schedule").joinpath("github_actions.yml").read_text(encoding="utf-8")
+    values = {
+        "CRON": f"{wanted.minute} {wanted.hour} * * *",
+        "PROJECT": wanted.project,
+        "PROVIDER": provider,
+        "IDENTITY": identity,
+        "ENVIRONMENT": environment,
+        "VERSION": __version__,
+    }
+    return re.sub(r"@@([A-Z]+)@@", lambda match: values[match[1]], template)

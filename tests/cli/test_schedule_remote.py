@@ -1,0 +1,69 @@
+"""`schedule install` for a Cloud Run job and for GitHub Actions, as an operator meets it."""
+
+from pathlib import Path
+
+import pytest
+
+from orchestra_creds.emulator import control
+from orchestra_creds.schedule.workflow import FILE
+from tests.cli.cloud import make_account, state_of
+from tests.cli.conftest import Operator
+
+IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + "0" * 64
+PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github-prod/providers/github-provider"
+MAIL = "creds-rotator@demo-project.iam.gserviceaccount.com"
+JOB = ("schedule", "install", "--runner", "cloud-run-job", "--backend", "local", "--identity", MAIL)
+
+
+def mutations(operator: Operator) -> list[str]:
+    with control.change_state(state_of(operator)) as txn:
+        return [entry.method.rpartition("/")[2] for entry in txn.audit() if entry.mutating]
+
+
+def test_a_cloud_run_job_is_installed_once(operator: Operator) -> None:
+    make_account(operator, "creds-rotator")
+    first = operator.call(*JOB, "--image", IMAGE, "--at", "03:17", "--yes")
+    assert (first.code, b"5 of 5 changes are done" in first.stdout) == (0, True)
+    before = mutations(operator)
+    again = operator.call(*JOB, "--image", IMAGE, "--at", "03:17", "--yes")
+    assert (again.code, b"nothing to change" in again.stdout) == (0, True)
+    assert mutations(operator) == before
+
+
+def test_without_agreement_nothing_is_made(operator: Operator) -> None:
+    make_account(operator, "creds-rotator")
+    before = mutations(operator)
+    done = operator.call(*JOB, "--image", IMAGE)
+    assert done.code == 2
+    assert "--yes" in done.stderr
+    assert mutations(operator) == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--image", "repository/image:latest"), "not named by its digest"),
+        (("--image", IMAGE), "there is no service account creds-rotator@"),
+        (("--image", IMAGE, "--region", "here"), "is no region"),
+        (("--image", IMAGE, "--at", "25:00"), "no time of the day"),
+    ],
+)
+def test_what_cannot_be_is_one_line(operator: Operator, arguments: tuple[str, ...], said: str) -> None:
+    make_account(operator, "another-one")
+    done = operator.call(*JOB, *arguments, "--yes")
+    assert (done.code, done.stdout, len(done.stderr.splitlines())) == (2, b"", 2 if "hint" in done.stderr else 1)
+    assert said in done.stderr
+
+
+def test_a_workflow_is_written_once_and_a_changed_one_is_kept(operator: Operator) -> None:
+    line = ("schedule", "install", "--runner", "github-actions", "--project", "demo-project")
+    options = ("--identity", MAIL, "--provider", PROVIDER)
+    first = operator.call(*line, *options)
+    path = Path(operator.folder) / FILE
+    assert (first.code, b"installed" in first.stdout, PROVIDER in path.read_text()) == (0, True, True)
+    assert b"nothing to change" in operator.call(*line, *options).stdout
+    path.write_text("mine\n")
+    refused = operator.call(*line, *options)
+    assert (refused.code, "holds something else" in refused.stderr, path.read_text()) == (2, True, "mine\n")
+    assert operator.call(*line, *options, "--yes").code == 0
+    assert PROVIDER in path.read_text()

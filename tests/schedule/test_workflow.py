@@ -1,0 +1,115 @@
+"""The workflow for GitHub Actions: hardened, without a key, and never written over what a person changed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestra_creds import __version__
+from orchestra_creds.cli.remote_schedule import Remote, workflow
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.schedule import workflow as workflows
+from orchestra_creds.schedule.entry import entry
+
+WANTED = entry("acme-prod", ("orchestra-creds",), "03:17")
+PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github-prod/providers/github-provider"
+MAIL = "creds-rotator@acme-prod.iam.gserviceaccount.com"
+
+
+def text(*, provider: str = PROVIDER, identity: str = MAIL, environment: str = "production") -> str:
+    return workflows.workflow(WANTED, provider=provider, identity=identity, environment=environment)
+
+
+def block(of: str, head: str) -> list[str]:
+    """The lines under a line `head:` that stand deeper than it, without comments."""
+    lines = [line.split(" #")[0].rstrip() for line in of.splitlines() if not line.lstrip().startswith("#")]
+    start = next(number for number, line in enumerate(lines) if line.strip() == f"{head}:")
+    depth = len(lines[start]) - len(lines[start].lstrip())
+    found = []
+    for line in lines[start + 1 :]:
+        if line and len(line) - len(line.lstrip()) <= depth:
+            break
+        if line:
+            found.append(line.strip())
+    return found
+
+
+def test_every_place_is_filled() -> None:
+    found = text()
+    assert "@@" not in found
+    assert f'"orchestra-creds=={__version__}"' in found
+    assert '- cron: "17 3 * * *" # UTC' in found
+    assert f'workload_identity_provider: "{PROVIDER}"' in found
+    assert f'service_account: "{MAIL}"' in found
+
+
+def test_it_has_no_right_but_to_ask_for_its_token() -> None:
+    found = text()
+    assert re.search(r"(?m)^permissions: \{\}", found)
+    assert [line for line in found.splitlines() if "permissions:" in line] == [
+        next(line for line in found.splitlines() if line.startswith("permissions: {}")),
+        "    permissions:",
+    ]
+    job = found[found.index("\njobs:") :]
+    assert block(job, "permissions") == ["id-token: write"]
+
+
+def test_it_holds_no_long_lived_credential_and_reads_none() -> None:
+    found = text()
+    assert "secrets." not in found
+    assert "credentials_json" not in found
+    assert "${{" not in found  # so nothing from outside is ever put into a script
+
+
+def test_one_run_at_a_time_and_none_is_torn_in_half() -> None:
+    assert block(text(), "concurrency") == ["group: orchestra-creds-acme-prod", "cancel-in-progress: false"]
+
+
+def test_it_starts_by_time_and_by_hand_alone() -> None:
+    assert block(text(), "on") == ["schedule:", '- cron: "17 3 * * *"', "workflow_dispatch: {}"]
+
+
+def test_actions_are_pinned_and_few_and_the_machine_is_named() -> None:
+    found = text()
+    used = re.findall(r"uses: (\S+)", found)
+    assert used == ["actions/setup-python@v5", "google-github-actions/auth@v2"]
+    assert "runs-on: ubuntu-24.04" in found
+    assert "timeout-minutes: 60" in found
+
+
+def test_it_is_indented_by_twos_without_tabs_and_every_step_does_one_thing() -> None:
+    for line in text().splitlines():
+        assert "\t" not in line
+        assert line == line.rstrip()
+        assert (len(line) - len(line.lstrip())) % 2 == 0
+    steps = text().partition("steps:")[2]
+    assert len(re.findall(r"(?m)^      - ", steps)) == len(re.findall(r"(?m)^ +(?:- )?(?:uses|run): ", steps)) == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("provider", PROVIDER.replace("123456789012", "acme-prod"), "no workload identity provider"),
+        ("identity", 'x@acme.iam.gserviceaccount.com" # ', "no service account"),
+        ("environment", "", "no environment"),
+        ("environment", 'a"\nb', "no environment"),
+    ],
+)
+def test_what_could_break_out_of_the_file_is_refused(field: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        text(**{field: value})
+
+
+def test_it_is_written_once_and_what_a_person_changed_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / ".github" / "workflows" / "rotate.yml"
+    remote = Remote(identity=MAIL, provider=PROVIDER, environment="production", output=str(path))
+    assert workflow(WANTED, remote).changed
+    before = path.stat()
+    assert not workflow(WANTED, remote).changed
+    assert path.stat().st_mtime_ns == before.st_mtime_ns
+    path.write_text(path.read_text() + "# mine\n")
+    with pytest.raises(ConfigError, match="holds something else"):
+        workflow(WANTED, remote)
+    assert path.read_text().endswith("# mine\n")
+    assert workflow(WANTED, Remote(MAIL, "", "", PROVIDER, "production", str(path), yes=True)).changed
+    assert path.read_text() == text()

@@ -1,0 +1,144 @@
+"""The daily run in the cloud: made once, proven, completed after a crash, and nothing of others is touched."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from orchestra_creds.core.resources import Desired, Kind, Ref, ResourceStore
+from orchestra_creds.errors import ConfigError
+from orchestra_creds.gcp.run_jobs import RunJobs
+from orchestra_creds.gcp.schedules import Schedules
+from orchestra_creds.setup.apply import apply
+from orchestra_creds.setup.change import Action, Applied, Plan
+from orchestra_creds.setup.plan import plan
+from orchestra_creds.setup.runner import INVOKER, cloud_run_job
+from orchestra_creds.setup.snapshot import Project, look_at
+from tests.rotation.world import PROJECT, Died, Loss
+from tests.setup.stage import Stage, account
+
+MAIL = f"creds-rotator@{PROJECT}.iam.gserviceaccount.com"
+IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:"
+REF = Ref(Kind.JOB, "us-central1/orchestra-creds-rotate")
+HOLDER = f"projects/{PROJECT}/locations/us-central1/jobs/orchestra-creds-rotate"
+
+
+def wanted(
+    *, image: str = IMAGE + "0" * 64, identity: str = MAIL, region: str = "us-central1", name: str = REF.name[12:]
+) -> Desired:
+    return cloud_run_job(
+        PROJECT,
+        image=image,
+        identity=identity,
+        region=region,
+        cron="17 3 * * *",
+        arguments=("rotate", "--due", "--project", PROJECT),
+        name=name,
+    )
+
+
+class Runner(Stage):
+    """A project with an account to run as."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        account(self, "creds-rotator")
+
+    @property
+    def project(self) -> Project:
+        before = super().project
+        session = self.world.session
+        more: dict[Kind, ResourceStore] = {
+            Kind.JOB: RunJobs(session, ("us-central1",), sleep=self.sleep),
+            Kind.SCHEDULE: Schedules(session),
+        }
+        return replace(before, stores={**before.stores, **more})
+
+    def plan_run(self, desired: Desired) -> Plan:
+        return plan(desired, look_at(self.project, desired))
+
+    def run(self, desired: Desired) -> list[Applied]:
+        return list(apply(self.plan_run(desired), self.project, self.sleep))
+
+
+@pytest.fixture
+def stage() -> Iterator[Runner]:
+    stage = Runner()
+    yield stage
+    stage.close()
+
+
+def test_it_is_made_once_and_a_second_run_changes_nothing(stage: Runner) -> None:
+    assert [one.ending for one in stage.run(wanted())] == ["done"] * 5
+    job = stage.project.stores[Kind.JOB].find(REF)
+    assert job is not None
+    assert (job.fields["image"], job.fields["identity"]) == (IMAGE + "0" * 64, MAIL)
+    assert stage.members(HOLDER, INVOKER) == {f"serviceAccount:{MAIL}"}
+    before = stage.mutations()
+    assert stage.plan_run(wanted()).changes == ()
+    assert stage.run(wanted()) == []
+    assert stage.mutations() == before
+
+
+def test_a_new_image_changes_the_job_alone(stage: Runner) -> None:
+    stage.run(wanted())
+    (change,) = stage.plan_run(wanted(image=IMAGE + "1" * 64)).changes
+    assert (change.action, change.ref, change.fields) == (Action.UPDATE, REF, ("image",))
+    assert [one.ending for one in stage.run(wanted(image=IMAGE + "1" * 64))] == ["done"]
+
+
+def test_a_paused_schedule_is_told_and_resumed(stage: Runner) -> None:
+    stage.run(wanted())
+    path = f"v1/{HOLDER}:pause"
+    stage.world.session.rest("pause it", "POST", "cloudscheduler", path, body={})
+    (change,) = stage.plan_run(wanted()).changes
+    assert change.fields == ("paused",)
+    stage.run(wanted())
+    assert stage.plan_run(wanted()).changes == ()
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+@pytest.mark.parametrize("number", range(30))
+def test_an_interrupted_run_is_completed_by_running_it_again(loss: Loss, number: int) -> None:
+    stage = Runner()
+    try:
+        planned = stage.plan_run(wanted())
+        start = len(stage.world.emulator.calls)
+        stage.world.lose({number: loss})
+        try:
+            list(apply(planned, stage.project, stage.sleep))
+        except Died:
+            assert len(stage.world.emulator.calls) > start
+        stage.world.lose({})
+        stage.run(wanted())
+        assert stage.plan_run(wanted()).changes == ()
+    finally:
+        stage.close()
+
+
+def test_without_its_job_nothing_is_scheduled_or_granted(stage: Runner) -> None:
+    planned = stage.plan_run(wanted())
+    stage.world.session.rest("delete it", "DELETE", "iam", f"v1/projects/{PROJECT}/serviceAccounts/{MAIL}")
+    job = next(change for change in planned.changes if change.ref == REF)
+    assert job.wanted is not None
+    broken = replace(job, wanted=replace(job.wanted, fields={**job.wanted.fields, "retries": -1}))
+    changes = tuple(broken if change is job else change for change in planned.changes)
+    endings = {
+        one.change.what: one.ending for one in apply(replace(planned, changes=changes), stage.project, stage.sleep)
+    }
+    assert sorted(endings.values()) == ["done", "done", "failed", "skipped", "skipped"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [
+        ("image", "repository/image:latest", "not named by its digest"),
+        ("image", "repository/image@sha256:12", "not named by its digest"),
+        ("identity", "somebody@example.com", "is no service account"),
+        ("region", "", "is no region"),
+        ("name", "Upper", "is no name of a job"),
+    ],
+)
+def test_what_cannot_be_is_one_line_before_any_call(field: str, value: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        wanted(**{field: value})
