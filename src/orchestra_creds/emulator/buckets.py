@@ -99,7 +99,7 @@ def _save(txn: Txn, stored: str, document: rest.Document, generation: int) -> re
 
 
 def _section(document: Mapping[str, Any], name: str) -> rest.Document:
-    found = document.get(name) or {}
+    found = {} if document.get(name) is None else document[name]
     if not isinstance(found, dict):
         raise invalid(f'Invalid value at "{name}".', field=name)
     return found
