@@ -8,6 +8,7 @@ from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
+    from orchestra_creds.config.document import Document
     from orchestra_creds.core.resources import Desired
     from orchestra_creds.setup.change import Applied, Plan
     from orchestra_creds.setup.snapshot import Project
@@ -67,7 +68,7 @@ def wanted_of(cloud: Cloud, only: str = "") -> "Desired":
             "github.owner_id is still that of the example",
             hint="gh api users/OWNER --jq .id; gh api repos/OWNER/REPOSITORY --jq .id",
         )
-    return _narrowed(desired(settings.document, cloud.project), only)
+    return _narrowed(_with_operations(desired(settings.document, cloud.project), settings.document), only)
 
 
 def planned(cloud: Cloud, wanted: "Desired") -> "Plan":
@@ -75,7 +76,7 @@ def planned(cloud: Cloud, wanted: "Desired") -> "Plan":
     from orchestra_creds.setup.plan import plan
     from orchestra_creds.setup.snapshot import look
 
-    return plan(wanted, look(project_of(cloud), wanted))
+    return plan(wanted, look(project_of(cloud, _locations(wanted)), wanted))
 
 
 def applied(cloud: Cloud, plan: "Plan") -> "Iterator[Applied]":
@@ -104,6 +105,55 @@ def planned_run(cloud: Cloud, wanted: "Desired", identity: str) -> "Plan":
     return plan(wanted, look_at(project, wanted))
 
 
+def _locations(wanted: "Desired") -> list[str]:
+    from orchestra_creds.core.resources import Kind
+
+    placed = {Kind.JOB, Kind.SCHEDULE}
+    return sorted({r.ref.name.partition("/")[0] for r in wanted.resources if r.ref.kind in placed})
+
+
+def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
+    """Beside what the file asks for: the bucket, the run in the cloud, and the alerts of its last tables.
+
+    Raises:
+        ConfigError: one of them cannot be.
+    """
+    from dataclasses import replace
+
+    from orchestra_creds.core.resources import Kind, Ref, Resource
+    from orchestra_creds.setup import alerts, runner, state
+
+    more: list[Resource] = []
+    grants = wanted.grants
+    schedule, rotator = document.schedule, ""
+    if document.state is not None:
+        more += state.bucket(document.state.bucket, document.state.location)
+    if schedule is not None:
+        if schedule.identity not in document.service_accounts:
+            raise ConfigError(
+                f"schedule: there is no service account {schedule.identity!r}",
+                hint=f"known here: {', '.join(sorted(document.service_accounts)) or 'none'}",
+            )
+        rotator = f"{schedule.identity}@{wanted.project}.iam.gserviceaccount.com"
+        arguments = ("rotate", "--due", "--backend", "gcp", "--project", wanted.project, "--jitter", "5m")
+        run = runner.cloud_run_job(
+            wanted.project,
+            image=schedule.image,
+            identity=rotator,
+            region=schedule.region,
+            cron=schedule.cron,
+            arguments=arguments,
+        )
+        more += run.resources
+        grants = tuple(sorted({*grants, *run.grants}))
+    if document.alerts is not None:
+        cron = schedule.cron if schedule is not None else ""
+        more += (Resource(Ref(Kind.SERVICE, service)) for service in alerts.SERVICES)
+        more += alerts.alerts(document.alerts.channels, document.alerts.rules, rotator=rotator, cron=cron)
+    every = {resource.ref: resource for resource in (*wanted.resources, *more)}
+    return replace(wanted, resources=tuple(every.values()), grants=grants)
+
+
 def _narrowed(wanted: "Desired", only: str) -> "Desired":
     from dataclasses import replace
 
@@ -115,6 +165,9 @@ def _narrowed(wanted: "Desired", only: str) -> "Desired":
         "accounts": {Kind.ACCOUNT},
         "secrets": {Kind.SECRET},
         "federation": {Kind.POOL, Kind.PROVIDER},
+        "state": {Kind.BUCKET},
+        "alerts": {Kind.METRIC, Kind.CHANNEL, Kind.ALERT},
+        "schedule": {Kind.JOB, Kind.SCHEDULE},
     }
     if not only:
         return wanted
@@ -125,6 +178,7 @@ def _narrowed(wanted: "Desired", only: str) -> "Desired":
     if only not in parts:
         raise ConfigError(f"--only {only!r} is not known", hint=f"one of {', '.join([*parts, 'access', 'audit'])}")
     kept = tuple(resource for resource in wanted.resources if resource.ref.kind in parts[only])
-    grants = tuple(g for g in wanted.grants if "workloadIdentityUser" in g.role) if only == "federation" else ()
+    role = {"federation": "workloadIdentityUser", "schedule": "run.invoker"}.get(only, "")
+    grants = tuple(g for g in wanted.grants if role and role in g.role)
     waiting = wanted.waiting if only == "secrets" else frozenset[str]()
     return replace(wanted, resources=kept, grants=grants, exact=frozenset(), audit={}, waiting=waiting)

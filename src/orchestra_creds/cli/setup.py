@@ -29,7 +29,11 @@ def setup(
     check: Annotated[bool, typer.Option("--check", help="As --plan, and exit 1 on any drift.")] = False,
     only: Annotated[
         str,
-        typer.Option("--only", metavar="PART", help="services, roles, accounts, secrets, federation, access or audit."),
+        typer.Option(
+            "--only",
+            metavar="PART",
+            help="services, roles, accounts, secrets, federation, access, audit, state, schedule or alerts.",
+        ),
     ] = "",
     yes: YesOption = False,
     allow_widening: Annotated[

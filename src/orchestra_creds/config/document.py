@@ -5,6 +5,7 @@ from typing import Literal
 import msgspec
 
 from orchestra_creds.config.credentials import CredentialTable
+from orchestra_creds.config.operations import AlertsTable, ScheduleTable, StateTable
 from orchestra_creds.config.resources import (
     AccountTable,
     AuditTable,
@@ -63,3 +64,6 @@ class Document(Table, frozen=True):
     secrets: dict[str, SecretTable] = msgspec.field(default_factory=dict)
     github: GithubTable | None = None
     audit: AuditTable = AuditTable()
+    state: StateTable | None = None
+    schedule: ScheduleTable | None = None
+    alerts: AlertsTable | None = None

@@ -55,6 +55,9 @@ class Change:
         names = {holder.rpartition("/")[2] for holder in holders}
         names |= {holder.partition("/locations/")[2].replace("/jobs/", "/") for holder in holders if "/jobs/" in holder}
         names |= {self.ref.name} if self.ref is not None and self.ref.kind is Kind.SCHEDULE else set()
+        if self.wanted is not None and self.wanted.ref.kind is Kind.ALERT:
+            channels = self.wanted.fields.get("channels", ())
+            names |= set(channels) if isinstance(channels, list) else set()
         members = {
             grant.member.partition(":")[2] for grant in self.grants if grant.member.startswith("serviceAccount:")
         }

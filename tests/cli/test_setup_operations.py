@@ -1,0 +1,89 @@
+"""`setup` with a bucket, a schedule and alerts in the file: made once, drift told, put right."""
+
+import json
+
+import pytest
+
+from orchestra_creds.emulator import control
+from orchestra_creds.emulator.dispatch import Emulator
+from orchestra_creds.emulator.store import Store
+from tests.cli.cloud import state_of
+from tests.cli.conftest import Operator
+from tests.emulator.identities import Caller
+
+FILE = """
+schema = 1
+[project]
+id = "demo-project"
+[service_accounts.creds-rotator]
+description = "Rotates"
+[state]
+bucket = "demo-project-orchestra-creds"
+location = "us-central1"
+[schedule]
+image = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:DIGEST"
+identity = "creds-rotator"
+region = "us-central1"
+[alerts]
+channels = ["email:ops@example.com"]
+""".replace("DIGEST", "0" * 64)
+SETUP = ("setup", "--backend", "local")
+
+
+def mutations(operator: Operator) -> int:
+    with control.change_state(state_of(operator)) as txn:
+        return sum(entry.mutating for entry in txn.audit())
+
+
+def foreign(operator: Operator, verb: str, path: str, body: object) -> None:
+    """Somebody else's change."""
+    store = Store(state_of(operator))
+    try:
+        assert Caller(Emulator(store, control.SERVICES), "").rest(verb, path, body)[0] == 200
+    finally:
+        store.close()
+
+
+def test_it_is_made_once_and_drift_is_told_and_put_right(operator: Operator) -> None:
+    operator.write("orchestra-creds.toml", FILE)
+    first = operator.call(*SETUP, "--yes", "--allow-widening", "--format", "json")
+    assert first.code == 0
+    assert {change["ending"] for change in json.loads(first.stdout)["changes"]} == {"done"}
+    before = mutations(operator)
+    assert (operator.call(*SETUP, "--check").code, operator.call(*SETUP, "--yes").code) == (0, 0)
+    assert mutations(operator) == before
+    access = {"iamConfiguration": {"publicAccessPrevention": "inherited"}}
+    foreign(operator, "PATCH", "/storage/v1/b/demo-project-orchestra-creds", access)
+    foreign(operator, "POST", "/v1/projects/demo-project/locations/us-central1/jobs/orchestra-creds-rotate:pause", {})
+    drifted = operator.call(*SETUP, "--check")
+    assert drifted.code == 1
+    assert b"bucket demo-project-orchestra-creds" in drifted.stdout
+    assert b"schedule us-central1/orchestra-creds-rotate" in drifted.stdout
+    assert operator.call(*SETUP, "--yes").code == 0
+    assert operator.call(*SETUP, "--check").code == 0
+
+
+@pytest.mark.parametrize(("part", "count"), [("state", 1), ("alerts", 9), ("schedule", 3)])
+def test_one_part_can_be_looked_at_alone(operator: Operator, part: str, count: int) -> None:
+    operator.write("orchestra-creds.toml", FILE)
+    shown = operator.call(*SETUP, "--plan", "--only", part, "--format", "json")
+    assert (shown.code, len(json.loads(shown.stdout)["changes"])) == (0, count)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("0" * 64, "latest", "not named by its digest"),
+        ('identity = "creds-rotator"', 'identity = "nobody"', "there is no service account 'nobody'"),
+        ("email:ops@example.com", "ops", "is no channel"),
+        ('bucket = "demo', 'bucket = "Demo', "is no name of a bucket"),
+        ('region = "us-central1"', 'region = "here"', "is no region"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_nothing_is_called(
+    operator: Operator, before: str, after: str, said: str
+) -> None:
+    operator.write("orchestra-creds.toml", FILE.replace(before, after))
+    refused = operator.call(*SETUP, "--plan")
+    assert (refused.code, refused.stdout) == (2, b"")
+    assert said in refused.stderr
