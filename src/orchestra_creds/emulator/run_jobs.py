@@ -3,7 +3,6 @@
 An update replaces the job as a whole, as at Google. A job runs as an account, and writing it needs `iam.serviceAccounts.actAs` on that.
 """
 
-import json
 import re
 import secrets
 import uuid
@@ -13,9 +12,9 @@ from typing import Any
 import google.iam.v1.iam_policy_pb2 as iam_policy
 from google.protobuf import json_format
 
-from orchestra_creds.emulator import policies, projects, rest
+from orchestra_creds.emulator import placed, policies, projects, rest
 from orchestra_creds.emulator.errors import aborted, already_exists, invalid
-from orchestra_creds.emulator.service import Caller, Need, RestCall, Route, Service
+from orchestra_creds.emulator.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import Txn
 from orchestra_creds.emulator.transcode import fill
 
@@ -26,16 +25,8 @@ _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?s")
 _MUTABLE = frozenset({"labels", "annotations", "launchStage", "binaryAuthorization", "template", "client"})
 
 
-def _parent(call: RestCall, txn: Txn) -> str:
-    return f"projects/{projects.id_of(txn, call.path['project'])}/locations/{call.path['location']}"
-
-
-def _name(call: RestCall, txn: Txn) -> str:
-    return f"{_parent(call, txn)}/jobs/{call.path['job']}"
-
-
 def _load(call: RestCall, txn: Txn) -> rest.Document:
-    return rest.load(txn, KIND, _name(call, txn), what="Job")
+    return placed.load(KIND, call, txn)
 
 
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -44,7 +35,7 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         raise invalid("A job id has less than 50 lower-case letters, digits and hyphens.", field="job_id")
     if wanted.get("name"):
         raise invalid("The name of a new job must be empty; its id goes into job_id.", field="job.name")
-    name = f"{_parent(call, txn)}/jobs/{job_id}"
+    name = f"{placed.parent(call, txn)}/jobs/{job_id}"
     if txn.get(KIND, name) is not None:
         raise already_exists(f"Resource '{job_id}' already exists.")
     made = {"name": name, "uid": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)), "executionCount": 0}
@@ -70,7 +61,7 @@ def _written(call: RestCall, txn: Txn, kept: rest.Document, wanted: rest.Documen
         "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
     }
     rest.expect(job, {"labels": dict, "annotations": dict, "launchStage": str})
-    return _operation(call, txn, "Job", rest.save(txn, KIND, job["name"], job, parent=_parent(call, txn)))
+    return _operation(call, txn, "Job", rest.save(txn, KIND, job["name"], job, parent=placed.parent(call, txn)))
 
 
 def _template(template: Any, txn: Txn, call: RestCall) -> rest.Document:
@@ -110,9 +101,7 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    rows = txn.children(KIND, _parent(call, txn))
-    shown, more = rest.page(sorted((json.loads(row.body) for row in rows), key=lambda job: str(job["name"])), call)
-    return {"jobs": shown, **more}
+    return placed.listed(KIND, call, txn)
 
 
 def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -142,7 +131,7 @@ def _check_etag(given: Any, current: rest.Document) -> None:
 
 
 def _operation(call: RestCall, txn: Txn, message: str, response: rest.Document) -> rest.Document:
-    name = f"{_parent(call, txn)}/operations/{secrets.token_hex(16)}"
+    name = f"{placed.parent(call, txn)}/operations/{secrets.token_hex(16)}"
     return rest.operation(txn, name, f"google.cloud.run.v2.{message}", response)
 
 
@@ -154,32 +143,22 @@ def _policy(
     def answer(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
         request = message()
         fill(request, rest.body(call))
-        request.resource = _name(call, txn)
+        request.resource = placed.name(call, txn)
         document: rest.Document = json_format.MessageToDict(handle(request, caller, txn))
         return document
 
     return answer
 
 
-def _project(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
 def _job(call: RestCall) -> str:
-    return f"{_project(call)}/locations/{call.path['location']}/jobs/{call.path['job']}"
+    return f"{placed.project(call)}/locations/{call.path['location']}/jobs/{call.path['job']}"
 
 
-def _writing(permission: str, resource: Callable[[RestCall], str]) -> Callable[[RestCall], tuple[Need, ...]]:
-    """What it takes to write a job: the permission, and to act as the account that it names."""
-
-    def needs(call: RestCall) -> tuple[Need, ...]:
-        found: Any = call.body
-        for step in ("template", "template", "serviceAccount"):
-            found = found.get(step) if isinstance(found, dict) else None
-        act = (Need("iam.serviceAccounts.actAs", f"projects/-/serviceAccounts/{found}"),) if found else ()
-        return Need(permission, resource(call)), *act
-
-    return needs
+def _accounts(job: object) -> list[object]:
+    found = job
+    for step in ("template", "template", "serviceAccount"):
+        found = found.get(step) if isinstance(found, dict) else None
+    return [found] if found else []
 
 
 _ALL = "/v2/projects/{project}/locations/{location}/jobs"
@@ -188,9 +167,9 @@ _PREFIX = "run.jobs"
 
 SERVICE = Service(
     routes=(
-        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", _project, mutates=True,
-              needs=_writing(f"{_PREFIX}.create", _project)),
-        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", _project),
+        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", placed.project, mutates=True,
+              needs=placed.writing(f"{_PREFIX}.create", placed.project, _accounts)),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", placed.project),
         Route("GET", f"{_ONE}:getIamPolicy", f"{_SERVICE}/GetIamPolicy",
               _policy(iam_policy.GetIamPolicyRequest, policies.get_policy), f"{_PREFIX}.getIamPolicy", _job),
         Route("POST", f"{_ONE}:setIamPolicy", f"{_SERVICE}/SetIamPolicy",
@@ -200,7 +179,7 @@ SERVICE = Service(
               _policy(iam_policy.TestIamPermissionsRequest, policies.test_permissions), "", _job),
         Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", _job),
         Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _update, "", _job, mutates=True,
-              needs=_writing(f"{_PREFIX}.update", _job)),
+              needs=placed.writing(f"{_PREFIX}.update", _job, _accounts)),
         Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", _job, mutates=True),
         Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", _job, mutates=True),
         Route("GET", "/v2/{name=projects/*/locations/*/operations/*}", "google.longrunning.Operations/GetOperation",

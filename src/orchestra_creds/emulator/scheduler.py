@@ -4,15 +4,14 @@ A run is recorded in the audit log and on the job, and calls nobody. Making a jo
 `iam.serviceAccounts.actAs` on it.
 """
 
-import json
 import re
 import secrets
 import zoneinfo
 from collections.abc import Callable
 
-from orchestra_creds.emulator import projects, rest
+from orchestra_creds.emulator import placed, projects, rest
 from orchestra_creds.emulator.errors import already_exists, invalid, precondition
-from orchestra_creds.emulator.service import Caller, Need, RestCall, Route, Service
+from orchestra_creds.emulator.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import Txn
 
 KIND = "schedule"
@@ -28,20 +27,12 @@ _MOST_RETRIES = 5
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 
 
-def _parent(call: RestCall, txn: Txn) -> str:
-    return f"projects/{projects.id_of(txn, call.path['project'])}/locations/{call.path['location']}"
-
-
-def _name(call: RestCall, txn: Txn) -> str:
-    return f"{_parent(call, txn)}/jobs/{call.path['job']}"
-
-
 def _load(call: RestCall, txn: Txn) -> rest.Document:
-    return rest.load(txn, KIND, _name(call, txn), what="Job")
+    return placed.load(KIND, call, txn)
 
 
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    wanted, parent = rest.body(call), _parent(call, txn)
+    wanted, parent = rest.body(call), placed.parent(call, txn)
     rest.expect(wanted, {"name": str})
     name = wanted.get("name") or f"{parent}/jobs/{secrets.randbelow(10**19)}"
     own_parent, _, job_id = name.rpartition("/jobs/")
@@ -109,9 +100,7 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    rows = txn.children(KIND, _parent(call, txn))
-    shown, more = rest.page(sorted((json.loads(row.body) for row in rows), key=lambda job: str(job["name"])), call)
-    return {"jobs": shown, **more}
+    return placed.listed(KIND, call, txn)
 
 
 def _patch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -139,21 +128,10 @@ def _run(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     return rest.save(txn, KIND, changed["name"], changed)
 
 
-def _resource(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
-def _writing(permission: str) -> Callable[[RestCall], tuple[Need, ...]]:
-    """What it takes to write a job: the permission, and to act as the account that it names."""
-
-    def needs(call: RestCall) -> tuple[Need, ...]:
-        target = call.body.get("httpTarget") if isinstance(call.body, dict) else None
-        target = target if isinstance(target, dict) else {}
-        tokens = [token for kind in ("oauthToken", "oidcToken") if isinstance(token := target.get(kind), dict)]
-        accounts = [f"projects/-/serviceAccounts/{token.get('serviceAccountEmail', '')}" for token in tokens]
-        return Need(permission, _resource(call)), *(Need("iam.serviceAccounts.actAs", name) for name in accounts)
-
-    return needs
+def _accounts(job: object) -> list[object]:
+    target = job.get("httpTarget") if isinstance(job, dict) else None
+    tokens = [target.get(kind) for kind in ("oauthToken", "oidcToken")] if isinstance(target, dict) else []
+    return [token.get("serviceAccountEmail", "") for token in tokens if isinstance(token, dict)]
 
 
 _ALL = "/v1/projects/{project}/locations/{location}/jobs"
@@ -162,17 +140,17 @@ _PREFIX = "cloudscheduler.jobs"
 
 SERVICE = Service(
     routes=(
-        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", _resource, mutates=True,
-              needs=_writing(f"{_PREFIX}.create")),
-        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", _resource),
-        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", _resource),
-        Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _patch, "", _resource, mutates=True,
-              needs=_writing(f"{_PREFIX}.update")),
-        Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", _resource, mutates=True),
+        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", placed.project, mutates=True,
+              needs=placed.writing(f"{_PREFIX}.create", placed.project, _accounts)),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", placed.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", placed.project),
+        Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _patch, "", placed.project, mutates=True,
+              needs=placed.writing(f"{_PREFIX}.update", placed.project, _accounts)),
+        Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", placed.project, mutates=True),
         Route("POST", f"{_ONE}:pause", f"{_SERVICE}/PauseJob", _switch("ENABLED", "PAUSED"), f"{_PREFIX}.pause",
-              _resource, mutates=True),
+              placed.project, mutates=True),
         Route("POST", f"{_ONE}:resume", f"{_SERVICE}/ResumeJob", _switch("PAUSED", "ENABLED"), f"{_PREFIX}.enable",
-              _resource, mutates=True),
-        Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", _resource, mutates=True),
+              placed.project, mutates=True),
+        Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", placed.project, mutates=True),
     )
 )  # fmt: skip
