@@ -69,7 +69,9 @@ def _keys(dotted: str) -> Path:
 def _refuse_values(tree: Mapping[str, Any], path: Path, text: str, name: str) -> None:
     for key, value in tree.items():
         here = (*path, key)
-        if key in VALUE_KEYS:
+        if key in VALUE_KEYS and not isinstance(
+            value, Mapping
+        ):  # a table of that name is a secret's name, not its value
             raise ConfigError(
                 f"{name}:{line_of(here, text)}: key {key!r} would hold a value, and values never stand in this file",
                 hint="remove it; if it was real, revoke it: this file is meant to be committed",

@@ -103,9 +103,11 @@ def look(project: Project, wanted: Desired) -> Snapshot:
             f"project {wanted.project} has number {number}, the file says {wanted.number}",
             hint="is it the right project? correct project.id or project.number",
         )
-    kinds = {resource.ref.kind for resource in wanted.resources} | {Kind.POOL, Kind.PROVIDER}
-    resources = {r.ref: r for kind in Kind if kind in kinds for r in project.stores[kind].every()}
     holders = sorted({f"projects/{project.project}", *(grant.holder for grant in wanted.grants), *wanted.exact})
+    kinds = {resource.ref.kind for resource in wanted.resources} | {Kind.POOL, Kind.PROVIDER}
+    kinds |= {ref.kind for holder in holders if (ref := holder_ref(holder)) is not None}
+    kinds |= {Kind.ACCOUNT} if wanted.keyless else set()
+    resources = {r.ref: r for kind in Kind if kind in kinds for r in project.stores[kind].every()}
     there = {holder for holder in holders if _exists(holder, resources)}
     return Snapshot(
         number=number,
