@@ -49,9 +49,7 @@ def test_the_whole_example_applies_and_a_second_run_changes_nothing() -> None:
         stage.close()
 
 
-@pytest.mark.parametrize(
-    "only", ["services", "roles", "accounts", "secrets", "federation", "access", "audit"]
-)
+@pytest.mark.parametrize("only", ["services", "roles", "accounts", "secrets", "federation", "access", "audit"])
 def test_a_part_by_itself_is_quiet_once_all_is_done(only: str) -> None:
     from orchestra_creds.bootstrap.setup import _narrowed
 

@@ -1,0 +1,79 @@
+"""docs/setup.md, runbooks.md, migration.md and library.md: what they name exists, and what they show runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestra_creds.cli import legacy
+from orchestra_creds.config.document import Document
+from orchestra_creds.setup import alerts, drift
+from orchestra_creds.setup.example import example
+from tests.cli.cloud import PROJECT
+from tests.cli.conftest import Operator
+from tests.setup.test_setup import RULES
+
+DOCS = Path(__file__).parents[2] / "docs"
+SETUP, RUNBOOKS, MIGRATION, LIBRARY = (
+    (DOCS / name).read_text(encoding="utf-8") for name in ("setup.md", "runbooks.md", "migration.md", "library.md")
+)
+
+
+def test_every_drift_rule_has_its_runbook() -> None:
+    named = set(re.findall(r"^\| `([a-z-]+\.[a-z-]+)`", RUNBOOKS, flags=re.MULTILINE))
+    raised = set(re.findall(r'Drift\(\s*"([a-z.-]+)"', Path(drift.__file__).read_text(encoding="utf-8")))
+    assert named == raised == set(RULES)
+
+
+def test_every_section_of_the_example_is_explained() -> None:
+    sections = set(re.findall(r"^(?:# )?\[+([a-z_]+)", example(PROJECT), flags=re.MULTILINE))
+    known = set(Document.__struct_fields__)
+    assert sections <= known
+    for section in sections - {"project", "naming", "environments", "defaults"}:
+        assert re.search(rf"`\[+{section}[\].]", SETUP), section
+
+
+def test_every_alert_is_named() -> None:
+    assert all(f"`{name}`" in SETUP for name in alerts.RULES)
+
+
+def test_every_old_verb_has_its_row() -> None:
+    for verb in set(legacy.verbs()) - {"help", "--help"}:
+        assert verb in MIGRATION, verb
+
+
+def test_the_library_example_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    operator = Operator(tmp_path)
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    operator.call("secret", "set", "redis-password-dev", stdin=b"a canary" + b"-value")
+    operator.call("secret", "set", "app-config-dev", stdin=b"{}")
+    key = b'{"client_email": "m@x", "private_key_id": "1"}'
+    operator.call("secret", "set", "memory-system-key", stdin=key)
+    for name, value in operator.environment.items():
+        monkeypatch.setenv(name, value)
+    first, second = re.findall(r"^```python\n(.*?)^```", LIBRARY, flags=re.DOTALL | re.MULTILINE)
+    exec(first + "\ncreds.close()\n", {})  # noqa: S102  the page's own example
+    assert "canary" not in capsys.readouterr().out
+    exec(second, {})  # noqa: S102  the same
+
+
+def test_from_an_empty_project_to_a_rotated_credential_in_under_ten_commands(tmp_path: Path) -> None:
+    operator = Operator(tmp_path)
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    story = [
+        (["setup", "init", "--project", PROJECT], 0),
+        (["setup", "--check"], 1),
+        (["setup", "--yes", "--allow-widening"], 0),
+        (["setup", "--check"], 0),
+        (["rotate", "memory-system-key", "redis-password-dev"], 0),
+        (["emulator", "clock", "--advance", "31d"], 0),
+        (["rotate", "redis-password-dev"], 0),
+        (["status", "redis-password-dev", "--check"], 0),
+    ]
+    assert len(story) < 10
+    for arguments, code in story:
+        ended = operator.call(*arguments)
+        assert ended.code == code, (arguments, ended.text, ended.stderr)
+    assert '"version": 2' in operator.call("status", "redis-password-dev", "--format", "json").text
