@@ -5,11 +5,11 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.errors import ConfigError, PreconditionError
 
 if TYPE_CHECKING:
     from orchestra_creds.config.document import Document
-    from orchestra_creds.core.resources import Desired
+    from orchestra_creds.core.resources import Desired, Ref
     from orchestra_creds.setup.change import Applied, Plan
     from orchestra_creds.setup.snapshot import Project
 
@@ -152,6 +152,37 @@ def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
         more += alerts.alerts(document.alerts.channels, document.alerts.rules, rotator=rotator, cron=cron)
     every = {resource.ref: resource for resource in (*wanted.resources, *more)}
     return replace(wanted, resources=tuple(every.values()), grants=grants)
+
+
+def unknown_of(cloud: Cloud) -> "list[Ref]":
+    """Secrets and accounts of the project that the file does not speak of."""
+    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.setup.adopt import unknown
+
+    project = project_of(cloud)
+    there = {r.ref: r for kind in (Kind.ACCOUNT, Kind.SECRET) for r in project.stores[kind].every()}
+    return unknown(wanted_of(cloud), there)
+
+
+def destroyable(cloud: Cloud, name: str) -> str:
+    """The etag of a secret that may be deleted.
+
+    Raises:
+        PreconditionError: setup did not make it, or a version of it can still be read.
+    """
+    from orchestra_creds.config.desired import OWNED, OWNER
+    from orchestra_creds.core.credential import VersionState
+
+    secret = cloud.secrets.get_secret(name)
+    if secret.labels.get(OWNED) != OWNER:
+        raise PreconditionError(f"secret {name} was not made by setup", hint="nothing that is not ours is deleted")
+    enabled = [version.number for version in cloud.secrets.list_versions(name) if version.state is VersionState.ENABLED]
+    if enabled:
+        raise PreconditionError(
+            f"version {enabled[0]} of secret {name} can still be read",
+            hint=f"orchestra-creds secret disable {name} {enabled[0]}; watch for a day whether anybody misses it",
+        )
+    return secret.etag
 
 
 def _narrowed(wanted: "Desired", only: str) -> "Desired":

@@ -7,7 +7,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import cloud_verb
-from orchestra_creds.cli.session import DefaultGroup, QuietOption, Session, YesOption, confirm
+from orchestra_creds.cli.session import ConfirmOption, DefaultGroup, QuietOption, Session, YesOption, confirm
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -83,3 +83,54 @@ def init(
         raise ConfigError(f"{output} exists already", hint="edit it, or name another with --output")
     outfile.write(str(output), text, mode=0o644)
     write_stdout(f"wrote {output}; next: orchestra-creds setup --plan\n")
+
+
+@app.command()
+@cloud_verb
+def export(
+    session: Session,
+    cloud: Cloud,
+    *,
+    form: Annotated[str, typer.Option("--to", help="terraform (JSON syntax, with import blocks) or gcloud (to read).")],
+    only: Annotated[str, typer.Option("--only", metavar="PART", help="As for setup.")] = "",
+) -> None:
+    """Print the same desired state for another tool; no value of a secret is in it."""
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.cli.session import write_stdout
+    from orchestra_creds.setup.export import export as written
+
+    wanted = making.wanted_of(cloud, only)
+    write_stdout(written(wanted, making.project_of(cloud).itself.number(), form))
+
+
+@app.command()
+@cloud_verb
+def adopt(session: Session, cloud: Cloud) -> None:
+    """Print sections for what is in the project and not in the file; put them in, and `setup` marks them as its own."""
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.cli.session import write_stdout
+    from orchestra_creds.setup.adopt import suggestion
+
+    found = making.unknown_of(cloud)
+    session.say(f"{len(found)} secrets and accounts are not in the file" if found else "the file speaks of everything")
+    write_stdout(suggestion(found))
+
+
+@app.command()
+@cloud_verb
+def destroy(
+    session: Session,
+    cloud: Cloud,
+    *,
+    name: Annotated[str, typer.Argument(metavar="SECRET", help="A secret that setup made.")],
+    confirmed: ConfirmOption = "",
+) -> Result:
+    """Delete one secret that setup made; refused while anybody may read a version of it. Accounts and pools are never deleted."""
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.cli.session import confirm_name
+    from orchestra_creds.render import setup as show
+
+    etag = making.destroyable(cloud, name)
+    confirm_name(f"deleting secret {name} and all its versions", name, given=confirmed)
+    cloud.secrets.delete_secret(name, etag=etag)
+    return show.destroyed(name)

@@ -89,3 +89,10 @@ def applied(project: str, endings: Sequence[Applied]) -> Result:
         tuple(lines),
         ExitCode.INCOMPLETE if undone else ExitCode.OK,
     )
+
+
+def destroyed(name: str) -> Result:
+    """A secret is gone."""
+    return Result(
+        "orchestra-creds/setup-destroyed/1", {"name": name}, lines=(f"secret {name} and all its versions are deleted",)
+    )

@@ -1,0 +1,147 @@
+"""`setup` as an operator meets it, on the embedded cloud."""
+
+import json
+
+import pytest
+
+from orchestra_creds.emulator import control
+from tests.cli.cloud import PROJECT, at_a_terminal, document, make_account, state_of
+from tests.cli.conftest import Operator, appears, one_error
+
+
+@pytest.fixture
+def founder(operator: Operator) -> Operator:
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    assert operator.call("setup", "init", "--project", PROJECT).code == 0
+    return operator
+
+
+def mutations(operator: Operator) -> int:
+    with control.change_state(state_of(operator)) as txn:
+        return sum(entry.mutating for entry in txn.audit())
+
+
+def apply(operator: Operator) -> None:
+    assert operator.call("setup", "--yes", "--allow-widening").code == 0
+
+
+def test_init_never_overwrites(founder: Operator) -> None:
+    assert "exists already" in one_error(founder.call("setup", "init", "--project", PROJECT))
+
+
+def test_plan_is_zero_and_check_is_one_until_it_is_applied(founder: Operator) -> None:
+    assert founder.call("setup", "--plan").code == 0
+    assert founder.call("setup", "--check").code == 1
+    assert mutations(founder) == 0
+    apply(founder)
+    before = mutations(founder)
+    assert founder.call("setup", "--check").code == 0
+    again = founder.call("setup", "--yes")
+    assert (again.code, "nothing to change" in again.text) == (0, True)
+    assert mutations(founder) == before
+
+
+def test_yes_alone_does_not_widen(founder: Operator) -> None:
+    ended = founder.call("setup", "--yes")
+    assert ended.code == 2
+    assert "--allow-widening" in ended.stderr
+    assert mutations(founder) == 0
+
+
+def test_off_a_terminal_nothing_is_applied_unasked(founder: Operator) -> None:
+    ended = founder.call("setup")
+    assert ended.code == 2
+    assert mutations(founder) == 0
+
+
+@pytest.mark.parametrize(("answer", "code"), [("n", 130), ("y", 0)])
+def test_a_person_is_shown_the_plan_and_asked(founder: Operator, answer: str, code: int) -> None:
+    ended, shown = at_a_terminal(founder, ["setup", "--only", "secrets"], [answer])
+    assert ended == code
+    assert b"redis-password-dev" in shown
+    assert (mutations(founder) > 0) is (answer == "y")
+
+
+def test_the_answers_are_versioned_json(founder: Operator) -> None:
+    plan = document(founder.call("setup", "--plan", "--format", "json").stdout)
+    assert {change["risk"] for change in plan["changes"]} == {"low", "widening"}
+    done = document(founder.call("setup", "--yes", "--allow-widening", "--format", "json").stdout)
+    assert {change["ending"] for change in done["changes"]} == {"done"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["setup", "--only", "everything"], 2, "--only 'everything' is not known"),
+        (["setup", "init", "--project", "Acme"], 2, "no project id"),
+        (["setup", "export", "--to", "pulumi"], 2, "is not known"),
+        (["setup", "destroy", "nothing"], 4, "not found"),
+    ],
+)
+def test_bad_input_is_one_line(founder: Operator, arguments: list[str], code: int, said: str) -> None:
+    ended = founder.call(*arguments)
+    assert ended.code == code
+    assert said in one_error(ended)
+
+
+def test_without_a_file_it_says_how_to_get_one(operator: Operator) -> None:
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    ended = operator.call("setup", "--plan")
+    assert ended.code == 2
+    assert "setup init" in ended.stderr
+
+
+def test_terraform_gets_every_resource_with_its_import_and_no_value(founder: Operator) -> None:
+    apply(founder)
+    founder.call("secret", "set", "redis-host", "--env", "dev", stdin=b"a canary" + b"-value")
+    ended = founder.call("setup", "export", "--to", "terraform")
+    body = json.loads(ended.stdout)
+    assert len(body["resource"]["google_secret_manager_secret"]) == 11
+    provider = body["resource"]["google_iam_workload_identity_pool_provider"]["github_prod_github_provider"]
+    assert "assertion.environment == 'production'" in provider["attribute_condition"]
+    targets = {item["to"] for item in body["import"]}
+    assert "google_service_account.orchestrator_demo_project_iam_gserviceaccount_com" in targets
+    assert len(targets) == len(body["import"])
+    members = body["resource"]["google_secret_manager_secret_iam_member"]
+    assert any("condition" in member for member in members.values())
+    assert "{number}" not in ended.text
+    assert appears(["a canary" + "-value"], ended.stdout) == []
+
+
+def test_gcloud_commands_are_quoted(founder: Operator) -> None:
+    import shlex
+
+    lines = founder.call("setup", "export", "--to", "gcloud").text.splitlines()
+    assert all(shlex.split(line)[0] == "gcloud" for line in lines)
+    assert any("add-iam-policy-binding" in line and "request.time" in line for line in lines)
+
+
+def test_adopt_suggests_what_the_file_does_not_speak_of(founder: Operator) -> None:
+    apply(founder)
+    make_account(founder, "old-agent")
+    for name in ("stripe-key-dev", "stripe-key-prod", "OPENAI_API_KEY"):
+        founder.call("secret", "set", name, stdin=b"some value")
+    ended = founder.call("setup", "adopt")
+    assert ended.code == 0
+    assert '[secrets.stripe-key]\nenvironments = ["dev", "prod"]' in ended.text
+    assert "[secrets.OPENAI_API_KEY]" in ended.text
+    assert "[service_accounts.old-agent]" in ended.text
+    file = founder.folder / "orchestra-creds.toml"
+    file.write_text(file.read_text() + "\n" + ended.text)
+    apply(founder)
+    assert founder.call("setup", "adopt").text.strip() == ""
+    assert founder.call("setup", "--check").code == 0
+
+
+def test_destroy_takes_only_what_is_ours_and_nobody_can_read(founder: Operator) -> None:
+    apply(founder)
+    founder.call("secret", "set", "foreign", stdin=b"some value")
+    assert "not made by setup" in one_error(founder.call("setup", "destroy", "foreign", "--confirm", "foreign"))
+    founder.call("secret", "set", "redis-host-dev", stdin=b"some value")
+    held = founder.call("setup", "destroy", "redis-host-dev", "--confirm", "redis-host-dev")
+    assert "can still be read" in one_error(held)
+    founder.call("secret", "disable", "redis-host-dev", "1")
+    wrong = founder.call("setup", "destroy", "redis-host-dev", "--confirm", "other")
+    assert wrong.code == 2
+    assert founder.call("setup", "destroy", "redis-host-staging", "--confirm", "redis-host-staging").code == 0
+    assert founder.call("secret", "get", "redis-host-staging", "--exists").code == 4
