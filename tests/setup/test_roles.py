@@ -1,0 +1,98 @@
+"""The roles of docs/setup.md suffice for their verbs, and each permission is needed for something."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.emulator import access, oauth, tokens
+from orchestra_creds.errors import CredsError
+from orchestra_creds.gcp.keys import IamKeyStore
+from orchestra_creds.gcp.policies import RestPolicyStore
+from orchestra_creds.gcp.secrets import SecretManagerStore
+from tests.contract.direct import DirectSession
+from tests.rotation.world import PROJECT
+from tests.setup.stage import SMALL, Stage
+
+PAGE = (Path(__file__).parents[2] / "docs" / "setup.md").read_text(encoding="utf-8")
+
+
+def permissions(name: str) -> tuple[str, ...]:
+    """The permissions that the page gives a role."""
+    block = re.search(rf"^```text\n{name}\n(.*?)^```", PAGE, flags=re.DOTALL | re.MULTILINE)
+    assert block is not None, name
+    return tuple(block[1].split())
+
+
+READER, SETUP = permissions("reader"), permissions("setup")
+
+
+class Acting(Stage):
+    """A stage whose owner has gone: calls are those of an account with these permissions."""
+
+    def __init__(self, granted: tuple[str, ...], *, applied: bool) -> None:
+        super().__init__(SMALL)
+        if applied:
+            assert {one.ending for one in self.apply()} == {"done"}
+        world = self.world
+        actor = world.rpc("CreateServiceAccount", name=f"projects/{PROJECT}", account_id="the-actor")
+        role = {"roleId": "acting", "role": {"title": "acting", "includedPermissions": list(granted), "stage": "GA"}}
+        world.session.rest("make the role", "POST", "iam", f"v1/projects/{PROJECT}/roles", body=role)
+        there = self.policies.get_policy(f"projects/{PROJECT}")
+        bound = Binding(f"projects/{PROJECT}/roles/acting", frozenset({f"serviceAccount:{actor.email}"}))
+        self.policies.set_policy(f"projects/{PROJECT}", Policy((*there.bindings, bound), there.etag))
+        world.emulator._identify, world.emulator._authorize = oauth.identify, access.authorize
+        with world.store.transaction() as txn:
+            token, _ = tokens.for_account(txn, actor, (tokens.CLOUD_PLATFORM,))
+        world.session = DirectSession(PROJECT, world.emulator, environment={"ORCHESTRA_CREDS_ACCESS_TOKEN": token})
+        world.secrets, world.keys = SecretManagerStore(world.session), IamKeyStore(world.session)
+        self.policies = RestPolicyStore(world.session)
+
+
+def planned(granted: tuple[str, ...]) -> str:
+    """What a plan is refused, or empty."""
+    stage = Acting(granted, applied=True)
+    try:
+        assert stage.plan().work == ()
+    except CredsError as error:
+        return str(error)
+    finally:
+        stage.close()
+    return ""
+
+
+def applied(granted: tuple[str, ...]) -> list[str]:
+    """What an apply is refused."""
+    stage = Acting(granted, applied=False)
+    try:
+        return [one.message for one in stage.apply() if one.ending == "failed"]
+    except CredsError as error:
+        return [str(error)]
+    finally:
+        stage.close()
+
+
+def test_the_reader_can_plan() -> None:
+    assert planned(READER) == ""
+
+
+@pytest.mark.parametrize("permission", READER)
+def test_each_permission_of_the_reader_is_needed(permission: str) -> None:
+    told = planned(tuple(each for each in READER if each != permission))
+    assert permission.replace("iam.googleapis.com/", "iam.") in told.replace("iam.googleapis.com/", "iam.")
+
+
+def test_setup_can_apply() -> None:
+    assert applied(READER + SETUP) == []
+
+
+@pytest.mark.parametrize("permission", SETUP)
+def test_each_permission_of_setup_is_needed(permission: str) -> None:
+    told = applied(READER + tuple(each for each in SETUP if each != permission))
+    assert any(permission.rpartition("/")[2] in line.replace("googleapis.com/", "") for line in told), told[:3]
+
+
+def test_neither_reads_a_value_nor_makes_a_key() -> None:
+    both = {*READER, *SETUP}
+    assert not both & {"secretmanager.versions.access", "iam.serviceAccountKeys.create", "secretmanager.secrets.delete"}
