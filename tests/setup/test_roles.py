@@ -1,16 +1,22 @@
 """The roles of docs/setup.md suffice for their verbs, and each permission is needed for something."""
 
+import contextlib
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.credential import Binding, Policy, VersionState
+from orchestra_creds.core.material import Material
 from orchestra_creds.emulator import access, oauth, tokens
+from orchestra_creds.emulator.dispatch import all_allowed, everyone_is_owner
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
+from orchestra_creds.manage import keys as manage_keys
+from orchestra_creds.manage import secrets as manage_secrets
 from tests.contract.direct import DirectSession
 from tests.rotation.world import PROJECT
 from tests.setup.stage import SMALL, Stage
@@ -26,6 +32,8 @@ def permissions(name: str) -> tuple[str, ...]:
 
 
 READER, SETUP = permissions("reader"), permissions("setup")
+RESPONDER, DESTROYER = permissions("responder"), permissions("destroyer")
+DEPLOYER = f"deployer@{PROJECT}.iam.gserviceaccount.com"
 
 
 class Acting(Stage):
@@ -33,9 +41,11 @@ class Acting(Stage):
 
     def __init__(self, granted: tuple[str, ...], *, applied: bool) -> None:
         super().__init__(SMALL)
+        world = self.world
         if applied:
             assert {one.ending for one in self.apply()} == {"done"}
-        world = self.world
+            self.key = world.keys.create_key(DEPLOYER).key.id
+            world.secrets.add_version("api-key-dev", Material(b"a value"))
         actor = world.rpc("CreateServiceAccount", name=f"projects/{PROJECT}", account_id="the-actor")
         role = {"roleId": "acting", "role": {"title": "acting", "includedPermissions": list(granted), "stage": "GA"}}
         world.session.rest("make the role", "POST", "iam", f"v1/projects/{PROJECT}/roles", body=role)
@@ -48,6 +58,15 @@ class Acting(Stage):
         world.session = DirectSession(PROJECT, world.emulator, environment={"ORCHESTRA_CREDS_ACCESS_TOKEN": token})
         world.secrets, world.keys = SecretManagerStore(world.session), IamKeyStore(world.session)
         self.policies = RestPolicyStore(world.session)
+
+    @contextlib.contextmanager
+    def as_owner(self) -> Iterator[None]:
+        """Let somebody else prepare what is done next."""
+        emulator = self.world.emulator
+        asked = emulator._identify, emulator._authorize
+        emulator._identify, emulator._authorize = everyone_is_owner, all_allowed
+        yield
+        emulator._identify, emulator._authorize = asked
 
 
 def planned(granted: tuple[str, ...]) -> str:
@@ -91,6 +110,57 @@ def test_setup_can_apply() -> None:
 def test_each_permission_of_setup_is_needed(permission: str) -> None:
     told = applied(READER + tuple(each for each in SETUP if each != permission))
     assert any(permission.rpartition("/")[2] in line.replace("googleapis.com/", "") for line in told), told[:3]
+
+
+def responded(stage: Acting) -> None:
+    assert manage_keys.disable(stage.world.keys, DEPLOYER, stage.key).disabled
+    assert len(list(stage.world.keys.list_keys(DEPLOYER))) > 0
+    stage.world.keys.last_uses(DEPLOYER)
+    manage_secrets.disable(stage.world.secrets, "api-key-dev", "1")
+
+
+def destroyed(stage: Acting) -> None:
+    with stage.as_owner():
+        responded(stage)
+    manage_keys.check_deletable(stage.world.keys, DEPLOYER, stage.key)
+    stage.world.keys.delete_key(DEPLOYER, stage.key)
+    version = manage_secrets.check_destroyable(stage.world.secrets, "api-key-dev", "1")
+    manage_secrets.destroy(stage.world.secrets, version)
+    secret = stage.world.secrets.get_secret("api-key-dev")
+    assert all(version.state is VersionState.DESTROYED for version in stage.world.secrets.list_versions("api-key-dev"))
+    stage.world.secrets.delete_secret("api-key-dev", etag=secret.etag)
+
+
+VERBS = {"responder": (RESPONDER, responded), "destroyer": (DESTROYER, destroyed)}
+
+
+def refused(name: str, without: str = "") -> str:
+    """What the verbs of a role are refused, or empty."""
+    granted, verbs = VERBS[name]
+    stage = Acting(tuple(each for each in granted if each != without), applied=True)
+    try:
+        verbs(stage)
+    except CredsError as error:
+        return str(error)
+    finally:
+        stage.close()
+    return ""
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_who_responds_and_who_destroys_can_do_just_that(name: str) -> None:
+    assert refused(name) == ""
+
+
+@pytest.mark.parametrize(("name", "permission"), [(name, each) for name, (every, _) in VERBS.items() for each in every])
+def test_each_of_their_permissions_is_needed(name: str, permission: str) -> None:
+    assert permission in refused(name, permission)
+
+
+def test_who_responds_can_do_nothing_that_cannot_be_undone() -> None:
+    assert not any(
+        word in permission for permission in RESPONDER for word in ("delete", "destroy", "create", "add", "access")
+    )
 
 
 def test_neither_reads_a_value_nor_makes_a_key() -> None:
