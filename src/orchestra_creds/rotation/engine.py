@@ -111,7 +111,8 @@ class Attempt:
                 self._doubt(step)
                 return Pause(self.run.time.now() + timedelta(seconds=2**self._failures / 2))
             except CredsError as error:
-                return self._failed(step, error)
+                if not self._outdated(error):
+                    return self._failed(step, error)
 
     # -- looking
 
@@ -125,6 +126,19 @@ class Attempt:
         if machine.locked(situation) and not self.take_over:
             raise self._locked(state)
         return situation
+
+    def _outdated(self, error: CredsError) -> bool:
+        """Whether a refusal rests on a state that another run has changed since; then everything is looked at again."""
+        if self._situation is None or self._changed or not isinstance(error, PreconditionError):
+            return False
+        try:
+            there = self.run.secrets.find_secret(self.credential.secret)
+        except CredsError:
+            return False
+        if there == self.hands.secret:
+            return False
+        self.known, self._situation = there, None
+        return True
 
     def _locked(self, state: State) -> LockedError:
         lease = state.lease
