@@ -9,6 +9,7 @@ import enum
 import functools
 import itertools
 import tempfile
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -111,7 +112,7 @@ class Fragile(Emulator):
 
 @cache
 def pairs() -> tuple[rsa.RSAPrivateKey, ...]:
-    """Key pairs are slow to draw: a stock that all tests share. No test makes more keys for one account than there are here."""
+    """Key pairs are slow to draw: a stock that all tests share. An account holds none of them twice: it uploads them from the end."""
     return tuple(rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(24))
 
 
@@ -143,6 +144,9 @@ class World:
         self.tokens = KeyTokenIssuer(self.session)
         self.inspector = RestProjectInspector(self.session)
         self.pairs = itertools.cycle(pairs())
+        self.uploads: defaultdict[str, Iterator[rsa.RSAPrivateKey]] = defaultdict(
+            lambda: itertools.cycle(reversed(pairs()))
+        )
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(mock.patch.object(serialization, "load_pem_private_key", loaded))
         self._patches.enter_context(mock.patch.object(key_records, "new_private_key", side_effect=self.pairs))
@@ -224,7 +228,7 @@ class World:
             self.inspector,
             token_uri="http://127.0.0.1:1/token",
             now=lambda: self.clock,
-            new_pair=lambda: next(self.pairs),
+            new_pair=lambda: next(self.uploads[credential.account]),
         )
 
     def attempt(

@@ -105,11 +105,7 @@ class Attempt:
             except LockedError as error:
                 return self._outcome(Ending.LOCKED, message=str(error))
             except UnavailableError as error:
-                self._failures += 1
-                if self._failures >= TRIES:
-                    return self._failed(step, error)
-                self._doubt(step)
-                return Pause(self.run.time.now() + timedelta(seconds=2**self._failures / 2))
+                return self._lost(step, error)
             except CredsError as error:
                 if not self._outdated(error):
                     return self._failed(step, error)
@@ -281,10 +277,15 @@ class Attempt:
 
     # -- ends
 
-    def _doubt(self, step: Step | None) -> None:
+    def _lost(self, step: Step | None, error: UnavailableError) -> Pause | Outcome:
+        """What a lost reply makes doubtful is looked at again, after a while; too many of them end the attempt."""
+        self._failures += 1
+        if self._failures >= TRIES:
+            return self._failed(step, error)
         if self._situation is not None and step is not None:
             facts = DOUBTFUL.get(Action(step.action), {})
             self._situation = replace(self._situation, seen=replace(self._situation.seen, **facts))  # type: ignore[arg-type]
+        return Pause(self.run.time.now() + timedelta(seconds=2**self._failures / 2))
 
     def _failed(self, step: Step | None, error: CredsError) -> Outcome:
         """Leave word of the failure and let the lease go; that is a courtesy, so its own failure is nothing."""
