@@ -112,7 +112,7 @@ class Fragile(Emulator):
 
 @cache
 def pairs() -> tuple[rsa.RSAPrivateKey, ...]:
-    """Key pairs are slow to draw: a stock that all tests share. An account holds none of them twice: it uploads them from the end."""
+    """Key pairs are slow to draw: a stock that all tests share. The embedded cloud has the first half, uploads the second."""
     return tuple(rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(24))
 
 
@@ -143,10 +143,8 @@ class World:
         self.keys = IamKeyStore(self.session)
         self.tokens = KeyTokenIssuer(self.session)
         self.inspector = RestProjectInspector(self.session)
-        self.pairs = itertools.cycle(pairs())
-        self.uploads: defaultdict[str, Iterator[rsa.RSAPrivateKey]] = defaultdict(
-            lambda: itertools.cycle(reversed(pairs()))
-        )
+        self.pairs = itertools.cycle(pairs()[:12])
+        self.uploads: defaultdict[str, Iterator[rsa.RSAPrivateKey]] = defaultdict(lambda: itertools.cycle(pairs()[12:]))
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(mock.patch.object(serialization, "load_pem_private_key", loaded))
         self._patches.enter_context(mock.patch.object(key_records, "new_private_key", side_effect=self.pairs))
