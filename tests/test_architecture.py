@@ -49,7 +49,7 @@ OWNER = {
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
     "re2": ("scanner",),
-    "subprocess": ("scanner.gitcall", "rotation.programs", "schedule.programs", "cli.value_command", "cli.run"),
+    "subprocess": ("scanner.gitcall", "rotation.programs", "schedule.programs", "cli.value_command", "cli.supervise"),
 }
 
 

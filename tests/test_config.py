@@ -42,7 +42,7 @@ def test_a_missing_named_file_is_not_found(tmp_path: Path) -> None:
         ('schema = 1\n[project]\nidd = "x"\n', 3, "did you mean 'id'?"),
         ("\n[scann]\njobs = 2\n", 2, "did you mean 'scan'?"),
         ("[scan]\n\nseverty = 'high'\n", 3, "did you mean 'severity'?"),
-        ('[environments.prod]\nproject = "acme-prod"\n', 2, "known here: nothing"),
+        ('[environments.prod]\nprojekt = "acme-prod"\n', 2, "did you mean 'project'?"),
     ],
 )
 def test_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one(text: str, line: int, hint: str) -> None:

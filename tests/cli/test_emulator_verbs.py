@@ -134,7 +134,7 @@ def test_the_log_tells_every_call_and_what_it_changed(operator: Operator) -> Non
     operator.call("secret", "get", "n", variables=local)
     operator.call("secret", "get", "nowhere", variables=local)
     entries = document(operator.call("emulator", "log", "-f", "json").stdout)["entries"]
-    assert all(list(e) == ["time", "method", "resource", "caller", "status", "mutating"] for e in entries)
+    assert all(list(e) == ["time", "method", "resource", "caller", "status", "mutating", "reason"] for e in entries)
     assert all(
         datetime.fromisoformat(e["time"]).tzinfo is not None and isinstance(e["mutating"], bool) for e in entries
     )

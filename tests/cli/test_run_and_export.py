@@ -14,11 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra_creds.cli import memory_files
 from orchestra_creds.core.material import Material
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.manage.delivery import deliveries
 from orchestra_creds.render import export
-from tests.cli.cloud import PROJECT
+from tests.cli.cloud import PROJECT, at_a_terminal
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 CONFIG = f"""
@@ -100,6 +101,91 @@ def test_a_signal_reaches_the_program_and_its_files_are_removed(reader: Operator
     child.communicate(timeout=30)
     assert child.returncode == 128 + signal.SIGTERM
     assert not path.parent.exists()
+
+
+def test_what_a_terminal_interrupts_is_not_interrupted_twice(reader: Operator) -> None:
+    script = (
+        "import os, signal\n"
+        "seen = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: (seen.append(1), os.kill(os.getppid(), signal.SIGTERM)))\n"
+        "signal.signal(signal.SIGTERM, lambda *_: (print('interrupts', len(seen), flush=True), os._exit(7)))\n"
+        "print('ready: ', end='', flush=True)\n"
+        "while True: signal.pause()"
+    )
+    code, shown = at_a_terminal(
+        reader, ["run", "--env", "dev", "--as-files", "--", sys.executable, "-c", script], ["\x03"]
+    )
+    assert (code, shown.count(b"interrupts 1\r\n")) == (7, 1)
+
+
+def test_without_a_folder_in_memory_nothing_is_written_and_nothing_started(
+    reader: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    disk = tmp_path / "mountinfo"
+    disk.write_text("22 1 8:1 / / rw - ext4 /dev/sda rw\n")
+    monkeypatch.setattr(memory_files, "MOUNTS", disk)
+    ended = reader.call("run", "--env", "dev", "--as-files", "--", "touch", "started")
+    assert ended.code == 4
+    assert "no folder in memory" in one_error(ended)
+    assert not (reader.folder / "started").exists()
+
+
+def test_memory_is_told_by_the_nearest_mount(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    table = tmp_path / "mountinfo"
+    inside, disk = tmp_path / "run time" / "me", tmp_path / "run time" / "me" / "disk"
+    disk.mkdir(parents=True)
+    table.write_text(
+        "22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda rw\n"
+        f"23 22 0:5 / {str(tmp_path / 'run time').replace(' ', chr(92) + '040')} rw - tmpfs tmpfs rw\n"
+        f"24 23 8:2 / {str(disk).replace(' ', chr(92) + '040')} rw - xfs /dev/sdb rw\n"
+    )
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(inside))
+    assert memory_files.memory_folder(table) == str(inside)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(disk))
+    with pytest.raises(PreconditionError):
+        memory_files.memory_folder(table)
+
+
+def test_masked_output_holds_no_value_and_the_code_is_kept(reader: Operator) -> None:
+    script = "import os, sys; print('pw', os.environ['REDIS_PASSWORD']); print(os.environ['OPENAI_KEY'], file=sys.stderr); sys.exit(3)"
+    ended = reader.run("run", "--env", "dev", "--mask", "--", sys.executable, "-c", script)
+    assert (ended.code, ended.stdout, ended.stderr) == (3, b"pw ***\n", "***\n***\n")
+    files = "import os; print(open(os.environ['OPENAI_KEY_FILE']).read())"
+    ended = reader.run("run", "--env", "dev", "--mask", "--as-files", "--", sys.executable, "-c", files)
+    assert (ended.code, ended.stdout) == (0, b"***\n***\n")
+
+
+def test_a_masked_program_ends_when_nobody_reads(reader: Operator) -> None:
+    done = subprocess.run(
+        ["sh", "-c", f"{COMMAND} run --env dev --mask -- yes | head -1"],
+        cwd=reader.folder, env=reader.environment, capture_output=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.stdout == b"y\n"
+
+
+def test_a_terminal_is_not_masked(reader: Operator) -> None:
+    code, shown = at_a_terminal(reader, ["run", "--env", "dev", "--mask", "--", *tell("REDIS_PASSWORD")], [])
+    assert code == 0
+    assert json.loads(shown) == [REDIS]
+
+
+def test_production_at_a_terminal_wants_a_reason_and_the_audit_log_has_it(reader: Operator) -> None:
+    prod = ["--env", "prod", "--only", "redis-password"]
+    assert reader.call("secret", "set", "redis-password", "--env", "prod", stdin=REDIS.encode()).code == 0
+    assert reader.run("run", *prod, "--", "true").code == 0  # a program is not asked
+    code, shown = at_a_terminal(reader, ["run", *prod, "--", "touch", "started"], [])
+    assert (code, b"--reason" in shown) == (2, True)
+    assert not (reader.folder / "started").exists()
+    code, _ = at_a_terminal(reader, ["run", *prod, "--reason", "ticket 4711", "--", "true"], [])
+    assert code == 0
+    entries = json.loads(reader.call("emulator", "log", "-f", "json").stdout)["entries"]
+    assert [e["reason"] for e in entries if e["method"].endswith("/AccessSecretVersion")] == ["", "ticket 4711"]
+
+
+@pytest.mark.parametrize("reason", ["two\nlines", "grüße", "x" * 257])
+def test_a_reason_that_no_header_can_carry_is_refused(reader: Operator, reason: str) -> None:
+    ended = reader.call("secret", "list", "--reason", reason)
+    assert (ended.code, "--reason" in one_error(ended)) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,21 @@ def test_a_state_without_its_own_key_is_refused(store: Store) -> None:
             Store(store.path)
 
 
+def test_a_state_of_version_1_goes_on_with_its_log(store: Store) -> None:
+    with store.transaction() as txn:
+        txn.record(AuditEntry(txn.now, "m", "r", "c", "OK", mutating=True))
+    store.close()
+    database = sqlite3.connect(store.path)
+    database.execute("ALTER TABLE audit DROP COLUMN reason")
+    database.execute("PRAGMA user_version=1")
+    database.close()
+    again = Store(store.path)
+    with again.transaction() as txn:
+        txn.record(AuditEntry(txn.now, "m", "r", "c", "OK", mutating=True, reason="why"))
+        assert [entry.reason for entry in txn.audit()] == ["", "why"]
+    again.close()
+
+
 def test_a_state_of_another_version_is_refused(store: Store) -> None:
     store.close()
     database = sqlite3.connect(store.path)

@@ -51,18 +51,18 @@ def test_the_whole_example_applies_and_a_second_run_changes_nothing() -> None:
 
 @pytest.mark.parametrize("only", ["services", "roles", "accounts", "secrets", "federation", "access", "audit"])
 def test_a_part_by_itself_is_quiet_once_all_is_done(only: str) -> None:
-    from orchestra_creds.bootstrap.setup import _narrowed
+    from orchestra_creds.bootstrap.setup import _only
 
     stage = whole()
     try:
         whole_plan = {change.what for change in stage.plan().work}
-        everything, stage.wanted = stage.wanted, _narrowed(stage.wanted, only)
+        everything, stage.wanted = stage.wanted, _only(stage.wanted, only)
         part = {change.what for change in stage.plan().work}
         assert part
         assert part <= whole_plan
         stage.wanted = everything
         stage.apply()
-        stage.wanted = _narrowed(everything, only)
+        stage.wanted = _only(everything, only)
         assert stage.plan().work == ()
     finally:
         stage.close()

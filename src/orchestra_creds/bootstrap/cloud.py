@@ -104,6 +104,12 @@ class Cloud:
             )
         return full_name(name, environment, self.settings.document.naming.secret)
 
+    def guarded(self, environment: str) -> bool:
+        """Whether a person who works on it is asked for more."""
+        from orchestra_creds.config.environments import guarded
+
+        return guarded(self.settings.document, environment)
+
     def in_environment(self, name: str, environment: str) -> bool:
         """Whether a secret belongs to an environment, by its name."""
         return not environment or self.full_name(name, environment) == name
@@ -132,11 +138,13 @@ def open_cloud(
     backend: str = "",
     project: str = "",
     impersonate: str = "",
+    reason: str = "",
     config: Path | None = None,
     location: str = "",
+    environment: str = "",
     say: Callable[[str], None] = lambda _line: None,
 ) -> Cloud:
-    """The cloud that the options, the environment and the settings choose.
+    """The cloud that the options, the variables and the settings choose; `environment` is one of the file, which may have a project.
 
     The embedded cloud is chosen by `local`, or by the variables of `emulator env`; Google by `gcp`, or by a project. A running
     daemon is used, with its permissions; else this process serves the same state for as long as the verb takes.
@@ -145,10 +153,11 @@ def open_cloud(
         ConfigError: nothing chooses one.
     """
     from orchestra_creds.config import settings as configuration
+    from orchestra_creds.config.environments import project_of
 
     settings = configuration.load(config)
     endpoints = None if backend == "gcp" else named_endpoints(os.environ)
-    wanted = project or settings.document.project.id
+    wanted = project or project_of(settings.document, environment)
     local = backend == "local" or endpoints is not None
     if not local and not wanted:
         raise ConfigError(
@@ -160,7 +169,7 @@ def open_cloud(
     from orchestra_creds.gcp.session import Endpoints, Session
 
     if not local:
-        session = Session(wanted, impersonate=impersonate, announce=say, pace=Pace())
+        session = Session(wanted, impersonate=impersonate, reason=reason, announce=say, pace=Pace())
         return Cloud(session, settings, location, None)
     from orchestra_creds.emulator import control
 
@@ -172,7 +181,14 @@ def open_cloud(
         embedded = control.start_in_process(emulator_state())
         endpoints = embedded.endpoints.grpc, embedded.endpoints.http
     wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
-    session = Session(wanted, endpoints=Endpoints(*endpoints), impersonate=impersonate, owner_token=owner, announce=say)
+    session = Session(
+        wanted,
+        endpoints=Endpoints(*endpoints),
+        impersonate=impersonate,
+        reason=reason,
+        owner_token=owner,
+        announce=say,
+    )
     return Cloud(session, settings, location, embedded)
 
 

@@ -1,7 +1,7 @@
 """The ports that `setup` works on, and a plan from the file and the cloud."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
@@ -51,13 +51,14 @@ def project_of(cloud: Cloud, locations: Sequence[str] = ()) -> "Project":
     )
 
 
-def wanted_of(cloud: Cloud, only: str = "") -> "Desired":
-    """What the file asks for, or only one kind of it.
+def wanted_of(cloud: Cloud, only: str = "", environment: str = "") -> "Desired":
+    """What the file asks for in this project, or only one kind of it, or only one environment of it.
 
     Raises:
         ConfigError: there is no file, it asks for what cannot be, or it still holds the numbers of the example.
     """
     from orchestra_creds.config.desired import desired
+    from orchestra_creds.config.environments import narrowed
 
     settings = cloud.settings
     if settings.path is None:
@@ -68,7 +69,15 @@ def wanted_of(cloud: Cloud, only: str = "") -> "Desired":
             "github.owner_id is still that of the example",
             hint="gh api users/OWNER --jq .id; gh api repos/OWNER/REPOSITORY --jq .id",
         )
-    return _narrowed(_with_operations(desired(settings.document, cloud.project), settings.document), only)
+    document = narrowed(settings.document, cloud.project, environment)
+    return _only(_with_operations(desired(document, cloud.project), document), only)
+
+
+def elsewhere(cloud: Cloud) -> "Mapping[str, str]":
+    """Environments of the file that live in another project -> that project."""
+    from orchestra_creds.config.environments import elsewhere
+
+    return elsewhere(cloud.settings.document, cloud.project)
 
 
 def planned(cloud: Cloud, wanted: "Desired") -> "Plan":
@@ -176,6 +185,12 @@ def destroyable(cloud: Cloud, name: str) -> str:
     secret = cloud.secrets.get_secret(name)
     if secret.labels.get(OWNED) != OWNER:
         raise PreconditionError(f"secret {name} was not made by setup", hint="nothing that is not ours is deleted")
+    environment = cloud.settings.document.environments.get(secret.labels.get("env", ""))
+    if environment is not None and environment.deletion == "refuse":
+        raise PreconditionError(
+            f"secret {name} is of {secret.labels['env']}, where nothing is deleted",
+            hint=f"environments.{secret.labels['env']}.deletion in orchestra-creds.toml says so",
+        )
     enabled = [version.number for version in cloud.secrets.list_versions(name) if version.state is VersionState.ENABLED]
     if enabled:
         raise PreconditionError(
@@ -185,7 +200,7 @@ def destroyable(cloud: Cloud, name: str) -> str:
     return secret.etag
 
 
-def _narrowed(wanted: "Desired", only: str) -> "Desired":
+def _only(wanted: "Desired", only: str) -> "Desired":
     from dataclasses import replace
 
     from orchestra_creds.core.resources import Kind

@@ -33,6 +33,15 @@ ProjectOption = Annotated[
     str, typer.Option("--project", envvar="ORCHESTRA_CREDS_PROJECT", help="The project. Default: the configured one.")
 ]
 AsOption = Annotated[str, typer.Option("--as", metavar="ACCOUNT", help="Act as this service account.")]
+ReasonOption = Annotated[
+    str,
+    typer.Option(
+        "--reason",
+        metavar="TEXT",
+        envvar="ORCHESTRA_CREDS_REASON",
+        help="Why; it stands in the audit log with every call.",
+    ),
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The orchestra-creds.toml to use.")]
 LocationOption = Annotated[
     str, typer.Option("--location", help="Regional secrets of this location; none means global.")
@@ -48,6 +57,7 @@ def _shared(
     project: ProjectOption = "",
     location: LocationOption = "",
     as_: AsOption = "",
+    reason: ReasonOption = "",
     config: ConfigOption = None,
     format_: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
@@ -88,8 +98,10 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
             backend=chosen["backend"].value if chosen["backend"] else "",
             project=chosen["project"],
             impersonate=chosen["as_"],
+            reason=chosen["reason"],
             config=chosen["config"],
             location=chosen["location"],
+            environment=options.get("env", ""),
             say=session.say,
         ) as cloud:
             result = verb(session, cloud, **options)

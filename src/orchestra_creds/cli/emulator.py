@@ -1,5 +1,6 @@
 """`emulator`: the embedded Google Cloud as a daemon, for gcloud, other languages and long tests."""
 
+from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
@@ -139,15 +140,12 @@ def log(
 
     with control.change_state(cloud.emulator_state()) as txn:
         found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
-    keys = ("time", "method", "resource", "caller", "status", "mutating")
-    entries = [
-        dict(zip(keys, (e.time.isoformat(), e.method, e.resource, e.caller, e.status, e.mutating), strict=True))
-        for e in found
-    ]
+    entries = [asdict(entry) | {"time": entry.time.isoformat()} for entry in found]
+    keys = ("method", "resource", "caller", "status", "reason")
     rows = tuple(
-        (str(e["time"]), "changes" if e["mutating"] else "reads", *(str(e[key]) for key in keys[1:5])) for e in entries
+        (str(e["time"]), "changes" if e["mutating"] else "reads", *(str(e[key]) for key in keys)) for e in entries
     )
-    columns = ("TIME", "", "METHOD", "RESOURCE", "CALLER", "STATUS")
+    columns = ("TIME", "", "METHOD", "RESOURCE", "CALLER", "STATUS", "REASON")
     emit(
         Result(
             "orchestra-creds/emulator-log/1", {"entries": entries}, columns, rows, () if rows else ("no calls yet",)

@@ -120,6 +120,6 @@ def delete(
     from orchestra_creds.render import cloud as show
 
     keys.check_deletable(cloud.keys, account, key)
-    confirm_name(f"deleting key {key} of {account}", key, given=key if yes else confirmed)
+    confirm_name(f"deleting key {key} of {account} cannot be undone", key, given=key if yes else confirmed)
     cloud.keys.delete_key(account, key)
     return show.key_deleted(account, key)

@@ -1,11 +1,10 @@
 """`run`: gives secrets to one process, and becomes it."""
 
-import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import sys
+from collections.abc import Mapping
 from typing import Annotated, NoReturn
 
 import typer
@@ -18,7 +17,6 @@ from orchestra_creds.errors import ConfigError
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 """What a shell answers for a program that may not be run, and for one that is not there (POSIX, Exit Status for Commands)."""
-FORWARDED = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT)
 OnlyOption = Annotated[str, typer.Option("--only", metavar="NAME,NAME", help="Only these secrets.")]
 MapOption = Annotated[
     list[str] | None, typer.Option("--map", metavar="SECRET=VARIABLE", help="Another name; may be repeated.")
@@ -38,6 +36,9 @@ def run(
     as_files: Annotated[
         bool, typer.Option("--as-files", help="As files in memory; NAME_FILE tells where. Removed at the end.")
     ] = False,
+    mask: Annotated[
+        bool, typer.Option("--mask", help="Take the values out of what it prints to a pipe or a file.")
+    ] = False,
     clean_env: Annotated[
         bool, typer.Option("--clean-env", help="Pass on nothing else but PATH, HOME and locale.")
     ] = False,
@@ -45,10 +46,15 @@ def run(
 ) -> None:
     """Start a program with secrets in its environment, or in files; its exit code is ours, 126 or 127 when it cannot start.
 
-    Every secret is read before the program starts: one that is missing stops everything.
+    Every secret is read before the program starts: one that is missing stops everything. At a terminal, production wants a --reason.
     """
     from orchestra_creds.bootstrap.delivery import delivered
 
+    if cloud.guarded(env) and not cloud.session.reason and sys.stdin is not None and sys.stdin.isatty():
+        raise ConfigError(
+            f"{env} is guarded: a person says why",
+            hint='add --reason "..."; it will stand in the audit log with every read',
+        )
     material = delivered(cloud, env, [name for name in only.split(",") if name], renamed or (), version)
     cloud.close()
     program = shutil.which(command[0])
@@ -56,9 +62,13 @@ def run(
         session.say(f"{command[0]}: no such program")
         raise typer.Exit(CANNOT_RUN if os.path.exists(command[0]) else NOT_FOUND)
     passed_on = _environment(clean=clean_env)
-    if not as_files:
-        _become(program, command, passed_on | {name: _text(name, value) for name, value in material.items()}, session)
-    raise typer.Exit(_supervised(program, command, passed_on, material))
+    try:
+        if as_files or mask:
+            raise typer.Exit(_watched(program, command, passed_on, material, as_files=as_files, mask=mask))
+        _become(program, command, passed_on | _variables(material))
+    except OSError as error:
+        session.say(f"{command[0]}: {(error.strerror or type(error).__name__).lower()}")
+        raise typer.Exit(CANNOT_RUN) from None
 
 
 def _environment(*, clean: bool) -> dict[str, str]:
@@ -71,53 +81,34 @@ def _environment(*, clean: bool) -> dict[str, str]:
     }
 
 
-def _text(name: str, value: Material) -> str:
-    data = value.reveal()
-    if b"\0" in data:
-        raise ConfigError(f"the value for {name} holds a zero byte and cannot be a variable", hint="use --as-files")
-    return os.fsdecode(data)
+def _variables(material: Mapping[str, Material]) -> dict[str, str]:
+    for name, value in material.items():
+        if b"\0" in value.reveal():
+            raise ConfigError(f"the value for {name} holds a zero byte and cannot be a variable", hint="use --as-files")
+    return {name: os.fsdecode(value.reveal()) for name, value in material.items()}
 
 
-def _become(program: str, command: list[str], environment: Mapping[str, str], session: Session) -> NoReturn:
+def _become(program: str, command: list[str], environment: Mapping[str, str]) -> NoReturn:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_DFL)
-    try:
-        os.execve(program, command, dict(environment))  # noqa: S606  becoming it is the point
-    except OSError as error:
-        session.say(f"{command[0]}: {(error.strerror or type(error).__name__).lower()}")
-        raise typer.Exit(CANNOT_RUN) from None
+    os.execve(program, command, dict(environment))  # noqa: S606  becoming it is the point
 
 
-def _supervised(
-    program: str, command: list[str], environment: Mapping[str, str], material: Mapping[str, Material]
+def _watched(
+    program: str,
+    command: list[str],
+    environment: Mapping[str, str],
+    material: Mapping[str, Material],
+    *,
+    as_files: bool,
+    mask: bool,
 ) -> int:
-    """Run it as a child, so that its files can be removed when it ends."""
-    import subprocess
+    """Run it as a child: its files are removed when it ends, and what it prints can be masked."""
+    from orchestra_creds.cli.memory_files import memory_files
+    from orchestra_creds.cli.supervise import supervised
 
-    with _files(material) as places:
-        try:
-            child = subprocess.Popen([program, *command[1:]], env={**environment, **places})
-        except OSError:
-            return CANNOT_RUN
-        before = {number: signal.signal(number, lambda got, _frame: child.send_signal(got)) for number in FORWARDED}
-        try:
-            code = child.wait()
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-    return 128 - code if code < 0 else code
-
-
-@contextlib.contextmanager
-def _files(material: Mapping[str, Material]) -> Iterator[dict[str, str]]:
-    """NAME_FILE -> a 0600 file in a 0700 folder that is not on a disk, where the machine has one."""
-    import tempfile
-
-    places = (os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm")  # noqa: S108  memory, and private below
-    memory = next((place for place in places if place and os.access(place, os.W_OK)), None)
-    with tempfile.TemporaryDirectory(prefix="orchestra-creds-", dir=memory) as folder:
-        for name, value in material.items():
-            descriptor = os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(value.reveal())
-        yield {f"{name}_FILE": str(Path(folder) / name) for name in material}
+    masked = [value.reveal() for value in material.values()] if mask else None
+    if not as_files:
+        return supervised(program, command, {**environment, **_variables(material)}, masked)
+    with memory_files(material) as places:
+        return supervised(program, command, {**environment, **places}, masked)

@@ -250,7 +250,9 @@ def destroy(
 
     full = cloud.full_name(name, env)
     doomed = secrets.check_destroyable(cloud.secrets, full, version)
-    confirm_name(f"destroying version {doomed.number} of {full}", full, given=full if yes else confirmed)
+    confirm_name(
+        f"destroying version {doomed.number} of {full} cannot be undone", full, given=full if yes else confirmed
+    )
     changed = secrets.destroy(cloud.secrets, doomed)
     return show.version_changed(changed)
 

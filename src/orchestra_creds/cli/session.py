@@ -210,8 +210,8 @@ def confirm(question: str, *, yes: bool) -> None:
         raise CancelledError("declined: nothing was changed")
 
 
-def confirm_name(what: str, name: str, *, given: str) -> None:
-    """Ask a person to type the name of what is about to be lost for ever; `given` is what `--confirm` said.
+def confirm_name(why: str, name: str, *, given: str) -> None:
+    """Ask a person to type the name of what is at stake; `given` is what `--confirm` said.
 
     Raises:
         ConfigError: `--confirm` names something else, or there is nobody to ask.
@@ -222,12 +222,7 @@ def confirm_name(what: str, name: str, *, given: str) -> None:
     if given:
         raise ConfigError(f"--confirm says {given!r}, but this is {name!r}", hint="nothing was changed; check the name")
     _need_a_person(f"--confirm {name}")
-    if (
-        typer.prompt(
-            visible(f"{what} cannot be undone; type {name} to go on"), default="", show_default=False, err=True
-        )
-        != name
-    ):
+    if typer.prompt(visible(f"{why}; type {name} to go on"), default="", show_default=False, err=True) != name:
         raise CancelledError("the name did not match: nothing was changed")
 
 

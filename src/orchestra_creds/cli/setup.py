@@ -6,8 +6,16 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.cli.cloud import cloud_verb
-from orchestra_creds.cli.session import ConfirmOption, DefaultGroup, QuietOption, Session, YesOption, confirm
+from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.session import (
+    ConfirmOption,
+    DefaultGroup,
+    QuietOption,
+    Session,
+    YesOption,
+    confirm,
+    confirm_name,
+)
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -39,6 +47,8 @@ def setup(
     allow_widening: Annotated[
         bool, typer.Option("--allow-widening", help="With --yes: also what lets somebody do more.")
     ] = False,
+    confirmed: ConfirmOption = "",
+    env: EnvOption = "",
 ) -> Result:
     """Bring a project to what orchestra-creds.toml says; nothing that the file does not speak of is ever removed.
 
@@ -48,10 +58,13 @@ def setup(
     from orchestra_creds.bootstrap import setup as making
     from orchestra_creds.render import setup as show
 
-    found = making.planned(cloud, making.wanted_of(cloud, only))
+    wanted = making.wanted_of(cloud, only, env)
+    found = making.planned(cloud, wanted)
+    for name, project in sorted(making.elsewhere(cloud).items() if not env else ()):
+        session.say(f"{name} lives in project {project}: setup --env {name}")
     if plan or check or not found.work:
         return show.plan(found, check=check)
-    if yes and found.widens and not allow_widening:
+    if (yes or confirmed) and found.widens and not allow_widening:
         raise ConfigError(
             "the plan lets somebody do more than before, and --yes alone does not agree to that",
             hint="look at `orchestra-creds setup --plan`, then add --allow-widening",
@@ -60,7 +73,16 @@ def setup(
         from orchestra_creds.render.result import as_table
 
         session.say(as_table(show.plan(found)).rstrip("\n"))
-    confirm(f"apply {len(found.work)} changes to project {found.project}?", yes=yes)
+    guarded = found.guarded(wanted)
+    if len(guarded) > 1:
+        raise ConfigError(
+            f"the plan changes {' and '.join(guarded)}, and the name of each is to be typed",
+            hint="one at a time: setup --env NAME",
+        )
+    if guarded:
+        confirm_name(f"this changes {guarded[0]}", guarded[0], given=confirmed)
+    else:
+        confirm(f"apply {len(found.work)} changes to project {found.project}?", yes=yes)
     return show.applied(found.project, list(making.applied(cloud, found)))
 
 
@@ -93,19 +115,20 @@ def export(
     *,
     form: Annotated[str, typer.Option("--to", help="terraform (JSON syntax, with import blocks) or gcloud (to read).")],
     only: Annotated[str, typer.Option("--only", metavar="PART", help="As for setup.")] = "",
+    env: EnvOption = "",
 ) -> None:
     """Print the same desired state for another tool; no value of a secret is in it."""
     from orchestra_creds.bootstrap import setup as making
     from orchestra_creds.cli.session import write_stdout
     from orchestra_creds.setup.export import export as written
 
-    wanted = making.wanted_of(cloud, only)
+    wanted = making.wanted_of(cloud, only, env)
     write_stdout(written(wanted, making.project_of(cloud).itself.number(), form))
 
 
 @app.command()
 @cloud_verb
-def adopt(session: Session, cloud: Cloud) -> None:
+def adopt(session: Session, cloud: Cloud, *, env: EnvOption = "") -> None:
     """Print sections for what is in the project and not in the file; put them in, and `setup` marks them as its own."""
     from orchestra_creds.bootstrap import setup as making
     from orchestra_creds.cli.session import write_stdout
@@ -124,13 +147,14 @@ def destroy(
     *,
     name: Annotated[str, typer.Argument(metavar="SECRET", help="A secret that setup made.")],
     confirmed: ConfirmOption = "",
+    env: EnvOption = "",
 ) -> Result:
     """Delete one secret that setup made; refused while anybody may read a version of it. Accounts and pools are never deleted."""
     from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.cli.session import confirm_name
     from orchestra_creds.render import setup as show
 
+    name = cloud.full_name(name, env)
     etag = making.destroyable(cloud, name)
-    confirm_name(f"deleting secret {name} and all its versions", name, given=confirmed)
+    confirm_name(f"deleting secret {name} and all its versions cannot be undone", name, given=confirmed)
     cloud.secrets.delete_secret(name, etag=etag)
     return show.destroyed(name)

@@ -7,6 +7,7 @@ from datetime import date
 from orchestra_creds.config import declared
 from orchestra_creds.config.credentials import CredentialTable
 from orchestra_creds.config.document import Document
+from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
 from orchestra_creds.core import durations, federation
 from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
@@ -46,7 +47,7 @@ def desired(document: Document, project: str) -> Desired:
     services = {*NEEDED_SERVICES, *document.services, *([STS] if document.github else [])}
     return Desired(
         project=project,
-        number=document.project.number,
+        number=number_of(document, project),
         resources=(
             *(Resource(Ref(Kind.SERVICE, name)) for name in sorted(services)),
             *_roles(document),
@@ -59,6 +60,7 @@ def desired(document: Document, project: str) -> Desired:
         audit=_audit(document),
         keyless=frozenset(_mail(n, project) for n, t in document.service_accounts.items() if t.keys != "rotated"),
         waiting=frozenset(name for name, r in secrets.items() if not _rotated_by_us(r)),
+        guarded=dict(_guarded(document, project)),
     )
 
 
@@ -95,7 +97,7 @@ def _secrets(document: Document, project: str) -> Iterator[tuple[str, Resource]]
             labels = {OWNED: OWNER, **({"env": environment} if environment else {})}
             if table.rotation:
                 labels |= _policy_labels(document, table.rotation, secret, "", project)
-            yield secret, _secret(document, table, secret, labels)
+            yield secret, _secret(document, table, secret, labels, environment)
     for name, account in document.service_accounts.items():
         if account.keys == "rotated":
             secret = f"{name}-key"
@@ -103,17 +105,21 @@ def _secrets(document: Document, project: str) -> Iterator[tuple[str, Resource]]
             yield secret, _secret(document, SecretTable(), secret, labels)
 
 
-def _secret(document: Document, table: SecretTable, secret: str, labels: Mapping[str, str]) -> Resource:
+def _secret(
+    document: Document, table: SecretTable, secret: str, labels: Mapping[str, str], environment: str = ""
+) -> Resource:
     if not _SECRET.fullmatch(secret):
         raise ConfigError(f"secret {secret!r}: letters, digits, - and _, at most 200")
     default = document.defaults.secret
-    ttl = table.destroy_ttl or default.destroy_ttl
     fields: dict[str, object] = {
         "labels": dict(labels),
         "replication": sorted(default.replication if table.replication is None else table.replication),
     }
-    if ttl:
-        fields["destroyTtl"] = int(durations.parse(ttl, what=f"secret {secret}: destroy_ttl").total_seconds())
+    least = document.environments[environment].destroy_ttl if environment else ""
+    spans = [text for text in (table.destroy_ttl or default.destroy_ttl, least) if text]
+    if spans:
+        seconds = [durations.parse(text, what=f"secret {secret}: destroy_ttl").total_seconds() for text in spans]
+        fields["destroyTtl"] = int(max(seconds))
     return Resource(Ref(Kind.SECRET, secret), fields)
 
 
@@ -201,6 +207,20 @@ def _exact(document: Document, project: str) -> Iterator[str]:
         if table.accessors == "exact":
             for environment in _environments(document, name, table):
                 yield f"projects/{project}/secrets/{full_name(name, environment, document.naming.secret)}"
+
+
+def _guarded(document: Document, project: str) -> Iterator[tuple[str, str]]:
+    """What belongs to environments whose name must be typed: holders of policies, and resources as they are told."""
+    asking = {name for name, one in document.environments.items() if one.confirm}
+    for name, table in document.secrets.items():
+        for environment in asking & set(_environments(document, name, table)):
+            secret = full_name(name, environment, document.naming.secret)
+            yield f"projects/{project}/secrets/{secret}", environment
+            yield str(Ref(Kind.SECRET, secret)), environment
+    for rule in document.github.federation if document.github is not None else ():
+        if rule.env in asking:
+            yield str(Ref(Kind.POOL, rule.pool)), rule.env
+            yield str(Ref(Kind.PROVIDER, f"{rule.pool}/{rule.provider}")), rule.env
 
 
 def _federation(document: Document) -> Iterator[Resource]:

@@ -32,7 +32,17 @@ class Naming(Table, frozen=True):
 
 
 class Environment(Table, frozen=True):
-    """`[environments.NAME]`: one of dev, staging, prod or the operator's own; that it stands there makes it known."""
+    """`[environments.NAME]`: one of dev, staging, prod or the operator's own; that it stands there makes it known.
+
+    `project` is where it lives, by default that of the file, and `number` that project's. `confirm = "type-name"` wants its name typed
+    before anything of it is changed. `destroy_ttl` is the least that its secrets have. `deletion = "refuse"`: `setup destroy` does not.
+    """
+
+    project: str = ""
+    number: str = ""
+    confirm: Literal["", "type-name"] = ""
+    destroy_ttl: str = ""
+    deletion: Literal["", "refuse"] = ""
 
 
 class Scan(Table, frozen=True):

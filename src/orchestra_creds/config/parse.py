@@ -115,7 +115,8 @@ def _explained(message: str, tree: Mapping[str, Any], text: str, name: str) -> C
     """Msgspec's message as ours: it names the path and the type, never the value."""
     what, _, place = message.partition(" - at ")
     path = _located(re.findall(r"[^.\[\]`$]+|\[[^\]]*\]", place), tree, Document)
-    return ConfigError(f"{name}:{line_of(path, text)}: {what[0].lower()}{what[1:]}", hint=_where(path))
+    key = f"{path[-1]}: " if path else ""
+    return ConfigError(f"{name}:{line_of(path, text)}: {key}{what[0].lower()}{what[1:]}", hint=_where(path))
 
 
 def _where(path: Path) -> str:

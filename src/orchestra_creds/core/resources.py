@@ -109,6 +109,7 @@ class Desired:
     exact    holders whose accessors are those of `grants` and nobody else             keyless  accounts that shall have no user key
     audit    service -> kinds of calls that shall be logged, beyond what is logged already
     waiting  secrets that only a person can give a value
+    guarded  what of it belongs to an environment whose name must be typed (str(Ref), or a holder) -> that environment
     """
 
     project: str
@@ -119,3 +120,4 @@ class Desired:
     audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
     keyless: frozenset[str] = frozenset()
     waiting: frozenset[str] = frozenset()
+    guarded: Mapping[str, str] = field(default_factory=dict)

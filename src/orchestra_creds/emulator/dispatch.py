@@ -24,7 +24,7 @@ Authorize = Callable[[Caller, Sequence[Need], Txn], None]
 """Returns when the caller holds every need; raises PERMISSION_DENIED."""
 
 LONGEST_RESOURCE = 1024
-"""Characters of a resource's name that the audit log keeps."""
+"""Characters of a resource's name, and of a reason, that the audit log keeps."""
 
 ANONYMOUS = Caller(principal="anonymous")
 
@@ -124,7 +124,8 @@ class Emulator:
             reply = error
         status = reply.code if isinstance(reply, EmuError | RestReply) else Code.OK
         resource = what.resource(request)[:LONGEST_RESOURCE]
-        txn.record(AuditEntry(txn.now, name, resource, caller.principal, status.name, mutating=what.mutates))
+        reason = headers.get("x-goog-request-reason", "")[:LONGEST_RESOURCE]
+        txn.record(AuditEntry(txn.now, name, resource, caller.principal, status.name, what.mutates, reason))
         return reply
 
     def _refuse(self, name: str) -> None:

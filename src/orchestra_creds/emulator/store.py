@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from orchestra_creds.errors import ConfigError, UnavailableError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+"""2 keeps the reason of a call; a file of version 1 is brought to it when it is opened."""
 AUDIT_KEPT = 100_000
 """Entries of the audit log that are kept; older ones are dropped."""
 
@@ -43,8 +44,9 @@ CREATE TABLE timer (kind TEXT NOT NULL, name TEXT NOT NULL, due REAL NOT NULL, P
 CREATE INDEX timer_due ON timer (due);
 CREATE TABLE audit (
   id INTEGER PRIMARY KEY AUTOINCREMENT, time REAL NOT NULL, method TEXT NOT NULL, resource TEXT NOT NULL,
-  caller TEXT NOT NULL, status TEXT NOT NULL, mutating INTEGER NOT NULL);
+  caller TEXT NOT NULL, status TEXT NOT NULL, mutating INTEGER NOT NULL, reason TEXT NOT NULL DEFAULT '');
 """
+_AUDIT = "time, method, resource, caller, status, mutating, reason"
 _TABLES = ("resource", "sealed", "counter", "timer", "audit", "sqlite_sequence")
 
 
@@ -60,7 +62,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One call as the audit log keeps it; `status` is a canonical code name such as OK or NOT_FOUND."""
+    """One call as the audit log keeps it; `status` is a canonical code name such as OK or NOT_FOUND, `reason` the caller's."""
 
     time: datetime
     method: str
@@ -68,6 +70,7 @@ class AuditEntry:
     caller: str
     status: str
     mutating: bool
+    reason: str = ""
 
 
 class Store:
@@ -145,9 +148,12 @@ class Store:
         if version == 0:
             for statement in _SCHEMA.split(";"):
                 self._database.execute(statement)
+        if version == 1:
+            self._database.execute("ALTER TABLE audit ADD COLUMN reason TEXT NOT NULL DEFAULT ''")
+        if version < SCHEMA_VERSION:
             self._database.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
         self._database.execute("COMMIT")
-        if version not in {0, SCHEMA_VERSION}:
+        if version > SCHEMA_VERSION:
             raise ConfigError(
                 f"{self.path} was written by another version (schema {version}, this one has {SCHEMA_VERSION})",
                 hint="choose another state path or delete the file",
@@ -331,20 +337,19 @@ class Txn:
     def record(self, entry: AuditEntry) -> None:
         """Append to the audit log."""
         cursor = self.database.execute(
-            "INSERT INTO audit (time, method, resource, caller, status, mutating) VALUES (?, ?, ?, ?, ?, ?)",
-            (entry.time.timestamp(), entry.method, entry.resource, entry.caller, entry.status, entry.mutating),
+            f"INSERT INTO audit ({_AUDIT}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # a constant above
+            (entry.time.timestamp(), *astuple(entry)[1:]),
         )
         if cursor.lastrowid is not None and cursor.lastrowid % 1000 == 0:
             self.database.execute("DELETE FROM audit WHERE id<=?", (cursor.lastrowid - AUDIT_KEPT,))
 
     def audit(self, *, limit: int = AUDIT_KEPT) -> list[AuditEntry]:
         """The last entries of the audit log, oldest first."""
-        rows = self.database.execute(
-            "SELECT time, method, resource, caller, status, mutating FROM audit ORDER BY id DESC LIMIT ?", (limit,)
-        ).fetchall()
+        newest_first = f"SELECT {_AUDIT} FROM audit ORDER BY id DESC LIMIT ?"  # noqa: S608  # a constant above
+        rows = self.database.execute(newest_first, (limit,)).fetchall()
         return [
-            AuditEntry(datetime.fromtimestamp(when, UTC), method, resource, caller, status, mutating=bool(mutating))
-            for when, method, resource, caller, status, mutating in reversed(rows)
+            AuditEntry(datetime.fromtimestamp(row[0], UTC), row[1], row[2], row[3], row[4], bool(row[5]), row[6])
+            for row in reversed(rows)
         ]
 
     # The course of the transaction.

@@ -35,6 +35,9 @@ LOCAL_DEADLINE = 5.0
 LAST_ATTEMPT = 1.0
 """Seconds before the deadline after which nothing is tried again; api-core gives an attempt with less time all of it anew."""
 
+REASON_HEADER = "x-goog-request-reason"
+LONGEST_REASON = 256
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -47,7 +50,8 @@ class Endpoints:
 class Session:
     """Clients for one project and one identity; close it after use.
 
-    `endpoints` None means Google. `impersonate` is the mail of a service account to act as. `environment` names the identity,
+    `endpoints` None means Google. `impersonate` is the mail of a service account to act as. `reason` stands in Google's audit log with
+    every call (cloud.google.com/apis/docs/system-parameters). `environment` names the identity,
     else `owner_token` is that of the embedded cloud's owner. `announce` is told about waits. `pace` holds calls back to stay under quotas.
     """
 
@@ -57,6 +61,7 @@ class Session:
         *,
         endpoints: Endpoints | None = None,
         impersonate: str = "",
+        reason: str = "",
         environment: Mapping[str, str] = os.environ,
         owner_token: str = "",
         announce: Callable[[str], None] = lambda _line: None,
@@ -66,6 +71,12 @@ class Session:
         self.endpoints = endpoints
         self.deadline = LOCAL_DEADLINE if endpoints else DEADLINE
         self._impersonate = impersonate
+        if not (reason.isascii() and reason.isprintable() and len(reason) <= LONGEST_REASON):
+            raise ConfigError(
+                "--reason must be one line of plain ASCII",
+                hint=f"at most {LONGEST_REASON} characters; nothing was done",
+            )
+        self.reason = reason
         self._environment = environment
         self._owner_token = owner_token
         self._announce = announce
@@ -100,7 +111,8 @@ class Session:
         with translated(doing):
             _fresh(self.credentials)
             retry = self._retry(doing) if repeatable else None
-            return method(request=request, retry=retry, timeout=self.deadline)
+            metadata = ((REASON_HEADER, self.reason),) if self.reason else ()
+            return method(request=request, retry=retry, timeout=self.deadline, metadata=metadata)
 
     def _retry(self, doing: str) -> Retry:
         return Retry(
@@ -166,6 +178,7 @@ class Session:
                     f"{root}/{path}",
                     json=body,
                     params=query,
+                    headers={REASON_HEADER: self.reason} if self.reason else None,
                     timeout=max(ends - time.monotonic(), LAST_ATTEMPT),
                     auth=functools.partial(_authorized, credentials),
                     allow_redirects=False,

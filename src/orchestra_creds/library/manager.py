@@ -246,7 +246,7 @@ class CredentialManager:
                 from orchestra_creds.bootstrap.cloud import open_cloud
 
                 backend = os.environ.get("ORCHESTRA_CREDS_BACKEND", "")
-                self._cloud = open_cloud(backend=backend, project=self._project)
+                self._cloud = open_cloud(backend=backend, project=self._project, environment=self.environment)
             store: SecretStore = self._cloud.secrets
             return store
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from orchestra_creds.core.resources import Grant, Kind, Ref, Resource
+from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
 
 
 class Action(StrEnum):
@@ -47,6 +47,12 @@ class Change:
     revoked: tuple[Grant, ...] = ()
     audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reason: str = ""
+
+    @property
+    def touches(self) -> frozenset[str]:
+        """What is changed: a resource as it is told, or holders of policies."""
+        holders = {grant.holder for grant in (*self.grants, *self.revoked)}
+        return frozenset(holders | ({str(self.ref)} if self.ref is not None else set()))
 
     @property
     def depends_on(self) -> frozenset[str]:
@@ -92,6 +98,11 @@ class Plan:
     def widens(self) -> bool:
         """Whether anybody could do more afterwards."""
         return any(change.risk is Risk.WIDENING for change in self.work)
+
+    def guarded(self, wanted: Desired) -> list[str]:
+        """Environments that the work changes and whose name must be typed."""
+        touched = {what for change in self.work for what in change.touches}
+        return sorted({wanted.guarded[what] for what in touched & set(wanted.guarded)})
 
     @property
     def drifted(self) -> bool:
