@@ -1,6 +1,7 @@
 """`setup` as an operator meets it, on the embedded cloud."""
 
 import json
+import tomllib
 
 import pytest
 
@@ -145,3 +146,40 @@ def test_destroy_takes_only_what_is_ours_and_nobody_can_read(founder: Operator) 
     assert wrong.code == 2
     assert founder.call("setup", "destroy", "redis-host-staging", "--confirm", "redis-host-staging").code == 0
     assert founder.call("secret", "get", "redis-host-staging", "--exists").code == 4
+
+
+def test_add_declares_an_account_that_setup_makes_and_keeps_every_comment(founder: Operator) -> None:
+    before = (founder.folder / "orchestra-creds.toml").read_text().splitlines()
+    ended = founder.call(
+        "setup", "add", "service-account", "web-agent", "--role", "aiplatform.user", "--act-as", "orchestrator",
+        "--description", 'the "web"',
+    )  # fmt: skip
+    assert ended.code == 0
+    after = (founder.folder / "orchestra-creds.toml").read_text()
+    assert [line for line in before if line not in after.splitlines()] == []
+    assert tomllib.loads(after)["service_accounts"]["web-agent"] == {
+        "description": 'the "web"', "project_roles": ["roles/aiplatform.user"], "act_as": ["orchestrator"],
+    }  # fmt: skip
+    apply(founder)
+    assert founder.call("key", "list", f"web-agent@{PROJECT}.iam.gserviceaccount.com").code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["orchestrator"], 4, "declares orchestrator already"),
+        (["web-agent", "--role", "owner"], 2, "whole project"),
+        (["web-agent", "--keys", "rotated"], 2, "go together"),
+        (["web-agent", "--keys", "rotated", "--rotation", "never"], 2, "no rotation policy 'never'"),
+        (["web-agent", "--act-as", "nobody"], 2, "no service account 'nobody'"),
+        (["web-agent", "--custom-role", "nothing"], 2, "no custom role 'nothing'"),
+        (["x"], 2, "6 to 30"),
+    ],
+)
+def test_what_cannot_be_added_leaves_the_file_as_it_was(
+    founder: Operator, arguments: list[str], code: int, said: str
+) -> None:
+    before = (founder.folder / "orchestra-creds.toml").read_bytes()
+    ended = founder.call("setup", "add", "service-account", *arguments)
+    assert (ended.code, said in one_error(ended)) == (code, True)
+    assert (founder.folder / "orchestra-creds.toml").read_bytes() == before

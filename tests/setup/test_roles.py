@@ -17,6 +17,7 @@ from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.manage import keys as manage_keys
 from orchestra_creds.manage import secrets as manage_secrets
+from orchestra_creds.render import setup as show
 from tests.contract.direct import DirectSession
 from tests.rotation.world import PROJECT
 from tests.setup.stage import SMALL, Stage
@@ -94,6 +95,16 @@ def applied(granted: tuple[str, ...]) -> list[str]:
 
 def test_the_reader_can_plan() -> None:
     assert planned(READER) == ""
+
+
+def test_the_plan_says_that_the_reader_could_not_look_for_placeholders() -> None:
+    reads_values = "secretmanager.versions.access"
+    for granted, unread in ((READER, True), ((*READER, reads_values), False)):
+        stage = Acting(granted, applied=True)
+        found = stage.plan()
+        stage.close()
+        assert found.unread == unread
+        assert (reads_values in " ".join(show.plan(found).lines)) == unread
 
 
 @pytest.mark.parametrize("permission", READER)

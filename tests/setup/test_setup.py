@@ -326,6 +326,7 @@ RULES: dict[str, Callable[[Stage], object]] = {
     ),
     "access.everybody": lambda s: s.bind(SECRET, ACCESSOR, "allAuthenticatedUsers"),
     "access.project-wide": lambda s: s.bind(f"projects/{PROJECT}", "roles/secretmanager.admin", "user:ada@example.com"),
+    "values.placeholder": lambda s: s.world.secrets.add_version("api-key-dev", Material(b"change-" + b"me")),
     "keys.forbidden": lambda s: s.world.keys.create_key(f"deployer@{PROJECT}.iam.gserviceaccount.com"),
 }
 
@@ -404,5 +405,5 @@ def test_plans_take_a_call_a_page_and_one_for_each_policy() -> None:
         calls[count] = {name: names.count(name) for name in set(names)}
         stage.close()
     growing = {name for name in calls[40] if calls[40][name] != calls[20].get(name, 0)}
-    assert growing == {"GetIamPolicy", "GetSecretVersion"}
+    assert growing == {"GetIamPolicy", "AccessSecretVersion"}
     assert calls[40]["ListSecrets"] == 1

@@ -22,8 +22,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="The verbs of secure_credential_manager.sh and setup_secure_credentials.sh, made safe.",
 )
-OVERBROAD = ("roles/owner", "roles/editor", "roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin")
-"""Roles that no account is given by `create-sa`: with any of them it could read every secret or act as everybody."""
 USAGE = """usage: secure_credential_manager.sh VERB
 
   get-secret NAME          orchestra-creds secret get NAME
@@ -32,7 +30,7 @@ USAGE = """usage: secure_credential_manager.sh VERB
   update-secret NAME FILE  orchestra-creds secret set NAME < FILE
   list-secrets             orchestra-creds secret list
   rotate-key ACCOUNT       orchestra-creds rotate ACCOUNT-key
-  create-sa NAME ROLES     orchestra-creds.toml, then orchestra-creds setup
+  create-sa NAME ROLES     orchestra-creds setup add service-account, then orchestra-creds setup
   setup-wif                orchestra-creds setup --only federation
   secure                   orchestra-creds scan, then orchestra-creds rotate
   env                      writes ORCHESTRA_PROJECT_ID into .env
@@ -144,30 +142,13 @@ def _federation() -> int:
 
 def _create_account(name: str, roles: str) -> int:
     """Declare it; `setup` makes it. Nothing is granted here."""
-    import tomlkit
-
+    from orchestra_creds.cli.setup_add import declare
     from orchestra_creds.config import settings as configuration
 
-    wanted = [
-        role if role.startswith(("roles/", "projects/")) else f"roles/{role}" for role in roles.split(",") if role
-    ]
-    broad = [role for role in wanted if role in OVERBROAD]
-    if broad:
-        raise ConfigError(
-            f"{broad[0]} for {name} would reach the whole project",
-            hint="name the role that it needs; see docs/setup.md",
-        )
+    _advise("setup add service-account")
     path = configuration.load().path or Path(configuration.FILE_NAME)
-    document = tomlkit.parse(path.read_text(encoding="utf-8")) if path.exists() else tomlkit.parse("schema = 1\n")
-    accounts = document.setdefault("service_accounts", tomlkit.table(is_super_table=True))
-    if name in accounts:
-        raise PreconditionError(f"{path} declares {name} already", hint="edit it there, then: orchestra-creds setup")
-    table = tomlkit.table()
-    table["project_roles"] = wanted
-    accounts[name] = table
-    from orchestra_creds import outfile
-
-    outfile.write(str(path), tomlkit.dumps(document), mode=0o644)
+    text = path.read_text(encoding="utf-8") if path.exists() else "schema = 1\n"
+    declare(path, text, name, {"project_roles": [role for role in roles.split(",") if role]})
     sys.stderr.write(f"declared {name} in {path}; now: orchestra-creds setup\n")
     return 0
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.cli import setup_add
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.session import (
     ConfirmOption,
@@ -25,6 +26,9 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Bring a project to what orchestra-creds.toml says: plan, show, confirm, apply.",
 )
+
+
+app.add_typer(setup_add.app)
 
 
 @app.command()

@@ -91,6 +91,12 @@ NUMBER = "{number}"
 """Stands for the project's number in the members of grants, until it is known."""
 
 
+PROJECT_WIDE = frozenset(
+    {"roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin", "roles/owner", "roles/editor"}
+)
+"""Roles that no account is to have in a project: each reaches every secret, or makes a key for every account."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Grant:
     """A member has a role on something. `holder` is the name of what has the policy: `projects/P`, `projects/P/secrets/S` and so on."""

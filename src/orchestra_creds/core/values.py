@@ -55,9 +55,7 @@ def check(material: Material, *, name: str, format_: str = "nonempty") -> None:
             f"the value for {name} has {len(data)} bytes, the limit is {MAX_BYTES}",
             hint="store a reference to it, or split it",
         )
-    bare = name.rpartition("/")[2].casefold().encode()
-    folded = data.strip().lower().replace(b"_", b"-")
-    if _PLACEHOLDER.fullmatch(data) or folded == bare.replace(b"_", b"-"):
+    if is_placeholder(material, name=name):
         raise ConfigError(
             f"the value for {name} is a placeholder", hint="nothing was stored; give the real value, or --generate one"
         )
@@ -65,6 +63,14 @@ def check(material: Material, *, name: str, format_: str = "nonempty") -> None:
         raise ConfigError(
             f"the value for {name} is not of the format {format_}", hint="nothing was stored; check where it comes from"
         )
+
+
+def is_placeholder(material: Material, *, name: str) -> bool:
+    """Whether the value of the secret called `name` only fills the space: words that people write there, or that name itself."""
+    data = material.reveal()
+    bare = name.rpartition("/")[2].casefold().encode()
+    folded = data.strip().lower().replace(b"_", b"-")
+    return _PLACEHOLDER.fullmatch(data) is not None or folded == bare.replace(b"_", b"-")
 
 
 def _fits(data: bytes, format_: str) -> bool:

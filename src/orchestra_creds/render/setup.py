@@ -25,12 +25,15 @@ def plan(found: Plan, *, check: bool = False) -> Result:
     lines = [
         f"drift {drift.rule}: {drift.what}" + (f" ({drift.detail})" if drift.detail else "") for drift in found.drifts
     ]
+    if found.unread:
+        lines.append("not looked for placeholders: that needs secretmanager.versions.access in the project")
     lines.append(_summary(found))
     return Result(
         "orchestra-creds/setup/1",
         {
             "project": found.project,
             "drifted": found.drifted,
+            "values_looked_at": not found.unread,
             "changes": [change_body(change) for change in shown],
             "drifts": [{"rule": drift.rule, "what": drift.what, "detail": drift.detail} for drift in found.drifts],
         },

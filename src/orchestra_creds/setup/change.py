@@ -82,12 +82,16 @@ class Drift:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What differs, in the order in which it would be done, and what is dangerous as it is."""
+    """What differs, in the order in which it would be done, and what is dangerous as it is.
+
+    `unread` tells that nobody looked for placeholders among the values: the caller may not read them.
+    """
 
     project: str
     changes: tuple[Change, ...] = ()
     drifts: tuple[Drift, ...] = ()
     secrets: int = 0
+    unread: bool = False
 
     @property
     def work(self) -> tuple[Change, ...]:

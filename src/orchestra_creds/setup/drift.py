@@ -4,15 +4,12 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 
 from orchestra_creds.core import federation
-from orchestra_creds.core.resources import Desired, Kind
+from orchestra_creds.core.resources import PROJECT_WIDE, Desired, Kind
 from orchestra_creds.setup.change import Drift
 from orchestra_creds.setup.snapshot import Snapshot
 
-PROJECT_WIDE = frozenset(
-    {"roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin", "roles/owner", "roles/editor"}
-)
-"""The first two together read every secret and make a key for every account."""
 SEVERE = frozenset({"roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin"})
+"""Of the roles that are project-wide, those that a person is not to have either."""
 EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _BY_NUMBER = re.compile(r"assertion\.repository(?:_owner)?_id\b")
 _BY_ACTOR = re.compile(r"assertion\.actor\b")
@@ -103,6 +100,11 @@ def _user_keys(_desired: Desired, seen: Snapshot) -> Iterator[Drift]:
             yield Drift("keys.forbidden", account, key)
 
 
+def _placeholders(_desired: Desired, seen: Snapshot) -> Iterator[Drift]:
+    for name in sorted(seen.placeholders):
+        yield Drift("values.placeholder", name, "its latest version only fills the space")
+
+
 RULES: Mapping[str, Callable[[Desired, Snapshot], Iterator[Drift]]] = {
     "federation.no-condition": _no_condition,
     "federation.by-name": _by_name,
@@ -112,4 +114,5 @@ RULES: Mapping[str, Callable[[Desired, Snapshot], Iterator[Drift]]] = {
     "access.members": _members,
     "access.project-wide": _project_wide,
     "keys.forbidden": _user_keys,
+    "values.placeholder": _placeholders,
 }

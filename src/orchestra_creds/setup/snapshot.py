@@ -1,24 +1,40 @@
 """A project as it is: one look at everything that a plan speaks of, with as few calls as Google's APIs allow.
 
 Resources are listed, a call a page. Policies have no list at Google: one call for the project, and one for each secret and account that
-the file names and that exists.
+the file names and that exists. Whether a latest version is a placeholder shows in its value alone: it is read, one call for each secret,
+when the caller may read values in the whole project, compared and forgotten.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import Enum, auto
 
 from orchestra_creds.core.credential import KeyOrigin, Policy, Secret
 from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
 from orchestra_creds.core.resources import Desired, Kind, ProjectStore, Ref, Resource, ResourceStore
-from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.core.values import is_placeholder
+from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError
 
 STATE = "orchestra-creds.state"
+ACCESS = "secretmanager.versions.access"
+
+
+class Latest(Enum):
+    """What the latest version of a secret is."""
+
+    NONE = auto()
+    CLOSED = auto()
+    PLACEHOLDER = auto()
+    VALUE = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was seen. `policies` by holder; `user_keys` of accounts that shall have none; `empty` secrets have no version."""
+    """What was seen. `policies` by holder; `user_keys` of accounts that shall have none.
+
+    `empty` secrets have no version, the latest one of `placeholders` is no value; `unread` tells that values could not be looked at.
+    """
 
     number: str
     resources: Mapping[Ref, Resource]
@@ -26,6 +42,8 @@ class Snapshot:
     audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
     user_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     empty: frozenset[str] = frozenset()
+    placeholders: frozenset[str] = frozenset()
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,13 +127,22 @@ def look(project: Project, wanted: Desired) -> Snapshot:
     kinds |= {Kind.ACCOUNT} if wanted.keyless else set()
     resources = {r.ref: r for kind in Kind if kind in kinds for r in project.stores[kind].every()}
     there = {holder for holder in holders if _exists(holder, resources)}
+    named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is Kind.SECRET and r.ref in resources)
+    may_read = bool(named) and bool(project.policies.test_permissions(f"projects/{project.project}", [ACCESS]))
+    values = {name: _latest(project, name) for name in named} if may_read else {}
+    waiting = wanted.waiting - set(values)
     return Snapshot(
         number=number,
         resources=resources,
         policies={holder: project.policies.get_policy(holder) for holder in sorted(there)},
         audit=project.itself.audit(),
         user_keys={mail: _user_keys(project, mail) for mail in wanted.keyless if Ref(Kind.ACCOUNT, mail) in resources},
-        empty=frozenset(name for name in wanted.waiting if _is_empty(project, name, resources)),
+        empty=frozenset(
+            {name for name in waiting if _is_empty(project, name, resources)}
+            | {name for name, found in values.items() if found is Latest.NONE}
+        ),
+        placeholders=frozenset(name for name, found in values.items() if found is Latest.PLACEHOLDER),
+        unread=bool(named) and not may_read,
     )
 
 
@@ -148,6 +175,17 @@ def _exists(holder: str, resources: Mapping[Ref, Resource]) -> bool:
 
 def _user_keys(project: Project, mail: str) -> tuple[str, ...]:
     return tuple(key.id for key in project.keys.list_keys(mail) if key.origin is KeyOrigin.USER)
+
+
+def _latest(project: Project, name: str) -> Latest:
+    """What the latest version of a secret is; one that cannot be read is nobody's value now, and no placeholder."""
+    try:
+        payload = project.secrets.access(name, "latest")
+    except NotFoundError:
+        return Latest.NONE
+    except (PreconditionError, AuthError):
+        return Latest.CLOSED
+    return Latest.PLACEHOLDER if is_placeholder(payload.material, name=name) else Latest.VALUE
 
 
 def _is_empty(project: Project, name: str, resources: Mapping[Ref, Resource]) -> bool:
