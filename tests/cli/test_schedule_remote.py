@@ -6,7 +6,7 @@ import pytest
 
 from orchestra_creds.emulator import control
 from orchestra_creds.schedule.workflow import FILE
-from tests.cli.cloud import make_account, state_of
+from tests.cli.cloud import arm, make_account, state_of
 from tests.cli.conftest import Operator
 
 IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + "0" * 64
@@ -67,3 +67,40 @@ def test_a_workflow_is_written_once_and_a_changed_one_is_kept(operator: Operator
     assert (refused.code, "holds something else" in refused.stderr, path.read_text()) == (2, True, "mine\n")
     assert operator.call(*line, *options, "--yes").code == 0
     assert PROVIDER in path.read_text()
+
+
+def test_the_job_is_shown_and_removed_with_its_schedule(operator: Operator) -> None:
+    make_account(operator, "creds-rotator")
+    cloud = ("--runner", "cloud-run-job", "--backend", "local")
+    assert operator.call("schedule", "show", *cloud).text.strip() == "nothing is installed"
+    assert operator.call(*JOB, "--image", IMAGE, "--at", "03:17", "--yes").code == 0
+    shown = operator.call("schedule", "show", *cloud).text
+    assert ("17 3 * * * Etc/UTC" in shown, MAIL in shown, IMAGE in shown) == (True, True, True)
+    before = mutations(operator)
+    assert operator.call("schedule", "remove", *cloud).code == 2  # off a terminal nothing is deleted unasked
+    assert (
+        operator.call("schedule", "remove", *cloud, "--region", "europe-west1", "--yes").text.strip()
+        == "nothing is installed"
+    )
+    assert mutations(operator) == before
+    arm(operator, "Delete*", "after", times=1)  # the reply is lost, the schedule is gone
+    assert operator.call("schedule", "remove", *cloud, "--yes").code == 0
+    assert mutations(operator)[len(before) :] == ["DeleteJob", "DeleteJob"]
+    assert operator.call("schedule", "remove", *cloud, "--yes").text.strip() == "nothing is installed"
+
+
+def test_the_workflow_is_shown_and_removed(operator: Operator) -> None:
+    line = ("--project", "demo-project", "--runner", "github-actions")
+    done = operator.call("schedule", "install", *line, "--identity", MAIL, "--provider", PROVIDER, "--at", "03:17")
+    assert done.code == 0
+    shown = operator.call("schedule", "show", *line).text
+    assert ("17 3 * * * UTC" in shown, MAIL in shown) == (True, True)
+    assert (
+        operator.call("schedule", "show", "--project", "other-one", "--runner", "github-actions").text.strip()
+        == "nothing is installed"
+    )
+    assert operator.call("schedule", "remove", *line).code == 2
+    assert (Path(operator.folder) / FILE).exists()
+    assert operator.call("schedule", "remove", *line, "--yes").code == 0
+    assert not (Path(operator.folder) / FILE).exists()
+    assert operator.call("schedule", "remove", *line, "--yes").text.strip() == "nothing is installed"

@@ -1,18 +1,19 @@
 """The daily run in the cloud: made once, proven, completed after a crash, and nothing of others is touched."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from orchestra_creds.core.resources import Desired, Kind, Ref, ResourceStore
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.core.resources import Desired, Kind, Ref, RemovableStore, ResourceStore
+from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.run_jobs import RunJobs
 from orchestra_creds.gcp.schedules import Schedules
 from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.change import Action, Applied, Plan
 from orchestra_creds.setup.plan import plan
-from orchestra_creds.setup.runner import INVOKER, cloud_run_job
+from orchestra_creds.setup.runner import INVOKER, cloud_run_job, remove, standing
 from orchestra_creds.setup.snapshot import Project, look_at
 from tests.rotation.world import PROJECT, Died, Loss
 from tests.setup.stage import Stage, account
@@ -142,3 +143,40 @@ def test_without_its_job_nothing_is_scheduled_or_granted(stage: Runner) -> None:
 def test_what_cannot_be_is_one_line_before_any_call(field: str, value: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         wanted(**{field: value})
+
+
+# -- taking it away again
+
+
+def stores(stage: Runner) -> dict[Kind, RemovableStore]:
+    return {
+        Kind.JOB: RunJobs(stage.world.session, sleep=stage.sleep),
+        Kind.SCHEDULE: Schedules(stage.world.session),
+    }
+
+
+@pytest.mark.parametrize("number", range(5))
+@pytest.mark.parametrize("loss", list(Loss))
+def test_a_removal_that_was_interrupted_is_completed_by_another(stage: Runner, number: int, loss: Loss) -> None:
+    stage.run(wanted())
+    stage.world.lose({number: loss})
+    with contextlib.suppress(Died, UnavailableError):
+        remove(stores(stage), standing(stores(stage), "us-central1"))
+    stage.world.lose({})
+    left = {resource.ref.kind for resource in standing(stores(stage), "us-central1")}
+    assert left != {Kind.SCHEDULE}  # nothing starts what is not there
+    remove(stores(stage), standing(stores(stage), "us-central1"))
+    assert standing(stores(stage), "us-central1") == []
+
+
+def test_a_job_that_we_did_not_make_stays_and_so_does_its_schedule(stage: Runner) -> None:
+    stage.run(wanted())
+    job = stores(stage)[Kind.JOB].find(REF)
+    assert job is not None
+    template = stage.world.session.rest("read it", "GET", "run", f"v2/{HOLDER}")["template"]
+    theirs = {"labels": {"managed-by": "others"}, "template": template}
+    stage.world.session.rest("change it", "PATCH", "run", f"v2/{HOLDER}", body=theirs)
+    before = stage.mutations()
+    with pytest.raises(PreconditionError, match="was not made by orchestra-creds"):
+        remove(stores(stage), standing(stores(stage), "us-central1"))
+    assert stage.mutations() == before

@@ -9,7 +9,7 @@ from orchestra_creds.errors import ConfigError, PreconditionError
 
 if TYPE_CHECKING:
     from orchestra_creds.config.document import Document
-    from orchestra_creds.core.resources import Desired, Ref
+    from orchestra_creds.core.resources import Desired, Kind, Ref, RemovableStore
     from orchestra_creds.setup.change import Applied, Plan
     from orchestra_creds.setup.snapshot import Project
 
@@ -114,6 +114,15 @@ def planned_run(cloud: Cloud, wanted: "Desired", identity: str) -> "Plan":
     return plan(wanted, look_at(project, wanted))
 
 
+def run_stores(cloud: Cloud) -> "Mapping[Kind, RemovableStore]":
+    """The stores of the daily run in the cloud."""
+    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.gcp.run_jobs import RunJobs
+    from orchestra_creds.gcp.schedules import Schedules
+
+    return {Kind.JOB: RunJobs(cloud.session), Kind.SCHEDULE: Schedules(cloud.session)}
+
+
 def _locations(wanted: "Desired") -> list[str]:
     from orchestra_creds.core.resources import Kind
 
@@ -129,6 +138,7 @@ def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
     """
     from dataclasses import replace
 
+    from orchestra_creds.core.accounts import mail
     from orchestra_creds.core.resources import Kind, Ref, Resource
     from orchestra_creds.setup import alerts, runner, state
 
@@ -143,7 +153,7 @@ def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
                 f"schedule: there is no service account {schedule.identity!r}",
                 hint=f"known here: {', '.join(sorted(document.service_accounts)) or 'none'}",
             )
-        rotator = f"{schedule.identity}@{wanted.project}.iam.gserviceaccount.com"
+        rotator = mail(schedule.identity, wanted.project)
         arguments = ("rotate", "--due", "--backend", "gcp", "--project", wanted.project, "--jitter", "5m")
         run = runner.cloud_run_job(
             wanted.project,

@@ -1,4 +1,4 @@
-"""What `schedule install` does for runners that are not on this machine: a Cloud Run job, and a workflow of GitHub Actions."""
+"""`schedule` for runners that are not on this machine: a Cloud Run job, and a workflow of GitHub Actions."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +10,7 @@ from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
     from orchestra_creds.bootstrap.cloud import Cloud
+    from orchestra_creds.core.resources import Resource
     from orchestra_creds.schedule.entry import Entry
     from orchestra_creds.schedule.install import Installed
 
@@ -71,6 +72,59 @@ def workflow(wanted: "Entry", remote: Remote) -> "Installed":
         outfile.write(str(path), text, mode=UNIT_MODE)
     when = f"daily at {wanted.hour:02}:{wanted.minute:02} UTC as {remote.identity}"
     return Installed("github-actions", str(path), when, changed=there != text)
+
+
+def shown_job(cloud: "Cloud", region: str) -> "list[Installed]":
+    """The job in the project, or nothing."""
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.setup.runner import standing
+
+    return _jobs(standing(making.run_stores(cloud), region))
+
+
+def removed_job(cloud: "Cloud", region: str, *, yes: bool) -> "list[Installed]":
+    """Delete the schedule, then the job, when both are ours; what was there."""
+    from orchestra_creds.bootstrap import setup as making
+    from orchestra_creds.setup.runner import remove, standing
+
+    stores = making.run_stores(cloud)
+    found = standing(stores, region)
+    if found:
+        confirm(f"delete {' and '.join(str(one.ref) for one in found)} in project {cloud.project}?", yes=yes)
+        remove(stores, found)
+    return _jobs(found)
+
+
+def _jobs(found: "list[Resource]") -> "list[Installed]":
+    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.schedule.install import Installed
+
+    told = {
+        Kind.SCHEDULE: lambda f: f"{f['cron']} {f['zone']} as {f['identity']}" + (", paused" if f["paused"] else ""),
+        Kind.JOB: lambda f: f"{f['image']} {' '.join(f['arguments'])}",
+    }
+    return [Installed("cloud-run-job", str(one.ref), told[one.ref.kind](one.fields)) for one in found]
+
+
+def shown_workflow(project: str, output: str) -> "list[Installed]":
+    """The workflow for a project, in the working folder or where `--output` says, or nothing."""
+    from orchestra_creds.schedule import workflow as workflows
+    from orchestra_creds.schedule.install import Installed
+
+    path = Path(output or workflows.FILE)
+    text = _text(path)
+    if text is None or not workflows.is_ours(text, project):
+        return []
+    return [Installed("github-actions", str(path), workflows.schedule_of(text))]
+
+
+def removed_workflow(project: str, output: str, *, yes: bool) -> "list[Installed]":
+    """Remove that file; git has it still, when it was ever committed."""
+    found = shown_workflow(project, output)
+    if found:
+        confirm(f"remove {found[0].where}?", yes=yes)
+        Path(found[0].where).unlink(missing_ok=True)
+    return found
 
 
 def _text(path: Path) -> str | None:

@@ -1,7 +1,9 @@
 """`schedule`: lets a scheduler run `rotate --due` once a day: of this machine, in the cloud, or GitHub Actions."""
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,12 +11,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, ProjectOption
-from orchestra_creds.cli.remote_schedule import Remote, cloud_run_job, workflow
+from orchestra_creds.cli.remote_schedule import (
+    Remote,
+    cloud_run_job,
+    removed_job,
+    removed_workflow,
+    shown_job,
+    shown_workflow,
+    workflow,
+)
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, YesOption, emit
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
 
 if TYPE_CHECKING:
+    from orchestra_creds.bootstrap.cloud import Cloud
     from orchestra_creds.schedule.install import Installed
 
 app = typer.Typer(
@@ -32,6 +43,10 @@ class Runner(StrEnum):
 
 
 RunnerOption = Annotated[Runner, typer.Option("--runner", help="Who runs it.")]
+WhichOption = Annotated[Runner | None, typer.Option("--runner", help="Only this one.")]
+REGION = "us-central1"
+RegionOption = Annotated[str, typer.Option("--region", metavar="REGION", help="cloud-run-job: where.")]
+WorkflowOption = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="github-actions: the workflow.")]
 IdentityOption = Annotated[
     str, typer.Option("--identity", metavar="MAIL", help="cloud-run-job, github-actions: the account it runs as.")
 ]
@@ -50,14 +65,14 @@ def install(
     user: UserOption = True,
     identity: IdentityOption = "",
     image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="cloud-run-job: NAME@sha256:DIGEST.")] = "",
-    region: Annotated[str, typer.Option("--region", metavar="REGION", help="cloud-run-job: where.")] = "us-central1",
+    region: RegionOption = REGION,
     provider: Annotated[
         str, typer.Option("--provider", metavar="NAME", help="github-actions: projects/NUMBER/.../providers/NAME.")
     ] = "",
     github_environment: Annotated[
         str, typer.Option("--github-environment", metavar="NAME", help="github-actions: the protected environment.")
     ] = "production",
-    output: Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="github-actions: the workflow.")] = "",
+    output: WorkflowOption = "",
     yes: YesOption = False,
     backend: BackendOption = None,
     project: ProjectOption = "",
@@ -76,7 +91,9 @@ def install(
     path, project = _settled(project, config)
     remote = Remote(identity, image, region, provider, github_environment, output, ping_url, yes)
     if runner is Runner.CLOUD_RUN_JOB:
-        emit(_in_the_cloud(project, at, backend, config, remote), format_)
+        with _cloud(project, backend, config) as cloud:
+            made = cloud_run_job(cloud, entries.entry(cloud.project, ("orchestra-creds",), at), remote)
+        emit(made, format_)
     if runner is Runner.GITHUB_ACTIONS:
         done = workflow(entries.entry(project, ("orchestra-creds",), at), remote)
         emit(_result([done], ["installed" if done.changed else "nothing to change"]), format_)
@@ -94,40 +111,62 @@ def install(
 @app.command()
 def show(
     *,
+    runner: WhichOption = None,
+    region: RegionOption = REGION,
+    output: WorkflowOption = "",
+    backend: BackendOption = None,
     project: ProjectOption = "",
     config: ConfigOption = None,
     format_: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Show what is installed for a project."""
+    """Show what is installed for a project: on this machine and in the working folder, or in the cloud when that runner is named."""
     from orchestra_creds.schedule import install as installing
 
-    found = installing.shown(_settled(project, config)[1], _folders())
+    if runner is Runner.CLOUD_RUN_JOB:
+        with _cloud(project, backend, config) as cloud:
+            found = shown_job(cloud, region)
+    else:
+        settled = _settled(project, config)[1]
+        found = installing.shown(settled, _folders()) + shown_workflow(settled, output)
+        found = [one for one in found if runner is None or one.runner == runner.value]
     emit(_result(found, [] if found else ["nothing is installed"]), format_)
 
 
 @app.command()
 def remove(
     *,
+    runner: WhichOption = None,
     user: UserOption = True,
+    region: RegionOption = REGION,
+    output: WorkflowOption = "",
+    yes: YesOption = False,
+    backend: BackendOption = None,
     project: ProjectOption = "",
     config: ConfigOption = None,
     format_: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
-    """Remove what was installed for a project; everything else stays."""
+    """Remove what was installed for a project, of crontab and systemd unless a runner is named; everything else stays."""
     from orchestra_creds.schedule import install as installing
 
-    found = installing.removed(_settled(project, config)[1], _folders(), user=user)
+    if runner is Runner.CLOUD_RUN_JOB:
+        with _cloud(project, backend, config) as cloud:
+            found = removed_job(cloud, region, yes=yes)
+    elif runner is Runner.GITHUB_ACTIONS:
+        found = removed_workflow(_settled(project, config)[1], output, yes=yes)
+    else:
+        only = runner.value if runner is not None else ""
+        found = installing.removed(_settled(project, config)[1], _folders(), user=user, only=only)
     emit(_result(found, ["removed" if found else "nothing is installed"]), format_)
 
 
-def _in_the_cloud(project: str, at: str, backend: Backend | None, config: Path | None, remote: Remote) -> Result:
+@contextlib.contextmanager
+def _cloud(project: str, backend: Backend | None, config: Path | None) -> "Iterator[Cloud]":
     from orchestra_creds.bootstrap.cloud import open_cloud
-    from orchestra_creds.schedule import entry as entries
 
     with open_cloud(backend=backend.value if backend else "", project=project, config=config) as cloud:
-        return cloud_run_job(cloud, entries.entry(cloud.project, ("orchestra-creds",), at), remote)
+        yield cloud
 
 
 def _settled(project: str, config: Path | None) -> tuple[str, str]:

@@ -13,6 +13,7 @@ import msgspec
 
 from orchestra_creds.config.credentials import CredentialTable, DestinationTable
 from orchestra_creds.core import durations
+from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.declaration import (
     ApiKey,
     Copy,
@@ -114,7 +115,7 @@ def labels_of(declared: Credential, project: str) -> dict[str, str]:
     if declared.kind not in LABELLED_KINDS:
         raise ConfigError(f"credential {declared.name}: kind {declared.kind} cannot be declared by labels")
     policy = {f"{LABEL}{key.replace('_', '-')}": durations.written(getattr(declared.policy, key)) for key in _POLICY}
-    account = declared.account.removesuffix(f"@{project}.iam.gserviceaccount.com")
+    account = declared.account.removesuffix(mail("", project))
     return {LABEL_KIND: str(declared.kind), **policy} | ({f"{LABEL}account": account} if account else {})
 
 
@@ -131,7 +132,7 @@ def _policy(name: str, said: Mapping[str, str | bool]) -> RotationPolicy:
 
 
 def _account(text: str, project: str) -> str:
-    return f"{text}@{project}.iam.gserviceaccount.com" if text and "@" not in text else text
+    return mail(text, project) if text and "@" not in text else text
 
 
 def _copies(name: str, tables: tuple[DestinationTable, ...]) -> tuple[Copy, ...]:

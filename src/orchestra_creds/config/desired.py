@@ -10,6 +10,7 @@ from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
 from orchestra_creds.core import durations, federation
+from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
@@ -58,7 +59,7 @@ def desired(document: Document, project: str) -> Desired:
         grants=tuple(sorted({*_grants(document, project), *_accessors(document, project)})),
         exact=frozenset(_exact(document, project)),
         audit=_audit(document),
-        keyless=frozenset(_mail(n, project) for n, t in document.service_accounts.items() if t.keys != "rotated"),
+        keyless=frozenset(mail(n, project) for n, t in document.service_accounts.items() if t.keys != "rotated"),
         waiting=frozenset(name for name, r in secrets.items() if not _rotated_by_us(r)),
         guarded=dict(_guarded(document, project)),
     )
@@ -87,7 +88,7 @@ def _accounts(document: Document, project: str) -> Iterator[tuple[str, Resource]
         if (table.keys == "rotated") != bool(table.rotation):
             raise ConfigError(f'service account {name}: keys = "rotated" and rotation = "POLICY" go together')
         fields = {"displayName": table.display_name or name, "description": f"{table.description} [{OWNER}]".strip()}
-        yield name, Resource(Ref(Kind.ACCOUNT, _mail(name, project)), fields)
+        yield name, Resource(Ref(Kind.ACCOUNT, mail(name, project)), fields)
 
 
 def _secrets(document: Document, project: str) -> Iterator[tuple[str, Resource]]:
@@ -151,7 +152,7 @@ def _environments(document: Document, name: str, table: SecretTable) -> tuple[st
 
 def _grants(document: Document, project: str) -> Iterator[Grant]:
     for name, table in document.service_accounts.items():
-        member = f"serviceAccount:{_mail(name, project)}"
+        member = f"serviceAccount:{mail(name, project)}"
         for role in table.project_roles:
             yield Grant(f"projects/{project}", role, member)
         for role in table.custom_roles:
@@ -188,7 +189,7 @@ def _accessor(document: Document, project: str, name: str, holder: str, one: Con
             raise ConfigError(
                 f"secret {name}: there is no service account {member!r}", hint=_known(document.service_accounts)
             )
-        member = f"serviceAccount:{_mail(member, project)}"
+        member = f"serviceAccount:{mail(member, project)}"
     if member in {"allUsers", "allAuthenticatedUsers"}:
         raise ConfigError(f"secret {name}: {member} would be everybody")
     if not one.expires:
@@ -281,11 +282,7 @@ def _audit(document: Document) -> dict[str, frozenset[str]]:
 def _account_name(document: Document, name: str, project: str, what: str) -> str:
     if name not in document.service_accounts:
         raise ConfigError(f"{what}: there is no service account {name!r}", hint=_known(document.service_accounts))
-    return f"projects/{project}/serviceAccounts/{_mail(name, project)}"
-
-
-def _mail(name: str, project: str) -> str:
-    return f"{name}@{project}.iam.gserviceaccount.com"
+    return f"projects/{project}/serviceAccounts/{mail(name, project)}"
 
 
 def _known(names: Mapping[str, AccountTable] | Mapping[str, object]) -> str:

@@ -71,6 +71,14 @@ class ResourceStore(Protocol):
         ...
 
 
+class RemovableStore(ResourceStore, Protocol):
+    """A kind whose resources may be taken away again: what runs something, never what holds something."""
+
+    def delete(self, ref: Ref, etag: str) -> None:
+        """Delete it for good, if it still has that etag (where the API has one). NotFoundError when it is not there."""
+        ...
+
+
 class ProjectStore(Protocol):
     """What is one for the whole project."""
 

@@ -1,4 +1,4 @@
-"""Cloud Run jobs as ResourceStore (Run Admin API v2); a name is `LOCATION/JOB`.
+"""Cloud Run jobs as RemovableStore (Run Admin API v2); a name is `LOCATION/JOB`.
 
 Fields: `image`, `identity` (a mail address), `arguments`, `environment` (plain settings, never a secret), `labels`, `timeout` (seconds),
 `retries`. The API replaces a job as a whole: what is not ours is read and sent back, under the etag.
@@ -54,6 +54,12 @@ class RunJobs:
 
     def undelete(self, ref: Ref) -> None:
         """See ResourceStore: a deleted job is gone."""
+
+    def delete(self, ref: Ref, etag: str) -> None:
+        """See RemovableStore: its policy goes with it."""
+        doing = f"delete {ref}"
+        query = {"etag": etag} if etag else None
+        self._api.finish(doing, self._api.call(doing, "DELETE", self._path(ref), query=query))
 
     def run(self, ref: Ref) -> None:
         """Start an execution; it is not waited for. Not idempotent."""

@@ -1,4 +1,4 @@
-"""Cloud Scheduler jobs as ResourceStore (v1); a name is `LOCATION/JOB`. They have no etag.
+"""Cloud Scheduler jobs as RemovableStore (v1); a name is `LOCATION/JOB`. They have no etag.
 
 Fields: `cron`, `zone`, `uri` (it is POSTed to), `identity` (whose OAuth token goes along), `description`, `deadline` (seconds), `retries`,
 `paused`. Jobs for App Engine and Pub/Sub are left alone.
@@ -64,6 +64,10 @@ class Schedules:
 
     def undelete(self, ref: Ref) -> None:
         """See ResourceStore: a deleted schedule is gone."""
+
+    def delete(self, ref: Ref, etag: str) -> None:  # noqa: ARG002  schedules have none
+        """See RemovableStore."""
+        self._api.call(f"delete {ref}", "DELETE", self._path(ref))
 
     def _switch(self, ref: Ref, *, paused: bool) -> None:
         verb = "pause" if paused else "resume"

@@ -73,9 +73,9 @@ def shown(project: str, folders: list[Path]) -> list[Installed]:
     return found
 
 
-def removed(project: str, folders: list[Path], *, user: bool) -> list[Installed]:
-    """Take it away again; what was installed."""
-    found = shown(project, folders)
+def removed(project: str, folders: list[Path], *, user: bool, only: str = "") -> list[Installed]:
+    """Take it away again, or only that of one runner; what was installed."""
+    found = [one for one in shown(project, folders) if only in {"", one.runner}]
     for one in found:
         if one.runner == "crontab":
             programs.write_crontab(crontab.without(programs.read_crontab(), project))

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
+from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.resources import Desired, Kind, Ref, Resource
 
 ENVIRONMENTS = ("dev", "staging", "prod")
@@ -13,7 +14,7 @@ _ENDING = re.compile(rf"(?P<name>.+?)[-_](?P<env>{'|'.join(ENVIRONMENTS)})", re.
 def unknown(desired: Desired, there: Mapping[Ref, Resource]) -> list[Ref]:
     """Secrets and accounts that the file does not speak of; Google's own accounts and staged copies are nobody's to adopt."""
     known = {resource.ref for resource in desired.resources}
-    own = f"@{desired.project}.iam.gserviceaccount.com"
+    own = mail("", desired.project)
     return sorted(
         ref
         for ref, resource in there.items()

@@ -1,22 +1,25 @@
-"""The daily run in the cloud, as `setup` shall bring it about: a Cloud Run job, a schedule that starts it, and the right to start it. Pure.
+"""The daily run in the cloud: a Cloud Run job, a schedule that starts it, and the right to start it; made by `setup`, removed here.
 
 The job runs as an account that exists already, from an image that is named by its digest: a tag can be moved to other code, and whoever
 moves it would have the account. Nothing of a credential is in the job: it reads what is due from the labels of the secrets.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.core.accounts import require_identity
+from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, RemovableStore, Resource
+from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError, UnavailableError
 
+NAME = "orchestra-creds-rotate"
+MARK = "[orchestra-creds]"
+"""Stands in the description of a schedule that is ours: schedules have no labels."""
 INVOKER = "roles/run.invoker"
 SERVICES = ("cloudscheduler.googleapis.com", "run.googleapis.com")
 LABELS = {"managed-by": "orchestra-creds"}
 TIMEOUT = 3600
 """Seconds that a run may take: as the unit of systemd allows."""
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9./_-]*(:[A-Za-z0-9._-]+)?@sha256:[0-9a-f]{64}")
-_IDENTITY = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.iam\.gserviceaccount\.com")
 _REGION = re.compile(r"[a-z]+-[a-z]+[0-9]{1,2}")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,47}[a-z0-9]")
 
@@ -29,7 +32,7 @@ def cloud_run_job(
     region: str,
     cron: str,
     arguments: Sequence[str],
-    name: str = "orchestra-creds-rotate",
+    name: str = NAME,
 ) -> Desired:
     """What the project shall hold; `cron` is five fields in UTC, `identity` a mail address.
 
@@ -41,8 +44,7 @@ def cloud_run_job(
             f"image {image!r} is not named by its digest",
             hint="REGISTRY/NAME@sha256:DIGEST, as `docker push` and the registry tell it: a tag can be moved to other code",
         )
-    if not _IDENTITY.fullmatch(identity):
-        raise ConfigError(f"identity {identity!r} is no service account", hint="name its mail address: --identity MAIL")
+    require_identity(identity)
     if not _REGION.fullmatch(region):
         raise ConfigError(f"{region!r} is no region", hint="such as --region us-central1")
     if not _NAME.fullmatch(name):
@@ -62,7 +64,7 @@ def cloud_run_job(
         "zone": "Etc/UTC",
         "uri": f"https://run.googleapis.com/v2/{path}:run",
         "identity": identity,
-        "description": "Daily rotation [orchestra-creds]",
+        "description": f"Daily rotation {MARK}",
         "deadline": 180,
         "retries": 1,
         "paused": False,
@@ -76,3 +78,33 @@ def cloud_run_job(
         ),
         grants=(Grant(path, INVOKER, f"serviceAccount:{identity}"),),
     )
+
+
+def standing(stores: Mapping[Kind, RemovableStore], region: str) -> list[Resource]:
+    """What of it is there: the schedule first, for then nothing starts the job any more."""
+    if not _REGION.fullmatch(region):
+        raise ConfigError(f"{region!r} is no region", hint="such as --region us-central1")
+    found = (stores[kind].find(Ref(kind, f"{region}/{NAME}")) for kind in (Kind.SCHEDULE, Kind.JOB))
+    return [resource for resource in found if resource is not None]
+
+
+def remove(stores: Mapping[Kind, RemovableStore], found: Sequence[Resource]) -> None:
+    """Delete these, in this order; one that is gone by now is none to delete, and a lost reply is looked up.
+
+    Raises:
+        PreconditionError: one of them was not made by us, and nothing was deleted; or it was changed since it was looked at.
+    """
+    for resource in found:
+        labels = resource.fields.get("labels")
+        labelled = isinstance(labels, Mapping) and labels.items() >= LABELS.items()
+        if not labelled and MARK not in str(resource.fields.get("description", "")):
+            raise PreconditionError(f"{resource.ref} was not made by orchestra-creds", hint="nothing was deleted")
+    for resource in found:
+        store = stores[resource.ref.kind]
+        try:
+            store.delete(resource.ref, resource.etag)
+        except NotFoundError:
+            continue
+        except UnavailableError:
+            if store.find(resource.ref) is not None:
+                raise

@@ -1,0 +1,23 @@
+"""Service accounts by their mail address. Pure."""
+
+import re
+
+from orchestra_creds.errors import ConfigError
+
+_MAIL = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.iam\.gserviceaccount\.com")
+"""cloud.google.com/iam/docs/service-accounts-create: 6 to 30 characters before the @."""
+
+
+def mail(name: str, project: str) -> str:
+    """The mail address of the account that a project calls by this name."""
+    return f"{name}@{project}.iam.gserviceaccount.com"
+
+
+def require_identity(identity: str) -> None:
+    """Refuse what cannot be the mail address of a service account that something runs as.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if not _MAIL.fullmatch(identity):
+        raise ConfigError(f"identity {identity!r} is no service account", hint="name its mail address: --identity MAIL")
