@@ -47,6 +47,20 @@ def write(target: str, content: str | bytes, *, mode: int = 0o600) -> None:
         raise _error(target, error) from None
 
 
+def append(target: str, content: str) -> None:
+    """Add to the end of a file that others add to as well; mode 0600 when it is new.
+
+    Raises:
+        ConfigError: the target cannot be opened.
+        IncompleteError: the content could not be written whole.
+    """
+    try:
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+        _pour(os.open(target, flags, 0o600), content.encode("utf-8", "backslashreplace"), sync=False)
+    except OSError as error:
+        raise _error(target, error) from None
+
+
 def _in_place(path: Path) -> bool:
     if os.path.abspath(path).startswith(_IN_PLACE):  # as written: /dev/stdout is a link
         return True

@@ -19,7 +19,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.manage.delivery import deliveries
 from orchestra_creds.render import export
-from tests.cli.cloud import PROJECT, at_a_terminal
+from tests.cli.cloud import PROJECT, at_a_terminal, make_account
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 CONFIG = f"""
@@ -233,9 +233,79 @@ def test_a_real_shell_runs_nothing_of_a_value(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_githubs_runner_is_told_to_mask_every_line_first() -> None:
-    text = export.github({"NAME": Material(b"one\ntwo")}, lambda: "random-word")
-    assert text.splitlines() == ["::add-mask::one", "::add-mask::two", "NAME<<random-word", "one", "two", "random-word"]
+def test_githubs_runner_is_told_to_mask_every_line_and_later_steps_get_the_values(reader: Operator) -> None:
+    values = {"NAME": Material(b"one\n50%\r\n\ntwo")}
+    assert export.github_masks(values).splitlines() == ["::add-mask::one", "::add-mask::50%25", "::add-mask::two"]
+    assert export.github(values, lambda: "random-word") == "NAME<<random-word\none\n50%\r\n\ntwo\nrandom-word\n"
+    job = reader.write("runner/env", "EARLIER=1\n")
+    asked = ("secret", "export", "--env", "dev", "--to", "github", "--only", "openai-api-key")
+    ended = reader.call(*asked, variables={"GITHUB_ENV": str(job)})
+    assert (ended.code, ended.text) == (0, "".join(f"::add-mask::{line}\n" for line in OPENAI.splitlines()))
+    first, opened, *value, closed = job.read_text().splitlines()
+    assert (first, opened, value) == ("EARLIER=1", f"OPENAI_KEY<<{closed}", OPENAI.splitlines())
+    before = reads(reader)
+    assert "GITHUB_ENV is not set" in one_error(reader.call(*asked))
+    assert reads(reader) == before
+
+
+def unquoted(text: str) -> dict[str, str]:
+    """As systemd reads an EnvironmentFile (systemd.exec(5)): the part of its rules that our form uses, and what ends a value."""
+    found, rest = {}, text
+    while rest:
+        name, _, rest = rest.partition('="')
+        value = ""
+        while rest[0] != '"':
+            if rest[0] == "\\" and rest[1] in '"\\`$':
+                rest = rest[1:]
+            value, rest = value + rest[0], rest[1:]
+        assert rest[:2] == '"\n'
+        found[name], rest = value, rest[2:]
+    return found
+
+
+@given(
+    st.text(
+        st.one_of(st.sampled_from("\"\\`$\n '#;="), st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    )
+)
+def test_systemd_reads_back_what_was_written(text: str) -> None:
+    written = export.systemd({"ONE": Material(text.encode()), "TWO": Material(b"x")}, str)
+    assert unquoted(written) == {"ONE": text, "TWO": "x"}
+
+
+def reads(operator: Operator) -> int:
+    entries = json.loads(operator.call("emulator", "log", "-f", "json").stdout)["entries"]
+    return sum(entry["method"].endswith("/AccessSecretVersion") for entry in entries)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["secret", "export", "--env", "dev", "--to", "dotenv", "--only", "redis-password", "-o"],
+        ["secret", "get", "redis-password", "--env", "dev", "-o"],
+    ],
+    ids=["export", "get"],
+)
+def test_a_file_that_git_would_pick_up_is_refused_before_anything_is_read(reader: Operator, asked: list[str]) -> None:
+    reader.write("app/README", "text")
+    reader.commit()
+    before = reads(reader)
+    refused = reader.call(*asked, "app/.env")
+    assert (refused.code, "git does not ignore app/.env" in one_error(refused)) == (2, True)
+    assert (reads(reader), (reader.folder / "app/.env").exists()) == (before, False)
+    reader.write(".gitignore", "*.env\n.env\n")
+    assert reader.call(*asked, "app/.env").code == 0
+    reader.git("add", "--force", "app/.env")  # what is tracked is not ignored
+    assert reader.call(*asked, "app/.env").code == 2
+    assert reader.call(*asked, str(reader.folder / ".git" / "mine")).code == 0
+
+
+def test_a_key_file_that_git_would_pick_up_is_refused_before_the_key_is_made(reader: Operator) -> None:
+    account = make_account(reader)
+    reader.commit()
+    assert "git does not ignore key.json" in one_error(reader.call("key", "create", account, "-o", "key.json"))
+    keys = json.loads(reader.call("key", "list", account, "-f", "json").stdout)["keys"]
+    assert [key["origin"] for key in keys] == ["system"]
 
 
 @pytest.mark.parametrize("form", ["k8s", "cloudrun"])

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from orchestra_creds.emulator.routes import SECRET_MANAGER
 from tests import loopback
-from tests.cli.cloud import arm, at_a_terminal, document
+from tests.cli.cloud import PROJECT, arm, ask, at_a_terminal, document
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 VALUE = "k7Vq9zL" + "-pW2xT4mR"
@@ -328,3 +329,34 @@ def test_the_verbs_say_one_line_when_google_cannot_be_reached(operator: Operator
     variables = {"GOOGLE_APPLICATION_CREDENTIALS": str(path), **nowhere}
     ended = operator.run("secret", "list", "--project", "acme-dev", variables=variables)
     assert (ended.code, ended.stdout, "no answer" in one_error(ended)) == (6, b"", True)
+
+
+def test_a_value_is_copied_from_another_secret_byte_by_byte(local: Operator) -> None:
+    for value in (b"the first\n", b"the second\n"):
+        local.call("secret", "set", "old-name", "--raw", stdin=value)
+    assert local.call("secret", "set", "new", "--env", "dev", "--from-secret", "old-name").code == 0
+    assert local.call("secret", "get", "new-dev").stdout == b"the second\n"
+    ended = local.call("secret", "set", "new-dev", "--from-secret", "old-name@1")
+    assert (ended.code, "first" in ended.text + ended.stderr) == (0, False)
+    assert local.call("secret", "get", "new-dev").stdout == b"the first\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "said"),
+    [
+        (["--from-secret", "nothing"], 4, "not found"),
+        (["--from-secret", "old-name@7"], 4, "not found"),
+        (["--from-secret", "old-name@1"], 4, "DISABLED"),
+        (["--from-secret", "old-name", "--generate"], 2, "exclude each other"),
+        (["--from-secret", "filler"], 2, "is a placeholder"),
+    ],
+)
+def test_what_cannot_be_copied_makes_no_secret(local: Operator, options: list[str], code: int, said: str) -> None:
+    local.call("secret", "set", "old-name", stdin=b"a value")
+    local.call("secret", "disable", "old-name", "1")
+    local.call("secret", "set", "filler", stdin=b"a value")
+    payload = {"data": b"change" + b"me"}
+    ask(local, f"{SECRET_MANAGER}/AddSecretVersion", parent=f"projects/{PROJECT}/secrets/filler", payload=payload)
+    ended = local.call("secret", "set", "new", *options)
+    assert (ended.code, said in one_error(ended)) == (code, True)
+    assert local.call("secret", "get", "new", "--exists").code == 4

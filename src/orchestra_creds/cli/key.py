@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import cloud_verb
 from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm_name
 from orchestra_creds.core.result import Result
@@ -56,6 +57,7 @@ def create(
         raise ConfigError("say where the key file goes", hint="-o FILE, or --secret NAME")
     if output is not None:
         outfile.check(str(output))
+        refuse_exposed(str(output))
     else:
         cloud.secrets.get_secret(secret)
     new = keys.create(cloud.keys, account)

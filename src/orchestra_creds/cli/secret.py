@@ -1,18 +1,18 @@
 """`secret`: the secrets of the project and their versions. Values come in hidden and go out only where they are asked for."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from secrets import token_hex
 from typing import Annotated
 
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
-from orchestra_creds.cli.run import MapOption, OnlyOption
+from orchestra_creds.cli.secret_export import export
 from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm, confirm_name, write_stdout
 from orchestra_creds.cli.values import DEFAULT_RANDOM_BYTES, ValueSource, read_value
+from orchestra_creds.core.material import Material
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -77,13 +77,13 @@ def get(
 ) -> None:
     """Print the bare bytes of a value to a pipe or a file; a terminal is refused without --reveal."""
     if exists:
-        cloud.secrets.get_version(cloud.full_name(name, env), int(version) if version.isdecimal() else version)
+        cloud.secrets.get_version(cloud.full_name(name, env), _version(version))
         return
     if output is None and sys.stdout is not None and sys.stdout.isatty() and not reveal:
         raise ConfigError("this would print the value on your terminal", hint="use --reveal, -o FILE or a pipe")
-    payload = cloud.secrets.access(
-        cloud.full_name(name, env), int(version) if version.isascii() and version.isdecimal() else version
-    )
+    if output is not None:
+        refuse_exposed(str(output))
+    payload = cloud.secrets.access(cloud.full_name(name, env), _version(version))
     from orchestra_creds.core.values import part_of
 
     material = part_of(payload.material, json_path, name=payload.secret)
@@ -96,50 +96,12 @@ def get(
     session.say(f"wrote version {payload.number} of {payload.secret} to {output}, {len(material)} bytes")
 
 
-class ExportForm(StrEnum):
-    """How secrets are written for others."""
-
-    DOTENV = "dotenv"
-    SHELL = "shell"
-    JSON = "json"
-    GITHUB = "github"
-    K8S = "k8s"
-    CLOUDRUN = "cloudrun"
+app.command()(export)
 
 
-@app.command()
-@cloud_verb
-def export(
-    session: Session,
-    cloud: Cloud,
-    *,
-    form: Annotated[ExportForm, typer.Option("--to", help="k8s and cloudrun hold names, the others values.")],
-    only: OnlyOption = "",
-    renamed: MapOption = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file (mode 0600).")
-    ] = None,
-    env: EnvOption = "",
-) -> None:
-    """Write secrets for another program: to a pipe or a file; a terminal is refused for values."""
-    from orchestra_creds.bootstrap.delivery import chosen, delivered
-    from orchestra_creds.render import export as forms
-
-    names = [name for name in only.split(",") if name]
-    if form.value in forms.REFERENCES:
-        wanted = chosen(cloud, env, names, renamed or ())
-        text = forms.REFERENCES[form.value]([(one.variable, cloud.full_name(one.secret, env)) for one in wanted])
-    else:
-        if output is None and sys.stdout is not None and sys.stdout.isatty():
-            raise ConfigError("this would print values on your terminal", hint="use -o FILE or a pipe")
-        text = forms.VALUES[form.value](delivered(cloud, env, names, renamed or ()), lambda: token_hex(16))
-    if output is None:
-        write_stdout(text)
-        return
-    from orchestra_creds import outfile
-
-    outfile.write(str(output), text)
-    session.say(f"wrote {output}")
+def _version(text: str) -> int | str:
+    """A number, or an alias such as latest."""
+    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 @app.command("set")
@@ -167,6 +129,10 @@ def set_(
     from_cmd: Annotated[
         str, typer.Option("--from-cmd", metavar="COMMAND", help="Take the output of a command, run without a shell.")
     ] = "",
+    from_secret: Annotated[
+        str,
+        typer.Option("--from-secret", metavar="SECRET[@VERSION]", help="Copy another secret's value; its full name."),
+    ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Keep the final line break.")] = False,
     value_format: Annotated[
         str, typer.Option("--value-format", help="Refuse a value that is not: nonempty, json, pem, url, regex:PATTERN.")
@@ -183,9 +149,14 @@ def set_(
     from orchestra_creds.manage import secrets
     from orchestra_creds.render import cloud as show
 
-    source = ValueSource(stdin, generate, random_bytes, encoding, from_env, from_cmd, raw)
+    source = ValueSource(stdin, generate, random_bytes, encoding, from_env, from_cmd, from_secret, raw)
     full = cloud.full_name(name, env)
-    value = read_value(source, name=full)
+
+    def other(named: str) -> Material:
+        secret, _, version = named.partition("@")
+        return cloud.secrets.access(secret, _version(version or "latest")).material
+
+    value = read_value(source, name=full, other=other)
     labels = _labels(label) | ({"env": env} if env else {})
     version = secrets.store_value(cloud.secrets, full, value.material, format_=value_format, labels=labels)
     if value.note:

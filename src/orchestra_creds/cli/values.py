@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import typer
@@ -23,6 +24,7 @@ class ValueSource:
     encoding: str = "urlsafe-base64"
     from_env: str = ""
     from_cmd: str = ""
+    from_secret: str = ""
     raw: bool = False
 
 
@@ -35,8 +37,10 @@ class Value:
     note: str = ""
 
 
-def read_value(source: ValueSource, *, name: str) -> Value:
+def read_value(source: ValueSource, *, name: str, other: Callable[[str], Material]) -> Value:
     """The value from its one source; without an option, a hidden prompt on a terminal and standard input off it.
+
+    `other` reads a version of another secret.
 
     Raises:
         ConfigError: several sources were named, or the one has nothing.
@@ -49,6 +53,7 @@ def read_value(source: ValueSource, *, name: str) -> Value:
             ("--generate", source.generate),
             ("--from-env", source.from_env),
             ("--from-cmd", source.from_cmd),
+            ("--from-secret", source.from_secret),
         )
         if given
     ]
@@ -62,10 +67,10 @@ def read_value(source: ValueSource, *, name: str) -> Value:
         from orchestra_creds.cli.value_command import output_of
 
         return _stripped(output_of(source.from_cmd), raw=source.raw)
-    if sys.stdin is None:  # the caller closed it before we started
-        return Value(Material(b""))
-    if source.stdin or not sys.stdin.isatty():
-        return _stripped(sys.stdin.buffer.read(), raw=source.raw)
+    if source.from_secret:
+        return Value(other(source.from_secret))
+    if sys.stdin is None or source.stdin or not sys.stdin.isatty():  # None: the caller closed it before we started
+        return _stripped(b"" if sys.stdin is None else sys.stdin.buffer.read(), raw=source.raw)
     first = typer.prompt(f"value for {name} (hidden)", hide_input=True, err=True)
     if first != typer.prompt("the same again", hide_input=True, err=True):
         raise CancelledError("the two entries differ: nothing was stored")

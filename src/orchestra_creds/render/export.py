@@ -4,6 +4,7 @@ Every form quotes as its reader unquotes; what cannot be written in a form is re
 """
 
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
@@ -31,16 +32,27 @@ def as_json(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
 
 
 def github(values: Mapping[str, Material], word: Callable[[], str]) -> str:
-    """Lines for $GITHUB_ENV, each value first masked line by line; `word` answers a random delimiter."""
-    lines = []
-    for name, value in values.items():
-        text, end = _text(name, value), word()
-        lines += [f"::add-mask::{line}\n" for line in text.splitlines() if line.strip()]
-        lines.append(f"{name}<<{end}\n{text}\n{end}\n")
-    return "".join(lines)
+    """Lines for the file that $GITHUB_ENV names; `word` answers a random delimiter, so that no value can end its own."""
+    ended = ((name, _text(name, value), word()) for name, value in values.items())
+    return "".join(f"{name}<<{end}\n{text}\n{end}\n" for name, text, end in ended)
 
 
-VALUES = {"dotenv": dotenv, "shell": shell, "json": as_json, "github": github}
+def github_masks(values: Mapping[str, Material]) -> str:
+    """For the log of a step: GitHub's runner hides each line of each value from then on, and this line as well.
+
+    Escaped as its commands are (docs.github.com/actions/reference/workflow-commands-for-github-actions).
+    """
+    lines = (line for name, value in values.items() for line in _text(name, value).splitlines() if line.strip())
+    return "".join("::add-mask::" + line.replace("%", "%25").replace("\r", "%0D") + "\n" for line in lines)
+
+
+def systemd(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
+    """`NAME="value"` for EnvironmentFile= (systemd.exec(5)): in double quotes a backslash stands before `"`, itself, `$` and a backtick."""
+    quoted = ((name, re.sub(r'(["\\$`])', r"\\\1", _text(name, value))) for name, value in values.items())
+    return "".join(f'{name}="{text}"\n' for name, text in quoted)
+
+
+VALUES = {"dotenv": dotenv, "shell": shell, "json": as_json, "github": github, "systemd": systemd}
 """Forms that hold values."""
 
 

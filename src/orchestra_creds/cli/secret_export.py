@@ -1,0 +1,81 @@
+"""`secret export`: values for another program, or the names under which it finds them."""
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from secrets import token_hex
+from typing import Annotated
+
+import typer
+
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.exposure import refuse_exposed
+from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.run import MapOption, OnlyOption
+from orchestra_creds.cli.session import Session, write_stdout
+from orchestra_creds.errors import ConfigError
+
+
+class ExportForm(StrEnum):
+    """How secrets are written for others."""
+
+    DOTENV = "dotenv"
+    SHELL = "shell"
+    JSON = "json"
+    GITHUB = "github"
+    SYSTEMD = "systemd"
+    K8S = "k8s"
+    CLOUDRUN = "cloudrun"
+
+
+@cloud_verb
+def export(
+    session: Session,
+    cloud: Cloud,
+    *,
+    form: Annotated[
+        ExportForm,
+        typer.Option("--to", help="k8s and cloudrun hold names, the others values; github adds to $GITHUB_ENV."),
+    ],
+    only: OnlyOption = "",
+    renamed: MapOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file (mode 0600).")
+    ] = None,
+    env: EnvOption = "",
+) -> None:
+    """Write secrets for another program: to a pipe or a file; a terminal is refused for values."""
+    from orchestra_creds import outfile
+    from orchestra_creds.bootstrap.delivery import chosen, delivered
+    from orchestra_creds.render import export as forms
+
+    names = [name for name in only.split(",") if name]
+    if form.value in forms.REFERENCES:
+        wanted = chosen(cloud, env, names, renamed or ())
+        text = forms.REFERENCES[form.value]([(one.variable, cloud.full_name(one.secret, env)) for one in wanted])
+    else:
+        if (output is None or form is ExportForm.GITHUB) and sys.stdout is not None and sys.stdout.isatty():
+            raise ConfigError("this would print values on your terminal", hint="use -o FILE or a pipe")
+        if output is not None:
+            refuse_exposed(str(output))
+        if form is ExportForm.GITHUB:
+            target = _file_of_the_job(output)
+            values = delivered(cloud, env, names, renamed or ())
+            write_stdout(forms.github_masks(values))  # first, and where the runner reads them
+            outfile.append(target, forms.github(values, lambda: token_hex(16)))
+            return
+        text = forms.VALUES[form.value](delivered(cloud, env, names, renamed or ()), lambda: token_hex(16))
+    if output is None:
+        write_stdout(text)
+        return
+    outfile.write(str(output), text)
+    session.say(f"wrote {output}")
+
+
+def _file_of_the_job(output: Path | None) -> str:
+    """Where later steps of a job of GitHub Actions read their variables from."""
+    target = str(output or "") or os.environ.get("GITHUB_ENV", "")
+    if not target:
+        raise ConfigError("GITHUB_ENV is not set", hint="run this in a step of GitHub Actions, or name a file with -o")
+    return target
