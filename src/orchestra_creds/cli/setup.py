@@ -117,7 +117,10 @@ def export(
     session: Session,
     cloud: Cloud,
     *,
-    form: Annotated[str, typer.Option("--to", help="terraform (JSON syntax, with import blocks) or gcloud (to read).")],
+    form: Annotated[
+        str,
+        typer.Option("--to", help="terraform (JSON syntax), pulumi-python, both with imports, or gcloud (to read)."),
+    ],
     only: Annotated[str, typer.Option("--only", metavar="PART", help="As for setup.")] = "",
     env: EnvOption = "",
 ) -> None:
