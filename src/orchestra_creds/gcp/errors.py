@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
 
+from orchestra_creds.core.permissions import least_role
 from orchestra_creds.errors import (
     AuthError,
     ConfigError,
@@ -68,6 +69,8 @@ def from_status(status: str, message: str, doing: str) -> CredsError:
     kind, hint = TABLE.get(status, TABLE["UNKNOWN"])
     permission = _PERMISSION.search(message) if status == "PERMISSION_DENIED" else None
     if permission is not None:
+        role = least_role(permission[1])
+        hint = f"ask for {role}, or another role that holds it, then try again" if role else hint
         return AuthError(f"cannot {doing}: permission {permission[1]} is missing", hint=hint)
     return kind(f"cannot {doing}: {_sentence(message) or status.lower().replace('_', ' ')}", hint=hint)
 

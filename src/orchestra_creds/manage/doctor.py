@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 
+from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.ports import PolicyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import CredsError, ExitCode
 
@@ -18,17 +19,17 @@ APIS = {
     "iamcredentials.googleapis.com": "IAM Service Account Credentials",
     "policyanalyzer.googleapis.com": "Policy Analyzer (last use of keys)",
 }
-PERMISSIONS = {
-    "secretmanager.secrets.list": "roles/secretmanager.viewer",
-    "secretmanager.secrets.create": "roles/secretmanager.admin",
-    "secretmanager.versions.add": "roles/secretmanager.secretVersionAdder",
-    "secretmanager.versions.access": "roles/secretmanager.secretAccessor",
-    "secretmanager.versions.disable": "roles/secretmanager.secretVersionManager",
-    "iam.serviceAccountKeys.list": "roles/iam.serviceAccountViewer",
-    "iam.serviceAccountKeys.create": "roles/iam.serviceAccountKeyAdmin",
-    "iam.serviceAccountKeys.disable": "roles/iam.serviceAccountKeyAdmin",
-}
-"""Permission -> the least predefined role that has it (cloud.google.com/iam/docs/permissions-reference)."""
+PERMISSIONS = (
+    "secretmanager.secrets.list",
+    "secretmanager.secrets.create",
+    "secretmanager.versions.add",
+    "secretmanager.versions.access",
+    "secretmanager.versions.disable",
+    "iam.serviceAccountKeys.list",
+    "iam.serviceAccountKeys.create",
+    "iam.serviceAccountKeys.disable",
+)
+"""What the secret and key verbs need."""
 
 CONSTRAINTS = {
     "iam.disableServiceAccountKeyCreation": "keys cannot be created; upload your own public keys, or ask for an exemption",
@@ -129,11 +130,11 @@ def _api(inspector: ProjectInspector, service: str, project: str) -> Check:
 
 
 def _permissions(policies: PolicyStore, project: str) -> Check:
-    has = policies.test_permissions(f"projects/{project}", tuple(PERMISSIONS))
+    has = policies.test_permissions(f"projects/{project}", PERMISSIONS)
     missing = [permission for permission in PERMISSIONS if permission not in has]
     if not missing:
         return Check("permissions", Health.OK, "all that the secret and key verbs need")
-    roles = ", ".join(sorted({PERMISSIONS[permission] for permission in missing}))
+    roles = ", ".join(sorted({least_role(permission) for permission in missing}))
     return Check(
         "permissions",
         Health.WARN,
