@@ -76,6 +76,10 @@ class UnavailableError(CredsError):
     exit_code = ExitCode.UNAVAILABLE
 
 
+class QuotaError(UnavailableError):
+    """Refused, and not done, because a quota is used up: of calls a minute, or of resources."""
+
+
 class CancelledError(CredsError):
     """The operator declined or interrupted."""
 

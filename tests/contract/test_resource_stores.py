@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from orchestra_creds.core.credential import Binding
+from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.resources import Kind, Ref, Resource, ResourceStore
 from orchestra_creds.emulator.faults import Phase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
@@ -105,6 +106,7 @@ def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World
             call()
         prefix = "monitoring.notificationChannels" if kind is Kind.ALERT and verb == "list" else case.permission
         assert f"{prefix}.{verb} " in str(caught.value)
+        assert f"ask for {least_role(f'{prefix}.{verb}')}, " in caught.value.hint
     with pytest.raises(AuthError):
         theirs.update(case.wanted, tuple(case.change), there.etag)
     assert found(store, case.wanted.ref) == there

@@ -17,6 +17,7 @@ from orchestra_creds.errors import (
     CredsError,
     NotFoundError,
     PreconditionError,
+    QuotaError,
     UnavailableError,
 )
 from orchestra_creds.gcp.errors import BY_HTTP, TABLE, from_call, translated
@@ -74,7 +75,7 @@ def test_grpc_and_rest_say_the_same(code: Code) -> None:
         (404, b"[]", NotFoundError),
         (409, b'{"error": {}}', PreconditionError),
         (412, b"", PreconditionError),
-        (429, b"", UnavailableError),
+        (429, b"", QuotaError),
         (500, b"", UnavailableError),
         (501, b"", PreconditionError),
         (502, b"<html>", UnavailableError),

@@ -15,7 +15,7 @@ from typing import Any
 from google.cloud import iam_admin_v1
 from google.protobuf import empty_pb2
 
-from orchestra_creds.emulator import policies
+from orchestra_creds.emulator import org_policy, policies
 from orchestra_creds.emulator.account_names import INDEX, NAME, resolved
 from orchestra_creds.emulator.errors import Code, EmuError, aborted, already_exists, invalid, not_found, precondition
 from orchestra_creds.emulator.paging import page
@@ -77,6 +77,8 @@ def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
             "The account ID must be 6 to 30 lower-case letters, digits and hyphens, and start with a letter.",
             field="account_id",
         )
+    refused = "Service account creation is not allowed on this project."
+    org_policy.refuse(txn, project, org_policy.NO_NEW_ACCOUNTS, refused, request.name)
     if txn.count(ACCOUNT, request.name) >= txn.setting("most_accounts", MOST_ACCOUNTS):
         raise EmuError(Code.RESOURCE_EXHAUSTED, "Maximum number of service accounts on project reached.")
     email = f"{request.account_id}@{project}.iam.gserviceaccount.com"

@@ -212,10 +212,7 @@ def _check_room(txn: Txn, account: Any) -> None:
 
 
 def _check_policy(txn: Txn, account: Any, constraints: tuple[str, ...], message: str) -> None:
-    constraint = org_policy.enforced(txn, account.project_id, constraints)
-    if constraint:
-        subject = f"{account.name}?configvalue={account.email}"
-        raise precondition(message, kind=f"constraints/{constraint}", subject=subject)
+    org_policy.refuse(txn, account.project_id, constraints, message, f"{account.name}?configvalue={account.email}")
 
 
 def _end(txn: Txn, account: Any) -> datetime:

@@ -7,11 +7,12 @@ not set is the constraint's default: nothing is enforced, and exposed keys are d
 import json
 import re
 import secrets
+from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
 from orchestra_creds.emulator import projects, rest
-from orchestra_creds.emulator.errors import aborted, already_exists, invalid, not_found
+from orchestra_creds.emulator.errors import aborted, already_exists, invalid, not_found, precondition
 from orchestra_creds.emulator.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import Txn
 
@@ -19,6 +20,9 @@ POLICY = "orgpolicy"
 NO_KEY_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
 """Either of the two forbids new keys; both are looked at (cloud.google.com/iam/docs/troubleshoot-org-policies)."""
 NO_KEY_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
+NO_NEW_ACCOUNTS = ("iam.disableServiceAccountCreation", "iam.managed.disableServiceAccountCreation")
+LOCATIONS = "gcp.resourceLocations"
+"""Holds locations, `global`, and groups such as `in:us-locations`."""
 KEY_EXPIRY = "iam.serviceAccountKeyExpiryHours"
 LIFETIME_EXTENSION = "iam.allowServiceAccountCredentialLifetimeExtension"
 KEY_EXPOSURE = "iam.serviceAccountKeyExposureResponse"
@@ -28,6 +32,9 @@ CONSTRAINTS = {
     NO_KEY_CREATION[1]: ("Disable service account key creation (managed)", True),
     NO_KEY_UPLOAD[0]: ("Disable service account key upload", True),
     NO_KEY_UPLOAD[1]: ("Disable service account key upload (managed)", True),
+    NO_NEW_ACCOUNTS[0]: ("Disable service account creation", True),
+    NO_NEW_ACCOUNTS[1]: ("Disable service account creation (managed)", True),
+    LOCATIONS: ("Google Cloud Platform - Resource Location Restriction", False),
     KEY_EXPIRY: ("Service account key expiry duration in hours", False),
     KEY_EXPOSURE: ("Service account key exposure response", False),
     LIFETIME_EXTENSION: ("Allow extending lifetime of OAuth 2.0 access tokens to up to 12 hours", False),
@@ -45,6 +52,26 @@ def enforced(txn: Txn, project: str, constraints: tuple[str, ...]) -> str:
         if any(rule.get("enforce") is True for rule in _rules(txn, project, constraint)):
             return constraint
     return ""
+
+
+def refuse(txn: Txn, project: str, constraints: tuple[str, ...], message: str, subject: str) -> None:
+    """FAILED_PRECONDITION with the constraint's name when one of them is in force."""
+    constraint = enforced(txn, project, constraints)
+    if constraint:
+        raise precondition(message, kind=f"constraints/{constraint}", subject=subject)
+
+
+def require_locations(txn: Txn, project: str, locations: Iterable[str], what: str) -> None:
+    """FAILED_PRECONDITION when what is to be made, `a secret`, would be in a location that the project may not use."""
+    allowed = allowed_values(txn, project, LOCATIONS)
+    groups = tuple(v.removeprefix("in:").removesuffix("locations") for v in allowed if v.startswith("in:"))
+    for location in locations:
+        if allowed and location not in allowed and not location.startswith(groups or ("\0",)):
+            raise precondition(
+                f"Constraint constraints/{LOCATIONS} violated for [orgpolicy:projects/{project}] attempting to create {what} in [{location}].",
+                kind=f"constraints/{LOCATIONS}",
+                subject=f"orgpolicy:projects/{project}",
+            )
 
 
 def allowed_values(txn: Txn, project: str, constraint: str) -> list[str]:

@@ -23,6 +23,9 @@ from orchestra_creds.emulator.store import Txn
 
 UNDELETE_WITHIN = timedelta(days=7)
 """How long a deleted custom role can be brought back (cloud.google.com/iam/docs/creating-custom-roles)."""
+BLOCKED_FOR = timedelta(days=30)
+"""How long its id is taken after that (the same page)."""
+BLOCKED = "role that was deleted for good"
 _ROLE_ID = re.compile(r"[A-Za-z0-9_.]{3,64}")
 _PERMISSION = re.compile(r"[a-z][a-zA-Z0-9]*(\.googleapis\.com/[a-zA-Z]\w*|\.[a-zA-Z]\w*)\.[a-zA-Z]\w*")
 _PARENT = re.compile(r"(projects|organizations)/[^/]+")
@@ -80,6 +83,8 @@ def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
     name = f"{request.parent}/roles/{request.role_id}"
     if txn.get(ROLE, name) is not None:
         raise already_exists(f"A role named {request.role_id} in {request.parent} already exists.")
+    if txn.get(BLOCKED, name) is not None:
+        raise precondition(f"You can't create a role_id ({request.role_id}) which has been marked for deletion.")
     role = Role()
     role.CopyFrom(request.role)
     role.name, role.deleted = name, False
@@ -124,6 +129,12 @@ def _undelete(request: Any, _caller: Caller, txn: Txn) -> Any:
 
 def _gone(name: str, txn: Txn) -> None:
     txn.delete(ROLE, name)
+    txn.put(BLOCKED, name, b"")
+    txn.schedule(BLOCKED, name, txn.now + BLOCKED_FOR)
+
+
+def _free(name: str, txn: Txn) -> None:
+    txn.delete(BLOCKED, name)
 
 
 def _stored(txn: Txn, role: Any) -> Any:
@@ -223,5 +234,5 @@ SERVICE = Service(
         f"{IAM_ADMIN}/LintPolicy": Method(_lint, "", _anything),
         f"{IAM_ADMIN}/QueryAuditableServices": Method(_auditable, "", _anything),
     },
-    timers={ROLE: _gone},
+    timers={ROLE: _gone, BLOCKED: _free},
 )

@@ -19,7 +19,7 @@ from typing import Any
 from google.cloud.secretmanager_v1 import types
 from google.protobuf import empty_pb2
 
-from orchestra_creds.emulator import policies, projects, secret_versions
+from orchestra_creds.emulator import org_policy, policies, projects, secret_versions
 from orchestra_creds.emulator.errors import already_exists, invalid
 from orchestra_creds.emulator.filters import compile_filter
 from orchestra_creds.emulator.locations import REGIONS
@@ -75,6 +75,8 @@ def create_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
     for field in ("tags", "policy_member"):
         secret.ClearField(field)
     _check_replication(secret, region)
+    places = [region] if region else [replica.location for replica in secret.replication.user_managed.replicas]
+    org_policy.require_locations(txn, request.parent.split("/")[1], places or ["global"], "a secret")
     if secret.version_aliases:
         raise invalid("Version aliases can only be set on an existing secret version.", field="version_aliases")
     _settle_expiry(secret, txn.now)

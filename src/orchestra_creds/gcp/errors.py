@@ -19,6 +19,7 @@ from orchestra_creds.errors import (
     CredsError,
     NotFoundError,
     PreconditionError,
+    QuotaError,
     UnavailableError,
 )
 
@@ -36,7 +37,10 @@ TABLE: dict[str, tuple[type[CredsError], str]] = {
     "FAILED_PRECONDITION": (PreconditionError, "look at its present state, then decide"),
     "ABORTED": (PreconditionError, "somebody changed it in between: read it again, then try again"),
     "UNIMPLEMENTED": (PreconditionError, "this backend does not offer the call"),
-    "RESOURCE_EXHAUSTED": (UnavailableError, "a quota is used up: wait a minute, then try again"),
+    "RESOURCE_EXHAUSTED": (
+        QuotaError,
+        "a quota is used up: of calls, wait a minute; of resources, remove some or ask for more",
+    ),
     "DEADLINE_EXCEEDED": (UnavailableError, TRY_AGAIN),
     "UNAVAILABLE": (UnavailableError, TRY_AGAIN),
     "INTERNAL": (UnavailableError, TRY_AGAIN),
@@ -85,6 +89,12 @@ def from_call(error: google.GoogleAPICallError, doing: str) -> CredsError:
         service = str(facts.get("service", "the API"))
         return PreconditionError(
             f"cannot {doing}: {service} is not enabled in the project", hint=f"gcloud services enable {service}"
+        )
+    constraint = _constraint(error, body)
+    if constraint:
+        return PreconditionError(
+            f"cannot {doing}: the organization policy {constraint} is in the way",
+            hint="ask who administers the policy for an exemption, or ask for something else that it allows",
         )
     message = str(body.get("message", "") or error.message or "")
     if status == "PERMISSION_DENIED" and (permission := facts.get("permission")):
@@ -143,6 +153,20 @@ def _info(error: google.GoogleAPICallError, body: Mapping[str, object]) -> tuple
             facts = detail.get("metadata", {})
             return str(detail.get("reason", "")), facts if isinstance(facts, dict) else {}
     return "", {}
+
+
+def _constraint(error: google.GoogleAPICallError, body: Mapping[str, object]) -> str:
+    """The constraint that a PreconditionFailure detail names, e.g. `gcp.resourceLocations`; "" when it is about something else."""
+    details = body.get("details", [])
+    kinds = [
+        str(violation.get("type", ""))
+        for detail in (details if isinstance(details, list) else [])
+        if isinstance(detail, dict)
+        for violation in detail.get("violations", [])
+        if isinstance(violation, dict)
+    ]
+    kinds += [str(violation.type) for detail in error.details or [] for violation in getattr(detail, "violations", [])]
+    return next((kind.removeprefix("constraints/") for kind in kinds if kind.startswith("constraints/")), "")
 
 
 def _sentence(message: str) -> str:

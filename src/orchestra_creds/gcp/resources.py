@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.errors import PreconditionError
 from orchestra_creds.gcp.api import Api
 from orchestra_creds.gcp.session import Session
 
@@ -78,7 +79,14 @@ class Roles(_Rest):
     def create(self, wanted: Resource) -> None:
         """See ResourceStore."""
         body = {"roleId": wanted.ref.name, "role": {**wanted.fields, "stage": "GA"}}
-        self._api.call(f"create role {wanted.ref.name}", "POST", f"{self._project}/roles", body=body)
+        try:
+            self._api.call(f"create role {wanted.ref.name}", "POST", f"{self._project}/roles", body=body)
+        except PreconditionError as error:
+            if "marked for deletion" not in str(error):
+                raise
+            raise PreconditionError(
+                str(error), hint="its id is free 37 days after the deletion; give the role another name until then"
+            ) from None
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
         """See ResourceStore."""

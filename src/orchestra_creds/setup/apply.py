@@ -14,6 +14,7 @@ from orchestra_creds.errors import (
     IncompleteError,
     NotFoundError,
     PreconditionError,
+    QuotaError,
     UnavailableError,
 )
 from orchestra_creds.setup.change import Action, Applied, Change, Plan
@@ -79,6 +80,8 @@ def _change_resource(change: Change, project: Project, sleep: Sleep, revived: se
             store.create(wanted)
         else:
             store.update(wanted, change.fields, there.etag)
+    except QuotaError:
+        raise
     except UnavailableError:
         _prove(change, project, sleep, lost=True)
         return
