@@ -6,7 +6,9 @@ from typing import Any
 
 from orchestra_creds.core.resources import Kind, Ref, Resource, ResourceStore
 from orchestra_creds.gcp import alerts, buckets, resources, run_jobs, schedules
+from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import Session
+from orchestra_creds.setup.snapshot import SecretResources
 from tests.contract.conftest import PROJECT
 
 PLACE = "us-central1"
@@ -76,6 +78,17 @@ class Case:
     before: tuple[tuple[Kind, Resource], ...] = field(default=())
 
 
+POOL = Resource(Ref(Kind.POOL, "github-pool"), {"displayName": "GitHub", "description": "Builds.", "disabled": False})
+PROVIDER = Resource(
+    Ref(Kind.PROVIDER, "github-pool/github-provider"),
+    {
+        "attributeMapping": {"google.subject": "assertion.sub", "attribute.repository_id": "assertion.repository_id"},
+        "attributeCondition": "assertion.repository_id == '777'",
+        "issuerUri": "https://token.actions.githubusercontent.com",
+        "disabled": False,
+    },
+)
+
 CASES = {
     Kind.ROLE: Case(
         resources.Roles,
@@ -102,11 +115,37 @@ CASES = {
     ),
     Kind.POOL: Case(
         resources.Pools,
-        Resource(Ref(Kind.POOL, "github-pool"), {"displayName": "GitHub", "description": "Builds.", "disabled": False}),
+        POOL,
         {"disabled": True},
         "iam.workloadIdentityPools",
         "CreateWorkloadIdentityPool",
         "ListWorkloadIdentityPools",
+    ),
+    Kind.PROVIDER: Case(
+        resources.Providers,
+        PROVIDER,
+        {"attributeCondition": "assertion.repository_id == '778'", "disabled": True},
+        "iam.workloadIdentityPoolProviders",
+        "CreateWorkloadIdentityPoolProvider",
+        "ListWorkloadIdentityPoolProviders",
+        before=((Kind.POOL, POOL),),
+    ),
+    Kind.SECRET: Case(
+        lambda session: SecretResources(SecretManagerStore(session)),
+        Resource(
+            Ref(Kind.SECRET, "db-pass-dev"),
+            {
+                "labels": {"managed-by": "orchestra-creds"},
+                "replication": ["us-central1"],
+                "rotated": False,
+                "destroyTtl": 86_400,
+            },
+        ),
+        {"labels": {"managed-by": "orchestra-creds", "env": "dev"}, "destroyTtl": 604_800},
+        "secretmanager.secrets",
+        "CreateSecret",
+        "ListSecrets",
+        has_etag=True,
     ),
     Kind.BUCKET: Case(
         buckets.Buckets,

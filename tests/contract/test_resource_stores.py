@@ -7,16 +7,23 @@ import pytest
 
 from orchestra_creds.core.credential import Binding
 from orchestra_creds.core.permissions import least_role
-from orchestra_creds.core.resources import Kind, Ref, Resource, ResourceStore
+from orchestra_creds.core.resources import Kind, Ref, RemovableStore, Resource, ResourceStore
 from orchestra_creds.emulator.faults import Phase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
-from orchestra_creds.gcp import alerts, resources, run_jobs
+from orchestra_creds.gcp import alerts, resources, run_jobs, schedules
 from orchestra_creds.gcp.policies import RestPolicyStore
 from tests.contract.conftest import PROJECT, World
 from tests.contract.stores import ALERT, CASES, CHANNEL, IMAGE, JOB, PLACE, SCHEDULE, Case
 
 BY_KIND = pytest.mark.parametrize("kind", list(CASES))
 BY_ETAG = pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.has_etag])
+
+
+LISTED_FIRST = {
+    Kind.ALERT: ("monitoring.notificationChannels", "ListNotificationChannels"),
+    Kind.PROVIDER: ("iam.workloadIdentityPools", "ListWorkloadIdentityPools"),
+}
+"""What a list of these lists before: its permission and method."""
 
 
 def prepared(world: World, kind: Kind) -> tuple[Case, ResourceStore]:
@@ -104,7 +111,7 @@ def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World
     for call, verb in calls:
         with pytest.raises(AuthError, match=r"permission \S+ is missing") as caught:
             call()
-        prefix = "monitoring.notificationChannels" if kind is Kind.ALERT and verb == "list" else case.permission
+        prefix = LISTED_FIRST[kind][0] if kind in LISTED_FIRST and verb == "list" else case.permission
         assert f"{prefix}.{verb} " in str(caught.value)
         assert f"ask for {least_role(f'{prefix}.{verb}')}, " in caught.value.hint
     with pytest.raises(AuthError):
@@ -124,12 +131,11 @@ def test_many_are_listed_without_reading_each(embedded: World, kind: Kind) -> No
     assert len({one.ref for one in store.every()}) == 60
     with embedded.emulator.store.transaction() as txn:
         calls = [entry.method.rpartition("/")[2] for entry in txn.audit()][before:]
-    lists = {case.listed, "ListNotificationChannels"} if kind is Kind.ALERT else {case.listed}
-    assert set(calls) == lists
+    assert set(calls) == {case.listed, *LISTED_FIRST.get(kind, ())[1:]}
     assert len(calls) <= 4
 
 
-@pytest.mark.parametrize("kind", [Kind.BUCKET, Kind.CHANNEL, Kind.ALERT, Kind.JOB])
+@pytest.mark.parametrize("kind", [Kind.SECRET, Kind.BUCKET, Kind.CHANNEL, Kind.ALERT, Kind.JOB])
 def test_labels_of_others_stay(embedded: World, kind: Kind) -> None:
     case, store = prepared(embedded, kind)
     store.create(replace(case.wanted, fields={**case.wanted.fields, "labels": {"team": "ops"}}))
@@ -191,12 +197,14 @@ def test_of_two_channels_with_one_name_the_first_is_taken(embedded: World) -> No
     assert [one.fields["enabled"] for one in store.every()] == [True]
 
 
-@pytest.mark.parametrize("kind", [Kind.ROLE, Kind.POOL])
+@pytest.mark.parametrize("kind", [Kind.ROLE, Kind.POOL, Kind.PROVIDER])
 def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, kind: Kind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
-    kinds = {Kind.ROLE: "roles", Kind.POOL: "locations/global/workloadIdentityPools"}
-    embedded.session.rest("delete it", "DELETE", "iam", f"v1/projects/{PROJECT}/{kinds[kind]}/{case.wanted.ref.name}")
+    pools = "locations/global/workloadIdentityPools"
+    name = case.wanted.ref.name.replace("/", "/providers/")
+    kinds = {Kind.ROLE: "roles", Kind.POOL: pools, Kind.PROVIDER: pools}
+    embedded.session.rest("delete it", "DELETE", "iam", f"v1/projects/{PROJECT}/{kinds[kind]}/{name}")
     assert [one.deleted for one in store.every()] == [True]
     with pytest.raises(PreconditionError):
         store.create(case.wanted)
@@ -279,3 +287,114 @@ def test_the_long_spelling_of_a_pool_permission_gives_the_permission(strict: Wor
 def _job_name(name: str) -> str:
     place, _, job = name.partition("/")
     return f"projects/{PROJECT}/locations/{place}/jobs/{job}"
+
+
+@pytest.mark.parametrize("kind", [Kind.JOB, Kind.SCHEDULE])
+def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: Kind) -> None:
+    case, _ = prepared(embedded, kind)
+    store: RemovableStore = {
+        Kind.JOB: run_jobs.RunJobs(embedded.session, (PLACE,)),
+        Kind.SCHEDULE: schedules.Schedules(embedded.session, (PLACE,)),
+    }[kind]
+    store.create(case.wanted)
+    there = found(store, case.wanted.ref)
+    if case.has_etag:
+        store.update(replace(case.wanted, fields={**case.wanted.fields, **case.change}), tuple(case.change), there.etag)
+        with pytest.raises(PreconditionError):
+            store.delete(case.wanted.ref, there.etag)
+        there = found(store, case.wanted.ref)
+    store.delete(case.wanted.ref, there.etag)
+    assert store.find(case.wanted.ref) is None
+    with pytest.raises(NotFoundError):
+        store.delete(case.wanted.ref, there.etag)
+
+
+# -- services: they have a name and nothing else
+
+API = Resource(Ref(Kind.SERVICE, "aiplatform.googleapis.com"))
+
+
+def test_an_api_is_there_when_it_is_enabled_and_enabled_again_without_harm(embedded: World) -> None:
+    store = resources.Services(embedded.session)
+    assert store.find(API.ref) is None
+    assert API not in list(store.every())
+    for _ in range(2):
+        store.create(API)
+        assert store.find(API.ref) == API
+    assert API in list(store.every())
+
+
+def test_a_lost_reply_of_an_api_is_told_and_it_is_enabled(embedded: World) -> None:
+    store = resources.Services(embedded.session)
+    embedded.arm("EnableService", Phase.AFTER)
+    with pytest.raises(UnavailableError):
+        store.create(API)
+    assert store.find(API.ref) == API
+
+
+def test_a_missing_permission_for_apis_is_named(strict: World) -> None:
+    theirs = resources.Services(strict.open(impersonate=strict.account("nobody-special")))
+    calls: tuple[tuple[Callable[[], object], str], ...] = (
+        (lambda: list(theirs.every()), "list"),
+        (lambda: theirs.find(API.ref), "get"),
+        (lambda: theirs.create(API), "enable"),
+    )
+    for call, verb in calls:
+        with pytest.raises(AuthError, match=f"permission serviceusage.services.{verb} is missing"):
+            call()
+
+
+# -- ProjectStore: what is one for the whole project
+
+
+def test_the_number_of_the_project_is_digits(embedded: World) -> None:
+    assert resources.RestProjectStore(embedded.session).number().isdecimal()
+
+
+def test_what_is_audited_is_replaced_and_nothing_else_of_the_policy(embedded: World) -> None:
+    store, project = resources.RestProjectStore(embedded.session), f"projects/{PROJECT}"
+    first = embedded.policies.get_policy(project)
+    bound = Binding("roles/viewer", frozenset({f"serviceAccount:{embedded.account('reader')}"}), "true", "always", "")
+    embedded.policies.set_policy(project, replace(first, bindings=(bound,)))
+    wanted = {
+        "secretmanager.googleapis.com": frozenset({"ADMIN_READ", "DATA_READ"}),
+        "iam.googleapis.com": frozenset({"DATA_WRITE"}),
+    }
+    store.set_audit(wanted)
+    assert store.audit() == wanted
+    assert embedded.policies.get_policy(project).bindings == (bound,)
+    embedded.policies.set_policy(project, replace(embedded.policies.get_policy(project), bindings=()))
+    assert store.audit() == wanted
+    store.set_audit({})
+    assert store.audit() == {}
+
+
+def test_who_is_exempt_from_the_audit_stays_exempt(embedded: World) -> None:
+    store = resources.RestProjectStore(embedded.session)
+    exempt = {"logType": "DATA_READ", "exemptedMembers": ["user:ada@example.com"]}
+    configs = [{"service": "iam.googleapis.com", "auditLogConfigs": [exempt]}]
+    body = {"policy": {"auditConfigs": configs}, "updateMask": "auditConfigs"}
+    path = f"v3/projects/{PROJECT}"
+    embedded.session.rest("exempt", "POST", "cloudresourcemanager", f"{path}:setIamPolicy", body=body)
+    store.set_audit({"iam.googleapis.com": frozenset({"DATA_READ", "ADMIN_READ"})})
+    policy = embedded.session.rest("look", "POST", "cloudresourcemanager", f"{path}:getIamPolicy", body={})
+    assert exempt in policy["auditConfigs"][0]["auditLogConfigs"]
+
+
+def test_a_lost_reply_of_the_audit_is_told_and_it_is_changed(embedded: World) -> None:
+    store = resources.RestProjectStore(embedded.session)
+    embedded.arm("SetIamPolicy", Phase.AFTER)
+    with pytest.raises(UnavailableError):
+        store.set_audit({"iam.googleapis.com": frozenset({"DATA_READ"})})
+    assert store.audit() == {"iam.googleapis.com": frozenset({"DATA_READ"})}
+
+
+def test_a_missing_permission_on_the_project_is_named(strict: World) -> None:
+    theirs = resources.RestProjectStore(strict.open(impersonate=strict.account("nobody-special")))
+    calls: tuple[tuple[Callable[[], object], str], ...] = (
+        (theirs.number, "get"),
+        (theirs.audit, "getIamPolicy"),
+    )
+    for call, verb in calls:
+        with pytest.raises(AuthError, match=f"permission resourcemanager.projects.{verb} is missing"):
+            call()
