@@ -1,20 +1,16 @@
 """The real command, killed with SIGKILL in the middle of a changing call: the next run completes what it began."""
 
-import itertools
 import json
 import random
 import signal
 import subprocess
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
 from orchestra_creds.core.credential import KeyOrigin, VersionState
 from orchestra_creds.emulator import control
-from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
@@ -22,6 +18,7 @@ from orchestra_creds.gcp.session import Endpoints, Session
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.state import STAGING_SUFFIX, Phase, decode
 from tests.cli.conftest import COMMAND, Operator
+from tests.cli.killing import PATIENCE, gated, point_at, points_of
 
 CONFIG = """
 schema = 1
@@ -36,35 +33,6 @@ settle = "0s"
 require_unused = "0s"
 strategy = "{strategy}"
 """
-PATIENCE = 30.0
-"""Seconds after which a run that reaches nothing is a failure."""
-
-
-class Gate:
-    """Stops one changing call, before or after its work, until its caller is dead."""
-
-    def __init__(self, running: control.Running) -> None:
-        self.running = running
-        self.serve = running.emulator._serve
-        self.target, self.late = -1, False
-        self.count = itertools.count()
-        self.reached, self.killed = threading.Event(), threading.Event()
-        running.emulator._serve = self._serve  # type: ignore[method-assign]
-
-    def arm(self, target: int, *, late: bool) -> None:
-        self.target, self.late, self.count = target, late, itertools.count()
-        self.reached.clear()
-        self.killed.clear()
-
-    def _serve(self, call: Any) -> Any:
-        if not call.what.mutates or next(self.count) != self.target:
-            return self.serve(call)
-        reply = self.serve(call) if self.late else None
-        self.reached.set()
-        self.killed.wait(PATIENCE)
-        if reply is None:
-            raise EmuError(Code.UNAVAILABLE, "Its caller is dead.")
-        return reply
 
 
 class Scene:
@@ -74,10 +42,7 @@ class Scene:
         running.emulator.store.reset()
         self.operator, self.running = operator, running
         ends = running.endpoints
-        operator.environment |= {
-            "ORCHESTRA_CREDS_EMULATOR_GRPC": ends.grpc,
-            "ORCHESTRA_CREDS_EMULATOR_HTTP": ends.http,
-        }
+        point_at(operator, running)
         operator.write("orchestra-creds.toml", CONFIG.format(strategy=strategy))
         method = f"{IAM_ADMIN}/CreateServiceAccount"
         request = rpcs()[method].request(name="projects/demo-project", account_id="app-one")
@@ -93,21 +58,6 @@ class Scene:
     def rotate(self, *options: str) -> None:
         ended = self.operator.run("rotate", "--all", *options)
         assert ended.code == 0, ended.stderr + ended.text
-
-    def kill_at(self, gate: Gate, target: int, *, late: bool) -> None:
-        gate.arm(target, late=late)
-        child = subprocess.Popen(
-            [COMMAND, "rotate", "--all"],
-            cwd=self.operator.folder,
-            env=self.operator.environment,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        assert gate.reached.wait(PATIENCE), "the run never came to that call"
-        child.send_signal(signal.SIGKILL)
-        assert child.wait() == -signal.SIGKILL
-        gate.killed.set()
 
     def check(self) -> None:
         """Readers are fine, and nothing is left behind."""
@@ -133,20 +83,17 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Runnin
 def test_kill_nine_at_any_changing_call_is_mended_by_the_next_run(
     operator: Operator, running: control.Running, strategy: str, exhaustive: bool, tally: dict[str, int]
 ) -> None:
-    gate = Gate(running)
-    try:
+    with gated(running) as gate:
         scene = Scene(operator, running, strategy)
-        gate.arm(-1, late=False)
         scene.rotate()
         gate.arm(-1, late=False)
         scene.rotate("--force")
-        count = next(gate.count)
-        assert count >= 8
-        points = [(target, late) for target in range(count) for late in (False, True)]
+        points = points_of(next(gate.count))
+        assert len(points) >= 16
         for target, late in points if exhaustive else random.Random(5).sample(points, 2):
             store = running.emulator.store
             store.advance(timedelta(days=91))
-            scene.kill_at(gate, target, late=late)
+            gate.kill_at(operator, ["rotate", "--all"], target, late=late)
             store.advance(timedelta(minutes=40))
             scene.rotate()
             store.advance(timedelta(minutes=40))
@@ -157,13 +104,10 @@ def test_kill_nine_at_any_changing_call_is_mended_by_the_next_run(
                 scene.rotate()
             tally["kills"] += 1
         scene.session.close()
-    finally:
-        running.emulator._serve = gate.serve  # type: ignore[method-assign]
 
 
 def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(operator: Operator, running: control.Running) -> None:
-    gate = Gate(running)
-    try:
+    with gated(running) as gate:
         scene = Scene(operator, running, "upload")
         gate.arm(4, late=True)
         child = subprocess.Popen(
@@ -186,5 +130,3 @@ def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(operator: Operator,
         scene.rotate()
         scene.check()
         scene.session.close()
-    finally:
-        running.emulator._serve = gate.serve  # type: ignore[method-assign]
