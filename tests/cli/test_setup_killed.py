@@ -12,20 +12,8 @@ from orchestra_creds.gcp.resources import RestProjectStore
 from orchestra_creds.gcp.session import Endpoints, Session
 from tests.cli.conftest import Operator
 from tests.cli.killing import gated, point_at, points_of
-from tests.setup.stage import SMALL
+from tests.setup.stage import FULL
 
-MORE = """
-[state]
-bucket = "demo-project-state"
-location = "us-central1"
-[schedule]
-image = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:{digest}"
-identity = "runner-one"
-region = "us-central1"
-[alerts]
-channels = ["email:ops@example.com"]
-rules = ["key-created", "rotation-silent"]
-"""
 APPLY = ["setup", "--yes", "--allow-widening"]
 PROJECT = "projects/demo-project"
 THEIRS = Binding("roles/viewer", frozenset({"user:ada@example.com"}))
@@ -43,7 +31,7 @@ class Scene:
     def __init__(self, operator: Operator, running: control.Running) -> None:
         self.operator, self.store = operator, running.emulator.store
         point_at(operator, running)
-        operator.write("orchestra-creds.toml", SMALL + MORE.format(digest="0" * 64))
+        operator.write("orchestra-creds.toml", FULL)
         ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
         self.session = Session("demo-project", endpoints=ends, environment={})
         self.policies, self.itself = RestPolicyStore(self.session), RestProjectStore(self.session)

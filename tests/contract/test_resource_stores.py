@@ -292,10 +292,11 @@ def _job_name(name: str) -> str:
 @pytest.mark.parametrize("kind", [Kind.JOB, Kind.SCHEDULE])
 def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: Kind) -> None:
     case, _ = prepared(embedded, kind)
-    store: RemovableStore = {
+    stores: dict[Kind, RemovableStore] = {
         Kind.JOB: run_jobs.RunJobs(embedded.session, (PLACE,)),
         Kind.SCHEDULE: schedules.Schedules(embedded.session, (PLACE,)),
-    }[kind]
+    }
+    store = stores[kind]
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
     if case.has_etag:

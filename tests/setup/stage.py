@@ -4,13 +4,17 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from orchestra_creds.bootstrap.setup import _with_operations
 from orchestra_creds.config.desired import desired
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.credential import Binding, Policy
 from orchestra_creds.core.resources import Desired, Kind
 from orchestra_creds.emulator.routes import IAM_ADMIN
-from orchestra_creds.gcp import resources
+from orchestra_creds.gcp import alerts, resources
+from orchestra_creds.gcp.buckets import Buckets
 from orchestra_creds.gcp.policies import RestPolicyStore
+from orchestra_creds.gcp.run_jobs import RunJobs
+from orchestra_creds.gcp.schedules import Schedules
 from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.change import Applied, Plan
 from orchestra_creds.setup.example import example
@@ -49,6 +53,25 @@ impersonates = ["deployer"]
 "secretmanager.googleapis.com" = ["DATA_READ"]
 """
 
+PLACE = "us-central1"
+BUCKET, IMAGE = "demo-project-state", "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + "0" * 64
+FULL = (
+    SMALL
+    + f"""
+[state]
+bucket = "{BUCKET}"
+location = "{PLACE}"
+[schedule]
+image = "{IMAGE}"
+identity = "runner-one"
+region = "{PLACE}"
+[alerts]
+channels = ["email:ops@example.com"]
+rules = ["key-created", "rotation-silent"]
+"""
+)
+"""Every kind of resource that there is."""
+
 
 class Stage:
     """One project and one file."""
@@ -60,7 +83,8 @@ class Stage:
 
     def read(self, text: str) -> None:
         """Take this file from now on."""
-        self.wanted: Desired = desired(parse(text, "test.toml"), PROJECT)
+        document = parse(text, "test.toml")
+        self.wanted: Desired = _with_operations(desired(document, PROJECT), document)
 
     @property
     def project(self) -> Project:
@@ -78,6 +102,12 @@ class Stage:
                 Kind.SECRET: SecretResources(self.world.secrets),
                 Kind.POOL: resources.Pools(session, sleep=sleep),
                 Kind.PROVIDER: resources.Providers(session, sleep=sleep),
+                Kind.BUCKET: Buckets(session),
+                Kind.METRIC: alerts.Metrics(session),
+                Kind.CHANNEL: alerts.Channels(session),
+                Kind.ALERT: alerts.Alerts(session),
+                Kind.JOB: RunJobs(session, (PLACE,), sleep=sleep),
+                Kind.SCHEDULE: Schedules(session, (PLACE,)),
             },
         )
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestra_creds.core.resources import Desired, Kind, Ref, RemovableStore, ResourceStore
+from orchestra_creds.core.resources import Desired, Kind, Ref, RemovableStore
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.run_jobs import RunJobs
 from orchestra_creds.gcp.schedules import Schedules
@@ -14,7 +14,7 @@ from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.change import Action, Applied, Plan
 from orchestra_creds.setup.plan import plan
 from orchestra_creds.setup.runner import INVOKER, cloud_run_job, remove, standing
-from orchestra_creds.setup.snapshot import Project, look_at
+from orchestra_creds.setup.snapshot import look_at
 from tests.rotation.world import PROJECT, Died, Loss
 from tests.setup.stage import Stage, account
 
@@ -44,16 +44,6 @@ class Runner(Stage):
     def __init__(self) -> None:
         super().__init__()
         account(self, "creds-rotator")
-
-    @property
-    def project(self) -> Project:
-        before = super().project
-        session = self.world.session
-        more: dict[Kind, ResourceStore] = {
-            Kind.JOB: RunJobs(session, ("us-central1",), sleep=self.sleep),
-            Kind.SCHEDULE: Schedules(session),
-        }
-        return replace(before, stores={**before.stores, **more})
 
     def plan_run(self, desired: Desired) -> Plan:
         return plan(desired, look_at(self.project, desired))

@@ -42,6 +42,9 @@ def apply(plan: Plan, project: Project, sleep: Sleep) -> Iterator[Applied]:
         else:
             try:
                 _make(change, project, sleep, revived)
+            except NotFoundError as error:  # what it is about, or needs, was there when it was planned
+                told = f"{change.what} was changed under you: {error}"
+                yield Applied(change, "failed", told, "run setup again: it plans anew")
             except CredsError as error:
                 yield Applied(change, "failed", str(error), error.hint)
             else:
@@ -68,9 +71,12 @@ def _change_resource(change: Change, project: Project, sleep: Sleep, revived: se
     wanted = _wanted(change)
     store = project.stores[wanted.ref.kind]
     there = store.find(wanted.ref)
-    if there is not None and not _left(change, there):
-        return
     came_back = there is not None and wanted.ref.name.partition("/")[0] in revived  # with its pool, closed
+    if there is not None and there.deleted and came_back:
+        _undelete(change, project, sleep)
+        return
+    if there is not None and not there.deleted and not _left(change, there):
+        return
     if there is not None and came_back:
         change = replace(change, live=there, fields=differing(wanted, there))
     if not _as_seen(there, change):
