@@ -1,6 +1,5 @@
 """The dead man's switch on a loopback server."""
 
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
@@ -8,6 +7,7 @@ import pytest
 
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.notify.ping import LONGEST_BODY, Ping
+from tests.serving import serving
 
 
 class Switch(HTTPServer):
@@ -40,13 +40,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def switch() -> Iterator[Switch]:
-    server = Switch()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(Switch()) as server:
+        yield server
 
 
 def test_it_is_told_at_the_start_and_at_the_end_with_the_exit_code(switch: Switch) -> None:

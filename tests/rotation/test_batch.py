@@ -17,13 +17,6 @@ from tests.rotation.test_issuers import Counting
 from tests.rotation.world import POLICY, World, service_account_key
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
 def keys(world: World, count: int) -> list[Credential]:
     made = [service_account_key(world.account(f"account-{n}")) for n in range(count)]
     return [replace(credential, name=f"c{n}", secret=f"c{n}") for n, credential in enumerate(made)]

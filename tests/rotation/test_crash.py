@@ -40,12 +40,17 @@ def test_every_changing_call_may_go_wrong(
     ):  # much like a death after the call before
         numbers = random.Random(f"{strategy}{loss}").sample(numbers, SAMPLE)
     for number in numbers:
-        with Life(strategy, lags=lags) as life:
-            life.live({number: loss})
-            life.rest()
-            assert life.losses_left == {}
-            assert (life.deaths == 1) is (loss in {Loss.DEATH_BEFORE, Loss.DEATH_AFTER})
+        lived_through(number, loss, strategy, lags=lags)
         tally["crash points"] += 1
+
+
+def lived_through(number: int, loss: Loss, strategy: Strategy, *, lags: bool) -> None:
+    """One life in which this call goes wrong; it kills the run when it is a death, and only then."""
+    with Life(strategy, lags=lags) as life:
+        life.live({number: loss})
+        life.rest()
+        assert life.losses_left == {}
+        assert (life.deaths == 1) is (loss in {Loss.DEATH_BEFORE, Loss.DEATH_AFTER})
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -59,11 +64,7 @@ def test_every_reading_call_may_go_wrong(strategy: Strategy, exhaustive: bool, t
     if not exhaustive:
         cases = random.Random(7).sample(cases, READS_BY_DEFAULT)
     for number, loss in cases:
-        with Life(strategy) as life:
-            life.live({number: loss})
-            life.rest()
-            assert life.losses_left == {}
-            assert (life.deaths == 1) is (loss in {Loss.DEATH_BEFORE, Loss.DEATH_AFTER})
+        lived_through(number, loss, strategy, lags=False)
         tally["crash points"] += 1
 
 

@@ -3,7 +3,6 @@
 import base64
 import json
 import os
-import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,6 +26,7 @@ from orchestra_creds.errors import (
 from orchestra_creds.github.actions import ActionsSecret
 from orchestra_creds.rotation.destinations import FileCopy, ProgramCopy, SecretCopy
 from tests.rotation.world import World
+from tests.serving import serving
 
 FIRST, SECOND = Material(b"first material\n\x00\xff"), Material(b"second material")
 
@@ -81,20 +81,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def github() -> Iterator[GitHub]:
-    server = GitHub()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.close()
+    with serving(GitHub()) as server:
+        yield server
 
 
 @dataclass

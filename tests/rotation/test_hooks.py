@@ -32,13 +32,6 @@ class Programs:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.close()
-
-
-@pytest.fixture
 def hooked(world: World) -> Iterator[tuple[Credential, Programs]]:
     programs, real = Programs(), Hands.__init__
 

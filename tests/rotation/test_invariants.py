@@ -1,6 +1,5 @@
 """The invariants of the rotation, each by name; the crash tests prove the same under every fault."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -19,13 +18,6 @@ from tests.rotation.promises import Watch
 from tests.rotation.world import POLICY, PROJECT, World, service_account_key
 
 DAY = timedelta(days=1)
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.close()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import base64
 import json
 import stat
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -28,13 +27,6 @@ from orchestra_creds.rotation.issuers.manual import ByHand
 from orchestra_creds.rotation.outcome import Ending
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.world import POLICY, World
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.close()
 
 
 def declared(kind: Kind, **fields: Any) -> Credential:

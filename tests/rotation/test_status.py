@@ -1,6 +1,5 @@
 """How credentials stand: each problem is told, and nothing else is one."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -14,13 +13,6 @@ from orchestra_creds.rotation.state import ANNOTATION
 from orchestra_creds.rotation.status import Facts, Problem, Standing, standing, survey
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
-
-
-@pytest.fixture
-def world() -> Iterator[World]:
-    world = World()
-    yield world
-    world.close()
 
 
 @pytest.fixture
