@@ -403,6 +403,30 @@ def test_the_baseline_verbs_of_a_folder_speak_of_the_repositorys_file(operator: 
     assert [(entry["path"], entry["state"]) for entry in entries] == [("src/a.env", "current")]
 
 
+def test_pruning_keeps_what_only_the_history_shows(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.commit()
+    assert operator.run("scan", "baseline", "create", "--history", "--reason", "revoked").code == 0
+    operator.write("a.env", "nothing\n")
+    operator.commit("clean")
+    pruned = operator.run("scan", "baseline", "audit", "--prune", "--format", "json")
+    assert [entry["state"] for entry in json.loads(pruned.stdout)["entries"]] == ["vanished"]
+    assert operator.run("scan", "--history").code == 0
+    operator.git("checkout", "--quiet", "--orphan", "fresh")
+    operator.git("commit", "--quiet", "--message", "fresh")
+    operator.git("branch", "-D", "main")
+    operator.git("reflog", "expire", "--expire=now", "--all")
+    operator.git("gc", "--quiet", "--prune=now")
+    pruned = operator.run("scan", "baseline", "audit", "--prune", "--format", "json")
+    assert json.loads(pruned.stdout)["entries"] == []
+
+
+def test_only_takes_a_pattern_of_ids(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    assert operator.run("scan", "--only", "github-*").code == 1
+    assert operator.run("scan", "--only", "google-*").code == 0
+
+
 def test_accepting_needs_a_reason(operator: Operator, token: str) -> None:
     operator.write("a.env", f"TOKEN={token}\n")
     ended = operator.run("scan", "baseline", "create")

@@ -41,6 +41,15 @@ def test_the_line_tells_items_bytes_findings_and_the_time_left() -> None:
     assert stream.getvalue() == "\r300 of 1,000 files, 1.0 MB, 2 findings, 9.0 s left\x1b[K"
 
 
+def test_what_comes_first_is_told_at_once_and_gone_when_the_job_is_over() -> None:
+    one, stream = progress(Clock())
+    one.preparing("compiling 540 rules")
+    assert stream.getvalue() == "\rcompiling 540 rules\x1b[K"
+    one.start(items=1, size=1)
+    one.done()
+    assert stream.getvalue().endswith("\r\x1b[K\r")
+
+
 def test_where_the_end_is_unknown_no_time_is_promised() -> None:
     clock = Clock()
     one, stream = progress(clock)

@@ -27,6 +27,17 @@ def test_only_names_the_whole_choice() -> None:
     ]
 
 
+def test_a_pattern_names_all_that_it_matches_and_an_id_only_itself() -> None:
+    google = {rule.id for rule in select(all_rules(), only=["google-*"])}
+    assert google == {rule.id for rule in all_rules() if rule.id.startswith("google-")} != set()
+    assert {rule.id for rule in select(all_rules(), only=["google-*", "jwt"], exclude=["google-o*"])} == {
+        *(name for name in google if not name.startswith("google-o")),
+        "jwt",
+    }
+    with pytest.raises(ConfigError, match=r"no rule is called 'gogle-\*'"):
+        select(all_rules(), only=["gogle-*"])
+
+
 def test_excluded_rules_are_left_out() -> None:
     chosen = select(all_rules(), exclude=["google-api-key"])
     assert len(chosen) == len(all_rules()) - 1

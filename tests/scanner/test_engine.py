@@ -49,6 +49,13 @@ def glued(seed: int) -> bytes:
     return b"".join(parts)
 
 
+def test_whoever_waits_for_the_first_compilation_is_told_and_only_then(tmp_path: Path) -> None:
+    told_of: list[str] = []
+    for _ in range(2):
+        Engine.open(all_rules()[:3], cache=tmp_path, compiling=lambda: told_of.append("compiling"))
+    assert told_of == ["compiling"]
+
+
 def test_both_libraries_find_the_same_in_every_example() -> None:
     for one in all_rules():
         for seed, example in enumerate(one.examples):

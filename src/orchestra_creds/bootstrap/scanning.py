@@ -3,8 +3,9 @@
 Heavy imports stand inside the functions that need them, so that a scan loads no cloud and a cloud verb no scanner.
 """
 
+import fnmatch
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -71,8 +72,13 @@ def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanRepo
     if not (request.gitleaks_config or request.added_rules):  # else a name may be that of a rule in those files
         select(rules, only=only)
     report = pipeline.scan(request, rules, progress=progress)
-    wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or f.rule in only))
+    wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _named(f.rule, only)))
     return replace(report, findings=wanted, notes=(*notes, *report.notes))
+
+
+def _named(rule: str, names: Iterable[str]) -> bool:
+    """Whether one of the names is this rule's id, or a pattern of ids that it matches."""
+    return any(fnmatch.fnmatchcase(rule, name) for name in names)
 
 
 def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
@@ -175,7 +181,14 @@ def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
         raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
     root = path.resolve() if file else baseline_root(path)
     choice = ScanChoice(paths=(str(root),), source="history" if history else "tree", baseline="")
-    return Acceptor(root, file=file, scan=lambda: scan(choice), keys=fingerprint_keys(), environment=os.environ)
+    return Acceptor(
+        root,
+        file=file,
+        scan=lambda: scan(choice),
+        scan_history=None if history else lambda: scan(replace(choice, source="history")),
+        keys=fingerprint_keys(),
+        environment=os.environ,
+    )
 
 
 def baseline_root(path: Path) -> Path:

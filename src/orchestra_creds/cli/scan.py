@@ -86,7 +86,8 @@ OutputOption = Annotated[
     typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file (mode 0600), not to stdout."),
 ]
 OnlyOption = Annotated[
-    list[str] | None, typer.Option("--only", metavar="RULE", help="Only this rule; may be repeated.")
+    list[str] | None,
+    typer.Option("--only", metavar="RULE", help="Only this rule, or those of a pattern: google-*; may be repeated."),
 ]
 ExcludeOption = Annotated[
     list[str] | None,

@@ -6,6 +6,9 @@ from typing import Protocol
 class Progress(Protocol):
     """Listens to a long job. Called from one thread; must return at once and never raise."""
 
+    def preparing(self, what: str) -> None:
+        """Something that takes seconds comes first, in words."""
+
     def start(self, *, items: int | None, size: int | None) -> None:
         """The job begins: `items` (files or objects) and `size` bytes are ahead, None when unknown."""
 
@@ -21,6 +24,9 @@ class Progress(Protocol):
 
 class NoProgress:
     """The listener that does nothing: off a terminal, and in tests."""
+
+    def preparing(self, what: str) -> None:
+        """Nothing."""
 
     def start(self, *, items: int | None, size: int | None) -> None:
         """Nothing."""

@@ -46,6 +46,10 @@ class LineProgress:
         self._next = self._begun + PATIENCE
         self._drawn = False
 
+    def preparing(self, what: str) -> None:
+        """Shown at once: whoever waits shall know why."""
+        self._draw(what)
+
     def start(self, *, items: int | None, size: int | None) -> None:
         """The job begins."""
         self._all_items, self._all_bytes = items, size

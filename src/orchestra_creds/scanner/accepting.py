@@ -5,7 +5,7 @@ what it would have found; every entry has a reason and an author.
 """
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, ExitCode, IncompleteError, NotFoundError, PreconditionError
 from orchestra_creds.scanner import baseline as files
 from orchestra_creds.scanner import gitleaks_legacy, identity
-from orchestra_creds.scanner.baseline import Audited, Baseline, State
+from orchestra_creds.scanner.baseline import Audited, Baseline, Entry, State
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.git import Repository
 from orchestra_creds.textfile import read_bytes
@@ -45,7 +45,10 @@ class Audit:
 
 
 class Acceptor:
-    """The baseline of one scanned root; `scan` looks at everything, with no baseline applied."""
+    """The baseline of one scanned root; `scan` looks at everything, with no baseline applied.
+
+    `scan_history` looks at what git holds besides, where `scan` does not; PreconditionError where there is no repository.
+    """
 
     def __init__(
         self,
@@ -53,12 +56,14 @@ class Acceptor:
         *,
         file: Path | None,
         scan: Callable[[], ScanReport],
+        scan_history: Callable[[], ScanReport] | None,
         keys: Path,
         environment: Mapping[str, str],
     ) -> None:
         self._file = file or default_file(root)
         self._root = root
         self._scan = scan
+        self._scan_history = scan_history
         self._keys = keys
         self._environment = environment
 
@@ -96,10 +101,22 @@ class Acceptor:
         audited = files.audit(present, self._complete_scan().findings, today)
         if not prune:
             return Audit(audited)
-        left = files.prune(present, audited)
-        files.save(self._file, left)
-        kept = tuple(item for item in audited if item.state is not State.VANISHED)
-        return Audit(kept, pruned=len(audited) - len(kept))
+        gone = {item.entry for item in audited if item.state is State.VANISHED} - self._in_history(
+            present, audited, today
+        )
+        files.save(self._file, files.without(present, gone))
+        kept = tuple(item for item in audited if item.entry not in gone)
+        return Audit(kept, pruned=len(gone))
+
+    def _in_history(self, present: Baseline, audited: Sequence[Audited], today: dt.date) -> set[Entry]:
+        """Of the entries that have vanished, those that git holds still: what a working tree lost is no reason to forget them."""
+        if self._scan_history is None or not any(item.state is State.VANISHED for item in audited):
+            return set()
+        try:
+            report = _complete(self._scan_history())
+        except PreconditionError:  # no repository, and so no history
+            return set()
+        return {item.entry for item in files.audit(present, report.findings, today) if item.state is not State.VANISHED}
 
     def import_(self, source: Path, acceptance: Acceptance) -> str:
         """Take over a gitleaks report or ignore file: positions become fingerprints where the credential is still found."""
@@ -113,14 +130,7 @@ class Acceptor:
         return f"took over {_counted(len(found.findings), 'finding')}{lost}"
 
     def _complete_scan(self) -> ScanReport:
-        report = self._scan()
-        if not report.complete:
-            first = report.skipped[0]
-            raise IncompleteError(
-                f"nothing was accepted, the scan is incomplete: {visible(first.path)}: {first.reason}",
-                hint="mend or --exclude it, then try again",
-            )
-        return report
+        return _complete(self._scan())
 
     def _load(self) -> Baseline:
         if not self._file.exists():
@@ -190,3 +200,13 @@ def take_over(root: Path, source: Path, *, keys: Path) -> str:
     key = identity.parse_key(text, str(source))
     identity.install_key(keys, place_of(root), key)
     return key.id
+
+
+def _complete(report: ScanReport) -> ScanReport:
+    if not report.complete:
+        first = report.skipped[0]
+        raise IncompleteError(
+            f"nothing was accepted, the scan is incomplete: {visible(first.path)}: {first.reason}",
+            hint="mend or --exclude it, then try again",
+        )
+    return report

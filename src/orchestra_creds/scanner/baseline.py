@@ -9,7 +9,7 @@ was moved; one for `*` counts at every path. Functions here take and return valu
 import datetime as dt
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -215,9 +215,8 @@ def audit(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> tu
     return tuple(state(entry) for entry in baseline.entries)
 
 
-def prune(baseline: Baseline, audited: Iterable[Audited]) -> Baseline:
-    """The baseline without the entries whose finding has vanished."""
-    gone = {item.entry for item in audited if item.state is State.VANISHED}
+def without(baseline: Baseline, gone: Collection[Entry]) -> Baseline:
+    """The baseline without these entries."""
     return Baseline(baseline.key, tuple(entry for entry in baseline.entries if entry not in gone))
 
 

@@ -10,7 +10,7 @@ Several texts may share a buffer for `candidates`, with `SEPARATOR` between them
 `lo` and `hi` at its edges.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 
@@ -54,8 +54,17 @@ class Engine:
         self._examiner = Examiner(rules)
 
     @classmethod
-    def open(cls, rules: Sequence[Rule], *, kind: EngineKind = EngineKind.AUTO, cache: Path | None = None) -> "Engine":
+    def open(
+        cls,
+        rules: Sequence[Rule],
+        *,
+        kind: EngineKind = EngineKind.AUTO,
+        cache: Path | None = None,
+        compiling: Callable[[], None] = lambda: None,
+    ) -> "Engine":
         """An engine for `rules`; `cache` is a folder that keeps the compiled database between runs.
+
+        `compiling` is called when it has to be compiled, which takes seconds.
 
         Raises:
             ConfigError: a pattern is invalid, or Hyperscan was asked for and is not there.
@@ -64,7 +73,7 @@ class Engine:
             if not 0 < rule.longest <= MAX_LONGEST:
                 raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
         kind = _choose(kind)
-        matcher = open_matcher(Plan(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache)
+        matcher = open_matcher(Plan(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache, compiling=compiling)
         return cls(tuple(rules), matcher, kind)
 
     def twin(self) -> "Engine":

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from orchestra_creds.scanner.database import open_database
+from orchestra_creds.scanner.database import Numbered, open_database
 from orchestra_creds.scanner.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.plan import Pattern, Plan, quoted
 from orchestra_creds.scanner.verdict import Buffer
@@ -43,9 +43,11 @@ class Matcher(Protocol):
         ...
 
 
-def open_matcher(plan: Plan, *, fast: bool, cache: Path | None) -> Matcher:
-    """Hyperscan when `fast`, else RE2."""
-    return HyperscanMatcher(plan, cache) if fast else Re2Matcher(plan.patterns)
+def open_matcher(
+    plan: Plan, *, fast: bool, cache: Path | None, compiling: Callable[[], None] = lambda: None
+) -> Matcher:
+    """Hyperscan when `fast`, else RE2; `compiling` is called when Hyperscan has to compile, which takes seconds."""
+    return HyperscanMatcher(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
 
 
 def _reporter(data: Buffer, found: list[Candidate], size: int, of_literals: int) -> Report:
@@ -67,10 +69,15 @@ def _reporter(data: Buffer, found: list[Candidate], size: int, of_literals: int)
 class HyperscanMatcher:
     """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads."""
 
-    def __init__(self, plan: Plan, cache: Path | None) -> None:
+    def __init__(self, plan: Plan, cache: Path | None, compiling: Callable[[], None]) -> None:
         self._size = plan.size
         self._of_literals = plan.of_literals
-        self._database: Any = open_database(lambda: _numbered(plan), plan.key(), cache)
+
+        def numbered() -> Numbered:
+            compiling()
+            return _numbered(plan)
+
+        self._database: Any = open_database(numbered, plan.key(), cache)
         self._local = threading.local()
 
     def candidates(self, data: Buffer) -> list[Candidate]:

@@ -85,10 +85,15 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
     long = request.source in {Source.HISTORY, Source.SINCE}
     key = _key(request, plan, accepted) if accepted is not None or long else None
     cache = Path(request.cache_dir) if request.cache_dir else None
-    engine = Engine.open(setup.rules, kind=EngineKind(request.engine), cache=cache)
-    if request.source is Source.STAGED and cache is not None and setup.rules == all_rules():
-        quick.remember(str(cache), engine.compiled, setup.rules)
     try:
+        engine = Engine.open(
+            setup.rules,
+            kind=EngineKind(request.engine),
+            cache=cache,
+            compiling=lambda: progress.preparing(f"compiling {len(setup.rules)} rules, once for this machine"),
+        )
+        if request.source is Source.STAGED and cache is not None and setup.rules == all_rules():
+            quick.remember(str(cache), engine.compiled, setup.rules)
         looked = plan.look(engine, progress)
     finally:
         progress.done()

@@ -4,6 +4,7 @@ Guarantees: ids are unique, the order is that of the ids whatever the order of t
 is an error that names the nearest one.
 """
 
+import fnmatch
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -84,12 +85,16 @@ def select(
 ) -> tuple[Rule, ...]:
     """The rules named by `only` (all when it is empty), without those of `exclude`, of at least `severity`.
 
+    A name is an id, or a pattern of ids such as `google-*` (fnmatch).
+
     Raises:
-        ConfigError: a name is not the id of a rule; the hint names the nearest id.
+        ConfigError: a name is not the id of a rule, and matches none; the hint names the nearest id.
     """
     known = {rule.id for rule in rules}
-    wanted, unwanted = set(only), set(exclude)
-    for name in sorted((wanted | unwanted) - known):
+    names = set(only), set(exclude)
+    ids = {name: {name} & known or set(fnmatch.filter(known, name)) for name in names[0] | names[1]}
+    wanted, unwanted = ({one for name in some for one in ids[name]} for some in names)
+    for name in sorted(name for name in ids if not ids[name]):
         import difflib
 
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
