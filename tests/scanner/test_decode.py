@@ -127,6 +127,13 @@ def test_wrappings_nest(wrappers: list[Callable[[str], str]]) -> None:
     assert [one.material.reveal() for one in found] == [TOKEN.encode()]
 
 
+@pytest.mark.parametrize("encode", [as_hex, lambda text: as_hex(text).upper()], ids=["lower", "upper"])
+def test_hex_is_decoded_to_its_end_however_long_it_is(encode: Callable[[str], str]) -> None:
+    text = "".join(f"{'nothing here, ' * 4000}key={TOKEN}; " for _ in range(3))
+    found = ENGINE.settle(detect(ENGINE, f"a {encode(text)} b".encode()))
+    assert [one.material.reveal() for one in found] == [TOKEN.encode()] * 3
+
+
 def test_what_is_wrapped_too_often_is_left_alone() -> None:
     text = TOKEN
     for _ in range(MAX_DEPTH + 1):

@@ -137,7 +137,7 @@ _PLAIN_PERCENT = "(?:0[AaDd]|2[2-9A-Fa-f]|3[AaDd]|40|5[BbCcDdFf]|7[BbDd])"
 
 CARRIERS = (
     Carrier("base64", "", 40, RUN_BACK, RUN_AHEAD),
-    Carrier("hex", f"(?:^|[^0-9A-Fa-f])(?:{_HEX_PAIR}){{16}}", 33, RUN_BACK, RUN_AHEAD),
+    Carrier("hex", f"(?:{_HEX_PAIR}){{16}}", 32, RUN_BACK, RUN_AHEAD),
     Carrier("escape", rf"\\u00{_SIGN}", 6, 2048, 4096),
     Carrier("escape", rf"\\x{_SIGN}", 4, 2048, 4096),
     Carrier("escape", r'\\"[ \t\n]{0,3}:', 6, 2048, 8192),
