@@ -20,7 +20,7 @@ from orchestra_creds.manage import secrets as manage_secrets
 from orchestra_creds.render import setup as show
 from tests.contract.direct import DirectSession
 from tests.rotation.world import PROJECT
-from tests.setup.stage import SMALL, Stage
+from tests.setup.stage import FULL, SMALL, Stage
 
 PAGE = (Path(__file__).parents[2] / "docs" / "setup.md").read_text(encoding="utf-8")
 
@@ -33,6 +33,7 @@ def permissions(name: str) -> tuple[str, ...]:
 
 
 READER, SETUP = permissions("reader"), permissions("setup")
+MORE_READER, MORE_SETUP = permissions("operations_reader"), permissions("operations_setup")
 RESPONDER, DESTROYER = permissions("responder"), permissions("destroyer")
 DEPLOYER = f"deployer@{PROJECT}.iam.gserviceaccount.com"
 
@@ -40,8 +41,8 @@ DEPLOYER = f"deployer@{PROJECT}.iam.gserviceaccount.com"
 class Acting(Stage):
     """A stage whose owner has gone: calls are those of an account with these permissions."""
 
-    def __init__(self, granted: tuple[str, ...], *, applied: bool) -> None:
-        super().__init__(SMALL)
+    def __init__(self, granted: tuple[str, ...], *, applied: bool, text: str = SMALL) -> None:
+        super().__init__(text)
         world = self.world
         if applied:
             assert {one.ending for one in self.apply()} == {"done"}
@@ -70,9 +71,9 @@ class Acting(Stage):
         emulator._identify, emulator._authorize = asked
 
 
-def planned(granted: tuple[str, ...]) -> str:
+def planned(granted: tuple[str, ...], text: str = SMALL) -> str:
     """What a plan is refused, or empty."""
-    stage = Acting(granted, applied=True)
+    stage = Acting(granted, applied=True, text=text)
     try:
         assert stage.plan().work == ()
     except CredsError as error:
@@ -82,9 +83,9 @@ def planned(granted: tuple[str, ...]) -> str:
     return ""
 
 
-def applied(granted: tuple[str, ...]) -> list[str]:
+def applied(granted: tuple[str, ...], text: str = SMALL) -> list[str]:
     """What an apply is refused."""
-    stage = Acting(granted, applied=False)
+    stage = Acting(granted, applied=False, text=text)
     try:
         return [one.message for one in stage.apply() if one.ending == "failed"]
     except CredsError as error:
@@ -109,7 +110,7 @@ def test_the_plan_says_that_the_reader_could_not_look_for_placeholders() -> None
 
 @pytest.mark.parametrize("permission", READER)
 def test_each_permission_of_the_reader_is_needed(permission: str) -> None:
-    told = planned(tuple(each for each in READER if each != permission))
+    told = planned(without(READER, permission))
     assert permission.replace("iam.googleapis.com/", "iam.") in told.replace("iam.googleapis.com/", "iam.")
 
 
@@ -119,8 +120,28 @@ def test_setup_can_apply() -> None:
 
 @pytest.mark.parametrize("permission", SETUP)
 def test_each_permission_of_setup_is_needed(permission: str) -> None:
-    told = applied(READER + tuple(each for each in SETUP if each != permission))
+    told = applied(READER + without(SETUP, permission))
     assert any(permission.rpartition("/")[2] in line.replace("googleapis.com/", "") for line in told), told[:3]
+
+
+def without(granted: tuple[str, ...], permission: str) -> tuple[str, ...]:
+    return tuple(each for each in granted if each != permission)
+
+
+def test_with_bucket_schedule_and_alerts_the_longer_lists_suffice() -> None:
+    assert planned(READER + MORE_READER, FULL) == ""
+    assert applied(READER + MORE_READER + SETUP + MORE_SETUP, FULL) == []
+
+
+@pytest.mark.parametrize("permission", MORE_READER)
+def test_each_permission_to_plan_operations_is_needed(permission: str) -> None:
+    assert permission in planned(without(READER + MORE_READER, permission), FULL)
+
+
+@pytest.mark.parametrize("permission", MORE_SETUP)
+def test_each_permission_to_apply_operations_is_needed(permission: str) -> None:
+    told = applied(without(READER + MORE_READER + SETUP + MORE_SETUP, permission), FULL)
+    assert any(permission in line for line in told), told[:3]
 
 
 def responded(stage: Acting) -> None:
