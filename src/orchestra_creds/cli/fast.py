@@ -76,6 +76,10 @@ def _quick(format_: str, began: float) -> tuple[str, int] | None:
         from orchestra_creds.render.numbers import clean
 
         return clean(files, size, seconds) + "\n", 0
+    if format_ == "json":
+        from orchestra_creds.render.scan_json import clean as clean_json
+
+        return clean_json("staged", files, size, seconds), 0
     from orchestra_creds.render.report import render
     from orchestra_creds.scanner.finding import ScanReport, ScanStats
 

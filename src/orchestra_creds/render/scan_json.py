@@ -3,55 +3,96 @@ r"""The JSON report, schema `orchestra-creds/scan/1`: what other programs read.
 One object on many lines, keys in a fixed order, ASCII only, so that it can be shown by anything; findings in the order
 of the report. Paths are exact: a byte that is no UTF-8 stands as `\xNN`. The schema ships in `schemas/scan-1.json`;
 a field may be added under the same version, none changes its meaning or goes (docs/adr/0007-json-versions.md).
+
+Imports next to nothing: a hook that finds nothing pays for no report.
 """
 
 import json
-from importlib import resources
-from typing import Any
+from collections.abc import Sequence
 
 from orchestra_creds.core.text import portable
-from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from orchestra_creds.scanner.finding import Finding, Place, ScanReport
 
 SCHEMA = "orchestra-creds/scan/1"
 
 
-def render(report: ScanReport) -> str:
+def render(report: "ScanReport") -> str:
     """The report as JSON text."""
-    return json.dumps(as_json(report), indent=1) + "\n"
+    return _text(as_json(report))
 
 
-def schema() -> dict[str, Any]:
+def clean(source: str, blobs: int, size: int, seconds: float) -> str:
+    """The same for a scan that found nothing, missed nothing and hid nothing."""
+    return _text(_body(source, blobs, size, seconds))
+
+
+def schema() -> "dict[str, Any]":
     """The JSON Schema of the report, as shipped with the package."""
+    from importlib import resources
+
     text = resources.files("orchestra_creds.render").joinpath("schemas/scan-1.json").read_text(encoding="utf-8")
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
-def as_json(report: ScanReport) -> dict[str, Any]:
+def as_json(report: "ScanReport") -> "dict[str, Any]":
     """The report as JSON values; `notes` stands only when there are some."""
     stats = report.stats
-    body: dict[str, Any] = {
-        "schema": SCHEMA,
-        "complete": report.complete,
-        "skipped": [{"path": portable(item.path), "reason": portable(item.reason)} for item in report.skipped],
-        "stats": {
-            "source": report.source,
-            "blobs": stats.blobs,
-            "bytes": stats.bytes,
-            "cached": stats.cached,
-            "seconds": round(stats.seconds, 3),
-            "findings": len(report.findings),
-            "accepted": report.accepted,
-            "allowed": report.allowed,
-        },
-        "findings": [_finding(finding) for finding in report.findings],
-    }
+    body = _body(
+        report.source,
+        stats.blobs,
+        stats.bytes,
+        stats.seconds,
+        cached=stats.cached,
+        hidden=(report.accepted, report.allowed),
+        skipped=[{"path": portable(item.path), "reason": portable(item.reason)} for item in report.skipped],
+        findings=[_finding(finding) for finding in report.findings],
+    )
     if report.notes:
         body["notes"] = [portable(note) for note in report.notes]
     return body
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def _text(body: "dict[str, Any]") -> str:
+    return json.dumps(body, indent=1) + "\n"
+
+
+def _body(
+    source: str,
+    blobs: int,
+    size: int,
+    seconds: float,
+    *,
+    cached: int = 0,
+    hidden: tuple[int, int] = (0, 0),
+    skipped: Sequence[object] = (),
+    findings: Sequence[object] = (),
+) -> "dict[str, Any]":
+    """`hidden`: how many the baseline accepts, and how many an inline comment allows."""
+    return {
+        "schema": SCHEMA,
+        "complete": not skipped,
+        "skipped": skipped,
+        "stats": {
+            "source": source,
+            "blobs": blobs,
+            "bytes": size,
+            "cached": cached,
+            "seconds": round(seconds, 3),
+            "findings": len(findings),
+            "accepted": hidden[0],
+            "allowed": hidden[1],
+        },
+        "findings": findings,
+    }
+
+
+def _finding(finding: "Finding") -> "dict[str, Any]":
     body: dict[str, Any] = {
         "rule": finding.rule,
         "description": finding.description,
@@ -71,7 +112,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     return body
 
 
-def _place(place: Place) -> dict[str, Any]:
+def _place(place: "Place") -> "dict[str, Any]":
     body: dict[str, Any] = {
         "path": portable(place.path),
         "line": place.line,
