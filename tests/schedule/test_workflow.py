@@ -1,6 +1,8 @@
 """The workflow for GitHub Actions: hardened, without a key, and never written over what a person changed."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -72,7 +74,9 @@ def test_it_starts_by_time_and_by_hand_alone() -> None:
 def test_actions_are_pinned_and_few_and_the_machine_is_named() -> None:
     found = text()
     used = re.findall(r"uses: (\S+)", found)
-    assert used == ["actions/setup-python@v5", "google-github-actions/auth@v2"]
+    names, commits = zip(*(one.split("@") for one in used), strict=True)
+    assert names == ("actions/setup-python", "google-github-actions/auth")
+    assert all(re.fullmatch(r"[0-9a-f]{40}", commit) for commit in commits)
     assert "runs-on: ubuntu-24.04" in found
     assert "timeout-minutes: 60" in found
 
@@ -113,3 +117,21 @@ def test_it_is_written_once_and_what_a_person_changed_is_kept(tmp_path: Path) ->
     assert path.read_text().endswith("# mine\n")
     assert workflow(WANTED, Remote(MAIL, "", "", PROVIDER, "production", str(path), yes=True)).changed
     assert path.read_text() == text()
+
+
+@pytest.mark.parametrize(
+    "linter",
+    [
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows"],  # GitHub's own schema, as shipped with it
+        ["zizmor", "--offline", "--no-progress", "--quiet"],
+    ],
+    ids=lambda linter: linter[0],
+)
+def test_linters_find_nothing_in_it(linter: list[str], tmp_path: Path) -> None:
+    file = tmp_path / workflows.FILE
+    file.parent.mkdir(parents=True)
+    file.write_text(text())
+    ran = subprocess.run(
+        [Path(sys.executable).with_name(linter[0]), *linter[1:], file], capture_output=True, check=False
+    )
+    assert ran.returncode == 0, ran.stdout.decode() + ran.stderr.decode()
