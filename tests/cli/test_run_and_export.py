@@ -243,9 +243,21 @@ def test_githubs_runner_is_told_to_mask_every_line_and_later_steps_get_the_value
     assert (ended.code, ended.text) == (0, "".join(f"::add-mask::{line}\n" for line in OPENAI.splitlines()))
     first, opened, *value, closed = job.read_text().splitlines()
     assert (first, opened, value) == ("EARLIER=1", f"OPENAI_KEY<<{closed}", OPENAI.splitlines())
+    outside = reader.call(*asked)
+    assert outside.text.startswith(ended.text)
+    assert outside.text.splitlines()[-4:-1] == [f"OPENAI_KEY<<{outside.text.splitlines()[-1]}", *OPENAI.splitlines()]
     before = reads(reader)
-    assert "GITHUB_ENV is not set" in one_error(reader.call(*asked))
-    assert reads(reader) == before
+    with job.open("ab") as stream:
+        redirected = subprocess.run(
+            [COMMAND, *asked],
+            cwd=reader.folder,
+            env=reader.environment | {"GITHUB_ENV": str(job)},
+            stdout=stream,
+            stderr=subprocess.PIPE,
+            check=False,
+        )
+    assert (redirected.returncode, b"leave out the redirection" in redirected.stderr) == (2, True)
+    assert (reads(reader), job.read_text().count("<<")) == (before, 1)
 
 
 def unquoted(text: str) -> dict[str, str]:

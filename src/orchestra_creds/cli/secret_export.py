@@ -1,5 +1,6 @@
 """`secret export`: values for another program, or the names under which it finds them."""
 
+import contextlib
 import os
 import sys
 from enum import StrEnum
@@ -36,7 +37,9 @@ def export(
     *,
     form: Annotated[
         ExportForm,
-        typer.Option("--to", help="k8s and cloudrun hold names, the others values; github adds to $GITHUB_ENV."),
+        typer.Option(
+            "--to", help="k8s and cloudrun hold names, the others values; github adds to $GITHUB_ENV in a job."
+        ),
     ],
     only: OnlyOption = "",
     renamed: MapOption = None,
@@ -62,8 +65,10 @@ def export(
         if form is ExportForm.GITHUB:
             target = _file_of_the_job(output)
             values = delivered(cloud, env, names, renamed or ())
-            write_stdout(forms.github_masks(values))  # first, and where the runner reads them
-            outfile.append(target, forms.github(values, lambda: token_hex(16)))
+            masks, variables = forms.github_masks(values), forms.github(values, lambda: token_hex(16))
+            write_stdout(masks if target else masks + variables)  # masks first, and where the runner reads them
+            if target:
+                outfile.append(target, variables)
             return
         text = forms.VALUES[form.value](delivered(cloud, env, names, renamed or ()), lambda: token_hex(16))
     if output is None:
@@ -74,8 +79,16 @@ def export(
 
 
 def _file_of_the_job(output: Path | None) -> str:
-    """Where later steps of a job of GitHub Actions read their variables from."""
+    """Where later steps of a job of GitHub Actions read their variables from; "" outside of a job, where all is printed.
+
+    Raises:
+        ConfigError: standard output goes there, too: its masks would be no variables, and the log would not get them.
+    """
     target = str(output or "") or os.environ.get("GITHUB_ENV", "")
-    if not target:
-        raise ConfigError("GITHUB_ENV is not set", hint="run this in a step of GitHub Actions, or name a file with -o")
+    with contextlib.suppress(OSError):
+        if target and os.path.samestat(os.fstat(1), os.stat(target)):
+            raise ConfigError(
+                f"standard output goes to {target}, where the variables go by themselves",
+                hint="leave out the redirection: the masks on standard output belong into the log of the step",
+            )
     return target
