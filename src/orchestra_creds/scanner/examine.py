@@ -13,9 +13,10 @@ from math import log2
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.libraries import Regex, Spans
+from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.matcher import GAP
 from orchestra_creds.scanner.rule import Rule
+from orchestra_creds.scanner.shortcut import Shortcut
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer, Subject
 
 MAX_LONGEST = 4096
@@ -55,13 +56,13 @@ class Examiner:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
-        self._regexes: dict[int, Regex] = {}
+        self._regexes: dict[str, Shortcut] = {}
 
     def confirm(self, index: int, text: Buffer, ends: Sequence[int]) -> Iterator[Match]:
         """Every match of rule `index` for which the first pass reported one of `ends` in `text`."""
         rule = self._rules[index]
-        if (regex := self._regexes.get(index)) is None:
-            regex = self._regexes[index] = Regex(rule.pattern)
+        if (regex := self._regexes.get(rule.pattern)) is None:
+            regex = self._regexes[rule.pattern] = Shortcut(rule.pattern)
         for low, high in regions(ends, rule.longest, len(text)):
             seen: set[tuple[int, int]] = set()
             for spans in starts(regex, text, low, high, rule.longest):
@@ -75,7 +76,7 @@ class Examiner:
                     yield Match(detection, start, end)
 
 
-def starts(regex: Regex, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans]:
+def starts(regex: Shortcut, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans]:
     """The leftmost-first match of at most `longest` bytes at each start in [low, high) that has one."""
     limit = min(len(text), high + longest)
     at = low

@@ -50,13 +50,17 @@ def open_matcher(
     return HyperscanMatcher(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
 
 
-def _reporter(data: Buffer, found: list[Candidate], size: int, of_literals: int) -> Report:
-    """A callback that appends to `found` what thinning leaves; numbers from `size` on are those of literals."""
+_GROUP = 20
+"""Bits of a number below those that tell which group of literals it belongs to, counted from 1."""
+
+
+def _reporter(data: Buffer, found: list[Candidate], groups: Sequence[int] = ()) -> Report:
+    """A callback that appends to `found` what thinning leaves; `groups` are the indices of the groups of literals."""
     last: dict[int, int] = {}
     until: dict[int, int] = {}
 
     def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-        index = number if number < size else of_literals
+        index = groups[(number >> _GROUP) - 1] if number >> _GROUP else number
         if index in last and last[index] <= end <= until[index]:
             return
         nul = bytes(data[end : end + GAP]).find(b"\0")
@@ -70,8 +74,7 @@ class HyperscanMatcher:
     """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads."""
 
     def __init__(self, plan: Plan, cache: Path | None, compiling: Callable[[], None]) -> None:
-        self._size = plan.size
-        self._of_literals = plan.of_literals
+        self._groups = plan.of_literals
 
         def numbered() -> Numbered:
             compiling()
@@ -83,17 +86,17 @@ class HyperscanMatcher:
     def candidates(self, data: Buffer) -> list[Candidate]:
         """Which patterns may match, ending where; sorted and thinned."""
         found: list[Candidate] = []
-        self._scan(data, _reporter(data, found, self._size, self._of_literals))
+        self._scan(data, _reporter(data, found, self._groups))
         found.sort()
         return found
 
     def ends(self, index: int, data: Buffer) -> list[int]:
         """Every end of pattern `index` in a small buffer; sorted, not thinned."""
         found: set[int] = set()
-        size, of_literals = self._size, self._of_literals
+        group = self._groups.index(index) + 1 if index in self._groups else 0
 
         def report(number: int, _start: int, end: int, _flags: int, _context: object) -> None:
-            if (number if number < size else of_literals) == index:
+            if number == index or (group and number >> _GROUP == group):
                 found.add(end)
 
         self._scan(data, report)
@@ -117,8 +120,12 @@ class HyperscanMatcher:
 def _numbered(plan: Plan) -> list[tuple[int, str]]:
     """The patterns with their numbers. One of its own for each literal: with one for all, compiling takes seconds more."""
     numbered = [(index, one.pattern) for index, one in enumerate(plan.patterns) if one.pattern]
-    literals = [literal for one in plan.patterns for literal in one.literals]
-    return numbered + [(plan.size + at, quoted(literal)) for at, literal in enumerate(literals)]
+    groups = [plan.patterns[index].literals for index in plan.of_literals]
+    return numbered + [
+        (group << _GROUP | at, quoted(literal))
+        for group, literals in enumerate(groups, 1)
+        for at, literal in enumerate(literals)
+    ]
 
 
 class Re2Matcher:
@@ -151,7 +158,7 @@ class Re2Matcher:
         if self._set is None:
             return []
         found: list[Candidate] = []
-        report = _reporter(data, found, len(self._patterns), -1)
+        report = _reporter(data, found)
         with memoryview(data) as text:
             for start in range(0, len(text), self.WINDOW):
                 # One byte of context on either side, so that the edges of a window look like what they are.

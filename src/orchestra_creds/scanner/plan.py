@@ -34,7 +34,7 @@ class Pattern:
 
 
 def quoted(literal: str) -> str:
-    """The pattern that matches these base64 digits."""
+    """The pattern that matches these digits."""
     return literal.replace("+", r"\+")
 
 
@@ -45,14 +45,9 @@ class Plan:
         self._rules = rules
 
     @property
-    def size(self) -> int:
-        """How many indices there are."""
-        return len(self._rules) + len(CARRIERS)
-
-    @property
-    def of_literals(self) -> int:
-        """The index that is looked for by literals."""
-        return len(self._rules) + next(at for at, carrier in enumerate(CARRIERS) if not carrier.pattern)
+    def of_literals(self) -> tuple[int, ...]:
+        """The indices that are looked for by literals."""
+        return tuple(len(self._rules) + at for at, carrier in enumerate(CARRIERS) if not carrier.pattern)
 
     @cached_property
     def patterns(self) -> list[Pattern]:
@@ -67,9 +62,11 @@ class Plan:
 
         for rule in self._rules:
             check(rule.id, rule.pattern)
-        wrapped = literals(self._rules)
         patterns = [Pattern(first_pass(rule.pattern, rule.longest), rule.longest) for rule in self._rules]
-        return patterns + [Pattern(one.pattern, one.longest, () if one.pattern else wrapped) for one in CARRIERS]
+        return patterns + [
+            Pattern(one.pattern, one.longest, () if one.pattern else literals(one.kind, self._rules))
+            for one in CARRIERS
+        ]
 
     def key(self) -> bytes:
         """A hash of all that `patterns` is made from."""

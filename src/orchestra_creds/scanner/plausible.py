@@ -7,7 +7,6 @@ not a leak; these functions say so from the bytes alone. Documented examples are
 import hashlib
 import math
 import re
-from collections import Counter
 
 _WORDS = re.compile(
     rb"example|placehold|change.?(?:me|this|it)\b|replace.?(?:me|this|with)|your[-_. ]|your(?:api|key|pass|secret|token|user|own)"
@@ -21,8 +20,9 @@ _TEMPLATE = re.compile(
     rb"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|^\$[a-z_]|(?-i:\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__)",
     re.IGNORECASE,
 )
-_ASCENDING = b"0123456789 abcdefghijklmnopqrstuvwxyz"
-_STRIDE = 8
+_ASCENDING = tuple(
+    row[at : at + 8] for row in (b"0123456789", b"abcdefghijklmnopqrstuvwxyz") for at in range(len(row) - 7)
+)
 
 DOCUMENTED = frozenset(
     {
@@ -76,7 +76,7 @@ DOCUMENTED = frozenset(
 def entropy(value: bytes) -> float:
     """Shannon entropy of the bytes, in bits per byte; 0 for nothing."""
     total = len(value)
-    return -sum(count / total * math.log2(count / total) for count in Counter(value).values()) if total else 0.0
+    return -sum(share * math.log2(share) for share in [value.count(byte) / total for byte in set(value)])
 
 
 def is_documented(value: bytes) -> bool:
@@ -92,11 +92,7 @@ def is_template(value: bytes) -> bool:
 def is_ascending(value: bytes) -> bool:
     """Whether the value holds a stretch of eight characters in keyboard-free order: `01234567`, `abcdefgh`."""
     lowered = value.lower()
-    return any(
-        _ASCENDING[at : at + _STRIDE] in lowered
-        for at in range(len(_ASCENDING) - _STRIDE + 1)
-        if b" " not in _ASCENDING[at : at + _STRIDE]
-    )
+    return any(stretch in lowered for stretch in _ASCENDING)
 
 
 def is_placeholder(value: bytes) -> bool:

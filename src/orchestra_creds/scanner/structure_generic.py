@@ -7,11 +7,15 @@ hash, a translation), and when it does not read like words. All of them grade as
 import base64
 import binascii
 import re
+from functools import lru_cache
 from itertools import pairwise
 
 from orchestra_creds.scanner.plausible import entropy, is_placeholder
 from orchestra_creds.scanner.rule import Confidence
 from orchestra_creds.scanner.verdict import Check, Subject, Verdict
+
+KEPT = 4096
+"""Values of which it is remembered whether they are secrets: the versions of a history hold the same ones again and again."""
 
 LONGEST_VALUE = 256
 SHORTEST_PASSWORD = 8
@@ -59,6 +63,14 @@ _CONSTANT = re.compile(rb"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _ESCAPE = re.compile(rb"\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-9a-z])")
 _HUMP = re.compile(rb"([a-z])([A-Z])")
 _LETTERS = re.compile(rb"[A-Za-z]+")
+_DIGIT = re.compile(rb"[0-9]")
+# A sign is what is no letter or digit of Latin-1.
+_KINDS = (
+    re.compile(rb"[a-z]"),
+    re.compile(rb"[A-Z]"),
+    _DIGIT,
+    re.compile(rb"[^0-9A-Za-z\xaa\xb2\xb3\xb5\xb9\xba\xbc-\xbe\xc0-\xd6\xd8-\xf6\xf8-\xff]"),
+)
 _CONSONANTS = re.compile(rb"[bcdfghjklmnpqrstvwxz]{4}", re.IGNORECASE)
 _DOC_HOST = re.compile(
     rb"(?:^|\.)(?:example|invalid|test|localdomain)$|(?:^|\.)example\.\w{2,3}$|^(?:my|your|some)?[-_.]?(?:host(?:name)?|server|domain|site|ip|addr(?:ess)?|proxy|registry|url)\d?(?:$|\.)|^(?:www\.)?(?:foo|bar|domain|somewhere|mysite|yourdomain|mydomain|website)\.\w{2,3}$",
@@ -78,8 +90,7 @@ _OWN_HASH = re.compile(rb'[0-9a-f]{32}",\s{1,8}"(?:rule|mask)": "')
 
 def classes(value: bytes) -> int:
     """How many of lower, upper, digit and sign the value mixes."""
-    signs = any(not byte.isalnum() for byte in map(chr, value))
-    return sum(re.search(kind, value) is not None for kind in (rb"[a-z]", rb"[A-Z]", rb"[0-9]")) + signs
+    return sum(kind.search(value) is not None for kind in _KINDS)
 
 
 def residue(value: bytes) -> int:
@@ -96,42 +107,44 @@ def is_wordy(value: bytes) -> bool:
 
 
 def _reads_like_a_word(part: bytes) -> bool:
-    vowels = sum(letter in b"aeiouAEIOU" for letter in part)
-    one_case = part.islower() or part.isupper() or part.istitle()
-    return len(part) >= 5 and one_case and 0.25 <= vowels / len(part) <= 0.65 and _CONSONANTS.search(part) is None
+    if len(part) < 5 or not (part.islower() or part.isupper() or part.istitle()):
+        return False
+    vowels = len(part) - len(part.translate(None, b"aeiouAEIOU"))
+    return 0.25 <= vowels / len(part) <= 0.65 and _CONSONANTS.search(part) is None
 
 
+@lru_cache(KEPT)
 def is_password(value: bytes) -> bool:
     """Whether a value that is called a password is one: not a reference, not words, not a stand-in."""
     value = _ESCAPE.sub(b"", value)
-    if (
-        not SHORTEST_PASSWORD <= len(value) <= 128
-        or is_placeholder(value)
-        or _REFERENCE.search(value)
-        or _is_other_data(value)
-    ):
+    if not SHORTEST_PASSWORD <= len(value) <= 128:
         return False
-    if classes(value) < 2 or entropy(value) < 2.5 or residue(value) < 3:
+    mixed, chance = classes(value), entropy(value)  # what costs least comes first
+    strong = mixed >= 3 or (chance >= 3 and len(value) >= 10)
+    if mixed < 2 or chance < 2.5 or not strong or _REFERENCE.search(value):
         return False
-    strong = classes(value) >= 3 or (entropy(value) >= 3 and len(value) >= 10)
-    return strong and not is_wordy(value)
+    return residue(value) >= 3 and not is_placeholder(value) and not _is_other_data(value) and not is_wordy(value)
 
 
+@lru_cache(KEPT)
 def is_random(value: bytes) -> bool:
     """Whether a value that is called a key, a token or a secret is one: long and drawn by chance."""
-    if not SHORTEST_SECRET <= len(value) <= LONGEST_VALUE or is_placeholder(value) or _REFERENCE.search(value):
+    if not SHORTEST_SECRET <= len(value) <= LONGEST_VALUE:
         return False
     if value.startswith(b"eyJ"):  # base64 of JSON: the rules of signed tokens look into it
         return False
     if _HEX.fullmatch(value):
-        return len(value) in {32, 40, 48, 64, 96, 128} and entropy(value) >= 3.0
-    if _is_other_data(value) or entropy(value) < 3.1 or is_wordy(value):
-        return False
-    return (
-        re.search(rb"[0-9]", value) is not None
-        and re.search(rb"[A-Za-z]", value) is not None
-        and _switches(value) >= 0.2
-    )
+        likely = len(value) in {32, 40, 48, 64, 96, 128} and entropy(value) >= 3.0
+    else:  # what costs least comes first
+        likely = (
+            _DIGIT.search(value) is not None
+            and _LETTERS.search(value) is not None
+            and entropy(value) >= 3.1
+            and _switches(value) >= 0.2
+            and not _is_other_data(value)
+            and not is_wordy(value)
+        )
+    return likely and not _REFERENCE.search(value) and not is_placeholder(value)
 
 
 def _is_other_data(value: bytes) -> bool:
@@ -229,6 +242,7 @@ def _url(*, local: bool) -> Check:
     return check
 
 
+@lru_cache(KEPT)
 def _is_url_password(password: bytes, user: bytes) -> bool:
     if (
         is_placeholder(password)
