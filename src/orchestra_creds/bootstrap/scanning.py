@@ -6,13 +6,13 @@ Heavy imports stand inside the functions that need them, so that a scan loads no
 import fnmatch
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra_creds import folders
 from orchestra_creds.bootstrap.clock import utc_now
+from orchestra_creds.core.record import dataclass, replace
 from orchestra_creds.errors import ConfigError, NotFoundError
 
 if TYPE_CHECKING:

@@ -5,12 +5,12 @@ credential; for a history, a bar shows from when a credential was known until wh
 and fails on a name that is not given.
 """
 
-from dataclasses import dataclass
 from datetime import date
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from orchestra_creds import __version__
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import seconds, size
 from orchestra_creds.render.words import by_credential, origin, spot, summary, things

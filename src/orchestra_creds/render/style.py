@@ -6,8 +6,9 @@ gets them unless NO_COLOR is set to anything, or TERM says `dumb`; then not even
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import IO, Any
+
+from orchestra_creds.core.record import dataclass
 
 _CODES = {"red": "31", "yellow": "33", "cyan": "36", "green": "32", "dim": "2", "bold": "1", "bold red": "1;31"}
 

@@ -8,10 +8,10 @@ an unknown compression) is a `Skipped`, never a silence and never a crash. Membe
 
 import io
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import BinaryIO, Protocol, cast
 
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner import tar
 from orchestra_creds.scanner.tar import Damaged, Readable
 

@@ -7,11 +7,11 @@ out.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
 from datetime import date
 from typing import TYPE_CHECKING, Protocol
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import dataclass, replace
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.finding import Finding, Place, ScanReport, ScanStats, Skipped
 from orchestra_creds.scanner.identity import FingerprintKey, mask

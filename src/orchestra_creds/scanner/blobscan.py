@@ -6,8 +6,8 @@ UTF-32 are read as text beside their raw bytes. A blob with more than `MOST_SIGH
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 
+from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.encoding import Converter, wide
 from orchestra_creds.scanner.engine import REACH_BACK, REACH_FORWARD, Engine

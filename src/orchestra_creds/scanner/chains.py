@@ -14,9 +14,9 @@ the size of the tree; and those that wait for a pass, `HELD` bytes and one text.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from orchestra_creds.core.record import dataclass, replace
 from orchestra_creds.scanner.decode import CARRIERS
 from orchestra_creds.scanner.delta import Reach, apply, in_text, triples
 from orchestra_creds.scanner.detection import Detection

@@ -9,8 +9,8 @@ import base64
 import binascii
 import re
 import zlib
-from dataclasses import replace
 
+from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.plausible import is_placeholder
 from orchestra_creds.scanner.rule import Confidence
 from orchestra_creds.scanner.verdict import Check, Subject, Verdict

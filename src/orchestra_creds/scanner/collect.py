@@ -9,12 +9,12 @@ once, then only offsets and lines do.
 import marshal
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
 from orchestra_creds.core.progress import NoProgress, Progress
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.archives import HEAD, Limits, ends_as_zip

@@ -10,8 +10,9 @@ nobody knows what stands behind it. Never raises on any input.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice, takewhile
+
+from orchestra_creds.core.record import dataclass
 
 MAX_DEPTH = 5
 """How many wrappings around a credential are undone."""

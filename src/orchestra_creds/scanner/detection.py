@@ -4,9 +4,8 @@ Detections are what the engine, the pipeline and the history scan exchange. They
 memory of the process that found them, or on a private pipe between our own processes, and are never written anywhere.
 """
 
-from dataclasses import dataclass
-
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.finding import Place
 from orchestra_creds.scanner.rule import Confidence, Rule
 

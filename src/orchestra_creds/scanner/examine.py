@@ -8,10 +8,10 @@ rule, whatever the text holds; RE2 does not backtrack.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from math import log2
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.matcher import GAP

@@ -7,8 +7,8 @@ are one character. A folder that is left out is left out with everything in it. 
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import ConfigError
 
 

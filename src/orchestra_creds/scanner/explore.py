@@ -7,9 +7,9 @@ in the raw bytes of an archive (stored, not compressed) and in a member is repor
 
 import io
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner import archives
 from orchestra_creds.scanner.archives import Budget, Kind, LimitReached, Limits, Member
 from orchestra_creds.scanner.blobscan import TOO_MANY, BlobScan

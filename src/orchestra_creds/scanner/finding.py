@@ -5,8 +5,7 @@ credential's identity is a keyed hash over rule and material, a finding's finger
 files is one credential with ten findings. Lines and columns are 1-based, columns count Unicode code points.
 """
 
-from dataclasses import dataclass, field
-
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.scanner.rule import Confidence, Severity
 

@@ -9,10 +9,10 @@ Without any such file this module loads nothing else: a staged scan pays for no 
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.rule import Rule
 
 if TYPE_CHECKING:

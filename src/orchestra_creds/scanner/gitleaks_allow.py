@@ -4,8 +4,7 @@ Kinds of checks: commits, paths, regexes on a chosen text, stopwords in the secr
 kind that is present.
 """
 
-from dataclasses import dataclass
-
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.libraries import Regex
 
 

@@ -7,10 +7,10 @@ it; what one rule allows hides no match of another. Nothing here reads a file bu
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
 from math import log2
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.finding import Place
 from orchestra_creds.scanner.gitleaks_allow import Allowlist, Candidate

@@ -9,12 +9,12 @@ number of processes or on what was seen before. Memory is bounded by the largest
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.progress import NoProgress, Progress
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner import attribution, seen, workers
 from orchestra_creds.scanner.archives import Limits

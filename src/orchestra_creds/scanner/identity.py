@@ -14,10 +14,10 @@ import re
 import stat
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra_creds.core.material import HIDDEN, Material
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.rule import Rule
 

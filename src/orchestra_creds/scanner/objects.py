@@ -6,9 +6,9 @@ opened nor passed over in silence; a loose object never expands to more than it 
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.pack import BLOB, COMMIT, TAG, TREE, begin, inflate
 
 KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}

@@ -12,8 +12,8 @@ import binascii
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner import der
 from orchestra_creds.scanner.plausible import entropy, is_placeholder
 from orchestra_creds.scanner.rule import Confidence

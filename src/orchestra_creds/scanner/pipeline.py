@@ -12,11 +12,11 @@ What only some scans need is imported where they need it; what makes the report 
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra_creds.core.progress import NoProgress, Progress
+from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.scanner import gitleaks, quick

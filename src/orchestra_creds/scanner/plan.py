@@ -6,10 +6,10 @@ with everything that the patterns are made from, the code that makes them includ
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 

@@ -4,11 +4,11 @@ Nothing here reads a file, the environment or the clock: folders, the environmen
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
 from types import MappingProxyType
 
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.rule import Severity
 
 STDIN = "-"

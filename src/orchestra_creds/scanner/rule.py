@@ -5,8 +5,9 @@ back-reference, bounded repeats. Examples are templates (see `sample.py`), so th
 fake, and a scan of this project stays clean.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
+
+from orchestra_creds.core.record import dataclass
 
 
 class Severity(IntEnum):

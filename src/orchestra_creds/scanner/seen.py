@@ -12,11 +12,11 @@ import os
 import stat
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from orchestra_creds import __version__
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 
@@ -96,7 +96,7 @@ def store(folder: Path, name: str, seen: Seen) -> None:
     """Remembers; a cache that cannot be written costs time, never a result."""
     if not hasattr(os, "geteuid"):
         return
-    body = json.dumps(asdict(seen), separators=(",", ":")).encode()
+    body = json.dumps({name: getattr(seen, name) for name in Seen.__match_args__}, separators=(",", ":")).encode()
     part = folder / f".{name}.{os.getpid()}"
     with suppress(OSError):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -12,8 +12,8 @@ everything lies below it; else the deepest folder that holds everything.
 import os
 import stat
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError
 from orchestra_creds.scanner.descent import Descent

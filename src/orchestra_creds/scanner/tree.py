@@ -10,9 +10,9 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 
 from orchestra_creds.core.progress import Progress
+from orchestra_creds.core.record import dataclass, replace
 from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.engine import Engine

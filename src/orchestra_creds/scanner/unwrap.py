@@ -6,9 +6,9 @@ Stands apart from `decode`, because most scans find nothing encoded and need not
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.decode import JOINT, REGION, RUN_AHEAD, RUN_BACK, RUN_KEEP, Carrier, Reach, Unwrapped
 from orchestra_creds.scanner.verdict import Buffer
 

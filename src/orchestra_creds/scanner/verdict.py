@@ -6,9 +6,9 @@ the scan. It reads at most `LOOK_BACK` bytes before the match and `LOOK_FORWARD`
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from mmap import mmap
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.rule import Confidence
 
 Buffer = bytes | bytearray | memoryview | mmap

@@ -16,8 +16,9 @@ import struct
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from queue import SimpleQueue
+
+from orchestra_creds.core.record import dataclass
 
 MOST_TOKENS = 1000
 """Tokens of 8 bytes that are sure to fit into an empty pipe, so that nobody has to feed it."""

@@ -6,11 +6,11 @@ a partial clone, is named and never fetched.
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
+from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.chains import SCANNED
 from orchestra_creds.scanner.finding import Skipped
