@@ -1,7 +1,7 @@
-"""Builds the optional C extension with the wheel; where it cannot be built, the wheel is pure Python.
+"""Builds the optional C extensions with the wheel; where they cannot be built, the wheel is pure Python.
 
-Hatchling runs this for `pip install .`, `pip install -e .` and wheels. The extension uses CPython's stable ABI, so one
-build serves every later version. ORCHESTRA_CREDS_PURE=1 leaves it out.
+Hatchling runs this for `pip install .`, `pip install -e .` and wheels. They use CPython's stable ABI, so one build
+serves every later version. ORCHESTRA_CREDS_PURE=1 leaves them out.
 """
 
 import os
@@ -15,12 +15,11 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("src/orchestra_creds/scanner")
-SOURCE = FOLDER / "_native.c"
-RESULT = FOLDER / "_native.abi3.so"
+SOURCES = (FOLDER / "_native.c", FOLDER / "_files.c")
 
 
 class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignore]
-    """Compiles `_native.c` in place before the files of a wheel are gathered."""
+    """Compiles the sources in place before the files of a wheel are gathered."""
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Builds, or says in one line why not."""
@@ -29,18 +28,22 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignor
             return
         reason = build(Path(self.root))
         if reason:
-            self.app.display_warning(f"building without the C extension: {reason}; scans of histories take longer")
+            self.app.display_warning(f"building without the C extensions: {reason}; scans take longer")
             return
-        build_data["artifacts"].append(str(RESULT))
+        build_data["artifacts"] += [str(_result(source)) for source in SOURCES]
         build_data["pure_python"] = False
         platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
         build_data["tag"] = f"cp311-abi3-{platform}"
 
 
+def _result(source: Path) -> Path:
+    return source.with_suffix(".abi3.so")
+
+
 def build(root: Path) -> str:
-    """Compiles the extension; the reason why it could not, or an empty text."""
-    result = root / RESULT
-    result.unlink(missing_ok=True)  # never one of an older source
+    """Compiles the extensions; the reason why it could not, or an empty text."""
+    for source in SOURCES:
+        (root / _result(source)).unlink(missing_ok=True)  # never one of an older source
     if os.environ.get("ORCHESTRA_CREDS_PURE"):
         return "ORCHESTRA_CREDS_PURE is set"
     if sys.implementation.name != "cpython" or sys.platform == "win32":
@@ -50,22 +53,25 @@ def build(root: Path) -> str:
         return "the headers of Python are not installed"
     compiler = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
     shared = ["-bundle", "-undefined", "dynamic_lookup"] if sys.platform == "darwin" else ["-shared"]
+    common = [*compiler, "-O3", "-fPIC", "-fvisibility=hidden", *shared, f"-I{include}"]
+    for source in SOURCES:
+        if reason := _compile(common, root / source, root / _result(source)):
+            return reason
+    return ""
+
+
+def _compile(common: list[str], source: Path, result: Path) -> str:
     part = result.with_suffix(f".{os.getpid()}")
     command = [
-        *compiler,
-        "-O3",
-        "-fPIC",
-        "-fvisibility=hidden",
-        *shared,
-        f"-I{include}",
-        str(root / SOURCE),
+        *common,
+        str(source),
         "-o",
         str(part),
     ]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:
-        return f"no C compiler ({compiler[0]})"
+        return f"no C compiler ({common[0]})"
     if done.returncode:
         part.unlink(missing_ok=True)
         return "the C compiler failed"

@@ -12,6 +12,7 @@ everything lies below it; else the deepest folder that holds everything.
 import os
 import stat
 from collections.abc import Sequence
+from contextlib import suppress
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
@@ -21,6 +22,11 @@ from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import Skipped
 from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.treescan import not_a_file
+
+try:
+    from orchestra_creds.scanner._files import walk
+except ImportError:
+    walk = None  # type: ignore[assignment]
 
 GIT = b".git"
 MOST_NESTED = 32
@@ -170,6 +176,8 @@ class _Lister:
         descent = Descent(self._inventory.root)
         waiting = [top]
         try:
+            if walk is not None and not self._exclusions:
+                waiting = self._listed(descent, top)
             while waiting:
                 folder = waiting.pop()
                 try:
@@ -178,6 +186,18 @@ class _Lister:
                     self._skip(folder, f"cannot be listed: {_reason(error)}")
         finally:
             descent.close()
+
+    def _listed(self, descent: Descent, top: bytes) -> list[bytes]:
+        """Add the files below a folder, all at once; returns the folders for which that failed."""
+        try:
+            files, left, odd = walk(descent.folder(top), top + b"/" if top else b"")
+        except OSError:
+            return [top]
+        self._inventory.files += files
+        for path in odd:
+            with suppress(OSError):
+                self._skip(path, not_a_file(descent.mode(path)))
+        return sorted(left, reverse=True)
 
     def _entries(self, descent: Descent, folder: bytes) -> list[bytes]:
         """Add the files of one folder; returns its folders."""

@@ -4,13 +4,16 @@ Guarantees: what is found does not depend on the batches: files are kept apart b
 belongs to the file its end lies in, and each file is examined by itself. Large files, archives and UTF-16 go to the
 explorer one by one. Nothing blocks and no link is followed; a link's own text is scanned, as git keeps it. What cannot be
 read is named. A file is read as long as it was when it was opened, so one that grows for ever ends.
+
+Plain small files are read by `_files.c` where that was built and knows the system; it leaves all others to the code here,
+which reads them just the same.
 """
 
 import errno
 import os
 import stat
 from bisect import bisect_left
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from orchestra_creds.scanner.archives import HEAD, ends_as_zip
 from orchestra_creds.scanner.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
@@ -19,6 +22,11 @@ from orchestra_creds.scanner.encoding import wide
 from orchestra_creds.scanner.engine import SEPARATOR
 from orchestra_creds.scanner.explore import Explorer, Gathered
 from orchestra_creds.scanner.finding import Skipped
+
+try:
+    from orchestra_creds.scanner._files import fill
+except ImportError:
+    fill = None  # type: ignore[assignment]
 
 BATCH = 1 << 20
 """Bytes that are matched at a time; a larger file is scanned by itself."""
@@ -46,7 +54,7 @@ class TreeScan:
         self,
         explorer: Explorer,
         root: bytes,
-        files: Sequence[bytes],
+        files: list[bytes],
         *,
         named: Collection[bytes],
         passed: Callable[[int, int], None],
@@ -71,15 +79,39 @@ class TreeScan:
         open_tokens: list[range] = []
         try:
             for token in tokens:
-                for position in token:
-                    for gathered in self._file(self._files[position]):
-                        yield gathered, open_tokens
-                        open_tokens = []
+                for gathered in self._token(token):
+                    yield gathered, open_tokens
+                    open_tokens = []
                 open_tokens.append(token)
             self._match()
             yield self._taken(), open_tokens
         finally:
             self._descent.close()
+
+    def _token(self, token: range) -> Iterator[Gathered]:
+        """Read the files of a token; yields what is gathered whenever the buffer was full."""
+        at = token.start
+        most = min(BATCH, self._explorer.max_size or BATCH)
+        while at < token.stop:
+            try:
+                root = -1 if fill is None or self._named else self._descent.folder(b"")
+            except OSError:
+                root = -1  # each file of it will be named
+            if root < 0:
+                for path in self._files[at : token.stop]:
+                    yield from self._file(path)
+                return
+            at, self._at, spans, paths, odd = fill(
+                root, self._files, at, token.stop, self._buffer, self._at, BATCH, most
+            )
+            self._starts += [start for start, _ in spans]
+            self._ends += [end for _, end in spans]
+            self._paths += paths
+            for path in odd:
+                yield from self._file(path)
+            if at < token.stop and self._paths:
+                self._match()
+                yield self._taken()
 
     def _file(self, path: bytes) -> Iterator[Gathered]:
         """Read one file into the buffer, or scan it; yields what is gathered whenever the buffer was full."""

@@ -1,0 +1,6 @@
+# The optional extension that `_files.c` is built to; it holds nothing where the system is not Linux.
+
+def walk(fd: int, path: bytes, /) -> tuple[list[bytes], list[bytes], list[bytes]]: ...
+def fill(
+    root: int, paths: list[bytes], first: int, stop: int, buffer: bytearray, at: int, end: int, most: int, /
+) -> tuple[int, int, list[tuple[int, int]], list[bytes], list[bytes]]: ...
