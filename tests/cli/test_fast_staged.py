@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.cli import fast
+from orchestra_creds.core.record import replace
 from orchestra_creds.scanner import engine, quick
+from orchestra_creds.scanner.kept import NAME, Kept, recall, remember
+from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sample import render
 from tests.scanner.trees import git, repository, write
 
@@ -212,14 +215,17 @@ def test_the_cache_is_trusted_only_when_it_is_ours_alone(tmp_path: Path) -> None
     folder.mkdir(mode=0o700)
 
     def keep() -> None:
-        quick.remember(str(folder), lambda: b"compiled", [])
+        remember(str(folder), lambda: b"compiled", 300, all_rules())
 
-    def kept() -> object:
-        return quick._recall(str(folder))
+    def kept() -> Kept | None:
+        return recall(str(folder))
 
     keep()
-    assert kept() == (b"compiled", [])
-    file = folder / quick.NAME
+    there = kept()
+    assert there is not None
+    assert (there.database, there.widest) == (b"compiled", 300)
+    assert there.rules() == tuple(replace(rule, examples=(), counter_examples=()) for rule in all_rules())
+    file = folder / NAME
     assert file.stat().st_mode & 0o777 == 0o600
     file.chmod(0o644)
     assert kept() is None
@@ -231,8 +237,11 @@ def test_the_cache_is_trusted_only_when_it_is_ours_alone(tmp_path: Path) -> None
     assert kept() is None
     (tmp_path / "other").unlink()
     assert kept() is not None
-    file.write_bytes(file.read_bytes()[:-1] + b"?")
-    assert kept() is None
+    content = file.read_bytes()
+    for damaged in (content[:-1], content + b"?", content[:40] + b"?" + content[41:], content[:9], b""):
+        file.write_bytes(damaged)
+        assert kept() is None
+    file.write_bytes(content)
     file.rename(tmp_path / "real")
     file.symlink_to(tmp_path / "real")
     with pytest.raises(OSError, match="symbolic"):
@@ -241,10 +250,10 @@ def test_the_cache_is_trusted_only_when_it_is_ours_alone(tmp_path: Path) -> None
 
 def test_a_changed_scanner_makes_the_cache_worthless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tmp_path.chmod(0o700)
-    quick.remember(str(tmp_path), lambda: b"compiled", [])
-    assert quick._recall(str(tmp_path)) is not None
-    monkeypatch.setattr(quick, "__version__", "other")
-    assert quick._recall(str(tmp_path)) is None
+    remember(str(tmp_path), lambda: b"compiled", 300, all_rules())
+    assert recall(str(tmp_path)) is not None
+    monkeypatch.setattr("orchestra_creds.scanner.kept.__version__", "other")
+    assert recall(str(tmp_path)) is None
 
 
 def test_texts_are_kept_apart_as_the_engine_wants_it() -> None:

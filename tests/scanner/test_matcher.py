@@ -34,7 +34,7 @@ RULES = (
 
 def matchers() -> tuple[Matcher, Matcher]:
     plan = Plan(RULES)
-    return HyperscanMatcher(plan, None, lambda: None), Re2Matcher(plan.patterns)
+    return HyperscanMatcher.of_plan(plan, None, lambda: None), Re2Matcher(plan.patterns)
 
 
 FAST, PLAIN = matchers()

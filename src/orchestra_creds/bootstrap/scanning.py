@@ -6,6 +6,7 @@ Heavy imports stand inside the functions that need them, so that a scan loads no
 import fnmatch
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.scanner.accepting import Acceptance, Acceptor
     from orchestra_creds.scanner.finding import ScanReport
+    from orchestra_creds.scanner.kept import Kept
     from orchestra_creds.scanner.request import ScanRequest
     from orchestra_creds.scanner.rule import Rule
 
@@ -63,17 +65,35 @@ def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanRepo
         NotFoundError, PreconditionError: what is to be scanned is not there.
     """
     from orchestra_creds.scanner import pipeline
-    from orchestra_creds.scanner.rulebook.catalog import all_rules, select
 
-    rules = all_rules()
-    known = {rule.id for rule in rules}
     request, only, exclude, notes = _scan_request(choice, _scan_settings(choice))
+    rules, compiled = _rules(request)
+    known = {rule.id for rule in rules}
     request = replace(request, exclude=tuple(name for name in exclude if name not in known))
-    if not (request.gitleaks_config or request.added_rules):  # else a name may be that of a rule in those files
+    if only and not (
+        request.gitleaks_config or request.added_rules
+    ):  # else a name may be that of a rule in those files
+        from orchestra_creds.scanner.rulebook.catalog import select
+
         select(rules, only=only)
-    report = pipeline.scan(request, rules, progress=progress)
+    report = pipeline.scan(request, rules, compiled=compiled, progress=progress)
     wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _named(f.rule, only)))
     return replace(report, findings=wanted, notes=(*notes, *report.notes))
+
+
+def _rules(request: "ScanRequest") -> "tuple[tuple[Rule, ...], Kept | None]":
+    """All rules: as the last scan kept them, compiled, else as they are written."""
+    from orchestra_creds.scanner import kept
+
+    found = None
+    if request.engine != "re2":
+        with suppress(OSError, ValueError, EOFError, TypeError):
+            found = kept.recall(request.cache_dir)
+    if found is not None:
+        return found.rules(), found
+    from orchestra_creds.scanner.rulebook.catalog import all_rules
+
+    return all_rules(), None
 
 
 def _named(rule: str, names: Iterable[str]) -> bool:

@@ -21,11 +21,9 @@ from orchestra_creds.scanner.decode import CARRIERS
 from orchestra_creds.scanner.delta import Reach, apply, in_text, triples
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine import SEPARATOR, Engine
-from orchestra_creds.scanner.firstpass import MOST, first_pass, width
 from orchestra_creds.scanner.matcher import GAP, Candidate
 from orchestra_creds.scanner.pack import BLOB, COMMIT, DAMAGED, TAG, Pack
 from orchestra_creds.scanner.rule import Rule
-from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD
 
 SCANNED = frozenset({COMMIT, BLOB, TAG})
@@ -89,9 +87,8 @@ class Scanner:
         """`limit` is the size in bytes of the largest text that is scanned."""
         self.limit = limit
         self.engine = engine
-        widest = first_pass_width(engine.rules)
         # A match whose start lies this far from a seam is pointed at by a candidate of the base.
-        self.reach = Reach(widest + 2, widest + 2)
+        self.reach = Reach(engine.widest + 2, engine.widest + 2)
         self._dependence = _dependence(engine.rules)
 
     def whole(self, text: bytes) -> State:
@@ -175,20 +172,6 @@ class Scanner:
             if (detection.read_from or -1) >= low and behind <= high and start <= detection.start < start + length:
                 moved = detection if not by else _moved(detection, by, sizes[1])
                 found[_key(moved)] = moved
-
-
-def first_pass_width(rules: Sequence[Rule]) -> int:
-    """The most bytes that the first pass needs to see of a match to report it.
-
-    The rulebook's patterns keep to `firstpass.MOST`, a test sees to that; others are measured.
-    """
-    ours = set(map(id, all_rules()))
-    widest = max(MOST, *(carrier.longest for carrier in CARRIERS))
-    for rule in rules:
-        if rule.longest > widest and id(rule) not in ours:
-            bound = width(first_pass(rule.pattern, rule.longest))
-            widest = max(widest, rule.longest if bound is None else min(rule.longest, bound))
-    return widest
 
 
 def _dependence(rules: Sequence[Rule]) -> list[Reach]:

@@ -13,13 +13,14 @@ Several texts may share a buffer for `candidates`, with `SEPARATOR` between them
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
+from typing import Any
 
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.decode import CARRIERS, DENSE, MAX_DEPTH, MOST_AHEAD, MOST_BACK, Carrier, Unwrapped
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.examine import MAX_LONGEST, Examiner, Match, regions
 from orchestra_creds.scanner.libraries import hyperscan
-from orchestra_creds.scanner.matcher import GAP, Candidate, Matcher, open_matcher
+from orchestra_creds.scanner.matcher import GAP, Candidate, HyperscanMatcher, Matcher, open_matcher
 from orchestra_creds.scanner.plan import Plan
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.settle import settle
@@ -46,8 +47,9 @@ class EngineKind(Enum):
 class Engine:
     """All rules, ready to scan. Open one with `Engine.open`."""
 
-    def __init__(self, rules: tuple[Rule, ...], matcher: Matcher, kind: EngineKind) -> None:
+    def __init__(self, rules: tuple[Rule, ...], matcher: Matcher, kind: EngineKind, *, widest: int = 0) -> None:
         self.rules = rules
+        self._widest = widest
         self.kind = kind
         self.margin = max([rule.longest for rule in rules] + [carrier.longest for carrier in CARRIERS]) + 1
         self._matcher = matcher
@@ -76,9 +78,23 @@ class Engine:
         matcher = open_matcher(Plan(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache, compiling=compiling)
         return cls(tuple(rules), matcher, kind)
 
+    @classmethod
+    def of_database(cls, rules: tuple[Rule, ...], database: Any, widest: int) -> "Engine":
+        """An engine of what another one gave away: `compiled`, loaded again, and `widest`."""
+        return cls(rules, HyperscanMatcher(database, Plan(rules).of_literals), EngineKind.HYPERSCAN, widest=widest)
+
+    @property
+    def widest(self) -> int:
+        """The most bytes that the first pass needs to see of a match to report it."""
+        if not self._widest:
+            from orchestra_creds.scanner.firstpass import widest
+
+            self._widest = max(widest(self.rules), *(carrier.longest for carrier in CARRIERS))
+        return self._widest
+
     def twin(self) -> "Engine":
         """Another engine over the same compiled rules, for another thread."""
-        return Engine(self.rules, self._matcher, self.kind)
+        return Engine(self.rules, self._matcher, self.kind, widest=self._widest)
 
     @staticmethod
     def warm() -> None:

@@ -11,7 +11,10 @@ boundary) to some end in (s, e]. So the first pass may report too much, never to
 """
 
 import re
+from collections.abc import Iterable
 from itertools import pairwise
+
+from orchestra_creds.scanner.rule import Rule
 
 MOST = 256
 """Bytes that a match of a first-pass pattern takes at most, where the pattern can be cut that short."""
@@ -50,6 +53,19 @@ def first_pass(pattern: str, longest: int = MOST + 1) -> str:
         del tokens[head]
     _trim(tokens)
     return "".join(_shorten(tokens) if longest > MOST else tokens)
+
+
+def widest(rules: Iterable[Rule]) -> int:
+    """The most bytes that the first pass needs to see of a match of any of the rules; at least `MOST`.
+
+    The rulebook's patterns keep to that, a test sees to it; others are as wide as they are.
+    """
+    found = MOST
+    for rule in rules:
+        if rule.longest > found:
+            bound = width(first_pass(rule.pattern, rule.longest))
+            found = max(found, rule.longest if bound is None else min(rule.longest, bound))
+    return found
 
 
 def width(pattern: str) -> int | None:

@@ -47,7 +47,7 @@ def open_matcher(
     plan: Plan, *, fast: bool, cache: Path | None, compiling: Callable[[], None] = lambda: None
 ) -> Matcher:
     """Hyperscan when `fast`, else RE2; `compiling` is called when Hyperscan has to compile, which takes seconds."""
-    return HyperscanMatcher(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
+    return HyperscanMatcher.of_plan(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
 
 
 _GROUP = 20
@@ -70,18 +70,38 @@ def _reporter(data: Buffer, found: list[Candidate], groups: Sequence[int] = ()) 
     return report
 
 
+def loaded(dump: bytes) -> Any | None:
+    """The database that `Matcher.dump` gave; None where this build of the library or this processor cannot use it."""
+    try:
+        module = hyperscan()
+    except ImportError:
+        return None
+    try:
+        database = module.loadb(dump, module.HS_MODE_BLOCK)
+        database.scan(b"probe", match_event_handler=lambda *_: None, scratch=module.Scratch(database))
+    except module.error:
+        return None
+    return database
+
+
 class HyperscanMatcher:
     """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads."""
 
-    def __init__(self, plan: Plan, cache: Path | None, compiling: Callable[[], None]) -> None:
-        self._groups = plan.of_literals
+    def __init__(self, database: Any, groups: Sequence[int]) -> None:
+        """`groups` are the indices of the groups of literals."""
+        self._database = database
+        self._groups = groups
+        self._local = threading.local()
+
+    @classmethod
+    def of_plan(cls, plan: Plan, cache: Path | None, compiling: Callable[[], None]) -> "HyperscanMatcher":
+        """The patterns of a plan, compiled or from the cache."""
 
         def numbered() -> Numbered:
             compiling()
             return _numbered(plan)
 
-        self._database: Any = open_database(numbered, plan.key(), cache)
-        self._local = threading.local()
+        return cls(open_database(numbered, plan.key(), cache), plan.of_literals)
 
     def candidates(self, data: Buffer) -> list[Candidate]:
         """Which patterns may match, ending where; sorted and thinned."""

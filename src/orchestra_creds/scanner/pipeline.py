@@ -19,7 +19,7 @@ from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
-from orchestra_creds.scanner import gitleaks, quick
+from orchestra_creds.scanner import gitleaks, kept, quick
 from orchestra_creds.scanner.archives import Limits
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine import Engine, EngineKind
@@ -27,9 +27,9 @@ from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.explore import Explorer
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
 from orchestra_creds.scanner.git import Repository
+from orchestra_creds.scanner.matcher import loaded
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
-from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sources import Inventory, common_root, take_inventory
 from orchestra_creds.scanner.tree import scan_tree
 
@@ -60,8 +60,14 @@ class _Plan:
     below: str = ""
 
 
-def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | None = None) -> ScanReport:
-    """Scan, and report.
+def scan(
+    request: ScanRequest,
+    rules: Sequence[Rule],
+    *,
+    compiled: kept.Kept | None = None,
+    progress: Progress | None = None,
+) -> ScanReport:
+    """Scan, and report. `compiled` is where `rules` come from, if they were kept.
 
     Raises:
         NotFoundError: a path or a revision does not exist.
@@ -84,17 +90,8 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
     # A long scan must not end with a missing key, and a short one that finds nothing asks for none (like quick.py).
     long = request.source in {Source.HISTORY, Source.SINCE}
     key = _key(request, plan, accepted) if accepted is not None or long else None
-    cache = Path(request.cache_dir) if request.cache_dir else None
     try:
-        engine = Engine.open(
-            setup.rules,
-            kind=EngineKind(request.engine),
-            cache=cache,
-            compiling=lambda: progress.preparing(f"compiling {len(setup.rules)} rules, once for this machine"),
-        )
-        if request.source is Source.STAGED and cache is not None and setup.rules == all_rules():
-            quick.remember(str(cache), engine.compiled, setup.rules)
-        looked = plan.look(engine, progress)
+        looked = plan.look(_engine(request, rules, setup.rules, compiled, progress), progress)
     finally:
         progress.done()
     sightings = looked.sightings
@@ -119,6 +116,29 @@ def scan(request: ScanRequest, rules: Sequence[Rule], *, progress: Progress | No
         stats=replace(looked.stats, seconds=time.perf_counter() - began),
         notes=(*setup.notes, *notes, *looked.notes),
     )
+
+
+def _engine(
+    request: ScanRequest,
+    rules: Sequence[Rule],
+    all_rules: tuple[Rule, ...],
+    compiled: kept.Kept | None,
+    progress: Progress,
+) -> Engine:
+    """The engine of `all_rules`: those of the request, `rules`, and what files add to them."""
+    ours = all_rules == tuple(rules)
+    if compiled and ours and (database := loaded(compiled.database)) is not None:
+        return Engine.of_database(all_rules, database, compiled.widest)
+    cache = Path(request.cache_dir) if request.cache_dir else None
+    engine = Engine.open(
+        all_rules,
+        kind=EngineKind(request.engine),
+        cache=cache,
+        compiling=lambda: progress.preparing(f"compiling {len(all_rules)} rules, once for this machine"),
+    )
+    if ours and cache is not None and engine.kind is EngineKind.HYPERSCAN:
+        kept.remember(str(cache), engine.compiled, engine.widest, all_rules)
+    return engine
 
 
 def _plan(request: ScanRequest) -> _Plan:
