@@ -1,5 +1,6 @@
 """The entry point: fast paths first, then Typer; whatever escapes both is a bug and exits 70."""
 
+import gc
 import os
 import signal
 import sys
@@ -26,6 +27,7 @@ def main() -> None:
             from orchestra_creds.cli import fast
 
             if (code := fast.scan(sys.argv[1:])) is not None:
+                gc.freeze()  # or the interpreter looks through all that is left three times over, which takes 8 ms
                 sys.exit(code)
         from orchestra_creds.cli.app import run
 

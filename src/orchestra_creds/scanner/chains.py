@@ -24,7 +24,7 @@ from orchestra_creds.scanner.engine import SEPARATOR, Engine
 from orchestra_creds.scanner.matcher import GAP, Candidate
 from orchestra_creds.scanner.pack import BLOB, COMMIT, DAMAGED, TAG, Pack
 from orchestra_creds.scanner.rule import Rule
-from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD
+from orchestra_creds.scanner.verdict import reach
 
 SCANNED = frozenset({COMMIT, BLOB, TAG})
 """Kinds of objects that people put text into; trees hold names and ids only."""
@@ -178,11 +178,12 @@ def _dependence(rules: Sequence[Rule]) -> list[Reach]:
     """How far around its end a candidate may lead to reading, by index: rules, then carriers."""
     found = []
     for rule in rules:
-        back, ahead = (LOOK_BACK, LOOK_FORWARD) if rule.check else (0, 0)
+        back, ahead = reach(rule.check) if rule.check else (0, 0)
         found.append(Reach(rule.longest + back + _SPARE, GAP + 2 * rule.longest + ahead + _SPARE))
-    for carrier in CARRIERS:
-        reach = Reach(carrier.longest + carrier.back + _SPARE, GAP + carrier.longest + carrier.ahead + _SPARE)
-        found.append(reach)
+    found += (
+        Reach(carrier.longest + carrier.back + _SPARE, GAP + carrier.longest + carrier.ahead + _SPARE)
+        for carrier in CARRIERS
+    )
     return found
 
 

@@ -17,7 +17,7 @@ from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.matcher import GAP
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.shortcut import Shortcut
-from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, Buffer, Subject
+from orchestra_creds.scanner.verdict import Buffer, Subject, reach
 
 MAX_LONGEST = 4096
 """The most bytes that `Rule.longest` may ask for."""
@@ -110,7 +110,8 @@ def _judge(rule: Rule, text: Buffer, span: tuple[int, int], match_start: int) ->
     from orchestra_creds.scanner.structure import CHECKS
 
     # The check gets a copy of what it may read, so that no verdict can depend on more.
-    low, high = max(0, start - LOOK_BACK), min(len(text), start + LOOK_FORWARD)
+    back, ahead = reach(rule.check)
+    low, high = max(0, start - back), min(len(text), end + ahead)
     window = bytes(text[low:high])
     verdict = CHECKS[rule.check](Subject(material, window, start - low, end - low, 0, len(window)))
     if verdict is None:

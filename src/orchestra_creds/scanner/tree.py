@@ -5,7 +5,6 @@ there any more, or could not be read, are named; a small tree is scanned in this
 gains.
 """
 
-import gc
 import itertools
 import os
 import time
@@ -50,15 +49,11 @@ def scan_tree(
         task.serve(iter(work), looked.take)
     elif workers.can_fork():
         engine.warm()  # here once, and not in each child
-        gc.freeze()  # the children share these pages as long as nobody touches them
-        try:
-            answers = workers.forked(task.serve, work, jobs)
-            first = next(answers, None)  # starts the workers
-            meanwhile()
-            for answer in itertools.chain(() if first is None else (first,), answers):
-                looked.take(answer)
-        finally:
-            gc.unfreeze()
+        answers = workers.forked(task.serve, work, jobs)
+        first = next(answers, None)  # starts the workers
+        meanwhile()
+        for answer in itertools.chain(() if first is None else (first,), answers):
+            looked.take(answer)
     else:
         for answer in workers.threaded([task.twin().serve for _ in range(jobs)], work):
             looked.take(answer)

@@ -19,6 +19,26 @@ LOOK_BACK = 4096
 LOOK_FORWARD = 16384
 """Most bytes after the start of a match that a check may read: an escaped RSA-8192 key and the fields behind it."""
 
+NARROW = {
+    **dict.fromkeys(
+        ("token", "token-possible", "mixed", "mixed-possible", "mixed-case", "mixed-case-possible"), (64, 1)
+    ),
+    **dict.fromkeys(("crc62", "stripe", "aws-pair", "aws-key-id", "aws-session"), (64, 1)),
+    "assigned-password": (160, 320),
+    "assigned-secret": (160, 320),
+    "url-password": (70, 256),
+    "url-password-local": (70, 256),
+    "connection-string": (256, 512),
+    "field-password": (0, 257),
+}
+"""The checks that most places of a history lead to read no further than so many bytes before the start of the material and
+behind its end; they are given no more. A change farther off need not be judged again."""
+
+
+def reach(check: str) -> tuple[int, int]:
+    """How many bytes before the start of the material and behind its end a check may read."""
+    return NARROW.get(check, (LOOK_BACK, LOOK_FORWARD))
+
 
 @dataclass(frozen=True, slots=True)
 class Subject:

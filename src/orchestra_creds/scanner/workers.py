@@ -9,6 +9,7 @@ Python's lock. `serve` is the work: it takes tokens and a way to answer, and is 
 """
 
 import contextlib
+import gc
 import os
 import select
 import signal
@@ -26,6 +27,8 @@ MOST_TOKENS = 1000
 _TOKEN = struct.Struct("=II")
 _LENGTH = struct.Struct("=I")
 _READ = 1 << 18
+_GARBAGE = 20_000
+"""New objects in a worker after which it looks for cycles among them: it makes next to none."""
 
 Answer = Callable[[bytes], None]
 Serve = Callable[[Iterator[range], Answer], None]
@@ -61,6 +64,7 @@ def forked(serve: Serve, work: list[range], jobs: int) -> Iterator[bytes | Death
     """The answers of `jobs` children to all of `work`, as they come, and the deaths of children that did not finish."""
     source, feed = os.pipe()
     children: dict[int, int] = {}
+    gc.freeze()  # the children share these pages as long as nobody touches them
     try:
         os.write(feed, b"".join(_TOKEN.pack(token.start, token.stop) for token in work))
         os.close(feed)
@@ -70,6 +74,7 @@ def forked(serve: Serve, work: list[range], jobs: int) -> Iterator[bytes | Death
             children[answers] = pid
         yield from _collect(children)
     finally:
+        gc.unfreeze()
         if feed >= 0:
             os.close(feed)
         os.close(source)
@@ -100,6 +105,7 @@ def _serve(serve: Serve, source: int, reply: int, unneeded: list[int], mask: set
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        gc.set_threshold(_GARBAGE)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for fd in unneeded:
             os.close(fd)

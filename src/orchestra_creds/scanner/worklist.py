@@ -18,7 +18,7 @@ from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.objects import Database
 from orchestra_creds.scanner.pack import BROKEN, Pack
 
-JOB = 4 << 20
+JOB = 1 << 20
 """How much work one job is, in the unit of `Columns.weight`."""
 
 LOOSE_JOB = 64
