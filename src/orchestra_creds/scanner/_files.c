@@ -1,4 +1,5 @@
 /* Listing folders and reading small files, in C: in a tree of many small files these calls cost more than the matching.
+   And a worker's memory: what it frees is kept for its next text, for every fresh page costs a fault.
 
    Optional and for Linux alone: sources.py and treescan.py do the same in Python, file by file, and are asked about all
    that is not plain here: whatever does not open, is no regular file, is large, or may be more than its bytes. Tests hold
@@ -11,6 +12,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -236,11 +240,23 @@ done:
     return result;
 }
 
+static PyObject *hold(PyObject *self, PyObject *args) {
+    int most;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "i", &most)) return NULL;
+#ifdef __GLIBC__
+    mallopt(M_MMAP_THRESHOLD, most);
+    mallopt(M_TRIM_THRESHOLD, most);
+#endif
+    Py_RETURN_NONE;
+}
+
 #endif
 
 static PyMethodDef methods[] = {
 #if defined(__linux__) && defined(SYS_getdents64)
     {"walk", walk, METH_VARARGS, "walk(fd, path): files, folders not listed, and what is neither, below an open folder"},
+    {"hold", hold, METH_VARARGS, "hold(most): freed memory up to so many bytes stays with this process"},
     {"fill", fill, METH_VARARGS, "fill(root, paths, first, stop, buffer, at, end, most): reads files as far as there is room"},
 #endif
     {NULL, NULL, 0, NULL},

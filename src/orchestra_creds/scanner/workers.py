@@ -21,12 +21,20 @@ from queue import SimpleQueue
 
 from orchestra_creds.core.record import dataclass
 
+try:
+    from orchestra_creds.scanner._files import hold
+except ImportError:
+    hold = None  # type: ignore[assignment]
+
 MOST_TOKENS = 1000
 """Tokens of 8 bytes that are sure to fit into an empty pipe, so that nobody has to feed it."""
 
 _TOKEN = struct.Struct("=II")
 _LENGTH = struct.Struct("=I")
 _READ = 1 << 18
+_HELD = 32 << 20
+"""Bytes that a worker has freed and may keep: the texts of one pass, and as many again."""
+
 _GARBAGE = 20_000
 """New objects in a worker after which it looks for cycles among them: it makes next to none."""
 
@@ -106,6 +114,8 @@ def _serve(serve: Serve, source: int, reply: int, unneeded: list[int], mask: set
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         gc.set_threshold(_GARBAGE)
+        if hold is not None:
+            hold(_HELD)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for fd in unneeded:
             os.close(fd)
