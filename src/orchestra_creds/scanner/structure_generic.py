@@ -22,10 +22,14 @@ SHORTEST_PASSWORD = 8
 SHORTEST_SECRET = 16
 _QUOTES = b"\"'`"
 _VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
-_NAME = re.compile(rb"[\w.$-]{0,80}$")
+_NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
+_LONGEST_NAME = 80
+_SIGNS_BEHIND_A_NAME = b" \t\n\r\f\v\"'`\\>=:,([]){|!"
+_TYPE = re.compile(rb"""[\s"']*:\s*[A-Za-z][\w.\[\]| ]{0,30}$""")
 _LISTED = re.compile(
     rb"""([\w.$-]{1,80})["']?,?\s{1,40}\\{0,3}["']?[vV]alue\\{0,3}["']?\s{0,2}[:=]\s{0,4}[\\"'`]{0,4}$"""
 )
+_LISTED_TAIL = 20  # bytes from the `alue` on
 _NOT_A_SECRET_NAME = re.compile(
     rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
     rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
@@ -216,13 +220,13 @@ def _assignment(*, password: bool) -> Check:
 
 def _target(ahead: bytes) -> bytes:
     """The name that the value behind `ahead` is assigned to."""
-    if listed := _LISTED.search(ahead):
+    if b"alue" in ahead[-_LISTED_TAIL:] and (listed := _LISTED.search(ahead)):
         return listed[1]
     line = ahead[max(ahead.rfind(b"\n"), 0) :]
-    head = re.sub(rb"""[\s"'`\\>=:,(\[\]){|!]+$""", b"", line)
-    head = re.sub(rb"""[\s"']*:\s*[A-Za-z][\w.\[\]| ]{0,30}$""", b"", head) or head
-    found = _NAME.search(head)
-    return found[0] if found else b""
+    head = line.rstrip(_SIGNS_BEHIND_A_NAME)
+    if b":" in head:
+        head = _TYPE.sub(b"", head) or head
+    return head[max(len(head.rstrip(_NAME)), len(head) - _LONGEST_NAME) :]
 
 
 def _url(*, local: bool) -> Check:
