@@ -1,12 +1,14 @@
 import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
 from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.exclusions import Exclusions
-from orchestra_creds.scanner.sources import Inventory, common_root, gone_before, take_inventory
+from orchestra_creds.scanner.sources import Inventory, Listing, common_root, gone_before, take_inventory
 from tests.scanner.trees import git, repository, write
 
 
@@ -166,3 +168,41 @@ def test_a_file_deleted_before_the_scan_is_not_missed_and_one_deleted_during_it_
     (tmp_path / "d/y").unlink()
     assert not gone_before(os.fsencode(tmp_path), b"d/y", since)
     assert not gone_before(os.fsencode(tmp_path), b"d", since)
+
+
+@pytest.mark.skipif(not workers.can_fork(), reason="no listing of its own without fork")
+class TestListing:
+    """A listing that another process makes meanwhile."""
+
+    def begun(self, *paths: Path, monkeypatch: pytest.MonkeyPatch, several: bool = True) -> Listing:
+        monkeypatch.setattr(workers, "processors", lambda: 2 if several else 1)
+        return Listing([str(path) for path in paths], all_files=True, exclusions=Exclusions())
+
+    def test_it_is_that_of_this_process(self, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        os.mkfifo(work / "pipe")
+        alone = self.begun(work, work / "a.py", monkeypatch=monkeypatch, several=False)
+        apart = self.begun(work, work / "a.py", monkeypatch=monkeypatch)
+        assert (alone._apart is None, apart._apart is None) == (True, False)
+        assert alone.inventory() == apart.inventory()
+        assert apart.root == os.fsencode(work)
+
+    def test_a_child_that_was_killed_is_made_up_for(self, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        listing = self.begun(work, monkeypatch=monkeypatch)
+        assert listing._apart is not None
+        (child,) = listing._apart._children.values()
+        os.kill(child, signal.SIGKILL)
+        assert b"sub/new.py" in listing.inventory().files
+
+    def test_nothing_is_left_of_one_that_nobody_asked(self, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        listing = self.begun(work, monkeypatch=monkeypatch)
+        assert listing._apart is not None
+        ((answers, child),) = listing._apart._children.items()
+        listing.close()
+        with pytest.raises(ChildProcessError):
+            os.waitpid(child, 0)
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(answers)
+
+    def test_a_missing_path_is_told_at_once(self, tmp_path: Path) -> None:
+        with pytest.raises(NotFoundError):
+            Listing([str(tmp_path / "gone")], all_files=False, exclusions=Exclusions())

@@ -295,11 +295,16 @@ class _Worker:
         return Spot(digest, detection.start, detection.end, place.line, place.end_line, place.column, place.path)
 
 
+def _has_many_zeros(text: bytes) -> bool:
+    """As many as wide text and tar archives have at least."""
+    return 8 * text.count(b"\0", 0, SAMPLE) >= min(len(text), SAMPLE)
+
+
 def _is_special(text: bytes, explorer: Explorer) -> bool:
     """Whether this is an archive, or text in two or four bytes a character: it holds more than its bytes show."""
     if not text or not (
         text[0] in _MAGIC_STARTS
-        or 8 * text.count(b"\0", 0, SAMPLE) >= min(len(text), SAMPLE)  # wide text and tar archives have more of them
+        or (text.find(b"\0", 0, SAMPLE) >= 0 and _has_many_zeros(text))
         or text.startswith(b"PK\5\6", -_ZIP_TAIL)
         or text.startswith(b"ustar", _TAR_MAGIC)
     ):

@@ -30,7 +30,7 @@ from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.matcher import loaded
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
-from orchestra_creds.scanner.sources import Inventory, common_root, take_inventory
+from orchestra_creds.scanner.sources import Inventory, Listing, common_root
 from orchestra_creds.scanner.tree import scan_tree
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ class _Plan:
     source: str
     look: Callable[[Engine, Progress], _Looked]
     below: str = ""
+    close: Callable[[], None] = lambda: None  # ends what was begun for `look`
 
 
 def scan(
@@ -74,9 +75,22 @@ def scan(
         PreconditionError: a repository was asked for, and there is none.
         ConfigError: a file of rules, allowlists or accepted findings is wrong, or its fingerprint key is missing.
     """
-    progress = progress or NoProgress()
     began = time.perf_counter()
     plan = _plan(request)
+    try:
+        return _carried_out(plan, request, rules, compiled, progress or NoProgress(), began)
+    finally:
+        plan.close()
+
+
+def _carried_out(
+    plan: _Plan,
+    request: ScanRequest,
+    rules: Sequence[Rule],
+    compiled: kept.Kept | None,
+    progress: Progress,
+    began: float,
+) -> ScanReport:
     setup = gitleaks.setup(
         rules,
         root=plan.root,
@@ -152,17 +166,19 @@ def _plan(request: ScanRequest) -> _Plan:
         return _Plan(
             here, Repository.discover(here), "stdin", lambda engine, progress: _stdin(request, engine, progress)
         )
-    inventory = take_inventory(paths, all_files=request.all_files, exclusions=exclusions)
-    root = Path(os.fsdecode(inventory.root))
+    listing = Listing(paths, all_files=request.all_files, exclusions=exclusions)
+    root = Path(os.fsdecode(listing.root))
 
     def look(engine: Engine, progress: Progress) -> _Looked:
-        looked = _tree(request, engine, inventory, progress)
+        if not listing.ready():
+            engine.warm()  # a large tree: what its workers will need is loaded meanwhile
+        looked = _tree(request, engine, listing.inventory(), progress)
         if with_stdin:
             _add(looked, _stdin(request, engine, NoProgress()))
         return looked
 
     repository = Repository.discover(root)
-    return _Plan(root, repository, "tree", look, _below(root, repository))
+    return _Plan(root, repository, "tree", look, _below(root, repository), listing.close)
 
 
 def _below(root: Path, repository: Repository | None) -> str:

@@ -9,14 +9,17 @@ The root is what paths in a report are relative to: the folder, when one folder 
 everything lies below it; else the deepest folder that holds everything.
 """
 
+import marshal
 import os
 import stat
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError
+from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.descent import Descent
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import Skipped
@@ -55,10 +58,56 @@ def take_inventory(paths: Sequence[str], *, all_files: bool, exclusions: Exclusi
     Raises:
         NotFoundError: a path does not exist.
     """
+    return _taken(_root(paths), paths, all_files=all_files, exclusions=exclusions)
+
+
+class Listing:
+    """An inventory that another process takes, from now on, while this one prepares the scan."""
+
+    def __init__(self, paths: Sequence[str], *, all_files: bool, exclusions: Exclusions) -> None:
+        """Starts.
+
+        Raises:
+            NotFoundError: a path does not exist.
+        """
+        self.root = _root(paths)
+        self._take = partial(_taken, self.root, paths, all_files=all_files, exclusions=exclusions)
+        several = workers.can_fork() and workers.processors() > 1
+        self._apart = workers.Apart(lambda: _dumped(self._take())) if several else None
+
+    def ready(self) -> bool:
+        """Whether nobody has to wait for the inventory."""
+        return self._apart is None or self._apart.ready()
+
+    def inventory(self) -> Inventory:
+        """What was listed; once."""
+        data = None if self._apart is None else self._apart.answer()
+        return self._take() if data is None else _loaded(self.root, data)
+
+    def close(self) -> None:
+        """End the other process, if it still runs."""
+        if self._apart is not None:
+            self._apart.close()
+
+
+def _dumped(inventory: Inventory) -> bytes:
+    skipped = [(item.path, item.reason) for item in inventory.skipped]
+    return marshal.dumps((inventory.files, inventory.listed, inventory.named, skipped, inventory.notes))
+
+
+def _loaded(root: bytes, data: bytes) -> Inventory:
+    files, listed, named, skipped, notes = marshal.loads(data)  # noqa: S302  written by our own child
+    return Inventory(root, files, listed, named, [Skipped(*item) for item in skipped], notes)
+
+
+def _root(paths: Sequence[str]) -> bytes:
     for path in paths:
         if not os.path.lexists(path):
             raise NotFoundError(f"no such file or folder: {visible(path)}", hint="check the path")
-    root = os.fsencode(common_root(paths))
+    return os.fsencode(common_root(paths))
+
+
+def _taken(root: bytes, paths: Sequence[str], *, all_files: bool, exclusions: Exclusions) -> Inventory:
     inventory = Inventory(root)
     lister = _Lister(inventory, all_files=all_files, exclusions=exclusions)
     for below in dict.fromkeys(_below(os.fsencode(path), root) for path in paths):

@@ -86,12 +86,46 @@ def forked(serve: Serve, work: list[range], jobs: int) -> Iterator[bytes | Death
         if feed >= 0:
             os.close(feed)
         os.close(source)
-        for answers, pid in children.items():
-            os.close(answers)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)
+        _end(children)
+
+
+class Apart:
+    """One piece of work in a child of its own, from now on; ask for the answer, or close it."""
+
+    def __init__(self, work: Callable[[], bytes]) -> None:
+        source, feed = os.pipe()
+        os.close(feed)
+        try:
+            pid, answers = _start(lambda _tokens, answer: answer(work()), source, [])
+        finally:
+            os.close(source)
+        self._children = {answers: pid}
+
+    def ready(self) -> bool:
+        """Whether the answer is there, or begins to come."""
+        return bool(select.select(list(self._children), (), (), 0)[0])
+
+    def answer(self) -> bytes | None:
+        """What the work came to, once it is done; None when the child failed or was killed."""
+        try:
+            return next((one for one in _collect(self._children) if isinstance(one, bytes)), None)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the child if it still runs."""
+        _end(self._children)
+
+
+def _end(children: dict[int, int]) -> None:
+    """Leave no child behind: answers' descriptor to process id."""
+    while children:
+        answers, pid = children.popitem()
+        os.close(answers)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
 
 
 def _start(serve: Serve, source: int, others: list[int]) -> tuple[int, int]:
