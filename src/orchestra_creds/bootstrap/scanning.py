@@ -5,7 +5,7 @@ Heavy imports stand inside the functions that need them, so that a scan loads no
 
 import fnmatch
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -54,8 +54,10 @@ class ScanChoice:
     engine: str = "auto"
 
 
-def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanReport":
-    """Run one scan.
+def scan(
+    choice: ScanChoice, *, progress: "Progress | None" = None, meanwhile: Callable[[], None] = lambda: None
+) -> "ScanReport":
+    """Run one scan; `meanwhile` is called once beside its workers, if it has any.
 
     Every rule runs, whichever are wanted: one compiled database serves all choices, and a credential of an unwanted rule is
     not reported as something more general.
@@ -76,7 +78,7 @@ def scan(choice: ScanChoice, *, progress: "Progress | None" = None) -> "ScanRepo
         from orchestra_creds.scanner.rulebook.catalog import select
 
         select(rules, only=only)
-    report = pipeline.scan(request, rules, compiled=compiled, progress=progress)
+    report = pipeline.scan(request, rules, compiled=compiled, progress=progress, meanwhile=meanwhile)
     wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _named(f.rule, only)))
     return replace(report, findings=wanted, notes=(*notes, *report.notes))
 

@@ -91,7 +91,6 @@ def _scan(plain: Plain) -> tuple[str, int]:
     """The report and the exit code of the scan."""
     from orchestra_creds.bootstrap import scanning
     from orchestra_creds.core.text import visible
-    from orchestra_creds.render.report import render
 
     choice = scanning.ScanChoice(
         paths=plain.paths or (".",),
@@ -101,11 +100,21 @@ def _scan(plain: Plain) -> tuple[str, int]:
         jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
         use_cache="--no-cache" not in plain.options,
     )
-    report = scanning.scan(choice)
+    report = scanning.scan(choice, meanwhile=lambda: _prepare(plain.format))
     if "--quiet" not in plain.options:
         for note in report.notes:
             sys.stderr.write(f"note: {visible(note)}\n")
+    from orchestra_creds.render.report import render
+
     return render(report, plain.format), int(report.exit_code)
+
+
+def _prepare(format_: str) -> None:
+    """Load what prints the report, while workers read."""
+    from orchestra_creds.render import report  # noqa: F401
+
+    if format_ == "json":
+        from orchestra_creds.render import scan_json  # noqa: F401
 
 
 def _parsed(arguments: list[str]) -> Plain | None:

@@ -88,15 +88,19 @@ def collect(
     key: bytes | None = None,
     progress: Progress | None = None,
     found: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Collected:
-    """Does all jobs of a plan. `key` makes the digests of texts; `found` is told when there is something."""
+    """Does all jobs of a plan. `key` makes the digests of texts; `found` is told when there is something.
+
+    `meanwhile` is called once, when the first job is done.
+    """
     key = key or os.urandom(16)
     collected = Collected(skipped=list(plan.skipped))
-    _run(plan, engine, terms, collected, key, progress or NoProgress(), found)
+    _run(plan, engine, terms, collected, key, progress or NoProgress(), found, meanwhile)
     if collected.failed:
         again = Plan(plan.repository, named=sorted(oid.hex() for oid in collected.failed))
         first, collected.failed = collected.failed, {}
-        _run(again, engine, Terms(1, terms.limit, terms.archives), collected, key, NoProgress(), found)
+        _run(again, engine, Terms(1, terms.limit, terms.archives), collected, key, NoProgress(), found, lambda: None)
         collected.skipped += (Skipped(f"object {oid.hex()}", first.get(oid, "")) for oid in collected.failed)
     for spots in collected.spots.values():
         spots.sort()
@@ -111,12 +115,14 @@ def _run(
     key: bytes,
     progress: Progress,
     found: Callable[[], None],
+    meanwhile: Callable[[], None],
 ) -> None:
     jobs = plan.jobs()
     waiting = set(range(len(jobs)))
     for answer in _answers(jobs, plan, engine, terms, key):
         if len(waiting) == len(jobs):  # not before the processes were forked: a listener may run threads
             progress.start(items=plan.objects, size=None)
+            meanwhile()
         if isinstance(answer, workers.Death):
             continue
         job, objects, size, texts, spots, *rest = marshal.loads(answer)  # noqa: S302  written by our own child

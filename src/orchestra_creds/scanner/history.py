@@ -8,7 +8,7 @@ number of processes or on what was seen before. Memory is bounded by the largest
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -72,12 +72,14 @@ def scan_history(
     archives: Limits | None = None,
     cache_dir: Path | None = None,
     progress: Progress | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> HistoryResult:
     """Scans all objects, or those that HEAD reaches and `since` does not.
 
     jobs        processes; 0 asks for one per processor
     max_size    bytes of the largest object to scan; 0 means `LIMIT`; a larger one is named in `skipped`
     cache_dir   remembers what was seen; None looks at everything again
+    meanwhile   called once, beside the processes
 
     Raises:
         PreconditionError: `since` names no commit, or git is missing.
@@ -87,9 +89,9 @@ def scan_history(
     terms = Terms(jobs or workers.processors(), max_size or LIMIT, archives or Limits())
     try:
         if since is not None:
-            result = _scan_since(repository, engine, since, terms, progress)
+            result = _scan_since(repository, engine, since, terms, progress, meanwhile)
         else:
-            result = _History(repository, engine, terms, cache_dir, progress).scan()
+            result = _History(repository, engine, terms, cache_dir, progress, meanwhile).scan()
     finally:
         progress.done()
     collected, chosen, notes, cached = result
@@ -117,7 +119,14 @@ def _walked(collected: Collected, *, whole: bool) -> Collected:
     return collected
 
 
-def _scan_since(repository: Repository, engine: Engine, since: str, terms: Terms, progress: Progress) -> _Result:
+def _scan_since(
+    repository: Repository,
+    engine: Engine,
+    since: str,
+    terms: Terms,
+    progress: Progress,
+    meanwhile: Callable[[], None],
+) -> _Result:
     """What HEAD reaches and `since` does not: the content that a branch adds."""
     start = repository.commit(since)
     if start is None:
@@ -127,7 +136,8 @@ def _scan_since(repository: Repository, engine: Engine, since: str, terms: Terms
         return Collected(), [], (), 0
     log = attribution.Log(repository, *revisions)
     try:
-        collected = collect(plan_since(repository, revisions), engine, terms, progress=progress)
+        plan = plan_since(repository, revisions)
+        collected = collect(plan, engine, terms, progress=progress, meanwhile=meanwhile)
         chosen, whole = choose(repository, collected, log)
     finally:
         log.close()
@@ -138,13 +148,20 @@ class _History:
     """One scan of everything, with what an earlier one remembered."""
 
     def __init__(
-        self, repository: Repository, engine: Engine, terms: Terms, cache_dir: Path | None, progress: Progress
+        self,
+        repository: Repository,
+        engine: Engine,
+        terms: Terms,
+        cache_dir: Path | None,
+        progress: Progress,
+        meanwhile: Callable[[], None],
     ) -> None:
         self._repository = repository
         self._engine = engine
         self._terms = terms
         self._folder = cache_dir
         self._progress = progress
+        self._meanwhile = meanwhile
         self._key = os.urandom(16)
 
     def scan(self) -> _Result:
@@ -183,7 +200,13 @@ class _History:
         log = attribution.Log(self._repository)
         try:
             collected = collect(
-                plan, self._engine, self._terms, key=self._key, progress=self._progress, found=log.start
+                plan,
+                self._engine,
+                self._terms,
+                key=self._key,
+                progress=self._progress,
+                found=log.start,
+                meanwhile=self._meanwhile,
             )
             if before.refs and before.refs == now.refs and not collected.spots:
                 chosen, whole = _chosen_before(before, revived), before.whole

@@ -30,12 +30,11 @@ from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.matcher import loaded
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
-from orchestra_creds.scanner.sources import Inventory, Listing, common_root
-from orchestra_creds.scanner.tree import scan_tree
 
 if TYPE_CHECKING:
     from orchestra_creds.scanner.baseline import Baseline
     from orchestra_creds.scanner.identity import FingerprintKey
+    from orchestra_creds.scanner.sources import Inventory
 
 
 @dataclass(slots=True)
@@ -67,8 +66,9 @@ def scan(
     *,
     compiled: kept.Kept | None = None,
     progress: Progress | None = None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> ScanReport:
-    """Scan, and report. `compiled` is where `rules` come from, if they were kept.
+    """Scan, and report. `compiled` is where `rules` come from, if they were kept; `meanwhile` is called beside workers.
 
     Raises:
         NotFoundError: a path or a revision does not exist.
@@ -76,7 +76,13 @@ def scan(
         ConfigError: a file of rules, allowlists or accepted findings is wrong, or its fingerprint key is missing.
     """
     began = time.perf_counter()
-    plan = _plan(request)
+
+    def beside() -> None:
+        from orchestra_creds.scanner import assemble  # noqa: F401  makes the report
+
+        meanwhile()
+
+    plan = _plan(request, beside)
     try:
         return _carried_out(plan, request, rules, compiled, progress or NoProgress(), began)
     finally:
@@ -155,9 +161,9 @@ def _engine(
     return engine
 
 
-def _plan(request: ScanRequest) -> _Plan:
+def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
     if request.source is not Source.TREE:
-        return _repository_plan(request)
+        return _repository_plan(request, meanwhile)
     exclusions = Exclusions(request.exclude)
     paths = [path for path in request.paths if path != STDIN]
     with_stdin = len(paths) < len(request.paths)
@@ -166,13 +172,15 @@ def _plan(request: ScanRequest) -> _Plan:
         return _Plan(
             here, Repository.discover(here), "stdin", lambda engine, progress: _stdin(request, engine, progress)
         )
+    from orchestra_creds.scanner.sources import Listing
+
     listing = Listing(paths, all_files=request.all_files, exclusions=exclusions)
     root = Path(os.fsdecode(listing.root))
 
     def look(engine: Engine, progress: Progress) -> _Looked:
         if not listing.ready():
             engine.warm()  # a large tree: what its workers will need is loaded meanwhile
-        looked = _tree(request, engine, listing.inventory(), progress)
+        looked = _tree(request, engine, listing.inventory(), progress, meanwhile)
         if with_stdin:
             _add(looked, _stdin(request, engine, NoProgress()))
         return looked
@@ -202,7 +210,7 @@ def _unread(plan: _Plan, paths: list[str]) -> Callable[[str], bool]:
     return unread
 
 
-def _repository_plan(request: ScanRequest) -> _Plan:
+def _repository_plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
     option = f"--{request.source}"
     if len(request.paths) != 1 or request.paths[0] == STDIN:
         raise ConfigError(f"{option} takes one folder", hint="run one scan for each repository")
@@ -211,6 +219,8 @@ def _repository_plan(request: ScanRequest) -> _Plan:
         raise NotFoundError(f"no such file or folder: {visible(path)}", hint="check the path")
     repository = Repository.discover(path)
     if repository is None:
+        from orchestra_creds.scanner.sources import common_root
+
         raise PreconditionError(
             f"not in a git repository: {visible(common_root([path]))}",
             hint=f"run {option} in a repository, or leave it out to scan the files as they are",
@@ -223,7 +233,7 @@ def _repository_plan(request: ScanRequest) -> _Plan:
         repository.root,
         repository,
         str(request.source),
-        lambda engine, progress: _history(request, engine, repository, progress),
+        lambda engine, progress: _history(request, engine, repository, progress, meanwhile),
     )
 
 
@@ -259,16 +269,19 @@ def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, want
     return load_key(folder, place, wanted=name, environment=request.environment)
 
 
-def _load_the_rest() -> None:
-    """Import what makes the report, while workers read."""
-    from orchestra_creds.scanner import assemble  # noqa: F401
-
-
 def _limits(request: ScanRequest) -> Limits:
     return Limits(depth=request.archive_depth)
 
 
-def _tree(request: ScanRequest, engine: Engine, inventory: Inventory, progress: Progress) -> _Looked:
+def _tree(
+    request: ScanRequest,
+    engine: Engine,
+    inventory: "Inventory",
+    progress: Progress,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> _Looked:
+    from orchestra_creds.scanner.tree import scan_tree
+
     progress.start(items=len(inventory.files), size=None)
     found = scan_tree(
         engine,
@@ -277,7 +290,7 @@ def _tree(request: ScanRequest, engine: Engine, inventory: Inventory, progress: 
         limits=_limits(request),
         max_size=request.max_size,
         progress=progress,
-        meanwhile=_load_the_rest,
+        meanwhile=meanwhile,
     )
     return _Looked(
         found.sightings,
@@ -325,7 +338,13 @@ def _staged(request: ScanRequest, engine: Engine, repository: Repository) -> _Lo
     return looked
 
 
-def _history(request: ScanRequest, engine: Engine, repository: Repository, progress: Progress) -> _Looked:
+def _history(
+    request: ScanRequest,
+    engine: Engine,
+    repository: Repository,
+    progress: Progress,
+    meanwhile: Callable[[], None],
+) -> _Looked:
     from orchestra_creds.scanner.history import scan_history
 
     cache = Path(request.cache_dir) if request.cache_dir and request.use_cache else None
@@ -339,6 +358,7 @@ def _history(request: ScanRequest, engine: Engine, repository: Repository, progr
         archives=_limits(request),
         cache_dir=cache,
         progress=progress,
+        meanwhile=meanwhile,
     )
     exclusions = Exclusions(request.exclude)
     sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]

@@ -35,9 +35,6 @@ _READ = 1 << 18
 _HELD = 32 << 20
 """Bytes that a worker has freed and may keep: the texts of one pass, and as many again."""
 
-_GARBAGE = 20_000
-"""New objects in a worker after which it looks for cycles among them: it makes next to none."""
-
 Answer = Callable[[bytes], None]
 Serve = Callable[[Iterator[range], Answer], None]
 Answers = SimpleQueue[bytes | BaseException | None]
@@ -147,7 +144,6 @@ def _serve(serve: Serve, source: int, reply: int, unneeded: list[int], mask: set
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        gc.set_threshold(_GARBAGE)
         if hold is not None:
             hold(_HELD)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
