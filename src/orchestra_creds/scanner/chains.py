@@ -14,6 +14,7 @@ the size of the tree; and those that wait for a pass, `HELD` bytes and one text.
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import NamedTuple
 
 from orchestra_creds.core.record import dataclass, replace
@@ -134,8 +135,13 @@ class Scanner:
         candidates = set(judge)
         found: dict[object, Detection] = {}
         if base.ends:
+            sizes = len(above.text), len(text)
+            again = any(detection.decoded for detection in base.found)
             for run in triples(node.runs):
-                self._carry(base, run, (len(above.text), len(text)), candidates, judge, found)
+                # Reports are thinned, see `matcher.GAP`: one before the run may stand for a match in it.
+                first, last = bisect_right(base.ends, run[1] - GAP), bisect_right(base.ends, run[1] + run[2])
+                if first < last or base.found:
+                    self._carry(base, run, sizes, range(first, last), candidates, judge, found, again=again)
         for detection in self.engine.examine(text, judge):
             found[_key(detection)] = detection
         return _state(candidates, found.values())
@@ -145,19 +151,20 @@ class Scanner:
         state: State,
         run: tuple[int, int, int],
         sizes: tuple[int, int],
+        inside: range,
         candidates: set[Candidate],
         judge: set[Candidate],
         found: dict[object, Detection],
+        *,
+        again: bool,
     ) -> None:
-        """What a copied run brings along from its base."""
+        """What a copied run brings along from its base: its candidates `inside`, to be judged `again`, and detections."""
         to, start, length = run
         # where the run holds the edge of both texts, what depends on the edge came along, too
         low = start if start or to else -(1 << 62)
         high = start + length if start + length != sizes[0] or to + length != sizes[1] else 1 << 62
         by = to - start
-        again = any(detection.decoded for detection in state.found)
-        # Reports are thinned, see `matcher.GAP`: one before the run may stand for a match in it.
-        for at in range(bisect_right(state.ends, start - GAP), bisect_right(state.ends, start + length)):
+        for at in inside:
             index, end = state.candidates[at]
             end = max(end, start + 1)
             candidate = (index, end + by)
@@ -187,8 +194,11 @@ def _dependence(rules: Sequence[Rule]) -> list[Reach]:
     return found
 
 
+_END = itemgetter(1)
+
+
 def _state(candidates: Iterable[Candidate], found: Iterable[Detection]) -> State:
-    ordered = sorted(candidates, key=lambda candidate: candidate[1])
+    ordered = sorted(candidates, key=_END)
     return State(tuple(end for _, end in ordered), tuple(ordered), tuple(found))
 
 
