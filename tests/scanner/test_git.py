@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner import gitcall
 from orchestra_creds.scanner.git import Repository, Staged
 from tests.scanner.trees import git, repository, write
 
@@ -157,3 +158,18 @@ def test_without_git_it_is_said_what_to_do(folder: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("PATH", f".:{folder}/nothing")
     with pytest.raises(PreconditionError, match="git is not installed"):
         opened(folder).head()
+
+
+def test_a_file_without_a_name_is_ours_alone_on_any_file_system(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for where in (tmp_path, tmp_path / "no such folder"):
+        monkeypatch.setenv("TMPDIR", str(where))
+        file = gitcall.unnamed_file()
+        try:
+            status = os.fstat(file)
+            assert (status.st_nlink, status.st_mode & 0o777, status.st_size) == (0, 0o600, 0)
+            assert os.get_inheritable(file) is False
+        finally:
+            os.close(file)
+    assert list(tmp_path.iterdir()) == []

@@ -199,8 +199,5 @@ class Repository:
 
     def spool(self, *args: str | bytes) -> "Spool":
         """Starts a call that writes to an unnamed temporary file, so that nobody has to read while it runs."""
-        import tempfile
-
-        with tempfile.TemporaryFile() as stream:
-            into = os.dup(stream.fileno())
+        into = gitcall.unnamed_file()
         return Spool(self._git.start(args, into=into), into)
