@@ -116,7 +116,7 @@ def test_the_relaxed_pattern_matches_where_the_exact_one_does() -> None:
 
 
 def test_words_are_literals_in_every_alignment_of_base64() -> None:
-    known = literals("base64", [rule("shop", r"\bshop_[a-z]{8}"), rule("short", r"\bsq_[a-z]{30}")])
+    known = literals([rule("shop", r"\bshop_[a-z]{8}"), rule("short", r"\bsq_[a-z]{30}")])
     pattern = re.compile("|".join(map(re.escape, known)))
     for word, before, behind in itertools.product(("shop_", "sq_", "password"), range(7), ("", "~", "zz")):
         once = base64.b64encode(b"\xff" * before + word.encode() + behind.encode()).decode()
@@ -124,15 +124,6 @@ def test_words_are_literals_in_every_alignment_of_base64() -> None:
         for more in range(3):
             twice = base64.b64encode(b"~" * more + once.encode()).decode()
             assert pattern.search(twice), (word, before, more)
-
-
-def test_words_are_literals_in_hex_also_over_base64_and_hex_again() -> None:
-    known = literals("hex", [rule("shop", r"\bshop_[a-z]{8}"), rule("short", r"\bsq_[a-z]{30}")])
-    pattern = re.compile("|".join(known))
-    assert all(known[at].startswith(known[at - 1]) is False for at in range(1, len(known)))
-    for word, capital in itertools.product((b"shop_", b"sq_", b"password"), (str.lower, str.upper)):
-        for text in (word, base64.b64encode(b"zz" + word + b"zz"), word.hex().encode(), word.hex().upper().encode()):
-            assert pattern.search(capital((b"~~" + text + b"~").hex())), (word, text)
 
 
 # --- the database -----------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 r"""Encoded text inside text: base64, hex, percent and backslash escapes, with the way back to the encoded bytes.
 
 The first pass also looks for `CARRIERS`: short patterns that only encoded text shows, such as `\u003d`, or what the rules'
-words look like in base64 and hex (`markers`). Around each the text is decoded and scanned again, up to `MAX_DEPTH` times.
+words look like in base64 (`markers`). Around each the text is decoded and scanned again, up to `MAX_DEPTH` times.
 
 Guarantees: decoding shrinks, is linear, and is bounded by the reach of its carrier, so no input blows it up; what is
 decoded around one carrier depends on the bytes in its reach only; a match at an edge that the reach cut is dropped, for
@@ -40,7 +40,7 @@ REGION = 256 << 10
 class Carrier:
     """A pattern that betrays encoded text; each start has exactly one end, so that both engines report the same.
 
-    pattern       empty where `markers.literals` of the rules stand for it
+    pattern       empty for base64: `markers.literals` of the rules
     longest       the most bytes that a match may take
     back, ahead   how far around the end of a match the text is decoded, in bytes
     """
@@ -132,12 +132,13 @@ class Unwrapped:
 
 # --- carriers ---------------------------------------------------------------------------------------------------------
 
+_HEX_PAIR = "(?:[2-7][0-9A-Fa-f]|0[9AaDd])"
 _SIGN = "(?:2[0-9A-Fa-f]|3[AaDd]|40|5[CcFf]|7[BbDd])"
 _PLAIN_PERCENT = "(?:0[AaDd]|2[2-9A-Fa-f]|3[AaDd]|40|5[BbCcDdFf]|7[BbDd])"
 
 CARRIERS = (
     Carrier("base64", "", 40, RUN_BACK, RUN_AHEAD),
-    Carrier("hex", "", 40, RUN_BACK, RUN_AHEAD),
+    Carrier("hex", f"(?:{_HEX_PAIR}){{16}}", 32, RUN_BACK, RUN_AHEAD),
     Carrier("escape", rf"\\u00{_SIGN}", 6, 2048, 4096),
     Carrier("escape", rf"\\x{_SIGN}", 4, 2048, 4096),
     Carrier("escape", r'\\"[ \t\n]{0,3}:', 6, 2048, 8192),

@@ -1,20 +1,17 @@
-"""What the rules' words look like inside base64 and hex.
+"""What the rules' words look like inside base64.
 
 The same word gives one of three texts, after how many bytes of a group of three stand before it; of each, the digits
 that the neighbours do not touch are a literal. Literals cost a first pass next to nothing, so base64 is found by what it
 holds, not by its shape: anywhere in a run of any length, and not in every long name. The prefixes of tokens and the names
-of credentials are known encoded twice as well, those of Google's files three times. In hex a word gives two texts, after
-the case of its digits; words are known there in base64, too, and those of tokens and names in hex over and over.
+of credentials are known encoded twice as well, those of Google's files three times.
 
-Guarantees: an encoding around text that holds one of the words holds one of its literals, and no literal of an encoding
-begins with another.
+Guarantees: base64 around text that holds one of the words holds one of the literals, and no literal begins with another.
 """
 
 import base64
 import re
 from collections.abc import Iterable, Sequence
 
-from orchestra_creds.scanner.decode import MAX_DEPTH
 from orchestra_creds.scanner.rule import Rule
 
 _NAMES = (
@@ -38,21 +35,14 @@ _START = re.compile(r"(?:\(\?:\\b[^()]*\)|\\b)?\(?((?:(?:[A-Za-z0-9_/:-]|\\[^A-Z
 _ESCAPED = re.compile(r"\\(.)")
 _SHORTEST_WORD = 3
 _LONGEST_WORD = 10
-_SHORTEST = 4  # digits of a literal in base64
-_LONGEST_HEX = 40  # digits of a literal in hex; of a longer one they are its beginning
+_SHORTEST = 4  # digits of a literal
 
 
-def literals(kind: str, rules: Sequence[Rule]) -> tuple[str, ...]:
-    """The literals of the words of `rules` in an encoding, `base64` or `hex`; sorted."""
+def literals(rules: Sequence[Rule]) -> tuple[str, ...]:
+    """The literals of the words of `rules`, sorted."""
     distinctive = _prefixes(rules) | _names() | set(_ALWAYS)
     once = _encoded(distinctive)
-    if kind == "hex":
-        found = _hex(once | _vendors(rules))
-        for _ in range(MAX_DEPTH):
-            found |= (distinctive := _hex(distinctive))
-        found = {digits[:_LONGEST_HEX] for digits in found}
-    else:
-        found = once | _encoded(once) | _encoded(_vendors(rules)) | _encoded(_encoded(_encoded(_GOOGLE)))
+    found = once | _encoded(once) | _encoded(_vendors(rules)) | _encoded(_encoded(_encoded(_GOOGLE)))
     kept: list[bytes] = []
     for literal in sorted(found):
         if not kept or not literal.startswith(kept[-1]):
@@ -89,11 +79,6 @@ def _vendors(rules: Iterable[Rule]) -> set[bytes]:
         if len(word) > 3
         for text in (word, word.upper(), word.title())
     }
-
-
-def _hex(words: Iterable[bytes]) -> set[bytes]:
-    """The digits of each word, small and capital."""
-    return {digits.encode() for word in words for digits in (word.hex(), word.hex().upper())}
 
 
 def _encoded(words: Iterable[bytes]) -> set[bytes]:

@@ -64,8 +64,7 @@ class Plan:
             check(rule.id, rule.pattern)
         patterns = [Pattern(first_pass(rule.pattern, rule.longest), rule.longest) for rule in self._rules]
         return patterns + [
-            Pattern(one.pattern, one.longest, () if one.pattern else literals(one.kind, self._rules))
-            for one in CARRIERS
+            Pattern(one.pattern, one.longest, () if one.pattern else literals(self._rules)) for one in CARRIERS
         ]
 
     def key(self) -> bytes:
