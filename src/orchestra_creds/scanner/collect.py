@@ -155,6 +155,7 @@ def _answers(
     if at_once <= 1:
         return _here(serve, tokens)
     if workers.can_fork():
+        engine.warm()  # here once, and not in each child
         return workers.forked(serve, tokens, at_once)
     twins = (Scanner(engine.twin(), terms.limit) for _ in range(at_once))
     return workers.threaded([_serve(jobs, plan, scanner, terms, key) for scanner in twins], tokens)

@@ -99,7 +99,7 @@ class Engine:
     @staticmethod
     def warm() -> None:
         """Load what nearly every large scan needs: worth it before workers are forked, where it is paid once."""
-        from orchestra_creds.scanner import structure, unwrap  # noqa: F401
+        from orchestra_creds.scanner import checksums, structure, structure_generic, unwrap  # noqa: F401
         from orchestra_creds.scanner.libraries import re2
 
         re2()

@@ -17,6 +17,7 @@ from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.matcher import GAP
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.shortcut import Shortcut
+from orchestra_creds.scanner.structure import check_of
 from orchestra_creds.scanner.verdict import Buffer, Subject, reach
 
 MAX_LONGEST = 4096
@@ -107,13 +108,11 @@ def _judge(rule: Rule, text: Buffer, span: tuple[int, int], match_start: int) ->
     read_from, read_to = max(0, match_start - 1), min(len(text), match_start + rule.longest + 1)
     if not rule.check:
         return Detection(rule, start, end, read_from, read_to, Material(material), rule.confidence)
-    from orchestra_creds.scanner.structure import CHECKS
-
     # The check gets a copy of what it may read, so that no verdict can depend on more.
     back, ahead = reach(rule.check)
     low, high = max(0, start - back), min(len(text), end + ahead)
     window = bytes(text[low:high])
-    verdict = CHECKS[rule.check](Subject(material, window, start - low, end - low, 0, len(window)))
+    verdict = check_of(rule.check)(Subject(material, window, start - low, end - low, 0, len(window)))
     if verdict is None:
         return None
     return Detection(

@@ -1,21 +1,39 @@
 """The structure checks that rules name: what looks like a credential is parsed, verified, graded or refused.
 
-`CHECKS` is the whole list. Each check is a pure function from a `Subject` to a `Verdict` or to None; the families stand
-in files of their own, beside the formats they read, and their names are unique (a test says so).
+Each check is a pure function from a `Subject` to a `Verdict` or to None; the families stand in files of their own, beside
+the formats they read, and their names are unique (a test says so). A family is loaded when one of its checks is wanted,
+or one of a family behind it: most places lead to the first ones.
 """
 
-from orchestra_creds.scanner import checksums, structure_generic, structure_google, structure_jwt, structure_keys
-from orchestra_creds.scanner.verdict import Check, Subject, Verdict
+from collections.abc import Iterator
+from functools import cache
 
-__all__ = ["CHECKS", "Check", "Subject", "Verdict"]
+from orchestra_creds.scanner.verdict import Check
 
-FAMILIES: tuple[dict[str, Check], ...] = (
-    checksums.CHECKS,
-    structure_generic.CHECKS,
-    structure_google.CHECKS,
-    structure_jwt.CHECKS,
-    structure_keys.CHECKS,
-)
 
-CHECKS: dict[str, Check] = {name: check for family in FAMILIES for name, check in family.items()}
-"""Name, as rules write it, to check."""
+def families() -> Iterator[dict[str, Check]]:
+    """Name, as rules write it, to check: family by family, each loaded as it is reached."""
+    from orchestra_creds.scanner import structure_generic
+
+    yield structure_generic.CHECKS
+    from orchestra_creds.scanner import checksums
+
+    yield checksums.CHECKS
+    from orchestra_creds.scanner import structure_jwt
+
+    yield structure_jwt.CHECKS
+    from orchestra_creds.scanner import structure_google
+
+    yield structure_google.CHECKS
+    from orchestra_creds.scanner import structure_keys
+
+    yield structure_keys.CHECKS
+
+
+@cache
+def check_of(name: str) -> Check:
+    """The check of this name; KeyError when there is none."""
+    for checks in families():
+        if name in checks:
+            return checks[name]
+    raise KeyError(name)
