@@ -244,8 +244,16 @@ def test_the_cache_is_trusted_only_when_it_is_ours_alone(tmp_path: Path) -> None
     file.write_bytes(content)
     file.rename(tmp_path / "real")
     file.symlink_to(tmp_path / "real")
-    with pytest.raises(OSError, match="symbolic"):
-        kept()
+    assert kept() is None
+    assert [entry.name for entry in folder.iterdir()] == [NAME]
+
+
+def test_a_cache_that_cannot_be_written_is_none_and_nothing_is_left_beside_it(tmp_path: Path) -> None:
+    tmp_path.chmod(0o700)
+    (tmp_path / NAME / "in the way").mkdir(parents=True)
+    remember(str(tmp_path), lambda: b"compiled", 300, all_rules())
+    assert [entry.name for entry in tmp_path.iterdir()] == [NAME]
+    assert recall(str(tmp_path)) is None
 
 
 def test_a_changed_scanner_makes_the_cache_worthless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

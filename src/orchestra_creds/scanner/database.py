@@ -1,20 +1,17 @@
 """The compiled Hyperscan database, kept between runs.
 
 Compiling some hundred patterns takes a second, loading the result a millisecond. A compiled database is native code's
-input: whoever writes it commands the process that loads it. Guarantees: a database is loaded only from a file that we
-own, that nobody else may write or read, that has no other name, in a folder of which the same holds, and whose checksum
-is that of its header; anything else is ignored and compiled anew. Files are replaced in one step. A cache that cannot be
-written costs time, never a result.
+input: whoever writes it commands the process that loads it. Guarantees: a database is loaded only from a file that only we
+can have written (`private.py`) and whose checksum is that of its header; anything else is ignored and compiled anew.
 """
 
 import hashlib
-import os
-import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner import private
 from orchestra_creds.scanner.libraries import hyperscan
 
 MAGIC = b"orchestra-creds/hyperscan/1\n"
@@ -34,7 +31,7 @@ def open_database(patterns: Callable[[], Numbered], key: bytes, cache: Path | No
     if cache is None:
         return _compile(patterns())
     name = f"{_key(key)}.hsdb"
-    payload = _load(cache, name)
+    payload = _load(str(cache), name)
     if payload is not None:
         module = hyperscan()
         try:
@@ -42,7 +39,8 @@ def open_database(patterns: Callable[[], Numbered], key: bytes, cache: Path | No
         except module.error:
             pass  # of another build of the library after all: compile
     database = _compile(patterns())
-    _store(cache, name, hyperscan().dumpb(database))
+    payload = hyperscan().dumpb(database)
+    private.store(str(cache), name, MAGIC, hashlib.sha256(payload).digest(), payload)
     return database
 
 
@@ -85,45 +83,12 @@ def _key(patterns: bytes) -> str:
     return hashlib.sha256(MAGIC + probe.info() + patterns).hexdigest()[:32]
 
 
-def _private(status: os.stat_result) -> bool:
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
-
-
-def _load(folder: Path, name: str) -> bytes | None:
+def _load(folder: str, name: str) -> bytes | None:
     """The payload of a file that only we can have written, or None."""
-    if not hasattr(os, "geteuid"):
-        return None  # no owners to compare: compile every time
-    try:
-        around = os.lstat(folder)
-        handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+    file = private.opened(folder, name)
+    if file is None:
         return None
-    with os.fdopen(handle, "rb", buffering=0) as file:
-        status = os.fstat(handle)
-        trusted = stat.S_ISDIR(around.st_mode) and stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-        if not (trusted and _private(around) and _private(status)):
-            return None
+    with file:
         head = file.read(len(MAGIC) + CHECKSUM_BYTES)
         payload = file.readall()  # apart, for a slice of megabytes costs as much as reading them
     return payload if head == MAGIC + hashlib.sha256(payload).digest() else None
-
-
-def _store(folder: Path, name: str, payload: bytes) -> None:
-    """Write the file beside its place and move it there; a cache that cannot be written is none."""
-    if not hasattr(os, "geteuid"):
-        return
-    temporary = folder / f".{name}.{os.getpid()}"
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        around = os.lstat(folder)
-        if not (stat.S_ISDIR(around.st_mode) and _private(around)):
-            return
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(MAGIC + hashlib.sha256(payload).digest() + payload)
-            os.replace(temporary, folder / name)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-    except OSError:
-        return

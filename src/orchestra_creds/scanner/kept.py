@@ -1,20 +1,19 @@
 """The rulebook as the last scan compiled it: rules as plain data, and Hyperscan's database, in one file of the cache.
 
 Reading it takes 4 ms where the rulebook and a database by its key take 15. It holds for one version of the scanner: for as
-long as none of its files has changed. What it says is trusted like the compiled rules themselves: the file and its folder
-belong to us, and nobody else can read or write them (as in `database.py`). Guarantees: anything else counts as nothing
-kept; the file is replaced in one step; a cache that cannot be written costs time only.
+long as none of its files has changed. What it says is trusted like the compiled rules themselves (`private.py`); anything
+else counts as nothing kept.
 
 Imports nothing that imports `typing`: the first look at staged changes pays for every module.
 """
 
 import marshal
 import os
-import stat
 import sys
 import zlib
 
 from orchestra_creds import __version__
+from orchestra_creds.scanner import private
 
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
@@ -52,24 +51,17 @@ class Kept:
 
 
 def recall(cache: str) -> "Kept | None":
-    """What was kept; None when there is nothing to trust.
-
-    Raises:
-        OSError: the cache is no folder, or the file is a link.
-    """
-    if not hasattr(os, "geteuid") or not _ours(os.lstat(cache), stat.S_IFDIR):
+    """What was kept; None when there is nothing to trust."""
+    file = private.opened(cache, NAME)
+    if file is None:
         return None
-    try:
-        handle = os.open(os.path.join(cache, NAME), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except FileNotFoundError:
-        return None
-    with open(handle, "rb", buffering=0) as file:
-        status = os.fstat(handle)
-        return _read(file, status.st_size) if _ours(status, stat.S_IFREG) and status.st_nlink == 1 else None
+    with file:
+        return _read(file)
 
 
-def _read(file: "FileIO", size: int) -> "Kept | None":
+def _read(file: "FileIO") -> "Kept | None":
     """What the file holds, part by part: every megabyte that is copied once more costs 2 ms."""
+    size = os.fstat(file.fileno()).st_size
     head = file.read(_HEAD)
     check, length = (int.from_bytes(head[at : at + 4], "big") for at in (_HEAD - 8, _HEAD - 4))
     if head[: len(MAGIC)] != MAGIC or length > size:
@@ -85,18 +77,15 @@ def _read(file: "FileIO", size: int) -> "Kept | None":
 
 def remember(cache: str, database: "Callable[[], bytes | None]", widest: int, rules: "Sequence[Rule]") -> None:
     """Keep the compiled rules for the scans to come."""
-    aside = os.path.join(cache, f".{NAME}.{os.getpid()}")
+    compiled = database()
     try:
-        if not _ours(os.lstat(cache), stat.S_IFDIR) or (compiled := database()) is None:
-            return
-        table = marshal.dumps((_stamp(), len(compiled), widest, [_plain(rule) for rule in rules]))
-        head = MAGIC + zlib.crc32(table).to_bytes(4, "big") + len(table).to_bytes(4, "big")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
-        with open(os.open(aside, flags, 0o600), "wb") as file:
-            file.write(head + table + compiled)
-        os.replace(aside, os.path.join(cache, NAME))
-    except OSError:
+        stamp = _stamp()
+    except OSError:  # installed in a way that has no files
         return
+    if compiled is not None:
+        table = marshal.dumps((stamp, len(compiled), widest, [_plain(rule) for rule in rules]))
+        check, length = zlib.crc32(table).to_bytes(4, "big"), len(table).to_bytes(4, "big")
+        private.store(cache, NAME, MAGIC, check, length, table, compiled)
 
 
 def _plain(rule: "Rule") -> "tuple[int, int, dict[str, Any]]":
@@ -117,7 +106,3 @@ def _stamp() -> "list[tuple[str, int, int]]":
                     status = entry.stat()
                     stamp.append((entry.path, status.st_mtime_ns, status.st_size))
     return sorted(stamp)
-
-
-def _ours(status: os.stat_result, kind: int) -> bool:
-    return stat.S_IFMT(status.st_mode) == kind and status.st_uid == os.geteuid() and not status.st_mode & 0o077

@@ -1,22 +1,21 @@
 """What an earlier scan of a history saw, so that the next one looks at new objects only.
 
-One file for each repository and set of rules, in a folder that is ours alone (0700, files 0600, replaced in one step). It
-names packs and loose objects that were looked at in full, and where something was found: object, offsets, line, rule. It
-holds no credential and nothing computed from one; what is reported again is read again from the repository. A file that
-is damaged, foreign, or of another version counts as none. A scan that could not read everything is never remembered.
+One file for each repository and set of rules, that only we can have written (`private.py`). It names packs and loose
+objects that were looked at in full, and where something was found: object, offsets, line, rule. It holds no credential and
+nothing computed from one; what is reported again is read again from the repository. A file that is damaged, foreign, or of
+another version counts as none. A scan that could not read everything is never remembered.
 """
 
 import hashlib
 import json
 import os
-import stat
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from orchestra_creds import __version__
 from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.scanner import private
 from orchestra_creds.scanner.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 
@@ -71,17 +70,10 @@ def pack_key(index: Path, width: int) -> str:
 
 def load(folder: Path, name: str) -> Seen | None:
     """What was remembered; None when there is nothing to trust."""
-    if not hasattr(os, "geteuid"):
-        return None  # no owners to compare
-    try:
-        around = os.lstat(folder)
-        handle = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
-    except OSError:
+    file = private.opened(str(folder), name)
+    if file is None:
         return None
-    with os.fdopen(handle, "rb") as file:
-        status = os.fstat(handle)
-        if not (stat.S_ISDIR(around.st_mode) and stat.S_ISREG(status.st_mode) and _ours(around) and _ours(status)):
-            return None
+    with file:
         content = file.read()
     head, _, body = content.partition(b"\n")
     if head != hashlib.sha256(body).hexdigest().encode():
@@ -93,26 +85,9 @@ def load(folder: Path, name: str) -> Seen | None:
 
 
 def store(folder: Path, name: str, seen: Seen) -> None:
-    """Remembers; a cache that cannot be written costs time, never a result."""
-    if not hasattr(os, "geteuid"):
-        return
+    """Remember it."""
     body = json.dumps({name: getattr(seen, name) for name in Seen.__match_args__}, separators=(",", ":")).encode()
-    part = folder / f".{name}.{os.getpid()}"
-    with suppress(OSError):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not _ours(os.lstat(folder)):
-            return
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-            part.replace(folder / name)
-        except OSError:
-            part.unlink(missing_ok=True)
-
-
-def _ours(status: os.stat_result) -> bool:
-    return status.st_uid == os.geteuid() and not status.st_mode & 0o077
+    private.store(str(folder), name, hashlib.sha256(body).hexdigest().encode(), b"\n", body)
 
 
 def refs_digest(lines: Iterable[bytes]) -> str:
