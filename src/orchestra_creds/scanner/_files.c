@@ -48,6 +48,25 @@ static int append(PyObject *list, const char *path, size_t length) {
     return failed ? -1 : 0;
 }
 
+/* Room for `size` bytes, with what is there already; -1 for an exception. */
+static int grow(char **room, size_t size) {
+    char *grown = realloc(*room, size);
+    if (!grown) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    *room = grown;
+    return 0;
+}
+
+/* The path of `name` below `path`, with room for one more byte; -1 for an exception. */
+static int join(char **joined, const char *path, size_t length, const char *name, size_t size) {
+    if (grow(joined, length + size + 1)) return -1;
+    memcpy(*joined, path, length);
+    memcpy(*joined + length, name, size);
+    return 0;
+}
+
 /* Lists the folder `fd`, whose path is `path` (with a slash behind it, or empty), and all below it; -1 for an exception. */
 static int walk_folder(Walk *walk, int fd, const char *path, size_t length, int depth) {
     char *below = NULL; /* the names of its folders, each with a NUL behind it */
@@ -78,25 +97,13 @@ static int walk_folder(Walk *walk, int fd, const char *path, size_t length, int 
                 if (size == 4 && !memcmp(name, ".git", 4)) continue;
                 if (filled + size + 1 > space) {
                     space = 2 * space + size + 256;
-                    char *grown = realloc(below, space);
-                    if (!grown) {
-                        PyErr_NoMemory();
-                        goto done;
-                    }
-                    below = grown;
+                    if (grow(&below, space)) goto done;
                 }
                 memcpy(below + filled, name, size + 1);
                 filled += size + 1;
                 continue;
             }
-            char *longer = realloc(joined, length + size + 1);
-            if (!longer) {
-                PyErr_NoMemory();
-                goto done;
-            }
-            joined = longer;
-            memcpy(joined, path, length);
-            memcpy(joined + length, name, size);
+            if (join(&joined, path, length, name, size)) goto done;
             if (append(type == DT_REG || type == DT_LNK ? walk->files : walk->odd, joined, length + size)) goto done;
         }
     }
@@ -104,14 +111,7 @@ static int walk_folder(Walk *walk, int fd, const char *path, size_t length, int 
         const char *name = below + at;
         size_t size = strlen(name);
         at += size + 1;
-        char *longer = realloc(joined, length + size + 1);
-        if (!longer) {
-            PyErr_NoMemory();
-            goto done;
-        }
-        joined = longer;
-        memcpy(joined, path, length);
-        memcpy(joined + length, name, size);
+        if (join(&joined, path, length, name, size)) goto done;
         joined[length + size] = '/';
         int inner = depth >= MOST_DEEP ? -1 : openat(fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
         int bad = inner < 0 ? append(walk->left, joined, length + size) : walk_folder(walk, inner, joined, length + size + 1, depth + 1);
