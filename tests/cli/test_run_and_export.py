@@ -130,6 +130,16 @@ def test_without_a_folder_in_memory_nothing_is_written_and_nothing_started(
     assert not (reader.folder / "started").exists()
 
 
+def test_a_folder_in_memory_that_takes_no_files_is_named_and_nothing_started(
+    reader: Operator, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(memory_files, "memory_folder", lambda _: str(tmp_path / "gone"))
+    ended = reader.call("run", "--env", "dev", "--as-files", "--", "touch", "started")
+    assert ended.code == 4
+    assert f"cannot write files in {tmp_path / 'gone'}: no such file or directory" in one_error(ended)
+    assert not (reader.folder / "started").exists()
+
+
 def test_memory_is_told_by_the_nearest_mount(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     table = tmp_path / "mountinfo"
     inside, disk = tmp_path / "run time" / "me", tmp_path / "run time" / "me" / "disk"
@@ -155,12 +165,13 @@ def test_masked_output_holds_no_value_and_the_code_is_kept(reader: Operator) -> 
     assert (ended.code, ended.stdout) == (0, b"***\n***\n")
 
 
-def test_a_masked_program_ends_when_nobody_reads(reader: Operator) -> None:
+@pytest.mark.parametrize("option", ["", "--mask", "--as-files"])
+def test_a_program_ends_when_nobody_reads_and_is_quiet_about_it(option: str, reader: Operator) -> None:
     done = subprocess.run(
-        ["sh", "-c", f"{COMMAND} run --env dev --mask -- yes | head -1"],
+        ["sh", "-c", f"{COMMAND} run --env dev {option} -- yes | head -1"],
         cwd=reader.folder, env=reader.environment, capture_output=True, check=False, timeout=60,
     )  # fmt: skip
-    assert done.stdout == b"y\n"
+    assert (done.stdout, done.stderr) == (b"y\n", b"")
 
 
 def test_a_terminal_is_not_masked(reader: Operator) -> None:

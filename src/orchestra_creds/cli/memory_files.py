@@ -22,18 +22,19 @@ def memory_files(material: Mapping[str, Material]) -> Iterator[dict[str, str]]:
     Raises:
         PreconditionError: no file system of this machine is known to be in memory, or it is full.
     """
-    with tempfile.TemporaryDirectory(prefix="orchestra-creds-", dir=memory_folder(MOUNTS)) as folder:
-        for name, value in material.items():
-            try:
-                descriptor = os.open(Path(folder) / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
+    memory = memory_folder(MOUNTS)
+    with contextlib.ExitStack() as stack:
+        try:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="orchestra-creds-", dir=memory)))
+            for name, value in material.items():
+                with os.fdopen(os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                     file.write(value.reveal())
-            except OSError as error:
-                raise PreconditionError(
-                    f"cannot write the file for {name}: {(error.strerror or type(error).__name__).lower()}",
-                    hint="nothing was started, and no file is left",
-                ) from None
-        yield {f"{name}_FILE": str(Path(folder) / name) for name in material}
+        except OSError as error:
+            raise PreconditionError(
+                f"cannot write files in {memory}: {(error.strerror or type(error).__name__).lower()}",
+                hint="nothing was started, and no file is left",
+            ) from None
+        yield {f"{name}_FILE": str(folder / name) for name in material}
 
 
 def memory_folder(mounts: Path) -> str:
