@@ -1,5 +1,6 @@
 """`setup add`: writes into orchestra-creds.toml what `setup` then brings about."""
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +63,7 @@ def service_account(
     write_stdout(f"declared {name} in {path}; next: orchestra-creds setup --plan\n")
 
 
-def declare(path: Path, text: str, name: str, fields: "dict[str, str | list[str] | tuple[()]]") -> None:
+def declare(path: Path, text: str, name: str, fields: Mapping[str, str | Sequence[str]]) -> None:
     """Write the account into the file, whole or not at all."""
     from orchestra_creds import outfile
     from orchestra_creds.config.edit import with_account

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from shlex import join
 
 from orchestra_creds.core.resources import Desired, Kind
+from orchestra_creds.setup.plan import filled
 
 
 def commands(wanted: Desired, number: str) -> Iterator[str]:
@@ -23,11 +24,12 @@ def commands(wanted: Desired, number: str) -> Iterator[str]:
                 yield join(["gcloud", "iam", "workload-identity-pools", "create", name, "--location=global", project])
             case _:
                 yield f"# {resource.ref}: see --to terraform"
-    for grant in wanted.grants:
-        member, condition = grant.member.replace("{number}", number), grant.condition
-        told = f"--condition=expression={condition},title={grant.title}" if condition else "--condition=None"
+    for grant in (filled(each, number) for each in wanted.grants):
+        told = (
+            f"--condition=expression={grant.condition},title={grant.title}" if grant.condition else "--condition=None"
+        )
         name = grant.holder.rpartition("/")[2]
         kinds = {"secrets": ["secrets"], "serviceAccounts": ["iam", "service-accounts"]}
         group = kinds.get(grant.holder.split("/")[2] if grant.holder.count("/") > 1 else "", ["projects"])
-        arguments = [name, f"--member={member}", f"--role={grant.role}", told]
+        arguments = [name, f"--member={grant.member}", f"--role={grant.role}", told]
         yield join(["gcloud", *group, "add-iam-policy-binding", *arguments])

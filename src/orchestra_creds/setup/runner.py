@@ -45,8 +45,7 @@ def cloud_run_job(
             hint="REGISTRY/NAME@sha256:DIGEST, as `docker push` and the registry tell it: a tag can be moved to other code",
         )
     require_identity(identity)
-    if not _REGION.fullmatch(region):
-        raise ConfigError(f"{region!r} is no region", hint="such as --region us-central1")
+    _require_region(region)
     if not _NAME.fullmatch(name):
         raise ConfigError(f"{name!r} is no name of a job", hint="lower-case letters, digits and hyphens, at most 49")
     path = f"projects/{project}/locations/{region}/jobs/{name}"
@@ -82,8 +81,7 @@ def cloud_run_job(
 
 def standing(stores: Mapping[Kind, RemovableStore], region: str) -> list[Resource]:
     """What of it is there: the schedule first, for then nothing starts the job any more."""
-    if not _REGION.fullmatch(region):
-        raise ConfigError(f"{region!r} is no region", hint="such as --region us-central1")
+    _require_region(region)
     found = (stores[kind].find(Ref(kind, f"{region}/{NAME}")) for kind in (Kind.SCHEDULE, Kind.JOB))
     return [resource for resource in found if resource is not None]
 
@@ -108,3 +106,8 @@ def remove(stores: Mapping[Kind, RemovableStore], found: Sequence[Resource]) -> 
         except UnavailableError:
             if store.find(resource.ref) is not None:
                 raise
+
+
+def _require_region(region: str) -> None:
+    if not _REGION.fullmatch(region):
+        raise ConfigError(f"{region!r} is no region", hint="such as --region us-central1")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from orchestra_creds.core.resources import Desired, Grant, Kind
+from orchestra_creds.setup.plan import filled
 
 Body = Mapping[str, object]
 
@@ -61,10 +62,13 @@ def blocks(wanted: Desired, number: str) -> list[Block]:
         label = add(kind, name, body, identifier.format(**own, name=name, first=first, rest=rest))
         if kind == CHANNEL:
             channels[name] = Reference(kind, label, "name")
-    for grant in wanted.grants:
-        member = grant.member.replace("{number}", number)
-        kind, given = _member(grant, member, wanted.project)
-        holder, role, who = grant.holder.rpartition("/")[2], grant.role.rpartition("/")[2], member.rpartition(":")[2]
+    for grant in (filled(each, number) for each in wanted.grants):
+        kind, given = _member(grant, wanted.project)
+        holder, role, who = (
+            grant.holder.rpartition("/")[2],
+            grant.role.rpartition("/")[2],
+            grant.member.rpartition(":")[2],
+        )
         add(kind, f"{holder}_{role}_{who}{grant.title}", given, "")
     for service, kinds in sorted(wanted.audit.items()):
         logged = [{"log_type": one} for one in sorted(kinds)]
@@ -230,8 +234,8 @@ _TYPES: Mapping[Kind, tuple[str, Callable[[str, Body], Body], str]] = {
 """Kind -> type, arguments, and identifier; `first` and `rest` are the two parts of a name with a slash."""
 
 
-def _member(grant: Grant, member: str, project: str) -> tuple[str, Body]:
-    body: dict[str, object] = {"role": grant.role, "member": member}
+def _member(grant: Grant, project: str) -> tuple[str, Body]:
+    body: dict[str, object] = {"role": grant.role, "member": grant.member}
     if grant.condition:
         body["condition"] = {"title": grant.title, "expression": grant.condition}
     match grant.holder.split("/"):
