@@ -126,7 +126,7 @@ def _moved(one: Detection, by: int) -> Detection:
 @given(st.integers(0, 1 << 32))
 def test_what_was_not_read_may_change(seed: int) -> None:
     text = glued(seed)
-    for one in detect(fast(), text):
+    for one in (found for found in detect(fast(), text) if not found.decoded):
         changed = b"\n" * one.read_from + text[one.read_from : one.read_to] + b"\n" * (len(text) - one.read_to)
         again = detect(fast(), changed)
         assert (one.rule.id, one.start, one.end, one.material) in [
