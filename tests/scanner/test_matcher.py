@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner import matcher
 from orchestra_creds.scanner.database import MAGIC
 from orchestra_creds.scanner.engine import SEPARATOR, Engine, EngineKind
 from orchestra_creds.scanner.firstpass import first_pass
@@ -23,6 +24,11 @@ from orchestra_creds.scanner.plan import Plan
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.sample import render
 from tests.scanner.engines import fast, rule
+
+try:
+    from orchestra_creds.scanner import _native as native
+except ImportError:
+    native = None  # type: ignore[assignment]
 
 RULES = (
     rule("word", r"\bword[0-9]{3}\b"),
@@ -40,13 +46,13 @@ def matchers() -> tuple[Matcher, Matcher]:
 FAST, PLAIN = matchers()
 
 
-def covered(matcher: Matcher, text: bytes, number: int, start: int) -> bool:
+def covered(one: Matcher, text: bytes, number: int, start: int) -> bool:
     """Whether some report of the pattern stands for a match that begins at `start`."""
     longest = RULES[number].longest
-    return any(index == number and end - longest <= start < end + GAP for index, end in matcher.candidates(text))
+    return any(index == number and end - longest <= start < end + GAP for index, end in one.candidates(text))
 
 
-@pytest.mark.parametrize("matcher", [FAST, PLAIN], ids=["hyperscan", "re2"])
+@pytest.mark.parametrize("one", [FAST, PLAIN], ids=["hyperscan", "re2"])
 @pytest.mark.parametrize(
     ("number", "text"),
     [
@@ -58,10 +64,10 @@ def covered(matcher: Matcher, text: bytes, number: int, start: int) -> bool:
         (3, b"gap\x0b xend"),  # a vertical tab is no white space
     ],
 )
-def test_every_match_is_reported(matcher: Matcher, number: int, text: bytes) -> None:
+def test_every_match_is_reported(one: Matcher, number: int, text: bytes) -> None:
     found = Regex(RULES[number].pattern).search(text.replace(rb"\n", b"  "), 0, len(text))
     assert found is not None
-    assert covered(matcher, text, number, found[0][0])
+    assert covered(one, text, number, found[0][0])
 
 
 @given(
@@ -83,17 +89,41 @@ def test_both_libraries_cover_every_match(pieces: list[bytes]) -> None:
 def test_texts_in_one_buffer_do_not_hide_each_others_matches() -> None:
     texts = [b"word123"] * 5 + [b"start abc"] * 5
     ends = list(itertools.accumulate(len(text) + len(SEPARATOR) for text in texts))
-    for matcher in (FAST, PLAIN):
-        reported = matcher.candidates(SEPARATOR.join(texts))
+    for one in (FAST, PLAIN):
+        reported = one.candidates(SEPARATOR.join(texts))
         for text, behind in zip(texts, ends, strict=True):
             low, high = behind - len(SEPARATOR) - len(text), behind - len(SEPARATOR)
             assert any(low < end <= high for _, end in reported)
 
 
+@pytest.fixture(scope="module")
+def by_pattern() -> HyperscanMatcher:
+    """A matcher that finds hex by its pattern, as where no C extension was built."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matcher, "_native", None)
+        return HyperscanMatcher.of_plan(Plan(RULES), None, lambda: None)
+
+
+HEX = st.one_of(
+    st.text("0123456789abcdefABCDEF", max_size=80),
+    st.text("234567", min_size=28, max_size=40),
+    st.integers(0, 400).map(lambda count: count * "2d"),
+    st.sampled_from(["0d0A", "7", "g", " ", "\0", "\n\0\n", "word123"]),
+)
+
+
+@pytest.mark.skipif(native is None, reason="the C extension was not built here")
+@given(st.lists(HEX, max_size=12).map(lambda pieces: "".join(pieces).encode()))
+def test_hex_is_found_where_its_pattern_finds_it(by_pattern: HyperscanMatcher, text: bytes) -> None:
+    index = Plan(RULES).of_hex
+    assert FAST.candidates(text) == by_pattern.candidates(text)
+    assert FAST.ends(index, text) == by_pattern.ends(index, text)
+
+
 def test_prefixes_alone_are_reported_once_in_a_gap() -> None:
     text = b"tail_abcd" * 100_000
-    for matcher in (FAST, PLAIN):
-        assert len(matcher.candidates(text[: 1 << 18])) <= (1 << 18) // GAP + 1
+    for one in (FAST, PLAIN):
+        assert len(one.candidates(text[: 1 << 18])) <= (1 << 18) // GAP + 1
     assert len(FAST.candidates(text)) <= len(text) // GAP + 1
 
 

@@ -1,7 +1,7 @@
-/* The two loops of the history scan that cost most, in C: reading a pack's table of contents, applying a delta.
+/* The loops of a scan that cost most, in C: reading a pack's table of contents, applying a delta, finding hex.
 
-   Optional: pack.py and delta.py hold the same two functions in Python, and tests hold both to the same answers, also
-   on damaged input. Everything read here comes from a hostile repository: no offset, size or count is used before it
+   Optional: pack.py and delta.py hold the same functions in Python, decode.py the pattern that finds hex, and tests hold
+   both to the same answers, also on damaged input. Everything read here comes from a hostile repository: no offset, size or count is used before it
    was checked against the buffer it points into. Stable ABI of CPython 3.11, so one build serves later versions. */
 
 #define Py_LIMITED_API 0x030B0000
@@ -383,9 +383,60 @@ done:
     return result;
 }
 
+/* ---- hex_ends: runs of digits that spell text ------------------------------------------------------------------- */
+
+enum { DIGITS = 32 };
+
+static int is_digit(uint8_t c) { return (uint8_t)(c - '0') < 10 || (uint8_t)((c | 32) - 'a') < 6; }
+
+/* Whether two digits are a printable character, a tab or a line break. */
+static int is_pair(uint8_t high, uint8_t low) {
+    return (high >= '2' && high <= '7') || (high == '0' && (low == '9' || (low | 32) == 'a' || (low | 32) == 'd'));
+}
+
+/* Looks at one byte in 32 until that is a digit: a run of 32 holds one of them. */
+static PyObject *hex_ends(PyObject *self, PyObject *args) {
+    (void)self;
+    Py_buffer data;
+    Py_ssize_t gap;
+    if (!PyArg_ParseTuple(args, "y*n", &data, &gap)) return NULL;
+    const uint8_t *text = data.buf;
+    int64_t size = data.len, last = -1, until = -1, at = DIGITS - 1;
+    PyObject *ends = PyList_New(0);
+    while (ends && at < size) {
+        if (!is_digit(text[at])) {
+            at += DIGITS;
+            continue;
+        }
+        int64_t start = at;
+        while (start > at - DIGITS + 1 && is_digit(text[start - 1])) start--;
+        if (start > at - DIGITS + 1) {
+            at = start + DIGITS - 1;
+            continue;
+        }
+        int64_t pairs[2] = {0, 0}; /* how many follow each other up to here, from even and from odd places */
+        for (at = start; at + 1 < size && is_digit(text[at + 1]); at++) {
+            int64_t *count = &pairs[at & 1], end = at + 2;
+            *count = is_pair(text[at], text[at + 1]) ? *count + 1 : 0;
+            if (*count < DIGITS / 2 || (end >= last && end <= until)) continue;
+            const uint8_t *nul = memchr(text + end, 0, (size_t)(size - end < gap ? size - end : gap));
+            last = end;
+            until = nul ? nul - text : end + gap;
+            PyObject *number = PyLong_FromLongLong(end);
+            if (!number || PyList_Append(ends, number)) Py_CLEAR(ends);
+            Py_XDECREF(number);
+            if (!ends) break;
+        }
+        at += DIGITS + 1;
+    }
+    PyBuffer_Release(&data);
+    return ends;
+}
+
 static PyMethodDef methods[] = {
     {"survey", survey, METH_VARARGS, "survey(index, pack, width): see pack.py"},
     {"apply", apply, METH_VARARGS, "apply(base, delta, limit, back, ahead): see delta.py"},
+    {"hex_ends", hex_ends, METH_VARARGS, "hex_ends(data, gap): see matcher.py"},
     {NULL, NULL, 0, NULL},
 };
 

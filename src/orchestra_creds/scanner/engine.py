@@ -81,7 +81,7 @@ class Engine:
     @classmethod
     def of_database(cls, rules: tuple[Rule, ...], database: Any, widest: int) -> "Engine":
         """An engine of what another one gave away: `compiled`, loaded again, and `widest`."""
-        return cls(rules, HyperscanMatcher(database, Plan(rules).of_literals), EngineKind.HYPERSCAN, widest=widest)
+        return cls(rules, HyperscanMatcher(database, Plan(rules)), EngineKind.HYPERSCAN, widest=widest)
 
     @property
     def widest(self) -> int:

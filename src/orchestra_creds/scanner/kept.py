@@ -96,13 +96,13 @@ def _plain(rule: "Rule") -> "tuple[int, int, dict[str, Any]]":
 
 
 def _stamp() -> "list[tuple[str, int, int]]":
-    """What the compiled rules depend on: the version, and every file of the scanner."""
+    """What the compiled rules depend on: the version, and every file of the scanner, compiled ones too."""
     here = os.path.dirname(os.path.abspath(__file__))
     stamp = [(f"{__version__} {sys.version}", 0, 0)]
     for folder in (here, os.path.join(here, "rulebook")):
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.endswith(".py"):
+                if entry.name.endswith((".py", ".so")):
                     status = entry.stat()
                     stamp.append((entry.path, status.st_mtime_ns, status.st_size))
     return sorted(stamp)

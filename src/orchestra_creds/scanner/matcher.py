@@ -16,6 +16,11 @@ from orchestra_creds.scanner.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.plan import Pattern, Plan, quoted
 from orchestra_creds.scanner.verdict import Buffer
 
+try:
+    from orchestra_creds.scanner import _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
 GAP = 256
 """Bytes behind a reported end within which further ends of the same pattern are not reported."""
 
@@ -85,12 +90,15 @@ def loaded(dump: bytes) -> Any | None:
 
 
 class HyperscanMatcher:
-    """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads."""
+    """All patterns in one database. Usable in forked children and, with a scratch space for each, in threads.
 
-    def __init__(self, database: Any, groups: Sequence[int]) -> None:
-        """`groups` are the indices of the groups of literals."""
+    Hex has no word to be found by, so its pattern would take a third of the pass: where `_native.hex_ends` was built, that looks.
+    """
+
+    def __init__(self, database: Any, plan: Plan) -> None:
         self._database = database
-        self._groups = groups
+        self._groups = plan.of_literals
+        self._hex = -1 if _native is None else plan.of_hex
         self._local = threading.local()
 
     @classmethod
@@ -101,17 +109,21 @@ class HyperscanMatcher:
             compiling()
             return _numbered(plan)
 
-        return cls(open_database(numbered, plan.key(), cache), plan.of_literals)
+        return cls(open_database(numbered, plan.key() + (b"hex" if _native is None else b""), cache), plan)
 
     def candidates(self, data: Buffer) -> list[Candidate]:
         """Which patterns may match, ending where; sorted and thinned."""
         found: list[Candidate] = []
         self._scan(data, _reporter(data, found, self._groups))
+        if self._hex >= 0:
+            found += [(self._hex, end) for end in _native.hex_ends(data, GAP)]
         found.sort()
         return found
 
     def ends(self, index: int, data: Buffer) -> list[int]:
         """Every end of pattern `index` in a small buffer; sorted, not thinned."""
+        if index == self._hex:
+            return _native.hex_ends(data, 0)
         found: set[int] = set()
         group = self._groups.index(index) + 1 if index in self._groups else 0
 
@@ -139,7 +151,8 @@ class HyperscanMatcher:
 
 def _numbered(plan: Plan) -> list[tuple[int, str]]:
     """The patterns with their numbers. One of its own for each literal: with one for all, compiling takes seconds more."""
-    numbered = [(index, one.pattern) for index, one in enumerate(plan.patterns) if one.pattern]
+    apart = -1 if _native is None else plan.of_hex
+    numbered = [(index, one.pattern) for index, one in enumerate(plan.patterns) if one.pattern and index != apart]
     groups = [plan.patterns[index].literals for index in plan.of_literals]
     return numbered + [
         (group << _GROUP | at, quoted(literal))

@@ -49,6 +49,11 @@ class Plan:
         """The indices that are looked for by literals."""
         return tuple(len(self._rules) + at for at, carrier in enumerate(CARRIERS) if not carrier.pattern)
 
+    @property
+    def of_hex(self) -> int:
+        """The index of the carrier that `_native.hex_ends` finds where that was built."""
+        return len(self._rules) + next(at for at, carrier in enumerate(CARRIERS) if carrier.kind == "hex")
+
     @cached_property
     def patterns(self) -> list[Pattern]:
         """One for each index.

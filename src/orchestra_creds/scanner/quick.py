@@ -17,6 +17,11 @@ from types import ModuleType
 from orchestra_creds.errors import CredsError
 from orchestra_creds.scanner import gitcall, kept
 
+try:
+    from orchestra_creds.scanner import _native
+except ImportError:
+    _native = None  # type: ignore[assignment]
+
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
     from typing import Any
@@ -88,7 +93,9 @@ def _refuted(texts: "list[bytes]", rules: "Kept", database: "Any") -> bool:
 
 
 def _matches(extension: ModuleType, database: "Any", text: bytes) -> bool:
-    """Whether the first pass of any rule reports anything."""
+    """Whether the first pass of any rule reports anything: that of `matcher.HyperscanMatcher`."""
+    if _native is not None and _native.hex_ends(text, 1):
+        return True
     found = False
 
     def report(*_: object) -> bool:
