@@ -59,7 +59,7 @@ def look(
 ) -> ScanReport:
     """Scan with one rule, nothing cached and nothing kept."""
     request = ScanRequest(paths=tuple(map(str, paths)), source=source, now=NOW, **more)  # type: ignore[arg-type]
-    return scan(request, tuple(rules))
+    return scan(request, lambda: (tuple(rules), None))
 
 
 def places(report: ScanReport) -> list[str]:

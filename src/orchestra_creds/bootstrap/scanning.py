@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -69,16 +70,17 @@ def scan(
     from orchestra_creds.scanner import pipeline
 
     request, only, exclude, notes = _scan_request(choice, _scan_settings(choice))
-    rules, compiled = _rules(request)
-    known = {rule.id for rule in rules}
-    request = replace(request, exclude=tuple(name for name in exclude if name not in known))
+    rulebook = cache(partial(_rules, request))  # loaded late: a tree is listed meanwhile
+    if exclude:
+        known = {rule.id for rule in rulebook()[0]}
+        request = replace(request, exclude=tuple(name for name in exclude if name not in known))
     if only and not (
         request.gitleaks_config or request.added_rules
     ):  # else a name may be that of a rule in those files
         from orchestra_creds.scanner.rulebook.catalog import select
 
-        select(rules, only=only)
-    report = pipeline.scan(request, rules, compiled=compiled, progress=progress, meanwhile=meanwhile)
+        select(rulebook()[0], only=only)
+    report = pipeline.scan(request, rulebook, progress=progress, meanwhile=meanwhile)
     wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _named(f.rule, only)))
     return replace(report, findings=wanted, notes=(*notes, *report.notes))
 

@@ -119,3 +119,16 @@ class Descent:
             if stat.S_ISLNK(os.lstat(here).st_mode):
                 raise OSError(errno.ELOOP, "a link")
         return os.open(here, FILE_FLAGS)
+
+
+def not_a_file(mode: int) -> str:
+    """What something is that is no regular file."""
+    if stat.S_ISFIFO(mode):
+        return "a named pipe, not a file"
+    if stat.S_ISSOCK(mode):
+        return "a socket, not a file"
+    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+        return "a device, not a file"
+    if stat.S_ISDIR(mode):
+        return "a folder where git knows a file"
+    return "not a file"

@@ -6,7 +6,8 @@ Guarantees: what was asked for and could not be looked at is in the report, whic
 but the cache and a new fingerprint key, in the folders that the request names; no socket is opened; a configuration that
 lies in the scanned tree may add rules and never relaxes any (docs/adr/0011-a-scanned-tree-cannot-relax-its-scan.md).
 
-What only some scans need is imported where they need it; what makes the report is imported while workers read the tree.
+What only some scans need is imported where they need it; the engine while a tree is listed; what makes the report while
+workers read.
 """
 
 import os
@@ -19,29 +20,31 @@ from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
-from orchestra_creds.scanner import gitleaks, kept, quick
-from orchestra_creds.scanner.archives import Limits
-from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner import gitleaks, quick
 from orchestra_creds.scanner.exclusions import Exclusions
-from orchestra_creds.scanner.explore import Explorer
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
 from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.matcher import loaded
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
 
 if TYPE_CHECKING:
+    from orchestra_creds.scanner.archives import Limits
     from orchestra_creds.scanner.baseline import Baseline
+    from orchestra_creds.scanner.detection import Sighting
+    from orchestra_creds.scanner.engine import Engine
     from orchestra_creds.scanner.identity import FingerprintKey
+    from orchestra_creds.scanner.kept import Kept
     from orchestra_creds.scanner.sources import Inventory
+
+Rulebook = Callable[[], "tuple[Sequence[Rule], Kept | None]"]
+"""Loads the rules, and where they come from, if they were kept."""
 
 
 @dataclass(slots=True)
 class _Looked:
     """What one source yielded; `paths` are the files of a tree, for rules that look at names alone."""
 
-    sightings: list[Sighting] = field(default_factory=list)
+    sightings: "list[Sighting]" = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     stats: ScanStats = field(default_factory=ScanStats)
     paths: list[str] = field(default_factory=list)
@@ -55,20 +58,19 @@ class _Plan:
     root: Path
     repository: Repository | None
     source: str
-    look: Callable[[Engine, Progress], _Looked]
+    look: "Callable[[Engine, Progress], _Looked]"
     below: str = ""
     close: Callable[[], None] = lambda: None  # ends what was begun for `look`
 
 
 def scan(
     request: ScanRequest,
-    rules: Sequence[Rule],
+    rulebook: Rulebook,
     *,
-    compiled: kept.Kept | None = None,
     progress: Progress | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> ScanReport:
-    """Scan, and report. `compiled` is where `rules` come from, if they were kept; `meanwhile` is called beside workers.
+    """Scan, and report. `meanwhile` is called once beside workers.
 
     Raises:
         NotFoundError: a path or a revision does not exist.
@@ -84,19 +86,13 @@ def scan(
 
     plan = _plan(request, beside)
     try:
-        return _carried_out(plan, request, rules, compiled, progress or NoProgress(), began)
+        return _carried_out(plan, request, rulebook, progress or NoProgress(), began)
     finally:
         plan.close()
 
 
-def _carried_out(
-    plan: _Plan,
-    request: ScanRequest,
-    rules: Sequence[Rule],
-    compiled: kept.Kept | None,
-    progress: Progress,
-    began: float,
-) -> ScanReport:
+def _carried_out(plan: _Plan, request: ScanRequest, rulebook: Rulebook, progress: Progress, began: float) -> ScanReport:
+    rules, compiled = rulebook()
     setup = gitleaks.setup(
         rules,
         root=plan.root,
@@ -142,10 +138,14 @@ def _engine(
     request: ScanRequest,
     rules: Sequence[Rule],
     all_rules: tuple[Rule, ...],
-    compiled: kept.Kept | None,
+    compiled: "Kept | None",
     progress: Progress,
-) -> Engine:
+) -> "Engine":
     """The engine of `all_rules`: those of the request, `rules`, and what files add to them."""
+    from orchestra_creds.scanner import kept
+    from orchestra_creds.scanner.engine import Engine, EngineKind
+    from orchestra_creds.scanner.matcher import loaded
+
     ours = all_rules == tuple(rules)
     if compiled and ours and (database := loaded(compiled.database)) is not None:
         return Engine.of_database(all_rules, database, compiled.widest)
@@ -177,7 +177,7 @@ def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
     listing = Listing(paths, all_files=request.all_files, exclusions=exclusions)
     root = Path(os.fsdecode(listing.root))
 
-    def look(engine: Engine, progress: Progress) -> _Looked:
+    def look(engine: "Engine", progress: Progress) -> _Looked:
         if not listing.ready():
             engine.warm()  # a large tree: what its workers will need is loaded meanwhile
         looked = _tree(request, engine, listing.inventory(), progress, meanwhile)
@@ -269,13 +269,15 @@ def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, want
     return load_key(folder, place, wanted=name, environment=request.environment)
 
 
-def _limits(request: ScanRequest) -> Limits:
+def _limits(request: ScanRequest) -> "Limits":
+    from orchestra_creds.scanner.archives import Limits
+
     return Limits(depth=request.archive_depth)
 
 
 def _tree(
     request: ScanRequest,
-    engine: Engine,
+    engine: "Engine",
     inventory: "Inventory",
     progress: Progress,
     meanwhile: Callable[[], None] = lambda: None,
@@ -301,7 +303,9 @@ def _tree(
     )
 
 
-def _stdin(request: ScanRequest, engine: Engine, progress: Progress) -> _Looked:
+def _stdin(request: ScanRequest, engine: "Engine", progress: Progress) -> _Looked:
+    from orchestra_creds.scanner.explore import Explorer
+
     progress.start(items=None, size=None)
     explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
     looked = _Looked()
@@ -317,8 +321,10 @@ def _stdin(request: ScanRequest, engine: Engine, progress: Progress) -> _Looked:
     return looked
 
 
-def _staged(request: ScanRequest, engine: Engine, repository: Repository) -> _Looked:
+def _staged(request: ScanRequest, engine: "Engine", repository: Repository) -> _Looked:
     """The content that the next commit would add, as it is in the index."""
+    from orchestra_creds.scanner.explore import Explorer
+
     exclusions = Exclusions(request.exclude)
     explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
     looked = _Looked()
@@ -340,7 +346,7 @@ def _staged(request: ScanRequest, engine: Engine, repository: Repository) -> _Lo
 
 def _history(
     request: ScanRequest,
-    engine: Engine,
+    engine: "Engine",
     repository: Repository,
     progress: Progress,
     meanwhile: Callable[[], None],

@@ -20,11 +20,10 @@ from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError
 from orchestra_creds.scanner import workers
-from orchestra_creds.scanner.descent import Descent
+from orchestra_creds.scanner.descent import Descent, not_a_file
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import Skipped
 from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.treescan import not_a_file
 
 try:
     from orchestra_creds.scanner._files import walk

@@ -17,7 +17,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from orchestra_creds.scanner.archives import HEAD, ends_as_zip
 from orchestra_creds.scanner.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
-from orchestra_creds.scanner.descent import FILE_FLAGS, Descent
+from orchestra_creds.scanner.descent import FILE_FLAGS, Descent, not_a_file
 from orchestra_creds.scanner.encoding import wide
 from orchestra_creds.scanner.engine import SEPARATOR
 from orchestra_creds.scanner.explore import Explorer, Gathered
@@ -257,16 +257,3 @@ class _Upto:
         piece = self._read(min(size, self._left)) or b""
         self._left -= len(piece)
         return piece
-
-
-def not_a_file(mode: int) -> str:
-    """What something is that is no regular file."""
-    if stat.S_ISFIFO(mode):
-        return "a named pipe, not a file"
-    if stat.S_ISSOCK(mode):
-        return "a socket, not a file"
-    if stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
-        return "a device, not a file"
-    if stat.S_ISDIR(mode):
-        return "a folder where git knows a file"
-    return "not a file"
