@@ -87,6 +87,27 @@ def test_the_fast_way_says_what_the_verb_says(content: str, arguments: list[str]
     assert "typer" not in quickly[2]
 
 
+@pytest.mark.parametrize("format_", ["table", "json", "sarif"])
+@pytest.mark.parametrize("content", ["nothing", "finding"])
+def test_a_history_without_news_is_told_again_and_not_scanned(
+    content: str, format_: str, repo: Path, cache: Path
+) -> None:
+    write(repo, CONTENTS[content])
+    git(repo, "add", ".")
+    git(repo, "commit", "--allow-empty", "-qm", "two")
+    arguments = ["--history", "--format", format_]
+    first = run(repo, cache, *arguments)
+    slow, again = run(repo, cache, *arguments, typer=True), run(repo, cache, *arguments)
+    assert again[:2] == slow[:2]
+    assert again[0] == first[0] == (1 if content == "finding" else 0)
+    assert "orchestra_creds.scanner.engine" in first[2]
+    assert {"orchestra_creds.scanner.engine", "orchestra_creds.scanner.pipeline", "pathlib"} & again[2] == set()
+    write(repo, {"new.txt": b"token = '" + TOKEN + b"'\n"})
+    git(repo, "add", ".")
+    git(repo, "commit", "-qm", "three")
+    assert run(repo, cache, *arguments)[0] == 1
+
+
 @pytest.mark.parametrize(
     ("content", "absent"), [("clean", "dataclasses"), ("refuted", "orchestra_creds.scanner.pipeline")]
 )

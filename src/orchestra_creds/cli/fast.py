@@ -1,7 +1,8 @@
 """`scan` before Typer is loaded, when its arguments are plain: what hooks and pipelines run, without 100 ms of parsing.
 
-A staged scan has two steps: when no rule matches anything (`scanner.quick`), the answer is printed at once; otherwise, and
-for every other source, the scan runs here, with the service and the renderers that the verb uses. Guarantees: output and
+A staged scan has two steps: when no rule matches anything (`scanner.quick`), the answer is printed at once. A whole history
+that has not changed since its last scan is not scanned again (`scanner.replay`). Otherwise the scan runs here, with the
+service and the renderers that the verb uses. Guarantees: output and
 exit code are those of the verb, which tests compare; arguments that are not plain, a setting from a file or the
 environment, standard input, a terminal, or a shell's completion go to Typer.
 """
@@ -11,6 +12,10 @@ import sys
 import time
 
 from orchestra_creds.errors import CredsError, ExitCode
+
+TYPE_CHECKING = False  # typing's own costs 3 ms
+if TYPE_CHECKING:
+    from orchestra_creds.scanner.finding import ScanReport
 
 FLAGS = ("--staged", "--history", "--all-files", "--no-cache", "--quiet", "--no-color")
 VALUES = ("--format", "--since", "--jobs")
@@ -48,9 +53,9 @@ def scan(arguments: list[str]) -> int | None:
         return None
     try:
         answer = _quick(plain.format, began) if plain.source == "staged" and not plain.paths else None
-        if answer is None:
-            answer = _scan(plain)
-        text, code = answer
+        if plain.source == "history" and len(plain.paths) <= 1 and "--no-cache" not in plain.options:
+            answer = _replayed(plain, began)
+        text, code = answer or _rendered(_scan(plain), plain)
         return _print(text, code)
     except KeyboardInterrupt:
         sys.stderr.write("cancelled\n")
@@ -87,10 +92,21 @@ def _quick(format_: str, began: float) -> tuple[str, int] | None:
     return render(report, format_), 0
 
 
-def _scan(plain: Plain) -> tuple[str, int]:
-    """The report and the exit code of the scan."""
+def _replayed(plain: Plain, began: float) -> tuple[str, int]:
+    """The report and the exit code of a whole history: those of the last scan where nothing has changed since."""
+    from orchestra_creds import folders
+    from orchestra_creds.scanner import replay
+
+    history = replay.History(plain.paths[0] if plain.paths else ".", folders.cache_folder(), folders.state_folder())
+    report = history.report(time.perf_counter() - began)
+    if report is None:
+        report = _scan(plain)
+        history.keep(report)
+    return _rendered(report, plain)
+
+
+def _scan(plain: Plain) -> "ScanReport":
     from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.core.text import visible
 
     choice = scanning.ScanChoice(
         paths=plain.paths or (".",),
@@ -100,12 +116,17 @@ def _scan(plain: Plain) -> tuple[str, int]:
         jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
         use_cache="--no-cache" not in plain.options,
     )
-    report = scanning.scan(choice, meanwhile=lambda: _prepare(plain.format))
+    return scanning.scan(choice, meanwhile=lambda: _prepare(plain.format))
+
+
+def _rendered(report: "ScanReport", plain: Plain) -> tuple[str, int]:
+    """The text and the exit code of a report; its notes go to standard error."""
+    from orchestra_creds.core.text import visible
+    from orchestra_creds.render.report import render
+
     if "--quiet" not in plain.options:
         for note in report.notes:
             sys.stderr.write(f"note: {visible(note)}\n")
-    from orchestra_creds.render.report import render
-
     return render(report, plain.format), int(report.exit_code)
 
 

@@ -69,8 +69,8 @@ def _read(file: "FileIO") -> "Kept | None":
     table = file.read(length)
     if zlib.crc32(table) != check:
         return None
-    stamp, rest, widest, plain = marshal.loads(table)  # noqa: S302  only we can have written it
-    if stamp != _stamp() or _HEAD + length + rest != size:
+    made_from, rest, widest, plain = marshal.loads(table)  # noqa: S302  only we can have written it
+    if made_from != stamp() or _HEAD + length + rest != size:
         return None
     return Kept(file.read(rest), widest, plain)  # Hyperscan's own check sum is in it
 
@@ -79,11 +79,11 @@ def remember(cache: str, database: "Callable[[], bytes | None]", widest: int, ru
     """Keep the compiled rules for the scans to come."""
     compiled = database()
     try:
-        stamp = _stamp()
-    except OSError:  # installed in a way that has no files
+        made_from = stamp()
+    except OSError:
         return
     if compiled is not None:
-        table = marshal.dumps((stamp, len(compiled), widest, [_plain(rule) for rule in rules]))
+        table = marshal.dumps((made_from, len(compiled), widest, [_plain(rule) for rule in rules]))
         check, length = zlib.crc32(table).to_bytes(4, "big"), len(table).to_bytes(4, "big")
         private.store(cache, NAME, MAGIC, check, length, table, compiled)
 
@@ -95,14 +95,18 @@ def _plain(rule: "Rule") -> "tuple[int, int, dict[str, Any]]":
     return int(rule.severity), int(rule.confidence), fields
 
 
-def _stamp() -> "list[tuple[str, int, int]]":
-    """What the compiled rules depend on: the version, and every file of the scanner, compiled ones too."""
+def stamp() -> "list[tuple[str, int, int]]":
+    """What the scanner is: the version, and every file of it, compiled ones too.
+
+    Raises:
+        OSError: it was installed in a way that has no files.
+    """
     here = os.path.dirname(os.path.abspath(__file__))
-    stamp = [(f"{__version__} {sys.version}", 0, 0)]
+    files = [(f"{__version__} {sys.version}", 0, 0)]
     for folder in (here, os.path.join(here, "rulebook")):
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.endswith((".py", ".so")):
                     status = entry.stat()
-                    stamp.append((entry.path, status.st_mtime_ns, status.st_size))
-    return sorted(stamp)
+                    files.append((entry.path, status.st_mtime_ns, status.st_size))
+    return sorted(files)
