@@ -6,9 +6,12 @@ gets them unless NO_COLOR is set to anything, or TERM says `dumb`; then not even
 
 import os
 from collections.abc import Mapping
-from typing import IO, Any
 
 from orchestra_creds.core.record import dataclass
+
+TYPE_CHECKING = False  # typing's own costs 2 ms
+if TYPE_CHECKING:
+    from typing import IO, Any
 
 _CODES = {"red": "31", "yellow": "33", "cyan": "36", "green": "32", "dim": "2", "bold": "1", "bold red": "1;31"}
 
@@ -31,7 +34,7 @@ class Style:
 PLAIN = Style()
 
 
-def style_of(stream: IO[Any] | None, environment: Mapping[str, str], *, color: bool = True) -> Style:
+def style_of(stream: "IO[Any] | None", environment: Mapping[str, str], *, color: bool = True) -> Style:
     """The style that suits a stream; `color=False` is `--no-color`."""
     terminal = stream is not None and stream.isatty()
     wanted = color and not environment.get("NO_COLOR") and environment.get("TERM") != "dumb"
