@@ -2,9 +2,9 @@
 
 A staged scan has two steps: when no rule matches anything (`scanner.quick`), the answer is printed at once. A whole history
 that has not changed since its last scan is not scanned again (`scanner.replay`). Otherwise the scan runs here, with the
-service and the renderers that the verb uses. Guarantees: output and
-exit code are those of the verb, which tests compare; arguments that are not plain, a setting from a file or the
-environment, standard input, a terminal, or a shell's completion go to Typer.
+service and the renderers that the verb uses. Guarantees: output and exit code are those of the verb, which tests compare;
+arguments that are not plain, a setting from a file or the environment, standard input, a terminal, or a shell's completion
+go to Typer.
 """
 
 import os

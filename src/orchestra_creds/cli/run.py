@@ -89,11 +89,8 @@ def _variables(material: Mapping[str, Material]) -> dict[str, str]:
 
 
 def _become(program: str, command: list[str], environment: Mapping[str, str]) -> NoReturn:
-    for number in (
-        signal.SIGTERM,
-        signal.SIGINT,
-        signal.SIGPIPE,
-    ):  # the last one Python ignores, and a program inherits that
+    # Python ignores SIGPIPE, and a program inherits that
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
         signal.signal(number, signal.SIG_DFL)
     os.execve(program, command, dict(environment))  # noqa: S606  becoming it is the point
 

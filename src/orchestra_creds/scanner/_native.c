@@ -1,8 +1,9 @@
 /* The loops of a scan that cost most, in C: reading a pack's table of contents, applying a delta, finding hex.
 
    Optional: pack.py and delta.py hold the same functions in Python, decode.py the pattern that finds hex, and tests hold
-   both to the same answers, also on damaged input. Everything read here comes from a hostile repository: no offset, size or count is used before it
-   was checked against the buffer it points into. Stable ABI of CPython 3.11, so one build serves later versions. */
+   both to the same answers, also on damaged input. Everything read here comes from a hostile repository: no offset, size
+   or count is used before it was checked against the buffer it points into. Stable ABI of CPython 3.11, so one build
+   serves later versions. */
 
 #define Py_LIMITED_API 0x030B0000
 #define PY_SSIZE_T_CLEAN

@@ -116,15 +116,8 @@ def _status(name: str, status: os.stat_result) -> "Status":
 def _dumped(report: "ScanReport") -> bytes:
     findings = [
         (
-            (
-                one.rule,
-                one.description,
-                int(one.severity),
-                int(one.confidence),
-                one.fingerprint,
-                one.credential,
-                one.mask,
-            ),
+            (one.rule, one.description, int(one.severity), int(one.confidence)),
+            (one.fingerprint, one.credential, one.mask),
             [tuple(getattr(place, name) for name in place.__match_args__) for place in one.places],
             (one.decoded, one.note, one.remedy, one.tags),
         )
@@ -139,7 +132,7 @@ def _loaded(data: bytes, root: str, seconds: float) -> "ScanReport":
 
     findings, allowed, objects = marshal.loads(data)  # noqa: S302  only we can have written it
     said = []
-    for (rule, description, severity, confidence, fingerprint, credential, shown), places, more in findings:
+    for (rule, description, severity, confidence), (fingerprint, credential, shown), places, more in findings:
         sure, where = (Severity(severity), Confidence(confidence)), tuple(Place(*place) for place in places)
         said.append(Finding(rule, description, *sure, fingerprint, credential, shown, where, *more))
     return ScanReport(root, "history", tuple(said), allowed=allowed, stats=ScanStats(cached=objects, seconds=seconds))
