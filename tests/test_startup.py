@@ -10,9 +10,10 @@ HEAVY = {"google", "grpc", "requests", "rich", "jinja2", "pydantic", "cryptograp
 PROBE = """
 import sys
 sys.argv = ["orchestra-creds", *sys.argv[1:]]
-from orchestra_creds.__main__ import main
+from orchestra_creds import __main__
+__main__.end = sys.exit
 try:
-    main()
+    __main__.main()
 except SystemExit:
     pass
 print(*{name.partition(".")[0] for name in sys.modules}, file=sys.stderr)

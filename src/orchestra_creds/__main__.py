@@ -1,6 +1,7 @@
 """The entry point: fast paths first, then Typer; whatever escapes both is a bug and exits 70."""
 
 import gc
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,46 @@ def _terminated(_signal: int, _frame: FrameType | None) -> None:
     raise SystemExit(ExitCode.TERMINATED)
 
 
+class Stderr(io.TextIOWrapper):
+    """Standard error that may be full or gone: then what is said is lost, and neither the work nor the exit code."""
+
+    def write(self, text: str, /) -> int:
+        """Write, or point the descriptor to nowhere."""
+        try:
+            return super().write(text)
+        except OSError:
+            _to_nowhere(2)
+            return len(text)
+
+    def flush(self) -> None:
+        """The same for what was written and is still here."""
+        try:
+            super().flush()
+        except OSError:
+            _to_nowhere(2)
+
+
+def _to_nowhere(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_RDWR)
+    if null != descriptor:
+        os.dup2(null, descriptor)
+        os.close(null)
+
+
+def _patient_stderr() -> None:
+    if sys.stderr is None:  # closed by the caller: the next file to be opened would take its place
+        _to_nowhere(2)
+        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  for as long as we live
+    elif type(sys.stderr) is io.TextIOWrapper:
+        sys.stderr = Stderr(sys.stderr.buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
+
+
+def end(code: int) -> None:
+    """Leave as we are: all is written and no child is left, and to take the modules apart would cost some milliseconds."""
+    sys.stderr.flush()
+    os._exit(code)
+
+
 _GARBAGE = 20_000
 """New objects after which a scan looks for cycles among them: loading itself, it makes many, and none in cycles."""
 
@@ -21,6 +62,7 @@ _GARBAGE = 20_000
 def main() -> None:
     """Run the command line in `sys.argv` and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
+    _patient_stderr()
     try:
         if sys.argv[1:] == ["--version"]:
             from orchestra_creds.cli.version import version_line
@@ -32,8 +74,7 @@ def main() -> None:
 
             gc.set_threshold(_GARBAGE)
             if (code := fast.scan(sys.argv[1:])) is not None:
-                gc.freeze()  # or the interpreter looks through all that is left three times over, which takes 8 ms
-                sys.exit(code)
+                end(code)
         from orchestra_creds.cli.app import run
 
         run()

@@ -37,6 +37,15 @@ def test_a_bug_exits_70_and_prints_only_its_type() -> None:
     assert run.stderr == "internal error: RuntimeError; set ORCHESTRA_CREDS_DEBUG=1 for the traceback\n"
 
 
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-", "2>&1 | true; exit ${PIPESTATUS[0]}"])
+@pytest.mark.parametrize(("verb", "code"), [("scan nothere", 4), ("scan --history nothere", 4), ("status --bogus", 2)])
+def test_an_error_that_nobody_can_read_keeps_its_code(verb: str, code: int, redirection: str, tmp_path: Path) -> None:
+    if "full" in redirection and not Path("/dev/full").exists():
+        pytest.skip("no /dev/full here")
+    run = subprocess.run(["bash", "-c", f"{COMMAND} {verb} {redirection}"], cwd=tmp_path, check=False)
+    assert run.returncode == code
+
+
 @pytest.mark.parametrize("kind", error_classes(), ids=lambda kind: kind.__name__)
 def test_every_error_ends_with_its_own_code_and_one_line(kind: type[CredsError]) -> None:
     import typer

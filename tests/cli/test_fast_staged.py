@@ -19,9 +19,10 @@ from tests.scanner.trees import git, repository, write
 PROBE = """
 import sys
 sys.argv = ["orchestra-creds", *sys.argv[1:]]
-from orchestra_creds.__main__ import main
+from orchestra_creds import __main__
+__main__.end = sys.exit
 try:
-    main()
+    __main__.main()
 finally:
     print(*sys.modules, file=sys.stderr)
 """
