@@ -14,9 +14,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
@@ -27,7 +25,9 @@ from orchestra_creds.scanner.git import Repository
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
 
+TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
 if TYPE_CHECKING:
+    from orchestra_creds.core.progress import Progress
     from orchestra_creds.scanner.archives import Limits
     from orchestra_creds.scanner.baseline import Baseline
     from orchestra_creds.scanner.detection import Sighting
@@ -67,7 +67,7 @@ def scan(
     request: ScanRequest,
     rulebook: Rulebook,
     *,
-    progress: Progress | None = None,
+    progress: "Progress | None" = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> ScanReport:
     """Scan, and report. `meanwhile` is called once beside workers.
@@ -86,12 +86,17 @@ def scan(
 
     plan = _plan(request, beside)
     try:
-        return _carried_out(plan, request, rulebook, progress or NoProgress(), began)
+        return _carried_out(plan, request, rulebook, progress, began)
     finally:
         plan.close()
 
 
-def _carried_out(plan: _Plan, request: ScanRequest, rulebook: Rulebook, progress: Progress, began: float) -> ScanReport:
+def _carried_out(
+    plan: _Plan, request: ScanRequest, rulebook: Rulebook, progress: "Progress | None", began: float
+) -> ScanReport:
+    from orchestra_creds.core.progress import NoProgress
+
+    progress = progress or NoProgress()
     rules, compiled = rulebook()
     setup = gitleaks.setup(
         rules,
@@ -139,7 +144,7 @@ def _engine(
     rules: Sequence[Rule],
     all_rules: tuple[Rule, ...],
     compiled: "Kept | None",
-    progress: Progress,
+    progress: "Progress",
 ) -> "Engine":
     """The engine of `all_rules`: those of the request, `rules`, and what files add to them."""
     from orchestra_creds.scanner import kept
@@ -177,11 +182,15 @@ def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
     listing = Listing(paths, all_files=request.all_files, exclusions=exclusions)
     root = Path(os.fsdecode(listing.root))
 
-    def look(engine: "Engine", progress: Progress) -> _Looked:
+    def look(engine: "Engine", progress: "Progress") -> _Looked:
+        from orchestra_creds.scanner import tree  # noqa: F401  for `_tree`, while the list is made
+
         if not listing.ready():
             engine.warm()  # a large tree: what its workers will need is loaded meanwhile
         looked = _tree(request, engine, listing.inventory(), progress, meanwhile)
         if with_stdin:
+            from orchestra_creds.core.progress import NoProgress
+
             _add(looked, _stdin(request, engine, NoProgress()))
         return looked
 
@@ -279,7 +288,7 @@ def _tree(
     request: ScanRequest,
     engine: "Engine",
     inventory: "Inventory",
-    progress: Progress,
+    progress: "Progress",
     meanwhile: Callable[[], None] = lambda: None,
 ) -> _Looked:
     from orchestra_creds.scanner.tree import scan_tree
@@ -303,7 +312,7 @@ def _tree(
     )
 
 
-def _stdin(request: ScanRequest, engine: "Engine", progress: Progress) -> _Looked:
+def _stdin(request: ScanRequest, engine: "Engine", progress: "Progress") -> _Looked:
     from orchestra_creds.scanner.explore import Explorer
 
     progress.start(items=None, size=None)
@@ -348,7 +357,7 @@ def _history(
     request: ScanRequest,
     engine: "Engine",
     repository: Repository,
-    progress: Progress,
+    progress: "Progress",
     meanwhile: Callable[[], None],
 ) -> _Looked:
     from orchestra_creds.scanner.history import scan_history
