@@ -1,52 +1,18 @@
 """The entry point: fast paths first, then Typer; whatever escapes both is a bug and exits 70."""
 
 import gc
-import io
 import os
 import signal
 import sys
 from types import FrameType
 
+from orchestra_creds.cli.streams import patient_stderr
 from orchestra_creds.errors import ExitCode
 
 
 def _terminated(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM unwinds like an exception, so that `finally` blocks run: no child and no half report stays behind."""
     raise SystemExit(ExitCode.TERMINATED)
-
-
-class Stderr(io.TextIOWrapper):
-    """Standard error that may be full or gone: then what is said is lost, and neither the work nor the exit code."""
-
-    def write(self, text: str, /) -> int:
-        """Write, or point the descriptor to nowhere."""
-        try:
-            return super().write(text)
-        except OSError:
-            _to_nowhere(2)
-            return len(text)
-
-    def flush(self) -> None:
-        """The same for what was written and is still here."""
-        try:
-            super().flush()
-        except OSError:
-            _to_nowhere(2)
-
-
-def _to_nowhere(descriptor: int) -> None:
-    null = os.open(os.devnull, os.O_RDWR)
-    if null != descriptor:
-        os.dup2(null, descriptor)
-        os.close(null)
-
-
-def _patient_stderr() -> None:
-    if sys.stderr is None:  # closed by the caller: the next file to be opened would take its place
-        _to_nowhere(2)
-        sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  for as long as we live
-    elif type(sys.stderr) is io.TextIOWrapper:
-        sys.stderr = Stderr(sys.stderr.buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
 def end(code: int) -> None:
@@ -62,7 +28,7 @@ _GARBAGE = 20_000
 def main() -> None:
     """Run the command line in `sys.argv` and exit with its code."""
     signal.signal(signal.SIGTERM, _terminated)
-    _patient_stderr()
+    patient_stderr()
     try:
         if sys.argv[1:] == ["--version"]:
             from orchestra_creds.cli.version import version_line

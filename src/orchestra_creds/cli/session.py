@@ -16,6 +16,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
+from orchestra_creds.cli.streams import to_nowhere
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
@@ -96,17 +97,10 @@ def write_stdout(text: str | bytes) -> None:
             return
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-    _forget_stdout()
+    to_nowhere(1)
     raise IncompleteError(
         f"cannot write the report to stdout: {reason}", hint="nothing but the output is lost: run it again"
     )
-
-
-def _forget_stdout() -> None:
-    """Point stdout to nowhere, so that Python's own flush at exit does not complain a second time."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.close(null)
 
 
 class CredsGroup(TyperGroup):

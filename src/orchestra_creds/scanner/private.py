@@ -9,6 +9,7 @@ Imports nothing that imports `typing`: the first look at staged changes pays for
 
 import os
 import stat
+from contextlib import suppress
 
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
@@ -49,14 +50,8 @@ def store(folder: str, name: str, *parts: bytes) -> None:
             file.writelines(parts)
         os.replace(aside, os.path.join(folder, name))
     except OSError:
-        _remove(aside)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except OSError:
-        return
+        with suppress(OSError):
+            os.unlink(aside)
 
 
 def _ours(status: os.stat_result, kind: int) -> bool:
