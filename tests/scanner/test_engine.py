@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
+import hypothesis
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -123,10 +124,11 @@ def _moved(one: Detection, by: int) -> Detection:
 
 
 @settings(max_examples=100, deadline=None)
+@hypothesis.example(5283)  # a carrier on the line behind that of the credential
 @given(st.integers(0, 1 << 32))
 def test_what_was_not_read_may_change(seed: int) -> None:
     text = glued(seed)
-    for one in (found for found in detect(fast(), text) if not found.decoded):
+    for one in detect(fast(), text):
         changed = b"\n" * one.read_from + text[one.read_from : one.read_to] + b"\n" * (len(text) - one.read_to)
         again = detect(fast(), changed)
         assert (one.rule.id, one.start, one.end, one.material) in [

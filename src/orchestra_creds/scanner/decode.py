@@ -69,6 +69,7 @@ class Unwrapped:
     unit, lead        so many decoded bytes are written with so many encoded ones, after `lead` that were left out
     marks, places     encoded offset -> offset in the outer text, piecewise: places[i] belongs to marks[i]
     cut_before, cut_behind   whether the outer text goes on there in the same encoding, unread
+    window            of a run: what was looked at around its first carrier, to find where it begins and ends
     reaches           the windows around the carriers, by end; a match counts when one of them holds it
     """
 
@@ -82,6 +83,7 @@ class Unwrapped:
     cut_before: bool = False
     cut_behind: bool = False
     reaches: Sequence[Reach] = ()
+    window: tuple[int, int] = (0, 0)
 
     def outer(self, start: int, end: int) -> tuple[int, int]:
         """The span of the outer text that encodes [start, end)."""
@@ -92,13 +94,10 @@ class Unwrapped:
         return low, min(self._place(((end - 1) // decoded + 1) * encoded - 1 + self.lead) + 1, self.end)
 
     def reads(self, start: int, end: int) -> tuple[int, int]:
-        """The span of the outer text on which the decoding of [start, end) depends."""
+        """The span of the outer text on which the decoding of [start, end) depends: for a run, all that was looked at."""
+        if self.unit != (1, 1):
+            return self.window
         low, high = self.outer(start, end)
-        if len(self.marks) > 1 and self.unit != (1, 1):  # wrapped lines: whole ones, their neighbours' ends included
-            first, last = bisect_right(self.places, low) - 1, bisect_left(self.places, high)
-            low = self.places[max(first, 0)]
-            high = self.places[last] if last < len(self.places) else self.end
-            return low - JOINT, high + JOINT
         return low - EDGE, high + EDGE
 
     def holds(self, start: int, end: int) -> bool:

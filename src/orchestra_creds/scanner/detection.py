@@ -15,9 +15,8 @@ class Detection:
     """One credential in one blob.
 
     start, end    bytes [start, end) of the blob: the credential as it is written there (encoded, if it was)
-    read_from,    the verdict depended on bytes [read_from, read_to) of the blob and on nothing else; the history scan
-    read_to       carries a detection through a copied range only when that range holds all of it, and never a decoded
-                  one: that hangs on what betrays the encoding, too, which may stand anywhere in the same run
+    read_from,    the verdict depended on bytes [read_from, read_to) of the blob and on nothing else; the history
+    read_to       scan carries a detection through a copied range only when that range holds all of it
     material      canonical: decoded and unescaped, the same however the credential was wrapped
     decoded       how it was wrapped, outermost first: "base64", "percent", "json", "hex", ...
     """

@@ -93,8 +93,9 @@ def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
             body = digits[lead : -1 if (len(digits) - lead) % 4 == 1 else None]
             decoded = binascii.a2b_base64(body + b"=" * (-len(body) % 4))
             if _PRINTABLE.search(decoded):
+                last, around = origin + lines[-1].end, (origin, origin + len(window))
                 yield Unwrapped(
-                    "base64", decoded, (3, 4), lead, marks, places, origin + lines[-1].end, cut_before, cut_behind
+                    "base64", decoded, (3, 4), lead, marks, places, last, cut_before, cut_behind, window=around
                 )
 
 
@@ -180,8 +181,18 @@ def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
         for lead in range(2):
             decoded = binascii.a2b_hex(window[low + lead : high - (high - low - lead) % 2])
             if _PRINTABLE.search(decoded):
+                around = (origin, origin + len(window))
                 yield Unwrapped(
-                    "hex", decoded, (1, 2), lead, [0], [origin + low], origin + high, cut_before, cut_behind
+                    "hex",
+                    decoded,
+                    (1, 2),
+                    lead,
+                    [0],
+                    [origin + low],
+                    origin + high,
+                    cut_before,
+                    cut_behind,
+                    window=around,
                 )
 
 
