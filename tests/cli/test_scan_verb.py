@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra_creds.scanner.sample import render
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 FORMATS = ["table", "json", "sarif", "gitleaks", "html", "github"]
@@ -432,3 +433,70 @@ def test_accepting_needs_a_reason(operator: Operator, token: str) -> None:
     ended = operator.run("scan", "baseline", "create")
     assert ended.code == 2
     assert "reason" in one_error(ended)
+
+
+CURL = (
+    "curl -u admin:{} https://api.acme.dev",
+    "curl -uadmin:{} https://api.acme.dev",
+    "curl --user admin:{} https://api.acme.dev",
+    "curl https://api.acme.dev --user='admin:{}'",
+    'curl -u "admin:{}" https://api.acme.dev',
+    'curl -sSfu "$API_USER":"{}" https://api.acme.dev',
+    "curl -U proxy:{} https://api.acme.dev",
+    "curl https://api.acme.dev \\\n  -X POST -u \\\n  admin:{}",
+    'run(["curl", "--user", "admin:{}"])',
+    "body=$(curl https://api.acme.dev -u admin:{})",
+)
+PASSWORDS = (
+    '- "POSTGRES_PASSWORD={}"',
+    'docker run -e "DB_PASSWORD={}" acme/app',
+    "Environment='DB_PASSWORD={}'",
+    'Environment="PORT=80" "DB_PASSWORD={}"',
+    "kubectl create secret generic db '--from-literal=password={}'",
+    "curl -H 'X-Password: {}' https://api.acme.dev",
+    'sh -c "docker run -e \\"DB_PASSWORD={}\\" acme/app"',
+)
+SECRETS = (
+    '["env", "API_TOKEN={}"]',
+    "curl -H 'X-API-Key: {}' https://api.acme.dev",
+    'curl -H "X-Auth-Token:{}" https://api.acme.dev',
+    "curl -d 'grant_type=password&client_secret={}' https://api.acme.dev",
+    'fetch("https://api.acme.dev/v1/devices?page=2&api_key={}")',
+    "fetch(`https://api.acme.dev/v1/devices?access_token={}`)",
+    '<a href="/v1/devices?page=2&amp;access_token={}">',
+    'printf "API_TOKEN={}\\n" > .env',
+)
+
+
+@pytest.mark.parametrize(
+    ("rule", "forms", "value"),
+    [
+        ("command-line-login", CURL, "{b62:13}4_{b62:3}"),
+        ("generic-password", PASSWORDS, "{b62:13}4_{b62:3}"),
+        ("generic-secret", SECRETS, "{b62:31}4{b62:8}"),
+    ],
+)
+def test_a_value_is_found_whatever_quotes_and_options_stand_around_it(
+    operator: Operator, rule: str, forms: tuple[str, ...], value: str
+) -> None:
+    for place, form in enumerate(forms):
+        operator.write(f"{place:02}.txt", form.replace("{}", render(value, seed=place)) + "\n")
+    found = json.loads(operator.run("scan", "--format", "json").stdout)["findings"]
+    assert sorted((one["path"], one["rule"]) for one in found) == [
+        (f"{place:02}.txt", rule) for place in range(len(forms))
+    ]
+
+
+def test_quotes_that_hold_no_pair_end_no_value(operator: Operator) -> None:
+    secret, password = render("{b62:31}4{b62:8}"), render("{b62:13}4_{b62:3}")
+    harmless = (
+        'curl -u "$API_USER:$API_PASSWORD1" https://api.acme.dev',
+        "curl -u https://api.acme.dev/v1/devices2",
+        f"curl --user-agent acme:{password} https://api.acme.dev",
+        '- "POSTGRES_PASSWORD=${DB_PASSWORD_1}"',
+        f'`json:"access_token,{secret}"`',
+        f"the user's token: {secret}\"",
+        'fetch("https://api.acme.dev/v1/devices?api_key=${API_KEY_OF_TENANT_1}")',
+    )
+    operator.write("a.txt", "\n\n".join(harmless) + "\n")
+    assert json.loads(operator.run("scan", "--format", "json").stdout)["findings"] == []

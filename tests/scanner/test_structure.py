@@ -403,6 +403,34 @@ def test_the_name_in_a_list_decides_and_not_the_word_value(engine: Engine) -> No
     assert ids(engine, listed.format("APP_SECRET_KEY_ID")) == set()
 
 
+@pytest.mark.parametrize("line_break", ["", "\\n", "\\r\\nNEXT=1"])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [('"API_TOKEN=', '"'), ("'X-Api-Key: ", "'"), ('\\"token=', '\\"'), ('"https://a.dev/?b=c&api_key=', '"')],
+)
+def test_the_value_ends_where_its_quotes_or_its_line_do(
+    engine: Engine, before: str, after: str, line_break: str
+) -> None:
+    for seed in range(20):
+        value = render("{b62:30}42", seed=seed)
+        hit = one(engine, f"a = {before}{value}{line_break}{after}, 7\n", "generic-secret")
+        assert hit.material.reveal() == value.encode()
+
+
+@given(st.binary(max_size=200), st.binary(max_size=80))
+def test_a_verdict_on_a_login_reads_what_it_says(before: bytes, after: bytes) -> None:
+    data = before + b"curl -u admin:" + after
+    start = len(before) + len(b"curl -u admin:")
+    subject = Subject(data[start : start + 3], data, start, min(start + 3, len(data)), 0, len(data))
+    verdict = structure_generic.user_and_password(subject)
+    if verdict is not None:
+        part = data[verdict.read_from : verdict.read_to]
+        at = start - verdict.read_from
+        again = structure_generic.user_and_password(Subject(part[at : at + 3], part, at, at + 3, 0, len(part)))
+        assert again is not None
+        assert again.material == verdict.material == data[verdict.start : verdict.end]
+
+
 def test_a_uuid_or_a_hash_is_no_password() -> None:
     assert not structure_generic.is_password(render("{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}").encode())
     assert not structure_generic.is_password(render("{hex:40}").encode())

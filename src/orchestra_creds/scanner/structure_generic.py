@@ -24,6 +24,7 @@ _QUOTES = b"\"'`"
 _VALUE = re.compile(rb"[!#-&(-;=?-_a-~]+")
 _NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
 _LONGEST_NAME = 80
+_LOOK_BACK = 160  # bytes before a value: what is read to learn its name
 _SIGNS_BEHIND_A_NAME = b" \t\n\r\f\v\"'`\\>=:,([]){|!"
 _TYPE = re.compile(rb"""[\s"']*:\s*[A-Za-z][\w.\[\]| ]{0,30}$""")
 _LISTED = re.compile(
@@ -85,6 +86,10 @@ _LOCAL_HOST = re.compile(
     rb"|[\w.-]+\.(?:local|localhost|lan|internal|svc|cluster|docker|home|corp|intranet)(?:\..*)?",
     re.IGNORECASE,
 )
+_PAIR = re.compile(rb"[\w.$-]{1,80}[ \t]{0,4}[:=][ \t]{0,4}")
+_LAST_PAIR = re.compile(rb"[^\s,;)\]}](?:.*(?:[ \t=,;?&]|\\u0026))?[\w.$-]{1,80}=")
+_QUERY = re.compile(rb"(?:[?&]|&amp;|\\u0026)[\w.%\[\]-]{1,80}=$")
+_LONGEST_TAIL = 40  # bytes behind a value in the same quotes
 _DSN = re.compile(
     rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?=|://[\w.-]+(?::\d+)?/"
 )
@@ -182,17 +187,34 @@ def _written(subject: Subject) -> bytes | None:
         end = rest.find(before)
         value = rest[: max(end, 0)].rstrip(b"\\")
         return value if end > 0 and not re.search(rb"\s", value) else None
-    run = _VALUE.match(rest)
-    value = run[0] if run else b""
+    matched = _VALUE.match(rest)
+    run = matched[0] if matched else b""
     if before == b">":
-        value = value.partition(b"<")[0]
+        value = run.partition(b"<")[0]
         return value if rest[len(value) : len(value) + 2] == b"</" else None
-    value = re.split(rb"[&;,)\]]", value, maxsplit=1)[0]
+    value = re.split(rb"[&;,)\]]", run, maxsplit=1)[0]
     following = rest[len(value) : len(value) + 40]
-    if following[:1] in b")],({" and following[:1]:
+    if not following or following[:1] not in b")],({":
+        ends = re.match(rb"$|[ \t]*(?:\r?\n|$)|[ \t]+(?:#|//|--|\\)|[&;]|[ \t]+-", following) is not None
+        if ends or (before == b"=" and following[:1] in b" \t"):
+            return value.rstrip(b"\\")
+    return _enclosed_value(subject.before(_LOOK_BACK), rest, run, value)
+
+
+def _enclosed_value(ahead: bytes, rest: bytes, run: bytes, value: bytes) -> bytes | None:
+    """Return the value that ends with the quotes that hold its name, too: `"NAME=value"`, `"https://host/?name=value"`.
+
+    A pair that is alone in its quotes has all of `run`; among others it ends where `value` does, at a comma or a bracket. An escaped line
+    break ends both.
+    """
+    quote = rest[len(run) : len(run) + 1]
+    if not quote or quote not in _QUOTES:
         return None
-    ends = re.match(rb"$|[ \t]*(?:\r?\n|$)|[ \t]+(?:#|//|--|\\)|[&;]|[ \t]+-", following) is not None
-    return value.rstrip(b"\\") if ends or (before == b"=" and following[:1] in b" \t") else None
+    within = ahead[ahead.rfind(quote) + 1 :] if quote in ahead else b""
+    if not (_PAIR.fullmatch(within) or (run == value and (_LAST_PAIR.fullmatch(within) or _QUERY.search(ahead)))):
+        return None
+    found = re.split(rb"\\+[nr]", run, maxsplit=1)[0].rstrip(b"\\")
+    return found if len(run) - len(found) <= _LONGEST_TAIL else None
 
 
 def _assignment(*, password: bool) -> Check:
@@ -203,7 +225,7 @@ def _assignment(*, password: bool) -> Check:
         value = _written(subject)
         if value is None or len(value) < shortest:
             return None
-        ahead = subject.before(160)
+        ahead = subject.before(_LOOK_BACK)
         name = _target(ahead)
         if not name or _NOT_A_SECRET_NAME.search(name):
             return None
@@ -317,14 +339,19 @@ def registry_auth(subject: Subject) -> Verdict | None:
 
 
 def user_and_password(subject: Subject) -> Verdict | None:
-    """`user:password` on a command line."""
+    """Return the password of `user:password` on a command line."""
+    ahead = subject.before(_LOOK_BACK)
+    login = re.search(rb"""(["']?)([^\s:"'<>]{0,64})(["']?):(["']?)$""", ahead)
     rest = re.match(rb"[^\s\"'`|;<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
-    whole = rest[0] if rest else b""
-    user, _, password = whole.partition(b":")
-    if not _is_url_password(password, user) or classes(password) < 2:
+    if login is None or rest is None:
         return None
-    end = subject.start + len(whole)
-    return Verdict(password, Confidence.POSSIBLE, end - len(password), end, subject.start, min(subject.hi, end + 1))
+    quoted = login[4] or (login[1] and not login[3])
+    password = (rest[0] if quoted else rest[0].partition(b")")[0]).rstrip(b"\\")
+    if password.startswith(b"//") or not _is_url_password(password, login[2]) or classes(password) < 2:
+        return None
+    end = subject.start + len(password)
+    low, high = subject.start - len(ahead), min(subject.hi, subject.start + len(rest[0]) + 1)
+    return Verdict(password, Confidence.POSSIBLE, subject.start, end, low, high)
 
 
 def field_password(subject: Subject) -> Verdict | None:

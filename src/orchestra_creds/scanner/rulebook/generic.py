@@ -18,6 +18,10 @@ _TO = (
     rf"[\w.-]{{0,16}}(?:[\"'\]\\)]{{0,4}}\s{{0,4}}{_TYPED}(?:=>|:=|[=!]==?|[:=,>])|{_NAMED})"
     r"\s{0,4}(?:\\{0,3}[\"'`])?"
 )
+_CONTINUED = r"[\\^`]\r?\n"
+"""What a shell of Unix or Windows reads as no end of the line."""
+_VALUE_OF = rf"(?:[ =\t]{{1,4}}(?:{_CONTINUED}[ \t]{{0,16}})?|[\"'],?\s{{1,16}})"
+"""What stands between an option and its value, on a command line and in a list of arguments."""
 _SCHEMES = (
     "https?|ftps?|sftp|ssh|git|svn|postgres(?:ql)?|mysqlx?|mariadb|mongodb|rediss?|valkeys?|amqps?|mqtts?|ldaps?|smtps?|imaps?|pop3s?|socks[45]?h?"
     "|sqlserver|mssql|oracle|clickhouse|cockroachdb|redshift|snowflake|trino|presto|hive|impala|vertica|cassandra|neo4j|bolt|couchdb|influxdb|elasticsearch"
@@ -43,6 +47,9 @@ RULES: tuple[Rule, ...] = (
             "spring.datasource.password=pK3{b62:10}%5\n",
             "ENV ADMIN_PASSWORD=zX9{b62:11}q2\n",
             "- name: DB_PASSWORD\n  value: zX9{b62:11}q2\n",
+            '- "POSTGRES_PASSWORD=zX9{b62:11}q2"\n',
+            'java -Dspring.profiles=dev "-Ddb.password=zX9{b62:9},q2" -jar app.jar',
+            "kubectl create secret generic db '--from-literal=password=zX9{b62:11}q2'",
         ),
         counter_examples=(
             'password = os.environ["DB_PASSWORD_1"]',
@@ -59,6 +66,8 @@ RULES: tuple[Rule, ...] = (
             'password="test1234"',
             "password: projects/42/secrets/db-password/versions/7",
             "password: {hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}",
+            '- "POSTGRES_PASSWORD=${DB_PASSWORD1}"\n',
+            'f("a", password=zX9{b62:11}q2")',
         ),
         group=1,
         keywords=("passw", "passphrase", "pass_phrase", "pass", "pwd"),
@@ -79,6 +88,10 @@ RULES: tuple[Rule, ...] = (
             '"clientSecret": "{b62:12}4-{b62:24}"',
             "secret_key: {hex:64}\n",
             'config.token = "{b64:20}8{b64:19}"',
+            "curl -H 'X-API-Key: {b62:31}7' https://api.acme.dev",
+            'env = "{\\"API_TOKEN={b62:31}7\\"}"',
+            'fetch("https://api.acme.dev/v1?page=2&api_key={b62:31}7")',
+            '<a href="https://api.acme.dev/v1?page=2&amp;access_token={b62:31}7">',
         ),
         counter_examples=(
             'token = request.headers["X-Token-1"]',
@@ -92,6 +105,8 @@ RULES: tuple[Rule, ...] = (
             'secret = "projects/p/secrets/s/versions/1"',
             "API_KEY_FILE=/etc/keys/api_key_1.json",
             'apiKey: "{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}"',
+            'fetch("https://api.acme.dev/v1?api_key=${API_KEY_OF_TENANT_1}")',
+            '`json:"access_token,omitempty_{b62:11}7"`',
         ),
         group=1,
         keywords=("secret", "token", "key", "credential"),
@@ -180,18 +195,34 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="command-line-login",
         description="User and password on a command line",
-        pattern=r"\bcurl\s[^\n]{0,200}?\s(?:-u|--user|--proxy-user)[ =]{0,2}[\"']?([^\s:\"'$<>{}]{1,64}:[^\s\"'$<>{}]{3})",
+        pattern=rf"\b(?i:curl)\b(?:[^\n]|{_CONTINUED}){{0,300}}?[\s\"'](?:-[0-46aBfgGiIjJklLMnNOpqRsSvVZ#]{{0,9}}[uU](?:{_VALUE_OF})?|--(?:proxy-)?user{_VALUE_OF})\\{{0,3}}[\"']?[^\s:\"'<>]{{0,64}}[\"']?:[\"']?([^\s\"'$<>{{}}]{{3}})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="https://curl.se/docs/manpage.html",
-        examples=("curl -s -u admin:k7R{b62:10} https://api.acme.dev/v1",),
+        examples=(
+            "curl -s -u admin:k7R{b62:10} https://api.acme.dev/v1",
+            "curl -u admin:k7R{b62:10} https://api.acme.dev/v1",
+            "curl -uadmin:k7R{b62:10} https://api.acme.dev/v1",
+            "curl -fsSu 'admin:k7R{b62:10}' https://api.acme.dev/v1",
+            'curl --user "admin:k7R{b62:10}" https://api.acme.dev/v1',
+            'curl --user=admin:"k7R{b62:10}" https://api.acme.dev/v1',
+            "curl -u ${API_USER}:k7R{b62:10} https://api.acme.dev/v1",
+            "curl -u :k7R{b62:10} https://api.acme.dev/v1",
+            "curl https://api.acme.dev/v1 \\\n  -H 'Accept: */*' \\\n  --user admin:k7R{b62:10}\n",
+            "curl.exe -x proxy.acme.dev:3128 -U admin:k7R{b62:10} https://api.acme.dev/v1",
+            'run(["curl", "-u", "admin:k7R{b62:10}", "https://api.acme.dev/v1"])',
+        ),
         counter_examples=(
             "curl -u user:password https://api.acme.dev",
             "curl -u $USER:$PASSWORD1 https://api.acme.dev",
+            'curl -u "${USER}:${PASSWORD1}" https://api.acme.dev',
+            "curl -u https://api.acme.dev/v1/status2",
+            "curl --user-agent acme:k7R{b62:10} https://api.acme.dev",
+            "curl https://api.acme.dev\ndoas -u admin:k7R{b62:10}",
         ),
         group=1,
         keywords=("curl",),
-        longest=360,
+        longest=440,
         check="user-and-password",
         confidence=Confidence.POSSIBLE,
     ),
