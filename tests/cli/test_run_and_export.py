@@ -1,6 +1,5 @@
 """`run` and `secret export`: all secrets or none, quoted as the reader unquotes, and nothing left behind."""
 
-import io
 import json
 import os
 import shlex
@@ -18,6 +17,7 @@ from orchestra_creds.cli import memory_files
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.manage.delivery import deliveries
+from orchestra_creds.manage.dotenv import read_dotenv
 from orchestra_creds.render import export
 from tests.cli.cloud import PROJECT, at_a_terminal, make_account
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
@@ -221,12 +221,65 @@ def test_a_shell_reads_back_what_was_written(text: str) -> None:
     assert shlex.split(written) == ["export", f"NAME={text}"]
 
 
-@given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40))
-def test_dotenv_reads_back_what_was_written(text: str) -> None:
-    written = export.dotenv({"NAME": Material(text.encode())}, str)
-    read = dotenv.dotenv_values(stream=io.StringIO(written), interpolate=False)["NAME"]
-    assert read is not None
-    assert read.replace("\\$", "$") == text
+SPECIAL = st.one_of(
+    st.sampled_from("\"'\\`$\n\r \t#;=}{:-a\x85\ufeff"),
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"),
+)
+
+
+@given(st.lists(st.text(SPECIAL, max_size=12), min_size=1, max_size=4))
+def test_dotenv_is_read_back_exactly_by_python_dotenv_and_by_import_env_or_refused(
+    tmp_path_factory: pytest.TempPathFactory, texts: list[str]
+) -> None:
+    named = {f"NAME_{number}": text for number, text in enumerate(texts)}
+    try:
+        written = export.dotenv({name: Material(text.encode()) for name, text in named.items()}, str)
+    except ConfigError:
+        assert any(("${" in text and "}" in text) or text.endswith("\\") for text in texts)
+        return
+    path = tmp_path_factory.mktemp("dotenv") / "written.env"
+    path.write_bytes(written.encode())
+    assert dotenv.dotenv_values(path) == named
+    assert {name: value.reveal().decode() for name, value in read_dotenv(path).items()} == named
+
+
+AWKWARD = {
+    "dollar": "p$w" + "-90$", "open": "a${b" + "-1", "both": "it's \"so\"" + " `x`", "lines": "a\r\nb\rc\n" + "d-1",
+    "ending": "a\\nb" + "-1\\", "hash": " a #b" + "-1 ", "tab": "\ta" + "-1",
+}  # fmt: skip
+
+
+def test_what_export_writes_import_env_stores_unchanged(reader: Operator) -> None:
+    for name, value in AWKWARD.items():
+        assert reader.call("secret", "set", name, "--raw", stdin=value.encode()).code == 0
+    exported = reader.call("secret", "export", "--to", "dotenv", "--only", ",".join(AWKWARD), "-o", "out.env")
+    assert exported.code == 0, exported.stderr
+    assert dotenv.dotenv_values(reader.folder / "out.env") == {name.upper(): text for name, text in AWKWARD.items()}
+    assert reader.call("secret", "import-env", "out.env", "--env", "prod", "--yes").code == 0
+    for name, value in AWKWARD.items():
+        assert reader.call("secret", "get", name, "--env", "prod").stdout == value.encode()
+
+
+@pytest.mark.parametrize("value", ["a${HOME}" + "-1", "x${a:-b}" + "-1", "two\nlines" + "-1\\"])
+def test_what_python_dotenv_would_change_is_refused_by_the_name_of_its_secret(reader: Operator, value: str) -> None:
+    assert reader.call("secret", "set", "bent-value", "--env", "dev", "--raw", stdin=value.encode()).code == 0
+    asked = [
+        "secret",
+        "export",
+        "--to",
+        "dotenv",
+        "--env",
+        "dev",
+        "--only",
+        "redis-password,bent-value",
+        "-o",
+        "out.env",
+    ]
+    refused = reader.call(*asked)
+    assert refused.code == 2
+    assert "secret bent-value-dev: the value for BENT_VALUE" in one_error(refused)
+    assert appears([value, REDIS], refused.stdout, refused.stderr) == []
+    assert not (reader.folder / "out.env").exists()
 
 
 @given(TEXTS)

@@ -188,6 +188,28 @@ def test_a_dotenv_file_is_imported_by_name_once(local: Operator) -> None:
     assert appears([VALUE], shown.stdout, shown.stderr, applied.stdout, applied.stderr, unasked.stderr) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("DB_PASSWORD={}\nDb_Password=other-{}\n", "variables DB_PASSWORD and Db_Password would both become secret db-password-dev"),
+        ("DB_PASSWORD={}\nDB_PASSWORD_DEV=other-{}\n", "variables DB_PASSWORD and DB_PASSWORD_DEV would both become secret db-password-dev"),
+        ("A=1\n\nDB_PASSWORD={}\n# again\n\nexport DB_PASSWORD='other-{}'\n", ".env:6: DB_PASSWORD is set a second time, after line 3"),
+        ("DB_PASSWORD={}\n'DB_PASSWORD'={}\n", ".env:2: DB_PASSWORD is set a second time, after line 1"),
+    ],
+    ids=["folded", "environment", "twice", "quoted"],
+)  # fmt: skip
+@pytest.mark.parametrize("asked", ["--yes", "--dry-run"])
+def test_two_lines_that_would_become_one_secret_are_refused_before_any_call(
+    local: Operator, text: str, said: str, asked: str
+) -> None:
+    local.write(".env", text.replace("{}", VALUE))
+    refused = local.call("secret", "import-env", ".env", "--env", "dev", asked)
+    assert (refused.code, one_error(refused)) == (2, said)
+    assert appears([VALUE], refused.stdout, refused.stderr) == []
+    entries = json.loads(local.call("emulator", "log", "-f", "json").stdout)["entries"]
+    assert [entry["method"] for entry in entries if "SecretManager" in entry["method"]] == []
+
+
 def test_a_grant_keeps_the_rest_and_says_when_there_is_nothing_to_do(local: Operator) -> None:
     local.call("secret", "set", "n", stdin=b"value-1")
     member = "serviceAccount:app@demo-project.iam.gserviceaccount.com"

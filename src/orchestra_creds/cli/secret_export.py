@@ -3,6 +3,7 @@
 import contextlib
 import os
 import sys
+from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from secrets import token_hex
@@ -54,9 +55,9 @@ def export(
     from orchestra_creds.render import export as forms
 
     names = [name for name in only.split(",") if name]
+    secrets = {one.variable: cloud.full_name(one.secret, env) for one in chosen(cloud, env, names, renamed or ())}
     if form.value in forms.REFERENCES:
-        wanted = chosen(cloud, env, names, renamed or ())
-        text = forms.REFERENCES[form.value]([(one.variable, cloud.full_name(one.secret, env)) for one in wanted])
+        text = forms.REFERENCES[form.value](list(secrets.items()))
     else:
         if (output is None or form is ExportForm.GITHUB) and sys.stdout is not None and sys.stdout.isatty():
             raise ConfigError("this would print values on your terminal", hint="use -o FILE or a pipe")
@@ -65,17 +66,31 @@ def export(
         if form is ExportForm.GITHUB:
             target = _file_of_the_job(output)
             values = delivered(cloud, env, names, renamed or ())
-            masks, variables = forms.github_masks(values), forms.github(values, lambda: token_hex(16))
+            with _name_secret(secrets):
+                masks, variables = forms.github_masks(values), forms.github(values, lambda: token_hex(16))
             write_stdout(masks if target else masks + variables)  # masks first, and where the runner reads them
             if target:
                 outfile.append(target, variables)
             return
-        text = forms.VALUES[form.value](delivered(cloud, env, names, renamed or ()), lambda: token_hex(16))
+        values = delivered(cloud, env, names, renamed or ())
+        with _name_secret(secrets):
+            text = forms.VALUES[form.value](values, lambda: token_hex(16))
     if output is None:
         write_stdout(text)
         return
     outfile.write(str(output), text)
     session.say(f"wrote {output}")
+
+
+@contextlib.contextmanager
+def _name_secret(secrets: Mapping[str, str]) -> Iterator[None]:
+    """Add the secret to what is said about a variable that cannot be written; `secrets` is variable -> secret."""
+    from orchestra_creds.render.export import UnwritableError
+
+    try:
+        yield
+    except UnwritableError as error:
+        raise ConfigError(f"secret {secrets[error.variable]}: {error}", hint=error.hint) from None
 
 
 def _file_of_the_job(output: Path | None) -> str:

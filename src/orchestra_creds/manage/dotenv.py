@@ -9,22 +9,29 @@ from orchestra_creds.textfile import read_text
 
 
 def read_dotenv(path: Path) -> dict[str, Material]:
-    """Variables in the order of the file; a name without `=` is left out.
+    """Return the variables in the order of the file; a name without `=` is left out.
 
     Raises:
         NotFoundError: there is no such file.
-        ConfigError: it cannot be read, or a line is no assignment (its number is named, its text is not).
+        ConfigError: it cannot be read, a line is no assignment, or a variable is set twice (lines are named, values are not).
     """
     from dotenv.parser import parse_stream
 
     found: dict[str, Material] = {}
+    lines: dict[str, int] = {}
     for binding in parse_stream(io.StringIO(read_text(path))):
+        text = binding.original.string
+        line = binding.original.line + text.count("\n", 0, len(text) - len(text.lstrip()))
         if binding.error:
+            raise ConfigError(f"{path}:{line}: this is no assignment", hint="nothing was stored; mend the line")
+        if binding.key is None or binding.value is None:
+            continue
+        if binding.key in lines:
             raise ConfigError(
-                f"{path}:{binding.original.line}: this is no assignment", hint="nothing was stored; mend the line"
+                f"{path}:{line}: {binding.key} is set a second time, after line {lines[binding.key]}",
+                hint="nothing was stored; keep one of the two lines",
             )
-        if binding.key is not None and binding.value is not None:
-            found[binding.key] = Material(binding.value.encode())
+        found[binding.key], lines[binding.key] = Material(binding.value.encode()), line
     if not found:
         raise ConfigError(f"{path} has no variables", hint="each line is NAME=value")
     return found

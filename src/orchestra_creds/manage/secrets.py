@@ -86,10 +86,23 @@ class ImportStep:
 def plan_import(
     store: SecretStore, variables: Mapping[str, Material], *, name_of: Callable[[str], str]
 ) -> tuple[ImportStep, ...]:
-    """What `secret import-env` would do, without doing it; one step a variable, in their order."""
-    steps = []
-    for variable, material in variables.items():
+    """Return what `secret import-env` would do, without doing it; one step a variable, in their order.
+
+    Raises:
+        ConfigError: two variables would become one secret; the store was not asked.
+    """
+    names: dict[str, str] = {}
+    for variable in variables:
         name = name_of(variable)
+        if name in names:
+            raise ConfigError(
+                f"variables {names[name]} and {variable} would both become secret {name}",
+                hint="nothing was stored; rename or remove one of them",
+            )
+        names[name] = variable
+    steps = []
+    for name, variable in names.items():
+        material = variables[variable]
         try:
             values.check(material, name=name)
         except ConfigError as error:

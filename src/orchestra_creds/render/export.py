@@ -11,14 +11,42 @@ from collections.abc import Callable, Mapping, Sequence
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 
+_EXPANDED = re.compile(r"\$\{[^}:]*(?::-[^}]*)?\}")  # as in dotenv/variables.py
+
+
+class UnwritableError(ConfigError):
+    """A value that a form cannot hold exactly; `variable` names it."""
+
+    def __init__(self, variable: str, reason: str, *, hint: str) -> None:
+        super().__init__(f"the value for {variable} {reason}", hint=hint)
+        self.variable = variable
+
 
 def dotenv(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
-    """`NAME="value"` as python-dotenv and docker compose read it: in double quotes, with backslashes."""
-    lines = []
-    for name, value in values.items():
-        text = _text(name, value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("$", "\\$")
-        lines.append(f'{name}="{text}"\n')
-    return "".join(lines)
+    """Return `NAME='value'` lines that python-dotenv and `secret import-env` read back exactly.
+
+    Raises:
+        UnwritableError: python-dotenv would change the value.
+    """
+    return "".join(f"{name}={_dotenv_value(name, _text(name, value))}\n" for name, value in values.items())
+
+
+def _dotenv_value(name: str, text: str) -> str:
+    """Return the text in single quotes, in double quotes or bare, whichever every release of python-dotenv reads exactly.
+
+    Release 1.1 reads the backslash before a closing quote as an escape of that quote, even if another backslash escapes it.
+    """
+    hint = "give it to the program with orchestra-creds run, or write --to json"
+    if _EXPANDED.search(text):
+        raise UnwritableError(name, "holds ${...}, which python-dotenv expands in any quotes", hint=hint)
+    if not re.search(r"['\\\r\n]", text):
+        return f"'{text}'"
+    if not text.endswith("\\"):
+        escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\r", "\\r")
+        return f'"{escaped}"'
+    if re.search(r"[\r\n]|\s#|^[\s'\"]", text):
+        raise UnwritableError(name, "ends with a backslash, and python-dotenv needs quotes around the rest", hint=hint)
+    return text
 
 
 def shell(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
@@ -82,9 +110,9 @@ def _text(name: str, value: Material) -> str:
     try:
         text = value.reveal().decode()
     except UnicodeDecodeError:
-        raise ConfigError(
-            f"the value for {name} is not text", hint="deliver it as a file: orchestra-creds run --as-files"
+        raise UnwritableError(
+            name, "is not text", hint="deliver it as a file: orchestra-creds run --as-files"
         ) from None
     if "\0" in text:
-        raise ConfigError(f"the value for {name} holds a zero byte", hint="deliver it as a file: run --as-files")
+        raise UnwritableError(name, "holds a zero byte", hint="deliver it as a file: run --as-files")
     return text
