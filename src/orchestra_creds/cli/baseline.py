@@ -7,7 +7,16 @@ from typing import Annotated
 
 import typer
 
-from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
+from orchestra_creds.cli.session import (
+    Format,
+    FormatOption,
+    QuietOption,
+    Session,
+    emit,
+    file_of,
+    refuse_terminal,
+    write_stdout,
+)
 
 app = typer.Typer(
     name="baseline", rich_markup_mode=None, no_args_is_help=True, help="Keep accepted findings, each with a reason."
@@ -148,7 +157,8 @@ def key(
     *,
     path: PathArgument = Path(),
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write the key to a file (mode 0600), for a colleague or CI.")
+        Path | None,
+        typer.Option("--output", "-o", help="Write the key to a file (mode 0600), for a colleague or CI; - is stdout."),
     ] = None,
     install: Annotated[
         Path | None, typer.Option("--install", metavar="FILE", help="Take the key of a file for this repository.")
@@ -166,10 +176,15 @@ def key(
             f"fingerprint key {accepting.take_over(path, install, keys=keys)} is now the key of this repository"
         )
         return
+    file = file_of(output)
+    if output is not None and file is None:
+        refuse_terminal("the key", hint="use -o FILE or a pipe")
     name, text = accepting.hand_over(path, keys=keys, environment=os.environ)
-    if output is not None:
-        outfile.write(str(output), text.reveal() + b"\n")
+    if file is not None:
+        outfile.write(str(file), text.reveal() + b"\n")
+    elif output is not None:
+        write_stdout(text.reveal() + b"\n")
     session.say(
         f"fingerprint key {name}"
-        + (f" is in {output}; who has it can test guesses against the baseline" if output else "")
+        + (f" is in {file or 'standard output'}; who has it can test guesses against the baseline" if output else "")
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from orchestra_creds import folders, outfile
-from orchestra_creds.cli.session import Session
+from orchestra_creds.cli.session import STDOUT, Session, write_stdout
 from orchestra_creds.cli.stopping import Stop
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, UnavailableError
@@ -130,7 +130,7 @@ def run(
     """A run with everything around it; None when another one is going on here."""
     from orchestra_creds.notify.ping import Ping
 
-    if around.metrics_file:
+    if around.metrics_file and around.metrics_file != str(STDOUT):
         outfile.check(around.metrics_file)
     as_json = around.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
     began = time.monotonic()
@@ -171,7 +171,10 @@ def _write_metrics(cloud: "Cloud", target: str, seconds: float, *, success: bool
 
     found = surveyed(cloud)
     text = metrics.metrics(found, ended=found.at, seconds=seconds, success=success)
-    outfile.write(target, text, mode=METRICS_MODE)
+    if target == str(STDOUT):
+        write_stdout(text)
+    else:
+        outfile.write(target, text, mode=METRICS_MODE)
 
 
 def _short(text: str) -> str:

@@ -1,4 +1,4 @@
-"""`key`: the keys of service accounts, their state and last use. A private key is written to a file or stored, never printed."""
+"""`key`: the keys of service accounts, their state and last use. A private key goes to a file, a pipe or a secret."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,15 @@ import typer
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import cloud_verb
-from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm_name
+from orchestra_creds.cli.session import (
+    ConfirmOption,
+    Session,
+    YesOption,
+    confirm_name,
+    file_of,
+    refuse_terminal,
+    write_stdout,
+)
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -39,13 +47,14 @@ def create(
     *,
     account: AccountArgument,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the key file here (mode 0600).")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the key file here (mode 0600); - is stdout."),
     ] = None,
     secret: Annotated[
         str, typer.Option("--secret", metavar="NAME", help="Store the key file as a version of this secret instead.")
     ] = "",
-) -> Result:
-    """Make a new key; its file goes to -o FILE or into a secret, and nowhere else. It is shown this once.
+) -> Result | None:
+    """Make a new key; its file goes to -o FILE, to a pipe (-o -) or into a secret, and nowhere else. It is shown this once.
 
     The place is checked before the key is made. If the key cannot be kept, it is deleted again: no valid key is ever lost.
     """
@@ -55,19 +64,24 @@ def create(
 
     if bool(output) == bool(secret):
         raise ConfigError("say where the key file goes", hint="-o FILE, or --secret NAME")
-    if output is not None:
-        outfile.check(str(output))
-        refuse_exposed(str(output))
-    else:
+    file = file_of(output)
+    if file is not None:
+        outfile.check(str(file))
+        refuse_exposed(str(file))
+    elif secret:
         cloud.secrets.get_secret(secret)
+    else:
+        refuse_terminal("a private key", hint="use -o FILE, --secret NAME or a pipe")
     new = keys.create(cloud.keys, account)
     with keys.deleted_on_failure(cloud.keys, new.key):
-        if output is not None:
-            outfile.write(str(output), new.material.reveal())
-        else:
+        if file is not None:
+            outfile.write(str(file), new.material.reveal())
+        elif secret:
             cloud.secrets.add_version(secret, new.material)
-    session.say(f"key {new.key.id} is in {output or f'secret {secret}'}")
-    return show.key_changed(new.key)
+        else:
+            write_stdout(new.material.reveal())
+    session.say(f"key {new.key.id} is in {file or (f'secret {secret}' if secret else 'standard output')}")
+    return show.key_changed(new.key) if file or secret else None  # standard output holds one document
 
 
 @app.command()

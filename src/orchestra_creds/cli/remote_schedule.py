@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestra_creds.cli.session import confirm
+from orchestra_creds.cli.session import confirm, write_stdout
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -51,15 +51,26 @@ def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
     return show.applied(found.project, list(making.applied(cloud, found)))
 
 
+def print_workflow(wanted: "Entry", remote: Remote) -> None:
+    """Print the workflow, and write no file."""
+    write_stdout(_workflow_text(wanted, remote))
+
+
+def _workflow_text(wanted: "Entry", remote: Remote) -> str:
+    from orchestra_creds.schedule import workflow as workflows
+
+    return workflows.workflow(
+        wanted, provider=remote.provider, identity=remote.identity, environment=remote.environment
+    )
+
+
 def workflow(wanted: "Entry", remote: Remote) -> "Installed":
     """Write the workflow, whole or not at all; one that a person changed is replaced only with `--yes`."""
     from orchestra_creds import outfile
     from orchestra_creds.schedule import workflow as workflows
     from orchestra_creds.schedule.install import UNIT_MODE, Installed
 
-    text = workflows.workflow(
-        wanted, provider=remote.provider, identity=remote.identity, environment=remote.environment
-    )
+    text = _workflow_text(wanted, remote)
     path = Path(remote.output or workflows.FILE)
     there = _text(path)
     if there is not None and there != text and not remote.yes:

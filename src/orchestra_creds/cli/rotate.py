@@ -8,7 +8,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import cloud_verb
-from orchestra_creds.cli.session import DefaultGroup, Session
+from orchestra_creds.cli.session import STDOUT, DefaultGroup, Session
 from orchestra_creds.cli.stopping import Stop, stoppable
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
@@ -68,7 +68,12 @@ def rotate(
         ),
     ] = "",
     metrics_file: Annotated[
-        str, typer.Option("--metrics-file", metavar="FILE", help="Write Prometheus metrics for node_exporter.")
+        str,
+        typer.Option(
+            "--metrics-file",
+            metavar="FILE",
+            help="Write Prometheus metrics for node_exporter; - prints them and nothing else.",
+        ),
     ] = "",
 ) -> Result | None:
     """Rotate what is due, without an outage; goes on where a crash left off.
@@ -95,7 +100,10 @@ def rotate(
         work = partial(rotated, cloud, names or (), want, jobs=jobs, stopping=stop)
         if dry_run:
             return _shown(work(dry=True), stop, dry=True)
-        return _shown(cron.run(cloud, session, around, stop, work), stop, silent=due)
+        result = _shown(cron.run(cloud, session, around, stop, work), stop, silent=due)
+    if metrics_file == str(STDOUT) and result is not None:
+        raise typer.Exit(result.exit_code)  # standard output holds one document
+    return result
 
 
 @app.command()

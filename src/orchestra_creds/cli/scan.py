@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.cli import baseline, rules
-from orchestra_creds.cli.session import DefaultGroup, NoColorOption, QuietOption, Session, VerboseOption, write_stdout
+from orchestra_creds.cli.session import (
+    DefaultGroup,
+    NoColorOption,
+    QuietOption,
+    Session,
+    VerboseOption,
+    file_of,
+    write_stdout,
+)
 from orchestra_creds.errors import ConfigError, ExitCode
 
 app = typer.Typer(
@@ -83,7 +91,7 @@ FormatOption = Annotated[
 ]
 OutputOption = Annotated[
     Path | None,
-    typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file (mode 0600), not to stdout."),
+    typer.Option("--output", "-o", metavar="FILE", help="Write the report to a file (mode 0600); - is stdout."),
 ]
 OnlyOption = Annotated[
     list[str] | None,
@@ -185,7 +193,7 @@ def scan(
     from orchestra_creds.render.report import render
     from orchestra_creds.render.style import style_of
 
-    session = Session.of(ctx)
+    session, output = Session.of(ctx), file_of(output)
     choice = scanning.ScanChoice(
         paths=tuple(paths or (".",)),
         source=one_source(history=history, staged=staged, since=since),

@@ -14,15 +14,16 @@ from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, Proj
 from orchestra_creds.cli.remote_schedule import (
     Remote,
     cloud_run_job,
+    print_workflow,
     removed_job,
     removed_workflow,
     shown_job,
     shown_workflow,
     workflow,
 )
-from orchestra_creds.cli.session import Format, FormatOption, QuietOption, YesOption, emit
+from orchestra_creds.cli.session import STDOUT, Format, FormatOption, QuietOption, YesOption, emit
 from orchestra_creds.core.result import Result
-from orchestra_creds.errors import ExitCode
+from orchestra_creds.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from orchestra_creds.bootstrap.cloud import Cloud
@@ -46,7 +47,9 @@ RunnerOption = Annotated[Runner, typer.Option("--runner", help="Who runs it.")]
 WhichOption = Annotated[Runner | None, typer.Option("--runner", help="Only this one.")]
 REGION = "us-central1"
 RegionOption = Annotated[str, typer.Option("--region", metavar="REGION", help="cloud-run-job: where.")]
-WorkflowOption = Annotated[str, typer.Option("--output", "-o", metavar="FILE", help="github-actions: the workflow.")]
+WorkflowOption = Annotated[
+    str, typer.Option("--output", "-o", metavar="FILE", help="github-actions: the workflow; install prints it to -.")
+]
 IdentityOption = Annotated[
     str, typer.Option("--identity", metavar="MAIL", help="cloud-run-job, github-actions: the account it runs as.")
 ]
@@ -95,8 +98,14 @@ def install(
             made = cloud_run_job(cloud, entries.entry(cloud.project, ("orchestra-creds",), at), remote)
         emit(made, format_)
     if runner is Runner.GITHUB_ACTIONS:
-        done = workflow(entries.entry(project, ("orchestra-creds",), at), remote)
+        daily = entries.entry(project, ("orchestra-creds",), at)
+        if output == str(STDOUT):
+            print_workflow(daily, remote)
+            return
+        done = workflow(daily, remote)
         emit(_result([done], ["installed" if done.changed else "nothing to change"]), format_)
+    if metrics_file == str(STDOUT):
+        raise ConfigError("a scheduled run needs a file for its metrics", hint="--metrics-file FILE")
     command = _command(project, path, backend, ping_url, os.path.abspath(metrics_file) if metrics_file else "")
     wanted = entries.entry(project, command, at)
     if runner is Runner.CRONTAB:

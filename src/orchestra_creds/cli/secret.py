@@ -1,6 +1,5 @@
 """`secret`: the secrets of the project and their versions. Values come in hidden and go out only where they are asked for."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,7 +9,16 @@ from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.secret_export import export
-from orchestra_creds.cli.session import ConfirmOption, Session, YesOption, confirm, confirm_name, write_stdout
+from orchestra_creds.cli.session import (
+    ConfirmOption,
+    Session,
+    YesOption,
+    confirm,
+    confirm_name,
+    file_of,
+    refuse_terminal,
+    write_stdout,
+)
 from orchestra_creds.cli.values import DEFAULT_RANDOM_BYTES, ValueSource, read_value
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.result import Result
@@ -71,7 +79,8 @@ def get(
         str, typer.Option("--json-path", metavar="A.B", help="Only this part of a value that is JSON.")
     ] = "",
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the value to a file (mode 0600).")
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write the value to a file (mode 0600); - is stdout."),
     ] = None,
     env: EnvOption = "",
 ) -> None:
@@ -79,21 +88,22 @@ def get(
     if exists:
         cloud.secrets.get_version(cloud.full_name(name, env), _version(version))
         return
-    if output is None and sys.stdout is not None and sys.stdout.isatty() and not reveal:
-        raise ConfigError("this would print the value on your terminal", hint="use --reveal, -o FILE or a pipe")
-    if output is not None:
-        refuse_exposed(str(output))
+    file = file_of(output)
+    if file is not None:
+        refuse_exposed(str(file))
+    elif not reveal:
+        refuse_terminal("the value", hint="use --reveal, -o FILE or a pipe")
     payload = cloud.secrets.access(cloud.full_name(name, env), _version(version))
     from orchestra_creds.core.values import part_of
 
     material = part_of(payload.material, json_path, name=payload.secret)
-    if output is None:
+    if file is None:
         write_stdout(material.reveal())
         return
     from orchestra_creds import outfile
 
-    outfile.write(str(output), material.reveal())
-    session.say(f"wrote version {payload.number} of {payload.secret} to {output}, {len(material)} bytes")
+    outfile.write(str(file), material.reveal())
+    session.say(f"wrote version {payload.number} of {payload.secret} to {file}, {len(material)} bytes")
 
 
 app.command()(export)

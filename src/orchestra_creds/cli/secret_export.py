@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -15,7 +14,7 @@ from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.run import MapOption, OnlyOption
-from orchestra_creds.cli.session import Session, write_stdout
+from orchestra_creds.cli.session import STDOUT, Session, file_of, refuse_terminal, write_stdout
 from orchestra_creds.errors import ConfigError
 
 
@@ -45,7 +44,7 @@ def export(
     only: OnlyOption = "",
     renamed: MapOption = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file (mode 0600).")
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file (mode 0600); - is stdout.")
     ] = None,
     env: EnvOption = "",
 ) -> None:
@@ -54,15 +53,16 @@ def export(
     from orchestra_creds.bootstrap.delivery import chosen, delivered
     from orchestra_creds.render import export as forms
 
+    file = file_of(output)
     names = [name for name in only.split(",") if name]
     secrets = {one.variable: cloud.full_name(one.secret, env) for one in chosen(cloud, env, names, renamed or ())}
     if form.value in forms.REFERENCES:
         text = forms.REFERENCES[form.value](list(secrets.items()))
     else:
-        if (output is None or form is ExportForm.GITHUB) and sys.stdout is not None and sys.stdout.isatty():
-            raise ConfigError("this would print values on your terminal", hint="use -o FILE or a pipe")
-        if output is not None:
-            refuse_exposed(str(output))
+        if file is None or form is ExportForm.GITHUB:
+            refuse_terminal("values", hint="use -o FILE or a pipe")
+        if file is not None:
+            refuse_exposed(str(file))
         if form is ExportForm.GITHUB:
             target = _file_of_the_job(output)
             values = delivered(cloud, env, names, renamed or ())
@@ -75,11 +75,11 @@ def export(
         values = delivered(cloud, env, names, renamed or ())
         with _name_secret(secrets):
             text = forms.VALUES[form.value](values, lambda: token_hex(16))
-    if output is None:
+    if file is None:
         write_stdout(text)
         return
-    outfile.write(str(output), text)
-    session.say(f"wrote {output}")
+    outfile.write(str(file), text)
+    session.say(f"wrote {file}")
 
 
 @contextlib.contextmanager
@@ -94,16 +94,16 @@ def _name_secret(secrets: Mapping[str, str]) -> Iterator[None]:
 
 
 def _file_of_the_job(output: Path | None) -> str:
-    """Where later steps of a job of GitHub Actions read their variables from; "" outside of a job, where all is printed.
+    """Return the file from which later steps of a job of GitHub Actions read their variables; "" where all is printed.
 
     Raises:
         ConfigError: standard output goes there, too: its masks would be no variables, and the log would not get them.
     """
-    target = str(output or "") or os.environ.get("GITHUB_ENV", "")
+    target = str(file_of(output) or "") or os.environ.get("GITHUB_ENV", "")
     with contextlib.suppress(OSError):
         if target and os.path.samestat(os.fstat(1), os.stat(target)):
             raise ConfigError(
                 f"standard output goes to {target}, where the variables go by themselves",
                 hint="leave out the redirection: the masks on standard output belong into the log of the step",
             )
-    return target
+    return "" if output == STDOUT else target

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -20,6 +21,9 @@ from orchestra_creds.cli.streams import to_nowhere
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
+
+STDOUT = Path("-")
+"""What an option that takes a file to write to is given for standard output."""
 
 
 class Format(StrEnum):
@@ -101,6 +105,21 @@ def write_stdout(text: str | bytes) -> None:
     raise IncompleteError(
         f"cannot write the report to stdout: {reason}", hint="nothing but the output is lost: run it again"
     )
+
+
+def file_of(output: Path | None) -> Path | None:
+    """Return the file that an option names; None where there is none, or where it is `-`, which means standard output."""
+    return None if output == STDOUT else output
+
+
+def refuse_terminal(what: str, *, hint: str) -> None:
+    """Refuse to print something secret where a person, a recording or a scroll buffer sees it.
+
+    Raises:
+        ConfigError: standard output is a terminal.
+    """
+    if sys.stdout is not None and sys.stdout.isatty():
+        raise ConfigError(f"this would print {what} on your terminal", hint=hint)
 
 
 class CredsGroup(TyperGroup):

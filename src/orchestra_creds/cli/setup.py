@@ -94,17 +94,20 @@ def setup(
 def init(
     *,
     project: Annotated[str, typer.Option("--project", help="The Google Cloud project.")],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = Path(
-        "orchestra-creds.toml"
-    ),
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="FILE", help="Where to write it; - is stdout.")
+    ] = Path("orchestra-creds.toml"),
     quiet: QuietOption = False,
 ) -> None:
     """Write a complete, commented orchestra-creds.toml for AI Orchestra; an existing file is never overwritten."""
     from orchestra_creds import outfile
-    from orchestra_creds.cli.session import write_stdout
+    from orchestra_creds.cli.session import file_of, write_stdout
     from orchestra_creds.setup.example import example
 
     text = example(project)
+    if file_of(output) is None:
+        write_stdout(text)
+        return
     if output.exists():
         raise ConfigError(f"{output} exists already", hint="edit it, or name another with --output")
     outfile.write(str(output), text, mode=0o644)

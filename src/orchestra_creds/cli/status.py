@@ -7,7 +7,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import cloud_verb
-from orchestra_creds.cli.session import Session
+from orchestra_creds.cli.session import Session, file_of, write_stdout
 from orchestra_creds.core.result import Result
 
 
@@ -22,7 +22,10 @@ def status(
         str, typer.Option("--tolerance", metavar="SPAN", help="Overdue only after so long: 12h, 2d.")
     ] = "0s",
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="Also write a page with a time line.")
+        Path | None,
+        typer.Option(
+            "--html", metavar="FILE", help="Also write a page with a time line; - prints it and nothing else."
+        ),
     ] = None,
 ) -> Result:
     """Show age, next rotation, phase and problems of every managed credential; changes nothing."""
@@ -31,12 +34,18 @@ def status(
     from orchestra_creds.core import durations
     from orchestra_creds.render import status as show
 
-    if html is not None:
-        outfile.check(str(html))
+    file = file_of(html)
+    if file is not None:
+        outfile.check(str(file))
     found = surveyed(cloud, names or (), tolerance=durations.parse(tolerance, what="--tolerance"))
-    if html is not None:
-        from orchestra_creds.render import status_page
+    result = show.result(found, check=check)
+    if html is None:
+        return result
+    from orchestra_creds.render import status_page
 
-        outfile.write(str(html), status_page.page(found))
-        session.say(f"the page is in {html}")
-    return show.result(found, check=check)
+    if file is None:
+        write_stdout(status_page.page(found))
+        raise typer.Exit(result.exit_code)
+    outfile.write(str(file), status_page.page(found))
+    session.say(f"the page is in {file}")
+    return result
