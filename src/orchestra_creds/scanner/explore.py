@@ -153,38 +153,40 @@ class _TooLargeError(Exception):
 
 
 class _Tee:
-    """Hands out what it reads, and shows it to a scan of the raw bytes first."""
+    """Hands out what it reads, and shows it to a scan of the raw bytes first. It reads ahead, a piece at a time."""
 
     def __init__(self, source: Readable, blob: BlobScan, most: int) -> None:
         self._source = source
         self._blob = blob
         self._most = most
         self._ended = False
-        self._first = self._read(PIECE)
-        self.head = self._first[: archives.HEAD]
+        self._ahead = b""
+        self._at = 0
+        self._has_more()
+        self.head = self._ahead[: archives.HEAD]
 
-    def _read(self, size: int) -> bytes:
-        piece = b"" if self._ended else self._source.read(size)
-        if not piece:
+    def _has_more(self) -> bool:
+        """Read the next piece; False at the end of the source."""
+        self._at, self._ahead = 0, b"" if self._ended else self._source.read(PIECE)
+        if not self._ahead:
             self._ended = True  # a zip is sought in behind our back: never read on from where that left off
-            return b""
-        self._blob.feed(piece)
+            return False
+        self._blob.feed(self._ahead)
         if self._most and self._blob.size > self._most:
             raise _TooLargeError
-        return piece
+        return True
 
     def read(self, size: int, /) -> bytes:
-        if self._first:
-            piece, self._first = self._first[:size], self._first[size:]
-            if len(piece) == size:
-                return piece
-            return piece + self._read(size - len(piece))
-        return self._read(size)
+        piece = self._ahead[self._at : self._at + size]
+        self._at += len(piece)
+        while len(piece) < size and self._has_more():
+            self._at = size - len(piece)
+            piece += self._ahead[: self._at]
+        return piece
 
     def drain(self) -> None:
         """Read on to the end."""
-        self._first = b""
-        while self._read(PIECE):
+        while self._has_more():
             pass
 
 

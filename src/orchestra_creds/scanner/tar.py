@@ -61,11 +61,24 @@ class TarMember:
 
 
 def members(source: Readable) -> Iterator[TarMember]:
-    """The files in the archive, in its order; each must be read before the next is asked for."""
+    """The files in the archive, in its order; each must be read before the next is asked for.
+
+    Members after an end mark are those of another archive that was appended.
+
+    Raises:
+        Damaged: a member cannot be read, or the archive stops before its end mark.
+    """
     said: dict[bytes, bytes] = {}  # by extension headers, about the next member
-    while (header := source.read(BLOCK)).strip(b"\0"):
+    ended = False
+    while header := source.read(BLOCK):
+        if not header.strip(b"\0"):
+            ended, said = ended or len(header) == BLOCK, {}
+            continue
         if len(header) < BLOCK or not _valid(header):
+            if ended:  # no archive: the scan of the raw bytes looks at it
+                return
             raise Damaged("a tar header is damaged")
+        ended = False
         kind, length = header[156:157], _number(header[124:136])
         if kind in _EXTENSIONS:
             said |= _extension(kind, _body(source, length))
@@ -80,6 +93,8 @@ def members(source: Readable) -> Iterator[TarMember]:
             yield member
         member.skip()
         said = {}
+    if not ended:
+        raise Damaged("the archive stops before its end mark")
 
 
 def _extension(kind: bytes, body: bytes) -> dict[bytes, bytes]:
