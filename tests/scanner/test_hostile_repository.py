@@ -254,5 +254,5 @@ def test_what_is_no_file_among_the_objects_is_named_and_not_opened(tmp_path: Pat
     found = Repository.discover(folder)
     assert found is not None
     result = scan_history(found, ENGINE, jobs=1)
-    assert [(one.path, one.reason) for one in result.skipped] == [(f"objects/{names[0]}", "not a file")]
+    assert (f"objects/{names[0]}", "not a file") in [(one.path, one.reason) for one in result.skipped]
     assert len(result.sightings) == 1

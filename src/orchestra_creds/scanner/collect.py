@@ -1,7 +1,8 @@
 """Does the jobs of a plan, in several processes, and gathers what the objects hold.
 
 Guarantees: what is gathered depends on the repository only, not on the number of processes; an object that could not be
-read is asked of git again, for another copy may be whole, and named if that fails too; a process that ended early is
+read is asked of git again, for another copy may be whole, unless the plan is `unaided`, and named if that fails too; a
+process that ended early is
 named with the objects it leaves unread. Sightings do not travel one by one: a credential's text crosses the private pipe
 once, then only offsets and lines do.
 """
@@ -24,6 +25,7 @@ from orchestra_creds.scanner.encoding import SAMPLE, wide
 from orchestra_creds.scanner.engine import Engine
 from orchestra_creds.scanner.explore import Explorer, Gathered
 from orchestra_creds.scanner.finding import Skipped
+from orchestra_creds.scanner.gitwatch import GitStalledError
 from orchestra_creds.scanner.locate import locate_all
 from orchestra_creds.scanner.objects import KINDS, read_loose
 from orchestra_creds.scanner.pack import BLOB, DAMAGED, Pack
@@ -98,13 +100,22 @@ def collect(
     collected = Collected(skipped=list(plan.skipped))
     _run(plan, engine, terms, collected, key, progress or NoProgress(), found, meanwhile)
     if collected.failed:
-        again = Plan(plan.repository, named=sorted(oid.hex() for oid in collected.failed))
-        first, collected.failed = collected.failed, {}
-        _run(again, engine, Terms(1, terms.limit, terms.archives), collected, key, NoProgress(), found, lambda: None)
-        collected.skipped += (Skipped(f"object {oid.hex()}", first.get(oid, "")) for oid in collected.failed)
+        _ask_again(plan, engine, terms, collected, key, found)
     for spots in collected.spots.values():
         spots.sort()
     return collected
+
+
+def _ask_again(
+    plan: Plan, engine: Engine, terms: Terms, collected: Collected, key: bytes, found: Callable[[], None]
+) -> None:
+    """Ask git for the objects that could not be read, and name those that it cannot read either."""
+    first = collected.failed
+    if not plan.unaided:
+        again = Plan(plan.repository, named=sorted(oid.hex() for oid in collected.failed))
+        collected.failed = {}
+        _run(again, engine, Terms(1, terms.limit, terms.archives), collected, key, NoProgress(), found, lambda: None)
+    collected.skipped += (Skipped(f"object {oid.hex()}", first.get(oid, "")) for oid in collected.failed)
 
 
 def _run(
@@ -248,6 +259,8 @@ class _Worker:
                     self._found.failed[bytes.fromhex(oid)] = f"larger than {self._scanner.limit:,} bytes"
                 else:
                     self._whole(bytes.fromhex(oid), KINDS[kind.encode()], text)
+        except GitStalledError:
+            pass  # it would stall again
         except PreconditionError:  # git gave up: ask for what is left one by one
             if len(oids) > 1:
                 for oid in missing:

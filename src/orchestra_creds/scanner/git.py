@@ -23,8 +23,10 @@ from pathlib import Path
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner import gitcall
+from orchestra_creds.scanner import control, gitcall
+from orchestra_creds.scanner.descent import not_a_file
 from orchestra_creds.scanner.gitcall import GITLINK, Child, Git
+from orchestra_creds.scanner.gitwatch import GitStalledError
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,16 @@ class Staged:
 class Spool:
     """A git process that writes to a file; `read` or `kill` it, once."""
 
-    def __init__(self, child: Child, fd: int) -> None:
+    def __init__(self, git: Git, child: Child, fd: int) -> None:
+        self._git = git
         self._child = child
         self._fd = fd
 
     def read(self) -> tuple[bytes | mmap.mmap, bool]:
         """All that the process wrote, once it has ended, and whether it ended well."""
         try:
+            with suppress(GitStalledError):  # ended, and not well
+                self._git.drain(self._child, lambda: os.fstat(self._fd).st_size)
             code = self._child.wait()
             size = os.fstat(self._fd).st_size
             return (mmap.mmap(self._fd, size, access=mmap.ACCESS_READ) if size else b""), code == 0
@@ -116,7 +121,7 @@ class Repository:
     def object_format(self) -> str:
         """`sha1` or `sha256`."""
         with suppress(OSError):
-            if b"objectformat" not in (self.common_dir / "config").read_bytes().lower():
+            if b"objectformat" not in control.read_regular(str(self.common_dir / "config")).lower():
                 return "sha1"  # spares a process in nearly every repository
         return self.run("rev-parse", "--show-object-format").decode().strip()
 
@@ -124,6 +129,24 @@ class Repository:
     def is_shallow(self) -> bool:
         """Whether the history was cut when it was cloned."""
         return (self.common_dir / "shallow").is_file()
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether objects were left out when it was cloned."""
+        try:
+            return b"partialclone" in control.read_regular(str(self.common_dir / "config")).lower()
+        except OSError:
+            return False
+
+    def special_files(self) -> list[tuple[str, str]]:
+        """Path (relative to the root, where it lies below it) and kind of each pipe, socket or device that git would read."""
+        found = control.special_files(str(self.git_dir), str(self.common_dir))
+        return [(self.relative(path), not_a_file(mode)) for path, mode in found]
+
+    def relative(self, path: str) -> str:
+        """A path as a report shows it: relative to the root, where it lies below it."""
+        root = os.path.join(self.root, "")
+        return path.removeprefix(root)
 
     def head(self) -> str | None:
         """The id of the commit that is checked out; None before the first commit."""
@@ -200,4 +223,8 @@ class Repository:
     def spool(self, *args: str | bytes) -> "Spool":
         """Starts a call that writes to an unnamed temporary file, so that nobody has to read while it runs."""
         into = gitcall.unnamed_file()
-        return Spool(self._git.start(args, into=into), into)
+        try:
+            return Spool(self._git, self._git.start(args, into=into, keep_errors=True), into)
+        except BaseException:
+            os.close(into)
+            raise

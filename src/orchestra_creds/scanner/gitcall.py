@@ -5,7 +5,6 @@ before everything else (`quick.py`) uses this module alone.
 """
 
 import os
-import select
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from contextlib import suppress
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner import control, gitwatch
 from orchestra_creds.scanner.gitread import Reader
 
 OVERRIDES = (
@@ -111,18 +111,42 @@ class Git:
         self.work_tree = work_tree
         self.index = index
         self.shown = visible(work_tree or git_dir)
+        self._checked = False
+        self._stalled: gitwatch.GitStalledError | None = None
 
     def call(
         self, args: Sequence[str | bytes], *, stdin: bytes = b"", in_tree: bool = False
     ) -> tuple[int, bytes, bytes]:
         """Exit code, standard output and standard error of one call."""
         child = self.start(args, stdin=stdin, in_tree=in_tree, keep_errors=True)
+        out, err = self.drain(child)
+        return child.wait(), out, err
+
+    def drain(self, child: Child, size: Callable[[], int] = lambda: 0) -> tuple[bytes, bytes]:
+        """All of standard output and standard error, read together; `size` is that of the file that git writes to."""
+        open_fds = [fd for fd in (child.stdout, child.stderr) if fd >= 0]
+        chunks: dict[int, list[bytes]] = {fd: [] for fd in open_fds}
         try:
-            out, err = _drain(child)
+            while open_fds:
+                for fd in self._ready(child, open_fds, size):
+                    if chunk := os.read(fd, _CHUNK):
+                        chunks[fd].append(chunk)
+                    else:
+                        open_fds.remove(fd)
         except BaseException:
             child.kill()
             raise
-        return child.wait(), out, err
+        return b"".join(chunks.get(child.stdout, ())), b"".join(chunks.get(child.stderr, ()))
+
+    def _ready(self, child: Child, fds: list[int], size: Callable[[], int] = lambda: 0) -> list[int]:
+        """Those of the descriptors that can be read."""
+        if sys.platform == "win32":
+            return fds[:1]
+        try:
+            return gitwatch.wait(child.pid, fds, self.shown, size)
+        except gitwatch.GitStalledError as error:
+            self._stalled = error
+            raise
 
     def start(
         self,
@@ -133,7 +157,18 @@ class Git:
         keep_errors: bool = False,
         into: int | None = None,
     ) -> Child:
-        """Starts a call whose output is read while it runs, or written to the file `into`."""
+        """Starts a call whose output is read while it runs, or written to the file `into`.
+
+        Raises:
+            SpecialFileError, GitStalledError: git would wait for ever, or an earlier call did.
+        """
+        if self._stalled is not None:
+            raise self._stalled
+        if not self._checked:
+            control.check_control_files(self.git_dir, common_dir(self.git_dir))
+            self._checked = True
+        if in_tree:
+            control.check_regular(os.path.join(self.work_tree, ".gitignore"))
         command, env = self._command(args, in_tree=in_tree), self._env(in_tree=in_tree)
         return _spawn(command, env, stdin, keep_errors=keep_errors, into=into)
 
@@ -176,7 +211,8 @@ class Git:
         if not request:
             return
         child = self.start(("cat-file", "--batch", "--buffer"), stdin=request)
-        reader = Reader(child.stdout)
+        fds = [child.stdout]
+        reader = Reader(child.stdout, lambda: self._ready(child, fds))
         whole = True
         try:
             while header := reader.line():
@@ -250,8 +286,7 @@ def is_git_dir(folder: str) -> bool:
 def common_dir(git_dir: str) -> str:
     """The folder that linked working trees share."""
     try:
-        with open(os.path.join(git_dir, "commondir"), "rb") as stream:
-            text = stream.read().rstrip(b"\r\n")
+        text = control.read_regular(os.path.join(git_dir, "commondir")).rstrip(b"\r\n")
     except OSError:
         return git_dir
     return os.path.realpath(os.path.join(git_dir, os.fsdecode(text)))
@@ -361,19 +396,3 @@ def unnamed_file() -> int:
 
     with tempfile.TemporaryFile() as stream:
         return os.dup(stream.fileno())
-
-
-def _drain(child: Child) -> tuple[bytes, bytes]:
-    """All of standard output and standard error, read together so that neither blocks the other."""
-    if child.stderr < 0:
-        return b"".join(iter(lambda: os.read(child.stdout, _CHUNK), b"")), b""
-    chunks: dict[int, list[bytes]] = {child.stdout: [], child.stderr: []}
-    open_fds = set(chunks)
-    while open_fds:
-        ready, _, _ = select.select(list(open_fds), (), ())
-        for fd in ready:
-            if chunk := os.read(fd, _CHUNK):
-                chunks[fd].append(chunk)
-            else:
-                open_fds.discard(fd)
-    return b"".join(chunks[child.stdout]), b"".join(chunks[child.stderr])

@@ -2,6 +2,10 @@
 
 import os
 
+TYPE_CHECKING = False  # typing's own costs 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 CHUNK = 1 << 18
 """Bytes asked for at once."""
 
@@ -9,12 +13,15 @@ CHUNK = 1 << 18
 class Reader:
     """Reads lines and blocks from a descriptor."""
 
-    def __init__(self, fd: int) -> None:
+    def __init__(self, fd: int, wait: "Callable[[], object]" = lambda: None) -> None:
+        """`wait` returns when there is something to read, and raises when nothing will come."""
         self._fd = fd
+        self._wait = wait
         self._buffer = bytearray()
         self._at = 0
 
     def _more(self) -> bool:
+        self._wait()
         chunk = os.read(self._fd, CHUNK)
         if self._at:
             del self._buffer[: self._at]

@@ -167,36 +167,57 @@ class _History:
     def scan(self) -> _Result:
         """Looks at what is new, reads again what is to be reported."""
         database = Database.open(self._repository.common_dir / "objects")
-        if self._folder is None:
-            return self._look(database, Seen(), Collected(), Seen())[0]
-        now = Seen(
-            packs=_pack_keys(database, WIDTHS[self._repository.object_format]),
-            loose=[path.parent.name + path.name for path in database.loose],
-            refs=seen.refs_digest(self._repository.refs()),
-        )
-        name = seen.file_name(self._repository.common_dir, self._engine.rules, self._terms.limit, self._terms.archives)
-        before = seen.load(self._folder, name) or Seen()
+        special = self._repository.special_files()
+        if special:
+            return self._unaided(database, [Skipped(*one) for one in special])
+        now, before, name = Seen(), Seen(), ""
+        if self._folder is not None:
+            now = Seen(
+                packs=_pack_keys(database, WIDTHS[self._repository.object_format]),
+                loose=[path.parent.name + path.name for path in database.loose],
+                refs=seen.refs_digest(self._repository.refs()),
+            )
+            name = seen.file_name(
+                self._repository.common_dir, self._engine.rules, self._terms.limit, self._terms.archives
+            )
+            before = seen.load(self._folder, name) or Seen()
         if not (set(before.packs) <= set(now.packs) and set(before.loose) <= set(now.loose)):
             before = Seen()  # what is gone may have held what was found
-        revived = self._revive(before)
+        plan = self._plan(database, before, now)
+        revived = Collected() if plan.unaided else self._revive(before)
         if revived is None:
             before, revived = Seen(), Collected()
-        result, whole = self._look(database, before, revived, now)
+            plan = self._plan(database, before, now)
+        if plan.unaided:
+            return self._unaided(database, [])
+        result, whole = self._look(plan, before, revived, now)
         collected, chosen, _, cached = result
-        if not collected.skipped:
+        if self._folder is not None and not collected.skipped:
             now.whole, now.objects = whole, cached + collected.tally.objects
             _remember(now, collected, chosen, self._engine.rules)
             seen.store(self._folder, name, now)
         return result
 
-    def _look(self, database: Database, before: Seen, revived: Collected, now: Seen) -> tuple[_Result, bool]:
+    def _plan(self, database: Database, before: Seen, now: Seen) -> Plan:
         done = dict(zip(now.packs, database.indexes, strict=False))
-        plan = plan_all(
+        return plan_all(
             self._repository,
             database,
             without={done[key] for key in before.packs},
             known=frozenset(before.loose),
         )
+
+    def _unaided(self, database: Database, special: Iterable[Skipped]) -> _Result:
+        """Look at everything without git, which would never come to an end: places in the history stay unknown."""
+        plan = plan_all(self._repository, database, unaided=True)
+        plan.skipped += special
+        collected = collect(
+            plan, self._engine, self._terms, key=self._key, progress=self._progress, meanwhile=self._meanwhile
+        )
+        chosen, whole = choose(self._repository, collected, None)
+        return _walked(collected, whole=whole), chosen, (), 0
+
+    def _look(self, plan: Plan, before: Seen, revived: Collected, now: Seen) -> tuple[_Result, bool]:
         log = attribution.Log(self._repository)
         try:
             collected = collect(
@@ -291,10 +312,13 @@ class _Seen(NamedTuple):
     spot: Spot
 
 
-def choose(repository: Repository, collected: Collected, log: attribution.Log) -> tuple[list[Chosen], bool]:
-    """The first and the last place of each text at each path; False when git could not walk all of the history."""
+def choose(repository: Repository, collected: Collected, log: attribution.Log | None) -> tuple[list[Chosen], bool]:
+    """The first and the last place of each text at each path; False when git could not walk all of the history.
+
+    Without a log git is not asked, and only the objects are known.
+    """
     blobs = {oid.hex().encode() for oid in collected.spots if oid not in collected.kinds}
-    origins, whole = log.origins(blobs)
+    origins, whole = log.origins(blobs) if log is not None else ({}, not blobs)
     places: dict[tuple[bytes, bytes, str], list[_Seen]] = {}
     for oid, spots in collected.spots.items():
         name = oid.hex()
@@ -312,14 +336,12 @@ def choose(repository: Repository, collected: Collected, log: attribution.Log) -
         first, last = spotted[0], spotted[-1]
         shown = (path or f"{UNREACHABLE}/{first.oid.hex()}".encode()) + os.fsencode(inner)
         chosen += (Chosen(shown, one.commit, one.oid, one.spot) for one in ([first, last] if path else [first]))
-    return _signed(repository, collected, dict.fromkeys(chosen), log), whole
+    chosen = list(dict.fromkeys(chosen))
+    return chosen if log is None else _signed(repository, collected, chosen, log), whole
 
 
-def _signed(
-    repository: Repository, collected: Collected, chosen: Iterable[Chosen], log: attribution.Log
-) -> list[Chosen]:
+def _signed(repository: Repository, collected: Collected, chosen: list[Chosen], log: attribution.Log) -> list[Chosen]:
     """With the author and date of each commit, and whether the blob is still at its path in HEAD."""
-    chosen = list(chosen)
     if not chosen:
         return []
     head = log.in_head(_file(one) for one in chosen if one.oid not in collected.kinds)

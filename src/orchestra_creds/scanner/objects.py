@@ -5,10 +5,10 @@ opened nor passed over in silence; a loose object never expands to more than it 
 """
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 from orchestra_creds.core.record import dataclass
+from orchestra_creds.scanner import control
 from orchestra_creds.scanner.pack import BLOB, COMMIT, TAG, TREE, begin, inflate
 
 KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
@@ -31,7 +31,7 @@ class Database:
         loose: dict[str, Path] = {}
         odd: list[Path] = []
         promised = False
-        for folder in _with_alternates(objects):
+        for folder in map(Path, control.object_folders(str(objects))):
             packed = dict(_files(folder / "pack"))
             for name, is_file in packed.items():
                 promised |= name.endswith(".promisor")
@@ -63,7 +63,7 @@ def read_loose(path: Path, limit: int) -> tuple[int, bytes]:
     Raises:
         ValueError and inflate errors, see DAMAGED; OverflowError when it is larger than the limit; OSError.
     """
-    data = path.read_bytes()
+    data = control.read_regular(str(path))
     header, found, _ = begin(data, 64).partition(b"\0")
     name, _, number = header.partition(b" ")
     if not found or name not in KINDS or not number.isdigit():
@@ -73,27 +73,6 @@ def read_loose(path: Path, limit: int) -> tuple[int, bytes]:
         raise OverflowError("larger than the limit")
     text = inflate(memoryview(data), size + len(header) + 1)
     return KINDS[name], text[len(header) + 1 :]
-
-
-def _with_alternates(objects: Path) -> Iterator[Path]:
-    """The folder and those it borrows from, each once, five levels deep as git does it."""
-    seen: set[Path] = set()
-    level = [objects.resolve()]
-    for _ in range(6):
-        following: list[Path] = []
-        for folder in level:
-            if folder in seen or not folder.is_dir():
-                continue
-            seen.add(folder)
-            yield folder
-            try:
-                lines = (folder / "info" / "alternates").read_bytes().split(b"\n")
-            except OSError:
-                continue
-            following += [
-                (folder / os.fsdecode(line)).resolve() for line in lines if line and not line.startswith(b"#")
-            ]
-        level = following
 
 
 def _files(folder: Path) -> list[tuple[str, bool]]:

@@ -101,8 +101,8 @@ _HASHES = {20: "sha1", 32: "sha256"}
 class Pack:
     """One pack and its index, mapped."""
 
-    def __init__(self, index: Path, width: int) -> None:
-        """Maps the files; `width` is the size of an object id in bytes.
+    def __init__(self, index: Path, width: int, *, check: bool = True) -> None:
+        """Maps the files; `width` is the size of an object id in bytes. Git does not `check` the sum of an index.
 
         Raises:
             ValueError: the index or the pack is damaged, or of an unknown version.
@@ -112,7 +112,8 @@ class Pack:
         self.width = width
         self._index = memoryview(_map(index))
         self._pack = memoryview(_map(self.path))
-        if hashlib.new(_HASHES[width], self._index[:-width], usedforsecurity=False).digest() != self._index[-width:]:
+        summed = hashlib.new(_HASHES[width], self._index[:-width], usedforsecurity=False).digest() if check else b""
+        if check and summed != self._index[-width:]:
             raise ValueError("the index is damaged")  # a wrong offset or id would lose an object without a word
         columns = survey(self._index, self._pack, width)
         self.columns = Columns(*(memoryview(c).cast(f) for c, f in zip(columns, _FORMATS, strict=True)))
@@ -146,6 +147,21 @@ class Pack:
         """The number of the object with this id."""
         place = _find(self._index, self._names, oid, self.width)
         return None if place is None else self._by_place[place]
+
+    def has_cycle(self) -> bool:
+        """Whether deltas are based on each other in a cycle: git would follow it for ever."""
+        parent = self.columns.parent
+        ended: set[int] = set()  # broken objects whose chain has an end
+        for start, kind in enumerate(bytes(self.columns.kind)):
+            walked: dict[int, None] = {}
+            number = start if kind == BROKEN else -1
+            while number >= 0 and number not in ended:
+                if number in walked:
+                    return True
+                walked[number] = None
+                number = parent[number]
+            ended.update(walked)
+        return False
 
     def end(self, number: int) -> int:
         """Where the next object begins."""

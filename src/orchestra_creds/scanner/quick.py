@@ -4,7 +4,7 @@ A pre-commit hook runs at every commit and nearly always finds nothing. `nothing
 30 ms where the first pass reports nothing; where it does, the engine, with rules from the cache, refutes it in 40 ms more;
 only what may be a finding loads the whole scanner. Guarantees: it says "nothing" only where the scan would:
 same objects, same engine, no archive, no UTF-16, no file that could add rules or notes; anything else, any doubt and any
-error is None, and the scan decides. The compiled rules are those that the last scan has kept (`kept.py`).
+error but a git that stalls is None, and the scan decides. The compiled rules are those that the last scan has kept (`kept.py`).
 
 Until the first pass reports something nothing is imported that imports `dataclasses` or `typing`: those two cost as much
 as the whole look.
@@ -16,6 +16,7 @@ from types import ModuleType
 
 from orchestra_creds.errors import CredsError
 from orchestra_creds.scanner import gitcall, kept
+from orchestra_creds.scanner.gitwatch import GitStalledError
 
 try:
     from orchestra_creds.scanner import _native
@@ -42,7 +43,11 @@ _ZIP_TAIL = 22
 
 
 def nothing_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
-    """The root, and how many files and bytes were looked at, when no rule may match in them; None: the scan must tell."""
+    """The root, and how many files and bytes were looked at, when no rule may match in them; None: the scan must tell.
+
+    Raises:
+        GitStalledError: git makes no progress here.
+    """
     try:
         found = gitcall.find(folder)
         if found is None or any(os.path.lexists(os.path.join(found[1] or found[0], name)) for name in CONFIGURATIONS):
@@ -59,6 +64,8 @@ def nothing_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
         if texts and not _finds_nothing(extension, rules, texts):
             return None
         return found[1] or found[0], len(wanted), sum(len(contents[oid]) for oid in wanted.values())
+    except GitStalledError:
+        raise  # it would stall in the scan, too
     except (CredsError, OSError, ValueError, ImportError):
         return None
 

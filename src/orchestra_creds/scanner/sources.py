@@ -20,6 +20,7 @@ from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError
 from orchestra_creds.scanner import workers
+from orchestra_creds.scanner.control import SpecialFileError
 from orchestra_creds.scanner.descent import Descent, not_a_file
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import Skipped
@@ -112,6 +113,7 @@ def _taken(root: bytes, paths: Sequence[str], *, all_files: bool, exclusions: Ex
     for below in dict.fromkeys(_below(os.fsencode(path), root) for path in paths):
         lister.list_path(below)
     inventory.files = sorted(set(exclusions.keep(inventory.files)))
+    inventory.skipped = list(dict.fromkeys(inventory.skipped))
     return inventory
 
 
@@ -176,10 +178,12 @@ class _Lister:
         """List what git knows below `within` of the working tree; `folder` is the same place seen from the root."""
         try:
             listing = repository.ls_files(within) if within else repository.ls_files()
-        except CredsError:
+        except CredsError as error:
             shown = visible(os.fsdecode(folder)) or "."
             self._inventory.notes.append(f"git cannot list {shown}: every file in it was read, ignored ones too")
             self._walk(folder)
+            if isinstance(error, SpecialFileError):
+                self._inventory.skipped.append(Skipped(self._shown(error.path), error.reason))
             return
         if within and not listing.files and not listing.nested:
             self._walk(folder)  # a folder that git ignores, and the operator named
@@ -263,6 +267,10 @@ class _Lister:
                 elif not self._exclusions.match(path):
                     self._skip(path, not_a_file(entry.stat(follow_symlinks=False).st_mode))
         return below
+
+    def _shown(self, path: str) -> str:
+        """An absolute path as a report shows it: relative to the root, where it lies below it."""
+        return path.removeprefix(os.path.join(os.fsdecode(self._inventory.root), ""))
 
     def _skip(self, path: bytes, reason: str) -> None:
         self._inventory.skipped.append(Skipped(os.fsdecode(path) or ".", reason))

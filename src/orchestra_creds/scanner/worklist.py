@@ -1,17 +1,19 @@
 """Which objects of a repository there are to look at, and how the work is divided into jobs.
 
 Guarantees: every object of the database is in one job, wherever it lies: packs, loose files, alternates. Packs are read
-here; what cannot be read here, for a damaged or unknown pack, is asked of git by its id. What is not there at all, as in
-a partial clone, is named and never fetched.
+here; what cannot be read here, for a damaged or unknown pack, is asked of git by its id, unless git must not read this
+repository (`Plan.unaided`). What is not there at all, as in a partial clone, is named and never fetched.
 """
 
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from itertools import compress
 from pathlib import Path
 from typing import Any
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner import control
 from orchestra_creds.scanner.chains import SCANNED
 from orchestra_creds.scanner.finding import Skipped
 from orchestra_creds.scanner.git import Repository
@@ -37,7 +39,7 @@ Job = tuple[int, Sequence[Any]]
 
 @dataclass(slots=True)
 class Plan:
-    """What there is to do."""
+    """What there is to do; `unaided` says that git must not be asked for objects: it would never answer."""
 
     repository: Repository
     packs: list[Pack] = field(default_factory=list)
@@ -46,6 +48,7 @@ class Plan:
     named: list[str] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
     objects: int = 0
+    unaided: bool = False
 
     def jobs(self) -> list[Job]:
         """All of it in parts of about the same work, the largest first, so that none is left for the end."""
@@ -67,10 +70,19 @@ def plan_since(repository: Repository, revisions: Sequence[str]) -> Plan:
 
 
 def plan_all(
-    repository: Repository, database: Database, *, without: Collection[Path] = (), known: Collection[str] = ()
+    repository: Repository,
+    database: Database,
+    *,
+    without: Collection[Path] = (),
+    known: Collection[str] = (),
+    unaided: bool = False,
 ) -> Plan:
-    """Every object of the database but those of the packs `without` and the loose ones `known`."""
-    plan = Plan(repository, loose=[path for path in database.loose if path.parent.name + path.name not in known])
+    """Every object of the database but those of the packs `without` and the loose ones `known`.
+
+    A pack with deltas in a cycle makes the plan `unaided`, too.
+    """
+    loose = [path for path in database.loose if path.parent.name + path.name not in known]
+    plan = Plan(repository, loose=loose, unaided=unaided)
     plan.objects = len(plan.loose)
     plan.skipped += (Skipped(f"objects/{path.parent.name}/{path.name}", "not a file") for path in database.odd)
     width = WIDTHS[repository.object_format]
@@ -80,10 +92,15 @@ def plan_all(
         try:
             pack = Pack(index, width)
         except (ValueError, OSError) as error:
-            _plan_unread(plan, index, str(error) or type(error).__name__)
+            _plan_unread(plan, index, width, str(error) or type(error).__name__)
         else:
             _plan_pack(plan, pack)
-    if database.promised or _is_partial(repository):
+    if plan.unaided:
+        plan.skipped += (
+            Skipped(f"object {oid}", "damaged, and git was not asked for another copy") for oid in plan.named
+        )
+        plan.named.clear()
+    elif database.promised or repository.is_partial:
         out = repository.run("rev-list", "--objects", "--all", "--reflog", "--missing=print", "--no-object-names", "--")
         plan.skipped += _missing(sum(line.startswith(b"?") for line in out.split(b"\n")))
     return plan
@@ -96,6 +113,7 @@ def _plan_pack(plan: Plan, pack: Pack) -> None:
     parent, weight = pack.columns.parent, pack.columns.weight
     kinds = bytes(pack.columns.kind)
     if BROKEN in kinds:
+        _plan_cycle(plan, pack)
         plan.named += (pack.oid(number).hex() for number, kind in enumerate(kinds) if kind == BROKEN)
     roots = [root for root in compress(range(len(kinds)), kinds.translate(_IS_SCANNED)) if parent[root] < 0]
     light: list[list[int]] = []
@@ -117,10 +135,24 @@ def _plan_pack(plan: Plan, pack: Pack) -> None:
     plan.objects += sum(map(kinds.count, SCANNED))
 
 
-def _plan_unread(plan: Plan, index: Path, reason: str) -> None:
+def _plan_cycle(plan: Plan, pack: Pack) -> None:
+    """Keep git away from a pack in which it would never come to an end."""
+    if pack.has_cycle():
+        plan.unaided = True
+        plan.skipped.append(
+            Skipped(f"objects/pack/{pack.path.name}", "deltas in it are based on each other in a cycle")
+        )
+
+
+def _plan_unread(plan: Plan, index: Path, width: int, reason: str) -> None:
     """A pack that cannot be read here: git may know its format (an index of version 1)."""
+    with suppress(ValueError, OSError):
+        _plan_cycle(plan, Pack(index, width, check=False))
+    if plan.unaided:
+        plan.skipped.append(Skipped(f"objects/pack/{index.stem}.pack", reason))
+        return
     try:
-        out = plan.repository.run("show-index", stdin=index.read_bytes())
+        out = plan.repository.run("show-index", stdin=control.read_regular(str(index)))
     except (OSError, PreconditionError):
         plan.skipped.append(Skipped(f"objects/pack/{index.stem}.pack", reason))
         return
@@ -135,13 +167,6 @@ def _elsewhere(pack: Pack, root: int, known: Iterable[Pack]) -> bool:
         return False
     oid = pack.oid(root)
     return any(other.find(oid) is not None for other in known)
-
-
-def _is_partial(repository: Repository) -> bool:
-    try:
-        return b"partialclone" in (repository.common_dir / "config").read_bytes().lower()
-    except OSError:
-        return False
 
 
 def _missing(count: int) -> list[Skipped]:
