@@ -130,6 +130,13 @@ class Repository:
         """Whether the history was cut when it was cloned."""
         return (self.common_dir / "shallow").is_file()
 
+    def shallow_commits(self) -> frozenset[str]:
+        """The commits whose parents were left out when the repository was cloned; none when git's list cannot be read."""
+        try:
+            return frozenset(control.read_regular(str(self.common_dir / "shallow")).decode("ascii", "replace").split())
+        except OSError:
+            return frozenset()
+
     @property
     def is_partial(self) -> bool:
         """Whether objects were left out when it was cloned."""

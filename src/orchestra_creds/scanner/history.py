@@ -39,14 +39,19 @@ TAG_PATH = "TAG_MSG"
 UNREACHABLE = "<unreachable>"
 """Paths of what has none: the message of a commit or a tag, and a blob that no commit reaches."""
 
+SHALLOW = Skipped(
+    "history",
+    "the clone is shallow, commits are missing; run `git fetch --unshallow` (in GitHub Actions: fetch-depth: 0)",
+)
+"""What a scan says about commits that were left out when the repository was cloned."""
+
 
 @dataclass(frozen=True, slots=True)
 class HistoryResult:
-    """What a scan of the history saw; `notes` say what limits its completeness without a failure."""
+    """What a scan of the history saw."""
 
     sightings: tuple[Sighting, ...]
     skipped: tuple[Skipped, ...]
-    notes: tuple[str, ...]
     stats: ScanStats
 
 
@@ -94,21 +99,21 @@ def scan_history(
             result = _History(repository, engine, terms, cache_dir, progress, meanwhile).scan()
     finally:
         progress.done()
-    collected, chosen, notes, cached = result
+    collected, chosen, cached = result
     if not collected.tally.objects and not cached:
         repository.run("rev-parse", "--git-dir")  # empty, or nothing that git can read
     chosen.sort(key=lambda one: (one.date, one.commit, one.oid, one.spot.start))  # `ordered` leaves these as they are
-    if repository.is_shallow:
-        notes = (*notes, "the clone is shallow: what came before its first commits is not here")
+    skipped = set(collected.skipped)
+    if repository.is_shallow and since is None:
+        skipped.add(SHALLOW)
     return HistoryResult(
         tuple(ordered([_sighting(one, collected.texts[one.spot.digest], engine.rules) for one in chosen])),
-        tuple(sorted(set(collected.skipped), key=lambda one: (one.path, one.reason))),
-        notes,
+        tuple(sorted(skipped, key=lambda one: (one.path, one.reason))),
         ScanStats(collected.tally.objects, collected.tally.size, cached, time.monotonic() - began),
     )
 
 
-_Result = tuple[Collected, list[Chosen], tuple[str, ...], int]
+_Result = tuple[Collected, list[Chosen], int]
 
 
 def _walked(collected: Collected, *, whole: bool) -> Collected:
@@ -133,15 +138,18 @@ def _scan_since(
         raise PreconditionError(f"no commit is called {since!r} here", hint="name a commit, branch or tag")
     revisions = ("HEAD", f"^{start}")
     if repository.head() is None:
-        return Collected(), [], (), 0
+        return Collected(), [], 0
     log = attribution.Log(repository, *revisions)
     try:
         plan = plan_since(repository, revisions)
+        cut = repository.shallow_commits()
+        if repository.is_shallow and (not cut or not cut.isdisjoint(plan.named)):
+            plan.skipped.append(SHALLOW)
         collected = collect(plan, engine, terms, progress=progress, meanwhile=meanwhile)
         chosen, whole = choose(repository, collected, log)
     finally:
         log.close()
-    return _walked(collected, whole=whole), chosen, (), 0
+    return _walked(collected, whole=whole), chosen, 0
 
 
 class _History:
@@ -191,7 +199,7 @@ class _History:
         if plan.unaided:
             return self._unaided(database, [])
         result, whole = self._look(plan, before, revived, now)
-        collected, chosen, _, cached = result
+        collected, chosen, cached = result
         if self._folder is not None and not collected.skipped:
             now.whole, now.objects = whole, cached + collected.tally.objects
             _remember(now, collected, chosen, self._engine.rules)
@@ -215,7 +223,7 @@ class _History:
             plan, self._engine, self._terms, key=self._key, progress=self._progress, meanwhile=self._meanwhile
         )
         chosen, whole = choose(self._repository, collected, None)
-        return _walked(collected, whole=whole), chosen, (), 0
+        return _walked(collected, whole=whole), chosen, 0
 
     def _look(self, plan: Plan, before: Seen, revived: Collected, now: Seen) -> tuple[_Result, bool]:
         log = attribution.Log(self._repository)
@@ -237,7 +245,7 @@ class _History:
                 chosen, whole = choose(self._repository, collected, log)
         finally:
             log.close()
-        return (_walked(collected, whole=whole), chosen, (), before.objects), whole
+        return (_walked(collected, whole=whole), chosen, before.objects), whole
 
     def _revive(self, before: Seen) -> Collected | None:
         """What was found before, with its texts read again; None when the repository no longer says the same."""

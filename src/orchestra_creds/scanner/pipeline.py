@@ -377,7 +377,7 @@ def _history(
     )
     exclusions = Exclusions(request.exclude)
     sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]
-    return _Looked(sightings, list(found.skipped), found.stats, notes=list(found.notes))
+    return _Looked(sightings, list(found.skipped), found.stats)
 
 
 def _add(looked: _Looked, more: _Looked) -> None:
