@@ -18,16 +18,35 @@ from orchestra_creds.schedule.entry import Entry, entry
 COMMAND = ("/opt/orchestra creds/bin/orchestra-creds", "rotate", "--due", "--ping-url", "https://hc.example/a%20b$c")
 WANTED = entry("acme-prod", COMMAND, "03:17")
 LINES = st.lists(
-    st.text(st.characters(codec="ascii", exclude_characters="\n\r\x0b\x0c\x1c\x1d\x1e"), max_size=20), max_size=6
+    st.text(st.characters(exclude_characters="\n") | st.sampled_from("\r\f\v\x1c\x85\u2028\u2029\udcff"), max_size=20),
+    max_size=6,
 )
 
 
-@given(LINES)
-def test_foreign_lines_stay_where_they_are(lines: list[str]) -> None:
-    before = "".join(line + "\n" for line in lines)
+@given(LINES, st.booleans())
+def test_foreign_lines_stay_where_they_are(lines: list[str], ended: bool) -> None:
+    before = "\n".join(lines) + ("\n" if ended and lines else "")
     once = crontab.with_entry(before, WANTED)
+    assert "\n".join(crontab.block(WANTED)) in once
+    assert once.startswith(before)
     assert crontab.without(once, "acme-prod") == before
     assert crontab.with_entry(once, WANTED) == once
+
+
+@pytest.mark.parametrize("inside", [["1 1 * * * theirs", "2 2 * * * ours"], []], ids=["theirs inside", "no end"])
+def test_a_block_that_was_changed_by_hand_costs_nobody_a_line(inside: list[str]) -> None:
+    begin, _, end = crontab.block(WANTED)
+    text = "\n".join([begin, *inside, *([end] if inside else []), "3 3 * * * theirs", ""])
+    with pytest.raises(ConfigError, match="changed by hand"):
+        crontab.without(text, "acme-prod")
+    with pytest.raises(ConfigError, match="changed by hand"):
+        crontab.with_entry(text, WANTED)
+
+
+def test_a_block_that_an_editor_gave_carriage_returns_is_still_ours() -> None:
+    text = crontab.with_entry("a\n", WANTED).replace("\n", "\r\n")
+    assert crontab.without(text, "acme-prod") == "a\r\n"
+    assert crontab.found(text, "acme-prod") == crontab.block(WANTED)[1]
 
 
 def test_a_changed_entry_takes_the_place_of_the_old_one() -> None:

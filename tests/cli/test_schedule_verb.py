@@ -1,0 +1,43 @@
+"""`schedule install` and `remove` for cron, as an operator meets them; the crontab program is a stand-in that keeps bytes."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.cloud import PROJECT
+from tests.cli.conftest import Operator
+
+STAND_IN = """#!/bin/sh
+case "$1" in
+-l) [ -e "$CRON_FILE" ] && cat "$CRON_FILE" || { echo "no crontab for you" >&2; exit 1; } ;;
+-) cat > "$CRON_FILE" ;;
+esac
+"""
+
+
+@pytest.fixture
+def crontab(operator: Operator) -> Path:
+    """The file that stands for the operator's crontab."""
+    program = operator.folder / "bin" / "crontab"
+    program.parent.mkdir()
+    program.write_text(STAND_IN)
+    program.chmod(0o755)
+    file = operator.folder / "crontab-file"
+    path = f"{program.parent}:{operator.environment['PATH']}"
+    operator.environment |= {"PATH": path, "CRON_FILE": str(file), "ORCHESTRA_CREDS_BACKEND": "local"}
+    return file
+
+
+@pytest.mark.parametrize("end", [b"\n", b"", b"\r\n"], ids=["ended", "no last newline", "crlf"])
+def test_install_and_remove_leave_every_byte_of_others(operator: Operator, crontab: Path, end: bytes) -> None:
+    before = (
+        b"MAILTO=ops@example.com\n# page one\f5 4 * * * /bin/true\n0 1 * * * echo a\xe2\x80\xa8b\n"
+        b"# nel \xc2\x85 x\n# not utf-8 \xff\n1 1 * * * crlf\r\n\n# last" + end
+    )
+    crontab.write_bytes(before)
+    assert operator.call("schedule", "install", "--project", PROJECT).code == 0
+    lines = crontab.read_bytes().split(b"\n")
+    assert [line for line in before.rstrip(b"\n").split(b"\n") if line not in lines] == []
+    assert sum(b"rotate --due" in line for line in lines) == 1
+    assert operator.call("schedule", "remove", "--project", PROJECT).code == 0
+    assert crontab.read_bytes() == before
