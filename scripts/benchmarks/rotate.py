@@ -222,7 +222,7 @@ def many(count: int) -> str:
             here.secrets(number)
             here.change(LATENCY)
             before = len(here.audit())
-            seconds, answer, _ = here.run("rotate", "--due", "--jobs", str(workers))
+            seconds, answer, _ = here.run("rotate", "--due", "--from-labels", "--jobs", str(workers))
             assert {each["outcome"] for each in answer["credentials"]} == {"rotated"}, answer["credentials"][:3]
             bound = (len(here.audit()) - before) * LATENCY / workers
             rows.append(
@@ -246,7 +246,7 @@ def memory(sizes: Sequence[int]) -> str:
             here.secrets(size)
             _issue_directly(here, size)
             before = len(here.audit())
-            seconds, answer, peak = here.run("rotate", "--due", "--jobs", "4")
+            seconds, answer, peak = here.run("rotate", "--due", "--from-labels", "--jobs", "4")
             assert len(answer["credentials"]) == size
             changing = sum(entry.mutating for entry in here.audit()[before:])
             rows.append((f"{size} credentials", f"{seconds:.1f}", f"{peak / 2**20:.0f}", changing))

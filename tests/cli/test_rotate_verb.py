@@ -111,7 +111,7 @@ def test_labels_declare_credentials_without_a_file(operator: Operator) -> None:
     labels = {"orchestra-kind": "generated", "orchestra-every": "30d"}
     secret = {"replication": {"automatic": {}}, "labels": labels}
     rpc(operator, "CreateSecret", parent=f"projects/{PROJECT}", secret_id="labelled", secret=secret)
-    ended = operator.call("rotate", "--due", "--project", PROJECT, "--format", "json")
+    ended = operator.call("rotate", "--due", "--from-labels", "--project", PROJECT, "--format", "json")
     assert outcomes(ended) == {"labelled": "rotated"}
 
 

@@ -41,3 +41,17 @@ def test_install_and_remove_leave_every_byte_of_others(operator: Operator, cront
     assert sum(b"rotate --due" in line for line in lines) == 1
     assert operator.call("schedule", "remove", "--project", PROJECT).code == 0
     assert crontab.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("file", "options", "labels"), [(True, [], False), (True, ["--from-labels"], True), (False, [], True)]
+)
+def test_a_run_without_the_file_reads_labels(
+    operator: Operator, crontab: Path, file: bool, options: list[str], labels: bool
+) -> None:
+    if file:
+        operator.write("orchestra-creds.toml", "schema = 1\n")
+    done = operator.call("schedule", "install", "--project", PROJECT, *options)
+    line = next(line for line in crontab.read_text().splitlines() if "rotate --due" in line)
+    assert (done.code, "--from-labels" in line, "--config" in line) == (0, labels, file)
+    assert ("the run trusts the labels" in done.text) == (not file)

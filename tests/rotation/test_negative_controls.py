@@ -68,6 +68,7 @@ def test_undoing_on_an_ambiguous_error_is_caught() -> None:
                 super()._perform(step, action)
             except UnavailableError:
                 if action is Action.PUBLISH:
+                    self.hands._issuer.disable(self._now().state.successor.id)
                     self.hands._issuer.delete(self._now().state.successor.id)
                 raise
 

@@ -1,8 +1,4 @@
-"""Declared credentials and a cloud -> attempts of the rotation engine.
-
-Credentials come from orchestra-creds.toml and from labels on the secrets; the file wins where both speak of one secret. Secrets are
-listed once and passed on as they come, so that a run over many needs no more memory than over few.
-"""
+"""Declared credentials and a cloud -> attempts of the rotation engine, and how the credentials stand."""
 
 import contextlib
 import secrets as randomness
@@ -15,18 +11,18 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.config import declared
+from orchestra_creds.bootstrap.declarations import Declared, Found, Refused
 from orchestra_creds.core.declaration import Credential
-from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
 
 if TYPE_CHECKING:
     from orchestra_creds.core.credential import Secret
     from orchestra_creds.rotation.engine import Attempt, Run
     from orchestra_creds.rotation.issuer import Held, Issuer
-    from orchestra_creds.rotation.outcome import Event, Report
+    from orchestra_creds.rotation.outcome import Event, Outcome, Report
     from orchestra_creds.rotation.situation import Want
     from orchestra_creds.rotation.state import State
-    from orchestra_creds.rotation.status import Survey
+    from orchestra_creds.rotation.status import Standing, Survey
 
 HONEST_CLOCKS = timedelta(seconds=2)
 """The service tells its time to the second; a smaller difference is no difference."""
@@ -44,73 +40,10 @@ class Stopping(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A declared credential, and its secret if a list showed it."""
-
-    credential: Credential
-    secret: "Secret | None" = None
-
-
 def service_clock(cloud: Cloud) -> Callable[[], datetime]:
     """A clock that agrees with the service's: leases and graces of many machines are counted by it."""
     offset = cloud.inspector.server_time() - utc_now()
     return utc_now if abs(offset) < HONEST_CLOCKS else lambda: utc_now() + offset
-
-
-class Declared:
-    """The credentials of one project."""
-
-    def __init__(self, cloud: Cloud) -> None:
-        self._cloud = cloud
-        tables = cloud.settings.document.credentials
-        self._in_file = {name: declared.credential(name, table, cloud.project) for name, table in tables.items()}
-        self._by_secret: dict[str, Credential] = {}
-        for credential in self._in_file.values():
-            other = self._by_secret.setdefault(credential.secret, credential)
-            if other is not credential:
-                raise ConfigError(
-                    f"credentials {other.name} and {credential.name} share secret {credential.secret}",
-                    hint="one secret holds one credential; give each its own",
-                )
-
-    def named(self, names: Sequence[str]) -> list[Found]:
-        """Those with these names: of the file, or of a labelled secret.
-
-        Raises:
-            NotFoundError: there is none of that name.
-        """
-        return [self._named(name) for name in dict.fromkeys(names)]
-
-    def _named(self, name: str) -> Found:
-        if name in self._in_file:
-            return Found(self._in_file[name])
-        secret = self._cloud.secrets.find_secret(name)
-        credential = self._labelled(secret) if secret is not None else None
-        if credential is None:
-            known = ", ".join(sorted(self._in_file)) or "none"
-            raise NotFoundError(
-                f"there is no credential {name!r}",
-                hint=f"in the file: {known}; or label its secret with {declared.LABEL_KIND}",
-            )
-        return Found(credential, secret)
-
-    def every(self) -> Iterator[Found]:
-        """All of them, each secret as one list showed it; those of the file that have no secret yet come last."""
-        left = dict(self._by_secret)
-        for secret in self._cloud.secrets.list_secrets():
-            credential = left.pop(secret.name, None) or self._labelled(secret)
-            if credential is not None:
-                yield Found(credential, secret)
-        yield from (Found(credential) for credential in left.values())
-
-    def _labelled(self, secret: "Secret") -> Credential | None:
-        return declared.labelled(secret.name, secret.labels, self._cloud.project)
-
-    def account_of(self, secret: str) -> str | None:
-        """The account of the credential that a secret holds, if the file tells it."""
-        credential = self._by_secret.get(secret)
-        return credential.account if credential else None
 
 
 @dataclass(slots=True)
@@ -183,13 +116,14 @@ def rotated(
     names: Sequence[str],
     want: "Want",
     *,
+    from_labels: bool = False,
     dry: bool = False,
     take_over: bool = False,
     jobs: int = 1,
     stopping: "Stopping",
     tell: "Callable[[Event], None]" = lambda _event: None,
 ) -> "Report":
-    """A whole run over the named credentials, or over all.
+    """A whole run over the named credentials, or over all; with `from_labels`, labels on secrets declare credentials as well.
 
     Raises:
         CredsError: the run could not begin; what fails later is an outcome.
@@ -199,7 +133,7 @@ def rotated(
     from orchestra_creds.rotation.outcome import Report
     from orchestra_creds.rotation.timing import Time
 
-    declared_ones = Declared(cloud)
+    declared_ones = Declared(cloud, from_labels=from_labels)
     time = Time(service_clock(cloud), monotonic, stopping.sleep)
     run = Run(
         f"{utc_now():%Y%m%d%H%M%S}-{randomness.token_hex(4)}",
@@ -210,24 +144,43 @@ def rotated(
         stopping=stopping,
     )
     shop = Workshop(cloud, declared_ones, run, want, dry=dry, take_over=take_over)
-    found = declared_ones.named(names) if names else declared_ones.every()
+    outcomes: list[Outcome] = []
+
+    def attempts() -> "Iterator[Attempt]":
+        for one in declared_ones.named(names) if names else declared_ones.every():
+            if isinstance(one, Refused):
+                outcomes.append(_refusal(one))
+            else:
+                yield shop.attempt(one)
+
     started = time.now()
-    outcomes = sorted(batch.run((shop.attempt(one) for one in found), time, jobs=jobs), key=lambda one: one.credential)
-    return Report(run.id, started, time.now(), tuple(outcomes))
+    outcomes.extend(batch.run(attempts(), time, jobs=jobs))
+    return Report(run.id, started, time.now(), tuple(sorted(outcomes, key=lambda one: one.credential)))
 
 
-def surveyed(cloud: Cloud, names: Sequence[str] = (), *, tolerance: timedelta = timedelta(0)) -> "Survey":
+def _refusal(one: Refused) -> "Outcome":
+    from orchestra_creds.rotation.outcome import Ending, Outcome
+
+    error = one.error
+    return Outcome(one.name, Ending.FAILED, message=str(error), hint=error.hint, error=error, code=error.exit_code)
+
+
+def surveyed(
+    cloud: Cloud, names: Sequence[str] = (), *, from_labels: bool = False, tolerance: timedelta = timedelta(0)
+) -> "Survey":
     """How the named credentials stand, or all; one list of the secrets, and one of the keys for each account."""
     from orchestra_creds.rotation.status import Facts, standing, survey
 
-    declared_ones, now = Declared(cloud), service_clock(cloud)
-    found = declared_ones.named(names) if names else list(declared_ones.every())
+    declared_ones, now = Declared(cloud, from_labels=from_labels), service_clock(cloud)
+    every = list(declared_ones.named(names) if names else declared_ones.every())
+    found = [one for one in every if isinstance(one, Found)]
     secrets = {one.credential.secret: one.secret or cloud.secrets.find_secret(one.credential.secret) for one in found}
     spoken: dict[str, set[str]] = {}
     for one in found:
         with contextlib.suppress(PreconditionError):
             spoken.setdefault(one.credential.account, set()).update(_referenced(secrets[one.credential.secret]))
-    held = {account: _keys_of(cloud, account) for account in spoken if account}
+    unknown: dict[str, None] = {}
+    held = {account: _keys_of(cloud, account, unknown) for account in spoken if account}
     moment = now()
     facts = (
         Facts(
@@ -238,7 +191,16 @@ def surveyed(cloud: Cloud, names: Sequence[str] = (), *, tolerance: timedelta = 
         )
         for one in found
     )
-    return survey(cloud.project, [standing(each, moment, tolerance) for each in facts], moment)
+    rows = [standing(each, moment, tolerance) for each in facts]
+    rows += _unusable([one for one in every if isinstance(one, Refused)])
+    notes = [f"last use is unknown: {text}" for text in unknown]
+    return survey(cloud.project, rows, moment, notes)
+
+
+def _unusable(refused: Sequence[Refused]) -> "list[Standing]":
+    from orchestra_creds.rotation.status import Complaint, Problem, unusable
+
+    return [unusable(r.name, r.secret, r.source, Complaint(Problem.DECLARATION, str(r.error))) for r in refused]
 
 
 def _referenced(secret: "Secret | None") -> frozenset[str]:
@@ -247,15 +209,20 @@ def _referenced(secret: "Secret | None") -> frozenset[str]:
     return state_of(secret).referenced
 
 
-def _keys_of(cloud: Cloud, account: str) -> "Sequence[Held] | None":
-    """The account's keys with their last use; None when there is no such account."""
+def _keys_of(cloud: Cloud, account: str, unknown: dict[str, None]) -> "Sequence[Held] | None":
+    """The account's keys with their last use; None when there is no such account. Why a last use is unknown goes to `unknown`."""
     from orchestra_creds.core.credential import KeyOrigin
     from orchestra_creds.rotation.issuer import Held
 
+    uses: Mapping[str, datetime] = {}
     try:
-        keys, uses = list(cloud.keys.list_keys(account)), cloud.keys.last_uses(account)
+        keys = list(cloud.keys.list_keys(account))
     except NotFoundError:
         return None
+    try:
+        uses = cloud.keys.last_uses(account)
+    except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
+        unknown[str(error)] = None
     return [
         Held(key.id, not key.disabled, key.created, uses.get(key.id), " ".join((key.disable_reason, *key.status)))
         for key in keys

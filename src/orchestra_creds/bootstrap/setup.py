@@ -154,7 +154,8 @@ def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
                 hint=f"known here: {', '.join(sorted(document.service_accounts)) or 'none'}",
             )
         rotator = mail(schedule.identity, wanted.project)
-        arguments = ("rotate", "--due", "--backend", "gcp", "--project", wanted.project, "--jitter", "5m")
+        project = ("--project", wanted.project)
+        arguments = ("rotate", "--due", "--from-labels", "--backend", "gcp", *project, "--jitter", "5m")
         run = runner.cloud_run_job(
             wanted.project,
             image=schedule.image,

@@ -43,6 +43,9 @@ ReasonOption = Annotated[
     ),
 ]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The orchestra-creds.toml to use.")]
+FromLabelsOption = Annotated[
+    bool, typer.Option("--from-labels", help="Also rotate what the labels of secrets declare.")
+]
 LocationOption = Annotated[
     str, typer.Option("--location", help="Regional secrets of this location; none means global.")
 ]

@@ -34,6 +34,7 @@ class Around:
     jitter: timedelta = timedelta(0)
     ping_url: str = ""
     metrics_file: str = ""
+    from_labels: bool = False
 
 
 def state_file(cloud: "Cloud", name: str) -> Path:
@@ -155,7 +156,7 @@ def run(
                 int(stop.code or report.code), "\n".join(f"{o.credential}: {o.ending.value}" for o in report.outcomes)
             )
         if around.metrics_file:
-            _write_metrics(cloud, around.metrics_file, time.monotonic() - began, success=not report.code)
+            _write_metrics(cloud, around, time.monotonic() - began, success=not report.code)
     return report
 
 
@@ -165,11 +166,11 @@ def _due(rotated: Callable[..., "Report"]) -> bool:
     return any(outcome.ending is Ending.PLANNED for outcome in rotated(dry=True).outcomes)
 
 
-def _write_metrics(cloud: "Cloud", target: str, seconds: float, *, success: bool) -> None:
+def _write_metrics(cloud: "Cloud", around: Around, seconds: float, *, success: bool) -> None:
     from orchestra_creds.bootstrap.rotation import surveyed
     from orchestra_creds.render import metrics
 
-    found = surveyed(cloud)
+    found = surveyed(cloud, from_labels=around.from_labels)
     text = metrics.metrics(found, ended=found.at, seconds=seconds, success=success)
     if target == str(STDOUT):
         write_stdout(text)

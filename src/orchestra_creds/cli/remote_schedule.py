@@ -42,7 +42,7 @@ def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
         identity=remote.identity,
         region=remote.region,
         cron=f"{wanted.minute} {wanted.hour} * * *",
-        arguments=("rotate", "--due", "--backend", "gcp", "--project", cloud.project, *options),
+        arguments=("rotate", "--due", "--from-labels", "--backend", "gcp", "--project", cloud.project, *options),
     )
     found = making.planned_run(cloud, desired, remote.identity)
     if not found.work:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.cli.cloud import cloud_verb
+from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
 from orchestra_creds.cli.session import STDOUT, DefaultGroup, Session
 from orchestra_creds.cli.stopping import Stop, stoppable
 from orchestra_creds.core.result import Result
@@ -45,6 +45,7 @@ def rotate(
     due: Annotated[
         bool, typer.Option("--due", help="For cron: every credential, and not a word when nothing is due.")
     ] = False,
+    from_labels: FromLabelsOption = False,
     force: Annotated[bool, typer.Option("--force", help="Also what is not due.")] = False,
     leaked: Annotated[bool, typer.Option("--leaked", help="The predecessor leaked: it gets no grace.")] = False,
     adopt: Annotated[
@@ -95,9 +96,10 @@ def rotate(
         jitter=durations.parse(jitter, what="--jitter"),
         ping_url=ping_url,
         metrics_file=metrics_file,
+        from_labels=from_labels,
     )
     with stoppable() as stop:
-        work = partial(rotated, cloud, names or (), want, jobs=jobs, stopping=stop)
+        work = partial(rotated, cloud, names or (), want, from_labels=from_labels, jobs=jobs, stopping=stop)
         if dry_run:
             return _shown(work(dry=True), stop, dry=True)
         result = _shown(cron.run(cloud, session, around, stop, work), stop, silent=due)
@@ -113,6 +115,7 @@ def resume(
     cloud: Cloud,
     *,
     names: NamesArgument = None,
+    from_labels: FromLabelsOption = False,
     take_over: TakeOverOption = False,
     jobs: JobsOption = 4,
 ) -> Result | None:
@@ -122,7 +125,10 @@ def resume(
     from orchestra_creds.rotation.situation import Want
 
     with stoppable() as stop:
-        work = partial(rotated, cloud, names or (), Want(start=False), take_over=take_over, jobs=jobs, stopping=stop)
+        want = Want(start=False)
+        work = partial(
+            rotated, cloud, names or (), want, from_labels=from_labels, take_over=take_over, jobs=jobs, stopping=stop
+        )
         return _shown(cron.run(cloud, session, cron.Around(), stop, work), stop)
 
 
@@ -133,6 +139,7 @@ def rollback(
     cloud: Cloud,
     *,
     name: NameArgument,
+    from_labels: FromLabelsOption = False,
     dry_run: DryRunOption = False,
 ) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
@@ -141,7 +148,7 @@ def rollback(
     from orchestra_creds.rotation.situation import Want
 
     with stoppable() as stop:
-        work = partial(rotated, cloud, [name], Want(back=True), stopping=stop)
+        work = partial(rotated, cloud, [name], Want(back=True), from_labels=from_labels, stopping=stop)
         if dry_run:
             return _shown(work(dry=True), stop, dry=True)
         return _shown(cron.run(cloud, session, cron.Around(), stop, work), stop)

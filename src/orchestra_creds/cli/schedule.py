@@ -65,6 +65,10 @@ def install(
     at: Annotated[str, typer.Option("--at", metavar="HH:MM", help="When. Default: shortly after three.")] = "",
     ping_url: Annotated[str, typer.Option("--ping-url", metavar="URL", help="A dead man's switch.")] = "",
     metrics_file: Annotated[str, typer.Option("--metrics-file", metavar="FILE", help="Prometheus metrics.")] = "",
+    from_labels: Annotated[
+        bool,
+        typer.Option("--from-labels", help="The run also reads labels of secrets; always without the file."),
+    ] = False,
     user: UserOption = True,
     identity: IdentityOption = "",
     image: Annotated[str, typer.Option("--image", metavar="IMAGE", help="cloud-run-job: NAME@sha256:DIGEST.")] = "",
@@ -86,7 +90,8 @@ def install(
     """Install the daily run for a project; a second time changes nothing.
 
     cron and systemd run it on this machine. A Cloud Run job runs it in the project, as an account, started by Cloud Scheduler; times are
-    UTC. GitHub Actions runs a workflow that is written here, with federation and no key.
+    UTC. GitHub Actions runs a workflow that is written here, with federation and no key. These two do not have the file: their run reads
+    the labels of secrets.
     """
     from orchestra_creds.schedule import entry as entries
     from orchestra_creds.schedule import install as installing
@@ -106,14 +111,17 @@ def install(
         emit(_result([done], ["installed" if done.changed else "nothing to change"]), format_)
     if metrics_file == str(STDOUT):
         raise ConfigError("a scheduled run needs a file for its metrics", hint="--metrics-file FILE")
-    command = _command(project, path, backend, ping_url, os.path.abspath(metrics_file) if metrics_file else "")
+    metrics = os.path.abspath(metrics_file) if metrics_file else ""
+    by_labels = from_labels or not path
+    command = _command(project, path, backend, ping_url, metrics, from_labels=by_labels)
     wanted = entries.entry(project, command, at)
     if runner is Runner.CRONTAB:
         done = installing.into_crontab(wanted)
     else:
         done = installing.into_systemd(wanted, installing.unit_folder(user=user), user=user)
     code = ExitCode.ATTENTION if done.todo else ExitCode.OK
-    lines = ["installed" if done.changed else "nothing to change", *([f"now run: {done.todo}"] if done.todo else [])]
+    lines = ["there is no orchestra-creds.toml here: the run trusts the labels of secrets"] if not path else []
+    lines += ["installed" if done.changed else "nothing to change", *([f"now run: {done.todo}"] if done.todo else [])]
     emit(_result([done], lines, code), format_)
 
 
@@ -187,7 +195,9 @@ def _settled(project: str, config: Path | None) -> tuple[str, str]:
     return path, project or settings.document.project.id
 
 
-def _command(project: str, config: str, backend: Backend | None, ping_url: str, metrics_file: str) -> tuple[str, ...]:
+def _command(
+    project: str, config: str, backend: Backend | None, ping_url: str, metrics_file: str, *, from_labels: bool
+) -> tuple[str, ...]:
     program = os.path.abspath(sys.argv[0])
     options = {
         "--project": project,
@@ -197,7 +207,8 @@ def _command(project: str, config: str, backend: Backend | None, ping_url: str, 
         "--ping-url": ping_url,
         "--metrics-file": metrics_file,
     }
-    return program, "rotate", "--due", *(word for pair in options.items() if pair[1] for word in pair)
+    labels = ("--from-labels",) if from_labels else ()
+    return program, "rotate", "--due", *labels, *(word for pair in options.items() if pair[1] for word in pair)
 
 
 def _folders() -> list[Path]:

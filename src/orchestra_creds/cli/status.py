@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.cli.cloud import cloud_verb
+from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
 from orchestra_creds.cli.session import Session, file_of, write_stdout
 from orchestra_creds.core.result import Result
 
@@ -17,7 +17,8 @@ def status(
     cloud: Cloud,
     *,
     names: Annotated[list[str] | None, typer.Argument(metavar="[CREDENTIAL]...", help="Credentials by name.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 when anything needs the operator.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit 1 if anything needs the operator.")] = False,
+    from_labels: FromLabelsOption = False,
     tolerance: Annotated[
         str, typer.Option("--tolerance", metavar="SPAN", help="Overdue only after so long: 12h, 2d.")
     ] = "0s",
@@ -37,7 +38,8 @@ def status(
     file = file_of(html)
     if file is not None:
         outfile.check(str(file))
-    found = surveyed(cloud, names or (), tolerance=durations.parse(tolerance, what="--tolerance"))
+    span = durations.parse(tolerance, what="--tolerance")
+    found = surveyed(cloud, names or (), from_labels=from_labels, tolerance=span)
     result = show.result(found, check=check)
     if html is None:
         return result

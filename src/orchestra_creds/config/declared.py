@@ -30,6 +30,7 @@ from orchestra_creds.errors import ConfigError
 LABEL = "orchestra-"
 """What our labels begin with: `orchestra-kind`, `orchestra-account`, `orchestra-every` and so on."""
 LABEL_KIND = "orchestra-kind"
+LABEL_ACCOUNT = "orchestra-account"
 LABELLED_KINDS = frozenset({Kind.SERVICE_ACCOUNT_KEY, Kind.GENERATED, Kind.MANUAL})
 """Kinds that need nothing which a label cannot say."""
 
@@ -63,7 +64,7 @@ def credential(name: str, table: CredentialTable, project: str) -> Credential:
         kind=kind,
         secret=secret,
         policy=_policy(name, {key: getattr(table, key) for key in _POLICY}),
-        account=_account(table.account, project),
+        account=account_mail(table.account, project),
         strategy=_choice(Strategy, table.strategy, f"credential {name}: strategy"),
         copies=_copies(name, table.destinations),
         hooks=Hooks(table.hooks.pre, table.hooks.deploy, table.hooks.fail),
@@ -99,7 +100,7 @@ def labelled(secret: str, labels: Mapping[str, str], project: str) -> Credential
         kind=kind,
         secret=secret,
         policy=_policy(secret, said),
-        account=_account(labels.get(f"{LABEL}account", ""), project),
+        account=account_mail(labels.get(LABEL_ACCOUNT, ""), project),
         source="labels",
     )
     _check_kind(declared)
@@ -116,7 +117,7 @@ def labels_of(declared: Credential, project: str) -> dict[str, str]:
         raise ConfigError(f"credential {declared.name}: kind {declared.kind} cannot be declared by labels")
     policy = {f"{LABEL}{key.replace('_', '-')}": durations.written(getattr(declared.policy, key)) for key in _POLICY}
     account = declared.account.removesuffix(mail("", project))
-    return {LABEL_KIND: str(declared.kind), **policy} | ({f"{LABEL}account": account} if account else {})
+    return {LABEL_KIND: str(declared.kind), **policy} | ({LABEL_ACCOUNT: account} if account else {})
 
 
 def _policy(name: str, said: Mapping[str, str | bool]) -> RotationPolicy:
@@ -131,7 +132,8 @@ def _policy(name: str, said: Mapping[str, str | bool]) -> RotationPolicy:
     return policy
 
 
-def _account(text: str, project: str) -> str:
+def account_mail(text: str, project: str) -> str:
+    """Return the mail address of an account that the file or a label names; empty stays empty."""
     return mail(text, project) if text and "@" not in text else text
 
 

@@ -11,6 +11,8 @@ SHORTEST_GRACE = timedelta(hours=6)
 (cloud.google.com/secret-manager/docs/reference/consistency); twice three hours is the shortest grace that is safe for them."""
 SHORTEST_EVERY = timedelta(hours=1)
 """More often would be a loop, and Secret Manager's own rotation period has the same floor (secret-manager/docs/secret-rotation)."""
+LONGEST = timedelta(days=36_500)
+"""A hundred years: a longer time is a slip of the pen, and could overflow when it is added to a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class RotationPolicy:
         Raises:
             ConfigError: with what is wrong about the policy of the credential called `name`.
         """
+        longest = max(self.every, self.grace, self.soak, self.settle, self.require_unused)
+        if longest > LONGEST:
+            raise ConfigError(
+                f"credential {name}: {written(longest)} is longer than a hundred years", hint="write 90d, 72h or 120s"
+            )
         if self.grace < SHORTEST_GRACE:
             raise ConfigError(
                 f"credential {name}: grace {written(self.grace)} is shorter than stale reads allow",

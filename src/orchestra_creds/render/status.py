@@ -25,11 +25,12 @@ def result(found: Survey, *, check: bool) -> Result:
             "project": found.project,
             "at": time_text(found.at),
             "needs_operator": found.needs_operator,
+            "notes": list(found.notes),
             "credentials": [body(one) for one in found.standings],
         },
         ("credential", "kind", "version", "age", "of policy", "next rotation", "state"),
         tuple(_row(one, found.at) for one in found.standings),
-        tuple(lines) if found.standings else ("no credential is declared here",),
+        (*(lines if found.standings else ("no credential is declared here",)), *found.notes),
         ExitCode.ATTENTION if check and found.needs_operator else ExitCode.OK,
     )
 
@@ -38,7 +39,7 @@ def body(one: Standing) -> dict[str, object]:
     """A standing as JSON; lengths in seconds."""
     return {
         "name": one.name,
-        "kind": str(one.kind),
+        "kind": str(one.kind) if one.kind else None,
         "secret": one.secret,
         "source": one.source,
         "phase": one.phase,
@@ -82,7 +83,15 @@ def next_rotation(one: Standing, at: datetime) -> str:
 
 def _row(one: Standing, at: datetime) -> tuple[str, ...]:
     age = rough(one.age) if one.age is not None else "-"
-    return one.name, str(one.kind), str(one.version or "-"), age, bar(one.share), next_rotation(one, at), word(one)
+    return (
+        one.name,
+        str(one.kind or "-"),
+        str(one.version or "-"),
+        age,
+        bar(one.share),
+        next_rotation(one, at),
+        word(one),
+    )
 
 
 def bar(share: float) -> str:

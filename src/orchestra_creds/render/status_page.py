@@ -7,7 +7,7 @@ import jinja2
 from orchestra_creds.core.durations import rough
 from orchestra_creds.render.status import next_rotation, word
 from orchestra_creds.render.times import time_text
-from orchestra_creds.rotation.status import Survey
+from orchestra_creds.rotation.status import Standing, Survey
 
 
 def page(found: Survey) -> str:
@@ -25,7 +25,7 @@ def page(found: Survey) -> str:
             "one": one,
             "word": word(one),
             "next": next_rotation(one, found.at),
-            "age": rough(one.age) if one.age is not None else "no version yet",
+            "age": _age(one),
             "begin": place(one.since) if one.since else None,
             "length": max(place(found.at) - place(one.since), 0.4) if one.since else None,
             "due": place(one.due) if one.due else None,
@@ -44,5 +44,12 @@ def page(found: Survey) -> str:
         last=f"{last:%Y-%m-%d}",
         rows=rows,
         problems=sum(bool(one.complaints) for one in found.standings),
+        notes=found.notes,
     )
     return text + "\n"
+
+
+def _age(one: Standing) -> str:
+    if one.age is not None:
+        return rough(one.age)
+    return "state unknown" if one.phase == "?" else "no version yet"

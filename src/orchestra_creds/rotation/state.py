@@ -21,6 +21,8 @@ CURRENT, PREVIOUS = "current", "previous"
 FORMAT = 1
 LONGEST = 12_000
 """Bytes; the rest of the 16 KiB belongs to the annotations of others."""
+LATEST = 32_503_680_000
+"""Seconds of Unix time: the year 3000. A later moment is damage, and adding a policy to it could overflow."""
 
 
 class Phase(StrEnum):
@@ -187,7 +189,7 @@ def decode(annotations: Mapping[str, str], secret: str) -> State:
         )
     try:
         return _decoded(body)
-    except (ValueError, TypeError, KeyError, IndexError, OverflowError):
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
         raise _damaged(secret) from None
 
 
@@ -249,7 +251,10 @@ def _text(value: Any) -> str:
 
 
 def _moment(value: Any) -> datetime:
-    return datetime.fromtimestamp(_number(value), UTC)
+    seconds = _number(value)
+    if seconds > LATEST:
+        raise ValueError("not a moment")
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _perhaps(value: Any) -> datetime | None:

@@ -28,6 +28,7 @@ class Problem(StrEnum):
     DEAD = "current key disabled"
     STATE = "state unreadable"
     LINGERS = "predecessor lingers"
+    DECLARATION = "declaration refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,13 @@ class Complaint:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """One credential. Times are UTC; `share` is its age over its policy, 1.0 when it is due."""
+    """One credential. Times are UTC; `share` is its age over its policy, 1.0 when it is due.
+
+    `kind` is None and `source` is `labels` or `none` for a secret whose declaration cannot be used, or that has none.
+    """
 
     name: str
-    kind: Kind
+    kind: Kind | None
     secret: str
     source: str
     phase: str
@@ -67,6 +71,8 @@ class Survey:
     project: str
     at: datetime
     standings: tuple[Standing, ...]
+    notes: tuple[str, ...] = ()
+    """What could not be told, or was left out, and needs no operator."""
 
     @property
     def needs_operator(self) -> bool:
@@ -127,11 +133,16 @@ def standing(facts: Facts, now: datetime, tolerance: timedelta = timedelta(0)) -
     )
 
 
-def survey(project: str, standings: Sequence[Standing], at: datetime) -> Survey:
+def unusable(name: str, secret: str, source: str, complaint: Complaint) -> Standing:
+    """Return the row of a secret that has no usable declaration."""
+    return Standing(name, None, secret, source, "?", complaints=(complaint,))
+
+
+def survey(project: str, standings: Sequence[Standing], at: datetime, notes: Sequence[str] = ()) -> Survey:
     """The most urgent first: what has a problem, then what is due next."""
     far = datetime.max.replace(tzinfo=at.tzinfo)
     order = sorted(standings, key=lambda one: (not one.complaints, one.due or far, one.name))
-    return Survey(project, at, tuple(order))
+    return Survey(project, at, tuple(order), tuple(notes))
 
 
 def _holds(state: State, name: str) -> bool:

@@ -206,7 +206,17 @@ class ServiceAccountKeys:
         self._keys.enable_key(self._account, identifier)
 
     def delete(self, identifier: str) -> None:
-        """See Issuer: a retried delete may find nothing left, which is what was asked for."""
+        """See Issuer: a retried delete may find nothing left, which is what was asked for.
+
+        Raises:
+            PreconditionError: the account's key is enabled: somebody may be using it, whatever the state says.
+        """
+        key = self._keys.find_key(self._account, identifier)
+        if key is not None and not key.disabled:
+            raise PreconditionError(
+                f"key {identifier} of {self._account} is enabled: only a disabled key is deleted",
+                hint=f"if nobody uses it: orchestra-creds key disable {self._account} {identifier}; the next run deletes it",
+            )
         try:
             self._keys.delete_key(self._account, identifier)
         except NotFoundError:

@@ -1,0 +1,106 @@
+"""The declared credentials of one project: those of orchestra-creds.toml, and those of labels on secrets, as far as labels count.
+
+Where both speak of one secret, the file wins. A declaration that cannot be used concerns its own secret only. Secrets are listed once
+and passed on as they come, so that a run over many needs no more memory than over few.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.config import declared
+from orchestra_creds.config.label_trust import label_trust
+from orchestra_creds.core.declaration import Credential
+from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
+
+if TYPE_CHECKING:
+    from orchestra_creds.core.credential import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A declared credential, and its secret if a list showed it."""
+
+    credential: Credential
+    secret: "Secret | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A declaration that cannot be used, and why: labels that nobody understands, or an account that may have no key."""
+
+    name: str
+    secret: str
+    source: str
+    error: CredsError
+
+
+class Declared:
+    """The credentials of one project; with `from_labels`, all labels on secrets count as declarations."""
+
+    def __init__(self, cloud: Cloud, *, from_labels: bool = False) -> None:
+        self._cloud = cloud
+        document = cloud.settings.document
+        self._trust = label_trust(document, cloud.project, every=from_labels)
+        tables = document.credentials
+        self._in_file = {name: declared.credential(name, table, cloud.project) for name, table in tables.items()}
+        self._by_secret: dict[str, Credential] = {}
+        for credential in self._in_file.values():
+            other = self._by_secret.setdefault(credential.secret, credential)
+            if other is not credential:
+                raise ConfigError(
+                    f"credentials {other.name} and {credential.name} share secret {credential.secret}",
+                    hint="one secret holds one credential; give each its own",
+                )
+
+    def named(self, names: Sequence[str]) -> Iterator[Found | Refused]:
+        """Those with these names: of the file, or of a labelled secret.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return iter([self._named(name) for name in dict.fromkeys(names)])
+
+    def _named(self, name: str) -> Found | Refused:
+        if name in self._in_file:
+            return self._checked(self._in_file[name])
+        secret = self._cloud.secrets.find_secret(name)
+        found = self._labelled(secret) if secret is not None else None
+        if found is None:
+            known = ", ".join(sorted(self._in_file)) or "none"
+            unread = secret is not None and declared.LABEL_KIND in secret.labels
+            way = "its secret is labelled: --from-labels" if unread else f"label its secret with {declared.LABEL_KIND}"
+            raise NotFoundError(f"there is no credential {name!r}", hint=f"in the file: {known}; or {way}")
+        return found
+
+    def every(self) -> Iterator[Found | Refused]:
+        """All of them, each secret as one list showed it; those of the file that have no secret yet come last."""
+        left = dict(self._by_secret)
+        for secret in self._cloud.secrets.list_secrets():
+            mine = left.pop(secret.name, None)
+            found = self._checked(mine, secret) if mine else self._labelled(secret)
+            if found is not None:
+                yield found
+        yield from (self._checked(credential) for credential in left.values())
+
+    def _labelled(self, secret: "Secret") -> Found | Refused | None:
+        if not self._trust.counts(secret.name, secret.labels, self._cloud.project):
+            return None
+        try:
+            credential = declared.labelled(secret.name, secret.labels, self._cloud.project)
+        except ConfigError as error:
+            return Refused(secret.name, secret.name, "labels", error)
+        return self._checked(credential, secret) if credential else None
+
+    def _checked(self, credential: Credential, secret: "Secret | None" = None) -> Found | Refused:
+        try:
+            self._trust.require_allowed(credential)
+        except ConfigError as error:
+            return Refused(credential.name, credential.secret, credential.source, error)
+        return Found(credential, secret)
+
+    def account_of(self, secret: str) -> str | None:
+        """The account of the credential that a secret holds, if the file tells it."""
+        credential = self._by_secret.get(secret)
+        return credential.account if credential else None
