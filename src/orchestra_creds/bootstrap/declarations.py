@@ -5,17 +5,21 @@ and passed on as they come, so that a run over many needs no more memory than ov
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.config import declared
-from orchestra_creds.config.label_trust import label_trust
+from orchestra_creds.config.label_trust import LabelTrust, label_trust
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
 
 if TYPE_CHECKING:
     from orchestra_creds.core.credential import Secret
+
+OVERDUE_AFTER = timedelta(days=2)
+"""How long after the day on its label a secret that is not declared here counts as forgotten: two daily runs of whoever declares it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,25 @@ class Refused:
     error: CredsError
 
 
+@dataclass(frozen=True, slots=True)
+class Undeclared:
+    """A secret that this program looks after, by its labels or its state, and that nothing declares in this run.
+
+    `due` is the day of its next rotation (YYYYMMDD), or empty; `labelled` tells whether it carries labels that would declare it.
+    """
+
+    secret: str
+    due: str
+    labelled: bool
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self.labelled:
+            return "--from-labels lets its labels count; or declare it in orchestra-creds.toml"
+        return "was the file left out (--config FILE)? declare it there, or take our labels off the secret"
+
+
 class Declared:
     """The credentials of one project; with `from_labels`, all labels on secrets count as declarations."""
 
@@ -46,6 +69,7 @@ class Declared:
         tables = document.credentials
         self._in_file = {name: declared.credential(name, table, cloud.project) for name, table in tables.items()}
         self._by_secret: dict[str, Credential] = {}
+        self._left_out: list[Undeclared] = []
         for credential in self._in_file.values():
             other = self._by_secret.setdefault(credential.secret, credential)
             if other is not credential:
@@ -53,6 +77,11 @@ class Declared:
                     f"credentials {other.name} and {credential.name} share secret {credential.secret}",
                     hint="one secret holds one credential; give each its own",
                 )
+
+    @property
+    def of_file(self) -> tuple[Credential, ...]:
+        """The credentials of the file."""
+        return tuple(self._in_file.values())
 
     def named(self, names: Sequence[str]) -> Iterator[Found | Refused]:
         """Those with these names: of the file, or of a labelled secret.
@@ -77,12 +106,39 @@ class Declared:
     def every(self) -> Iterator[Found | Refused]:
         """All of them, each secret as one list showed it; those of the file that have no secret yet come last."""
         left = dict(self._by_secret)
+        self._left_out = []
         for secret in self._cloud.secrets.list_secrets():
             mine = left.pop(secret.name, None)
             found = self._checked(mine, secret) if mine else self._labelled(secret)
             if found is not None:
                 yield found
+            else:
+                self._leave_out(secret)
         yield from (self._checked(credential) for credential in left.values())
+
+    def undeclared(self, *, anything: bool, now: datetime) -> list[Undeclared]:
+        """Return the secrets of the last `every` that the operator must hear of, because nothing rotates them any more.
+
+        If `anything` is declared, these are the secrets whose next rotation is more than two daily runs ago: others may be in the
+        charge of another file. If nothing is, these are all.
+        """
+        late = f"{now - OVERDUE_AFTER:%Y%m%d}"
+        return [one for one in self._left_out if not anything or "" < one.due < late]
+
+    @property
+    def unread(self) -> list[str]:
+        """The secrets of the last `every` whose labels would declare a credential, but do not count in this run."""
+        return [one.secret for one in self._left_out if one.labelled]
+
+    def _leave_out(self, secret: "Secret") -> None:
+        from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX
+        from orchestra_creds.rotation.summary import LABEL_DUE
+
+        ours = ANNOTATION in secret.annotations or self._trust.ours(secret.name, secret.labels)
+        if ours and not secret.name.endswith(STAGING_SUFFIX):
+            due = secret.labels.get(LABEL_DUE, "")
+            labelled = declared.LABEL_KIND in secret.labels and not self._trust.every
+            self._left_out.append(Undeclared(secret.name, due, labelled))
 
     def _labelled(self, secret: "Secret") -> Found | Refused | None:
         if not self._trust.counts(secret.name, secret.labels, self._cloud.project):
@@ -104,3 +160,23 @@ class Declared:
         """The account of the credential that a secret holds, if the file tells it."""
         credential = self._by_secret.get(secret)
         return credential.account if credential else None
+
+
+def only_in_file(cloud: Cloud) -> list[str]:
+    """Return the credentials of the file that a runner without the file would not rotate as the file says.
+
+    Such a runner reads labels (`--from-labels`). It does the same only if the labels of the credential's secret say the same, and the
+    file says nothing that labels cannot say.
+    """
+    trust = label_trust(cloud.settings.document, cloud.project, every=True)
+    return [one.name for one in Declared(cloud).of_file if not _labels_say_the_same(cloud, one, trust)]
+
+
+def _labels_say_the_same(cloud: Cloud, credential: Credential, trust: LabelTrust) -> bool:
+    secret = cloud.secrets.find_secret(credential.secret)
+    try:
+        trust.require_allowed(credential)
+        said = declared.labelled(secret.name, secret.labels, cloud.project) if secret else None
+    except ConfigError:
+        return False
+    return said is not None and replace(said, name=credential.name, source=credential.source) == credential

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.bootstrap.declarations import Declared, Found, Refused
+from orchestra_creds.bootstrap.declarations import Declared, Found, Refused, Undeclared
 from orchestra_creds.core.declaration import Credential
-from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
+from orchestra_creds.errors import CredsError, ExitCode, NotFoundError, PreconditionError
 
 if TYPE_CHECKING:
     from orchestra_creds.core.credential import Secret
@@ -155,6 +155,9 @@ def rotated(
 
     started = time.now()
     outcomes.extend(batch.run(attempts(), time, jobs=jobs))
+    if not names:
+        left_out = declared_ones.undeclared(anything=bool(outcomes), now=started)
+        outcomes.extend(_attention(one) for one in left_out)
     return Report(run.id, started, time.now(), tuple(sorted(outcomes, key=lambda one: one.credential)))
 
 
@@ -163,6 +166,17 @@ def _refusal(one: Refused) -> "Outcome":
 
     error = one.error
     return Outcome(one.name, Ending.FAILED, message=str(error), hint=error.hint, error=error, code=error.exit_code)
+
+
+def _attention(one: Undeclared) -> "Outcome":
+    from orchestra_creds.rotation.outcome import Ending, Outcome
+
+    return Outcome(one.secret, Ending.ATTENTION, message=_forgotten(one), hint=one.hint, code=ExitCode.ATTENTION)
+
+
+def _forgotten(one: Undeclared) -> str:
+    due = f", and was due on {one.due}" if one.due else ""
+    return f"it carries labels or a state of orchestra-creds{due}, but nothing here declares it"
 
 
 def surveyed(
@@ -192,15 +206,20 @@ def surveyed(
         for one in found
     )
     rows = [standing(each, moment, tolerance) for each in facts]
-    rows += _unusable([one for one in every if isinstance(one, Refused)])
+    left_out = [] if names else declared_ones.undeclared(anything=bool(every), now=moment)
+    rows += _unusable([one for one in every if isinstance(one, Refused)], left_out)
     notes = [f"last use is unknown: {text}" for text in unknown]
+    if every and not names and declared_ones.unread:
+        notes.append(f"labels that do not count without --from-labels: {', '.join(declared_ones.unread)}")
     return survey(cloud.project, rows, moment, notes)
 
 
-def _unusable(refused: Sequence[Refused]) -> "list[Standing]":
+def _unusable(refused: Sequence[Refused], left_out: Sequence[Undeclared]) -> "list[Standing]":
     from orchestra_creds.rotation.status import Complaint, Problem, unusable
 
-    return [unusable(r.name, r.secret, r.source, Complaint(Problem.DECLARATION, str(r.error))) for r in refused]
+    rows = [unusable(r.name, r.secret, r.source, Complaint(Problem.DECLARATION, str(r.error))) for r in refused]
+    rows += [unusable(u.secret, u.secret, "none", Complaint(Problem.UNDECLARED, u.hint)) for u in left_out]
+    return rows
 
 
 def _referenced(secret: "Secret | None") -> frozenset[str]:

@@ -172,10 +172,10 @@ def _write_metrics(cloud: "Cloud", around: Around, seconds: float, *, success: b
 
     found = surveyed(cloud, from_labels=around.from_labels)
     text = metrics.metrics(found, ended=found.at, seconds=seconds, success=success)
-    if target == str(STDOUT):
+    if around.metrics_file == str(STDOUT):
         write_stdout(text)
     else:
-        outfile.write(target, text, mode=METRICS_MODE)
+        outfile.write(around.metrics_file, text, mode=METRICS_MODE)
 
 
 def _short(text: str) -> str:

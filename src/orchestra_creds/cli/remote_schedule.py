@@ -29,6 +29,22 @@ class Remote:
     yes: bool = False
 
 
+def require_labels(cloud: "Cloud", runner: str) -> None:
+    """Refuse a runner that will not have the file if it would leave credentials of the file unrotated.
+
+    Raises:
+        ConfigError: credentials are declared only in the file.
+    """
+    from orchestra_creds.bootstrap.declarations import only_in_file
+
+    names = only_in_file(cloud)
+    if names:
+        raise ConfigError(
+            f"{runner} will not have {cloud.settings.path}, and only that declares {', '.join(names)}",
+            hint="label their secrets with the same (docs/rotation.md), or use a machine with the file: --runner crontab",
+        )
+
+
 def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
     """Look, ask, make the job and its schedule, and prove them; a second time changes nothing."""
     from orchestra_creds.bootstrap import setup as making

@@ -17,6 +17,7 @@ from orchestra_creds.cli.remote_schedule import (
     print_workflow,
     removed_job,
     removed_workflow,
+    require_labels,
     shown_job,
     shown_workflow,
     workflow,
@@ -91,8 +92,9 @@ def install(
 
     cron and systemd run it on this machine. A Cloud Run job runs it in the project, as an account, started by Cloud Scheduler; times are
     UTC. GitHub Actions runs a workflow that is written here, with federation and no key. These two do not have the file: their run reads
-    the labels of secrets.
+    the labels of secrets, and a credential that only the file declares is refused.
     """
+    from orchestra_creds.config import settings as configuration
     from orchestra_creds.schedule import entry as entries
     from orchestra_creds.schedule import install as installing
 
@@ -100,9 +102,13 @@ def install(
     remote = Remote(identity, image, region, provider, github_environment, output, ping_url, yes)
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
+            require_labels(cloud, runner.value)
             made = cloud_run_job(cloud, entries.entry(cloud.project, ("orchestra-creds",), at), remote)
         emit(made, format_)
     if runner is Runner.GITHUB_ACTIONS:
+        if configuration.load(config).document.credentials:
+            with _cloud(project, backend, config) as cloud:
+                require_labels(cloud, runner.value)
         daily = entries.entry(project, ("orchestra-creds",), at)
         if output == str(STDOUT):
             print_workflow(daily, remote)

@@ -17,7 +17,9 @@ def status(
     cloud: Cloud,
     *,
     names: Annotated[list[str] | None, typer.Argument(metavar="[CREDENTIAL]...", help="Credentials by name.")] = None,
-    check: Annotated[bool, typer.Option("--check", help="Exit 1 if anything needs the operator.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Exit 1 if anything needs the operator, or nothing is declared.")
+    ] = False,
     from_labels: FromLabelsOption = False,
     tolerance: Annotated[
         str, typer.Option("--tolerance", metavar="SPAN", help="Overdue only after so long: 12h, 2d.")

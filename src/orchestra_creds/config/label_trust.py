@@ -7,7 +7,7 @@ itself names: an account that it allows to have keys, or a secret that it gives 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestra_creds.config.declared import LABEL_ACCOUNT, account_mail
+from orchestra_creds.config.declared import LABEL, LABEL_ACCOUNT, account_mail
 from orchestra_creds.config.document import Document
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.declaration import Credential
@@ -23,7 +23,7 @@ class LabelTrust:
     """What a run believes of labels.
 
     every      all of them: the run says `--from-labels`          allowed    mail addresses of accounts that the file lets have keys
-    forbidden  mail addresses of accounts that never get one      rotating   secrets with a policy
+    forbidden  mail addresses of accounts that never get one      named      secrets of the file     rotating   those with a policy
     """
 
     every: bool
@@ -50,6 +50,12 @@ class LabelTrust:
                 f'{credential.account} may not have a key: the file says keys = "forbidden"',
                 hint=f"remove the declaration of {credential.name}, or change keys of that account in orchestra-creds.toml",
             )
+
+    def ours(self, secret: str, labels: Mapping[str, str]) -> bool:
+        """Return whether the labels show that this program looks after the secret, and the file does not account for it."""
+        if any(name.startswith(LABEL) for name in labels):
+            return True
+        return labels.get(MANAGED_BY) == OWNER and secret not in self.named
 
 
 def label_trust(document: Document, project: str, *, every: bool) -> LabelTrust:

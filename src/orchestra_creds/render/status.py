@@ -13,7 +13,7 @@ BAR = 10
 
 
 def result(found: Survey, *, check: bool) -> Result:
-    """One row a credential, the most urgent first; with `check`, a problem is exit code 1."""
+    """One row a credential, the most urgent first; with `check`, a problem or no declaration at all is exit code 1."""
     lines = [
         f"{one.name}: {complaint.problem}{f' ({complaint.detail})' if complaint.detail else ''}"
         for one in found.standings

@@ -29,6 +29,7 @@ class Problem(StrEnum):
     STATE = "state unreadable"
     LINGERS = "predecessor lingers"
     DECLARATION = "declaration refused"
+    UNDECLARED = "not declared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +77,8 @@ class Survey:
 
     @property
     def needs_operator(self) -> bool:
-        """Whether anything is wrong anywhere."""
-        return any(standing.complaints for standing in self.standings)
+        """Whether anything is wrong anywhere; a project without any declaration is, for then nothing is looked after."""
+        return not self.standings or any(standing.complaints for standing in self.standings)
 
 
 @dataclass(frozen=True, slots=True)
