@@ -1,11 +1,11 @@
-"""The same for asyncio: reads happen in a thread, so the loop never waits for Google."""
+"""The same for asyncio: reads run in threads of our own, so neither the event loop nor its executor waits for Google."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from orchestra_creds.errors import AuthError
-from orchestra_creds.library.manager import CredentialManager, ServiceAccountKey
+from orchestra_creds.library.manager import CredentialManager, ServiceAccountKey, decode_json, decode_key, decode_text
 
 T = TypeVar("T")
 
@@ -21,23 +21,23 @@ class AsyncCredentialManager:
 
     async def get_bytes(self, name: str) -> bytes:
         """See CredentialManager."""
-        return await asyncio.to_thread(self.manager.get_bytes, name)
+        return (await self.manager.get_material(name)).reveal()
 
     async def get_secret(self, name: str) -> str:
         """See CredentialManager."""
-        return await asyncio.to_thread(self.manager.get_secret, name)
+        return decode_text(name, await self.manager.get_material(name))
 
     async def get_json_secret(self, name: str) -> Any:
         """See CredentialManager."""
-        return await asyncio.to_thread(self.manager.get_json_secret, name)
+        return decode_json(name, await self.manager.get_material(name))
 
     async def get_service_account_key(self, name: str) -> ServiceAccountKey:
         """See CredentialManager."""
-        return await asyncio.to_thread(self.manager.get_service_account_key, name)
+        return decode_key(f"{name}-key", await self.manager.get_material(f"{name}-key"))
 
     async def refresh(self, *names: str) -> None:
         """See CredentialManager."""
-        await asyncio.to_thread(self.manager.refresh, *names)
+        await self.manager.refresh_async(*names)
 
     def invalidate(self, name: str) -> None:
         """See CredentialManager."""

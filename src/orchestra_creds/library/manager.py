@@ -1,18 +1,21 @@
-"""Secrets for services: read once, kept for a while, refreshed before they grow old, and never from memory when Google says no.
+"""Secrets for services: read once, kept for a time, refreshed before they are old; cache.py says how.
 
-Guarantees: one caller at a time reads a secret, the others get what is there or wait for it; an error is never kept; an old value is
-served only while Google does not answer; a rotation is seen within the time to live; nothing of a value is in a repr or an error.
+Guarantees: one read of a secret at a time, however many callers there are; an error is never kept; an old value is served only while
+Google does not answer, and then at once; nothing of a value is in a repr or an error. A forked child opens a connection of its own.
 """
 
 import json
+import logging
 import os
 import random
 import threading
 import time
+import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from orchestra_creds.core.credential import Payload
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.core.values import full_name
@@ -22,14 +25,13 @@ from orchestra_creds.errors import (
     CredsError,
     NotFoundError,
     PreconditionError,
-    UnavailableError,
 )
+from orchestra_creds.library.cache import CachedValue, SecretCache
 
 ALIASES = {"development": "dev", "production": "prod", "stage": "staging"}
 """Names of environments that services use, and the ones that secrets end in."""
-AHEAD = 0.8
-"""The share of its time to live after which one caller refreshes a value, while the others still get it."""
 T = TypeVar("T")
+_LOG = logging.getLogger("orchestra_creds")
 
 
 class SecretNotFoundError(NotFoundError):
@@ -63,22 +65,14 @@ class ServiceAccountKey:
         return key_credentials(self.material, scopes)
 
 
-@dataclass(slots=True)
-class _Entry:
-    lock: threading.Lock = field(default_factory=threading.Lock)
-    material: Material | None = None
-    version: int = 0
-    read_at: float = 0.0
-    refresh_at: float = 0.0
-
-
 class CredentialManager:
     """The secrets of one environment.
 
     Args:
         project: the Google Cloud project; else ORCHESTRA_CREDS_PROJECT, GOOGLE_CLOUD_PROJECT or the configuration.
         environment: dev, staging, prod (or development, production); else ENVIRONMENT. None: names are taken as they are.
-        ttl: seconds a value is kept.              stale_ok: seconds beyond that it may be served while Google does not answer.
+        ttl: seconds a value is kept (300).
+        stale_ok: seconds beyond that for which it may be served while Google does not answer (3600).
         fallback: `env` reads a variable where there is no such secret; None never does.
         store, clock, chance: for tests; the clock counts seconds, chance answers between 0 and 1.
     """
@@ -100,74 +94,88 @@ class CredentialManager:
         named = environment if environment is not None else os.environ.get("ENVIRONMENT", "")
         self.environment = ALIASES.get(named, named)
         self._project = project or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
-        self._ttl, self._stale_ok, self._fallback = ttl, stale_ok, fallback
-        self._given, self._clock, self._chance = store, clock, chance
+        self._fallback, self._given = fallback, store
         self._cloud: Any = None
-        self._guard = threading.Lock()
-        self._entries: dict[str, _Entry] = {}
+        self._opening = threading.Lock()
+        self._parent_clouds: list[Any] = []
         self._listeners: dict[str, list[Callable[[str, int], None]]] = {}
+        self._cache = SecretCache(self._fetch, self._notify, ttl=ttl, stale_ok=stale_ok, clock=clock, chance=chance)
+        _all_managers.add(self)
 
     def __repr__(self) -> str:
         return f"CredentialManager(environment={self.environment!r}, secrets={HIDDEN})"
 
     def get_bytes(self, name: str) -> bytes:
-        """The value of a secret, in this environment.
+        """Return the value of a secret, in this environment.
 
         Raises:
             SecretNotFoundError, NoEnabledVersionError, AccessDeniedError, UnavailableError.
         """
-        return self._material(name).reveal()
+        return self._value(name).material.reveal()
 
     def get_secret(self, name: str) -> str:
-        """The value as text."""
-        try:
-            return self.get_bytes(name).decode()
-        except UnicodeDecodeError:
-            raise ConfigError(f"the value of {name} is not text", hint="use get_bytes") from None
+        """Return the value as text."""
+        return decode_text(name, self._value(name).material)
 
     def get_json_secret(self, name: str) -> Any:
-        """The value, parsed; an error never shows it."""
-        try:
-            return json.loads(self.get_bytes(name))
-        except (ValueError, RecursionError):
-            raise ConfigError(f"the value of {name} is not JSON") from None
+        """Return the value, parsed; an error never shows it."""
+        return decode_json(name, self._value(name).material)
 
     def get_service_account_key(self, name: str) -> ServiceAccountKey:
-        """The key of the account called `name`, from the secret `NAME-key`. An attached identity is better where there is one."""
-        material = self._material(f"{name}-key")
+        """Return the key of the account called `name`, from the secret `NAME-key`. An attached identity is better where there is one."""
+        return decode_key(f"{name}-key", self._value(f"{name}-key").material)
+
+    async def get_material(self, name: str) -> Material:
+        """Return the value of a secret, for a caller in an event loop, which is never blocked.
+
+        Raises:
+            SecretNotFoundError, NoEnabledVersionError, AccessDeniedError, UnavailableError.
+        """
         try:
-            body = json.loads(material.reveal())
-            return ServiceAccountKey(str(body["client_email"]), str(body["private_key_id"]), material)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise ConfigError(f"secret {name}-key holds no key file") from None
+            return (await self._cache.get_async(name)).material
+        except SecretNotFoundError:
+            replacement = self._variable(name)
+            if replacement is None:
+                raise
+            return replacement.material
 
     def version(self, name: str) -> int:
-        """Which version the value is from."""
-        self._material(name)
-        return self._entry(name).version
+        """Return the number of the version that the value is from."""
+        return self._value(name).version
 
     def refresh(self, *names: str) -> None:
-        """Read these anew, or all that were read; what cannot be read keeps its value, and the error is raised at the end."""
-        failed: CredsError | None = None
-        for name in names or tuple(self._entries):
-            entry = self._entry(name)
-            with entry.lock:
-                try:
-                    self._read(name, entry)
-                except CredsError as error:
-                    failed = error
-        if failed is not None:
-            raise failed
+        """Read these anew, or all that were read; one error is raised at the end. A value stays unless its secret was refused."""
+        failure: CredsError | None = None
+        for name in names or self._cache.names():
+            try:
+                self._cache.refresh(name)
+            except SecretNotFoundError as error:
+                failure = failure if self._variable(name) else error
+            except CredsError as error:
+                failure = error
+        if failure is not None:
+            raise failure
+
+    async def refresh_async(self, *names: str) -> None:
+        """Do the same as `refresh`, for a caller in an event loop."""
+        failure: CredsError | None = None
+        for name in names or self._cache.names():
+            try:
+                await self._cache.refresh_async(name)
+            except SecretNotFoundError as error:
+                failure = failure if self._variable(name) else error
+            except CredsError as error:
+                failure = error
+        if failure is not None:
+            raise failure
 
     def invalidate(self, name: str) -> None:
         """Forget it: the next call reads it."""
-        with self._guard:
-            self._entries.pop(name, None)
+        self._cache.invalidate(name)
 
     def subscribe(self, name: str, callback: Callable[[str, int], None]) -> None:
-        """Call `callback(name, version)` when a read finds another version."""
-        with self._guard:
-            self._listeners.setdefault(name, []).append(callback)
+        """Call `callback(name, version)` when a read finds another version, in the thread of that read; its exceptions are only logged."""
+        self._listeners.setdefault(name, []).append(callback)
 
     def on_auth_failure(self, name: str, attempt: Callable[[str], T], refused: type[Exception] = AuthError) -> T:
         """Let `attempt` use the value; when it raises `refused`, read it anew and try once more: so a rotation goes unnoticed."""
@@ -182,58 +190,56 @@ class CredentialManager:
 
     def close(self) -> None:
         """End the connection."""
-        with self._guard:
+        with self._opening:
             if self._cloud is not None:
                 self._cloud.close()
                 self._cloud = None
 
+    def reset_after_fork(self) -> None:
+        """Make the manager usable in a forked child: values stay; locks, reads and the connection of the parent do not.
+
+        The connection is not closed here, because that could wait for threads that exist in the parent only.
+        """
+        self._opening = threading.Lock()
+        if self._cloud is not None:
+            self._parent_clouds.append(self._cloud)
+            self._cloud = None
+        self._cache.reset_after_fork()
+
     # -- below the surface
 
-    def _material(self, name: str) -> Material:
-        entry, now = self._entry(name), self._clock()
-        if entry.material is not None and now < entry.refresh_at:
-            return entry.material
-        fresh_enough = entry.material is not None and now < entry.read_at + self._ttl
-        if not entry.lock.acquire(blocking=not fresh_enough):
-            return entry.material or self._material(name)  # somebody else refreshes it, ahead of time
+    def _value(self, name: str) -> CachedValue:
         try:
-            if entry.material is not None and self._clock() < entry.refresh_at:
-                return entry.material  # somebody else has just read it
-            return self._read_or_stale(name, entry)
-        finally:
-            entry.lock.release()
+            return self._cache.get(name)
+        except SecretNotFoundError:
+            replacement = self._variable(name)
+            if replacement is None:
+                raise
+            return replacement
 
-    def _read_or_stale(self, name: str, entry: _Entry) -> Material:
+    def _fetch(self, name: str) -> Payload:
         try:
-            return self._read(name, entry)
-        except UnavailableError:
-            if entry.material is not None and self._clock() < entry.read_at + self._ttl + self._stale_ok:
-                return entry.material
-            raise
-
-    def _read(self, name: str, entry: _Entry) -> Material:
-        try:
-            payload = self._store().access(self._full_name(name), "latest")
+            return self._store().access(self._full_name(name), "latest")
         except NotFoundError as error:
-            variable = name.replace("-", "_").upper()
-            if self._fallback == "env" and variable in os.environ:
-                return Material(os.environ[variable].encode())
             raise SecretNotFoundError(str(error), hint=error.hint) from None
         except PreconditionError as error:
             raise NoEnabledVersionError(str(error), hint=error.hint) from None
         except AuthError as error:
             raise AccessDeniedError(str(error), hint=error.hint) from None
-        now = self._clock()
-        changed = entry.version not in {0, payload.number}
-        entry.material, entry.version, entry.read_at = payload.material, payload.number, now
-        entry.refresh_at = now + self._ttl * (AHEAD + (1 - AHEAD) * self._chance())
-        for callback in self._listeners.get(name, ()) if changed else ():
-            callback(name, payload.number)
-        return payload.material
 
-    def _entry(self, name: str) -> _Entry:
-        with self._guard:
-            return self._entries.setdefault(name, _Entry())
+    def _variable(self, name: str) -> CachedValue | None:
+        """Return the value of the variable that replaces a missing secret, or None."""
+        variable = name.replace("-", "_").upper()
+        if self._fallback != "env" or variable not in os.environ:
+            return None
+        return CachedValue(Material(os.environ[variable].encode()), 0, 0.0)
+
+    def _notify(self, name: str, version: int) -> None:
+        for callback in tuple(self._listeners.get(name, ())):
+            try:
+                callback(name, version)
+            except Exception as error:  # noqa: BLE001  a read must not fail because of a listener; its text may hold a value
+                _LOG.error("a callback for secret %s raised %s", name, type(error).__name__)
 
     def _full_name(self, name: str) -> str:
         return full_name(name, self.environment) if not name.endswith("-key") else name
@@ -241,7 +247,7 @@ class CredentialManager:
     def _store(self) -> SecretStore:
         if self._given is not None:
             return self._given
-        with self._guard:
+        with self._opening:
             if self._cloud is None:
                 from orchestra_creds.bootstrap.cloud import open_cloud
 
@@ -251,6 +257,32 @@ class CredentialManager:
             return store
 
 
+def decode_text(name: str, material: Material) -> str:
+    """Return the value as text."""
+    try:
+        return material.reveal().decode()
+    except UnicodeDecodeError:
+        raise ConfigError(f"the value of {name} is not text", hint="use get_bytes") from None
+
+
+def decode_json(name: str, material: Material) -> Any:
+    """Return the value, parsed as JSON; an error never shows it."""
+    try:
+        return json.loads(material.reveal())
+    except (ValueError, RecursionError):
+        raise ConfigError(f"the value of {name} is not JSON") from None
+
+
+def decode_key(secret: str, material: Material) -> ServiceAccountKey:
+    """Return the key in a key file."""
+    try:
+        body = json.loads(material.reveal())
+        return ServiceAccountKey(str(body["client_email"]), str(body["private_key_id"]), material)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise ConfigError(f"secret {secret} holds no key file") from None
+
+
+_all_managers: weakref.WeakSet[CredentialManager] = weakref.WeakSet()
 _managers: dict[tuple[str, str], CredentialManager] = {}
 _making = threading.Lock()
 
@@ -262,6 +294,18 @@ def get_credential_manager(project_id: str | None = None, environment: str | Non
         if key not in _managers:
             _managers[key] = CredentialManager(project_id, environment)
         return _managers[key]
+
+
+def _reset_after_fork() -> None:
+    """Let no lock of a thread that does not exist here stop a forked child."""
+    global _making  # noqa: PLW0603
+    _making = threading.Lock()
+    for manager in _all_managers:
+        manager.reset_after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
 
 def get_vertex_ai_credentials(manager: CredentialManager | None = None) -> ServiceAccountKey:
