@@ -6,7 +6,7 @@ import tomllib
 import pytest
 
 from orchestra_creds.emulator import control
-from tests.cli.cloud import PROJECT, at_a_terminal, document, make_account, state_of
+from tests.cli.cloud import PROJECT, arm, ask, at_a_terminal, document, make_account, state_of
 from tests.cli.conftest import Operator, appears, one_error
 
 
@@ -24,6 +24,66 @@ def mutations(operator: Operator) -> int:
 
 def apply(operator: Operator) -> None:
     assert operator.call("setup", "--yes", "--allow-widening").code == 0
+
+
+EXACT = """
+schema = 1
+[project]
+id = "demo-project"
+[environments.dev]
+[service_accounts.reader-one]
+[secrets.db-pass]
+environments = ["dev"]
+consumers = ["reader-one"]
+accessors = "exact"
+[secrets.api-token]
+environments = ["dev"]
+consumers = ["reader-one"]
+accessors = "exact"
+"""
+
+
+def set_readers(operator: Operator, secret: str, *members: str) -> None:
+    """Replace everyone who may read a secret, as someone else would."""
+    ask(
+        operator,
+        "google.cloud.secretmanager.v1.SecretManagerService/SetIamPolicy",
+        resource=f"projects/{PROJECT}/secrets/{secret}",
+        policy={"bindings": [{"role": "roles/secretmanager.secretAccessor", "members": members}]},
+    )
+
+
+def readers(operator: Operator, secret: str) -> set[str]:
+    found = ask(
+        operator,
+        "google.cloud.secretmanager.v1.SecretManagerService/GetIamPolicy",
+        resource=f"projects/{PROJECT}/secrets/{secret}",
+    )
+    return {member for binding in found.bindings for member in binding.members}
+
+
+def test_nobody_loses_a_secret_whose_declared_reader_could_not_be_granted(operator: Operator) -> None:
+    """The last reader stays while the grant that replaces it fails; the other exact secret is put right in the same run."""
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    operator.write("orchestra-creds.toml", EXACT)
+    apply(operator)
+    declared = f"serviceAccount:reader-one@{PROJECT}.iam.gserviceaccount.com"
+    set_readers(operator, "api-token-dev", "user:eve@example.com")
+    set_readers(operator, "db-pass-dev", "user:eve@example.com")
+    arm(operator, "SetIamPolicy", "before", code="PERMISSION_DENIED", times=1)
+    ended = operator.call("setup", "--yes", "--allow-widening", "--format", "json")
+    endings = {(one["action"], one["what"].split()[2]): one["ending"] for one in document(ended.stdout)["changes"]}
+    assert readers(operator, "api-token-dev") == {"user:eve@example.com"}
+    assert readers(operator, "db-pass-dev") == {declared}
+    assert ended.code == 5
+    assert endings == {
+        ("grant", "secrets/api-token-dev"): "failed",
+        ("revoke", "secrets/api-token-dev"): "skipped",
+        ("grant", "secrets/db-pass-dev"): "done",
+        ("revoke", "secrets/db-pass-dev"): "done",
+    }
+    apply(operator)
+    assert readers(operator, "api-token-dev") == {declared}
 
 
 def test_init_never_overwrites(founder: Operator) -> None:

@@ -1,7 +1,8 @@
 """Brings a plan about: each change is looked at again before it is made, made under its etag, and proven by reading it back.
 
 A lost reply is no failure: what is there decides. When something was changed by others in between, that change stops with "changed
-under you"; what depends on it is skipped, everything else goes on, and running `setup` again completes the rest.
+under you"; what depends on it is skipped, everything else goes on, and running `setup` again completes the rest. No access is
+revoked from a policy in which a grant of the same run failed: the one that the grant replaces may be the only access left.
 """
 
 from collections.abc import Callable, Iterator
@@ -35,10 +36,14 @@ def apply(plan: Plan, project: Project, sleep: Sleep) -> Iterator[Applied]:
     """What became of each change, as it comes about."""
     broken: set[str] = set()
     revived: set[str] = set()
+    refused: set[str] = set()
     for change in plan.work:
         missing = sorted(change.depends_on & broken)
         if missing:
             yield Applied(change, "skipped", f"{missing[0]} is missing")
+        elif refused & {grant.holder for grant in change.revoked}:
+            yield Applied(change, "skipped", "a grant in the same policy failed, so no access is revoked from it")
+            continue
         else:
             try:
                 _make(change, project, sleep, revived)
@@ -50,6 +55,7 @@ def apply(plan: Plan, project: Project, sleep: Sleep) -> Iterator[Applied]:
             else:
                 yield Applied(change, "done")
                 continue
+        refused |= {grant.holder for grant in change.grants}
         if change.ref is not None:
             broken.add(change.ref.name)
 
