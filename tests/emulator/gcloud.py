@@ -81,7 +81,12 @@ def play(
             capture_output=True,
             text=True,
             cwd=folder,
-            env={**os.environ, **nowhere, **(_without_token(environment) if step.own else environment)},
+            env={
+                **os.environ,
+                **nowhere,
+                "HOME": str(folder),
+                **(_without_token(environment) if step.own else environment),
+            },
             timeout=LIMIT,
             check=False,
         )

@@ -1,6 +1,7 @@
 """Workload identity: pools and providers, the exchange of outside tokens, and acting as accounts from there."""
 
 import json
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -281,6 +282,16 @@ def test_the_exchange_takes_json_too(boss: Caller, subject: Callable[..., str]) 
     told = boss.form("/v1/introspect", token=reply["access_token"])[1]
     assert (told["active"], told["username"].rpartition("/subject/")[2]) == (True, "repo:acme/site")
     assert boss.form("/v1/introspect", token="none")[1] == {"active": False}
+
+
+def test_gcloud_saves_a_federated_login_in_its_own_folder(
+    boss: Caller, subject: Callable[..., str], tmp_path: Path
+) -> None:
+    """gcloud joins its folder and the name that introspection tells, without the colons, and writes a credential there."""
+    told = boss.form("/v1/introspect", token=exchange(boss, subject())[1]["access_token"])[1]
+    saved = Path(os.path.normpath(os.path.join(tmp_path, "legacy_credentials", told["username"].replace(":", ""))))
+    assert saved.is_relative_to(tmp_path / "legacy_credentials")
+    assert told["username"].startswith("principal://iam.googleapis.com/projects/")
 
 
 def _config(guarded: control.Running, boss: Caller, file: Path, *, acting_as: str = "") -> dict[str, Any]:

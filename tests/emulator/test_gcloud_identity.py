@@ -275,6 +275,8 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 def test_gcloud_does_with_identities_what_it_does_at_google(state: Path, tmp_path: Path) -> None:
     tell(STORIES, state, tmp_path, lambda folder, http, project: prepare(folder, state, http, project))
+    logged_in = tmp_path / "federation" / "config" / "legacy_credentials" / "principal" / "iam.googleapis.com"
+    assert logged_in.is_dir(), "gcloud saved the federated log-in somewhere else"
 
 
 def test_there_are_enough_steps_for_and_against() -> None:

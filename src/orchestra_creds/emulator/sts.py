@@ -190,13 +190,16 @@ def _admitted(
 
 
 def _introspect(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
-    """What gcloud asks after an exchange: who the token stands for."""
+    """Tell whom a token stands for; a federated identity as `principal://iam.googleapis.com/...` (sts.v1, IntrospectToken).
+
+    gcloud makes a folder of this name: without the scheme it would be an absolute path, outside of gcloud's own folder.
+    """
     grant = tokens.look_up(txn, _fields(call).get("token", ""))
     if grant is None:
         return {"active": False}
     return {
         "active": True,
-        "username": grant.principal.removeprefix("principal:"),
+        "username": grant.principal,
         "scope": " ".join(grant.scopes),
         "exp": int(grant.expires),
         "client_id": grant.subject,
