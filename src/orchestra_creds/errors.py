@@ -4,7 +4,7 @@
     |- ConfigError            2     a flag, a file or the environment is wrong: where, and what to do
     |- AuthError              3     not authenticated, or permission denied
     |- NotFoundError          4     the named thing does not exist
-    |- PreconditionError      4     it exists, but not in a state that allows this
+    |- PreconditionError      4     it exists, but not in a state that allows this: also an API that is off, or an organization policy
     |- IncompleteError        5     stopped part-way; what was done is kept, the rest can be resumed
     |- UnavailableError       6     no answer, or timed out: try again
     `- CancelledError       130     the operator said no, or pressed Ctrl-C
@@ -62,6 +62,18 @@ class PreconditionError(CredsError):
     """The thing exists, but not in a state that allows this."""
 
     exit_code = ExitCode.PRECONDITION
+
+
+class ApiDisabledError(PreconditionError):
+    """An API is not enabled in the project that pays for the call; `service` names it, such as `run.googleapis.com`."""
+
+    def __init__(self, message: str, *, service: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.service = service
+
+
+class ConstraintError(PreconditionError):
+    """An organization policy forbids the call."""
 
 
 class IncompleteError(CredsError):

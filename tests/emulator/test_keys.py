@@ -133,13 +133,16 @@ def test_policy_can_forbid_new_keys(iam: Caller, cloud: Cloud, constraint: str) 
         org_policy.set_rules(txn, "demo-project", constraint, {"enforce": True})
     with pytest.raises(EmuError) as caught:
         iam.key()
-    assert (caught.value.code, str(caught.value)) == (
-        Code.FAILED_PRECONDITION,
-        "Key creation is not allowed on this service account.",
-    )
+    assert caught.value.code is Code.FAILED_PRECONDITION
     detail = caught.value.details[0]
-    assert isinstance(detail, error_details_pb2.PreconditionFailure)
-    assert detail.violations[0].type == f"constraints/{constraint}"
+    if ".managed." in constraint:
+        assert isinstance(detail, error_details_pb2.ErrorInfo)
+        assert detail.reason == "CUSTOM_ORG_POLICY_VIOLATION"
+        assert detail.metadata["customConstraints"] == f"constraints/{constraint}"
+    else:
+        assert str(caught.value) == "Key creation is not allowed on this service account."
+        assert isinstance(detail, error_details_pb2.PreconditionFailure)
+        assert detail.violations[0].type == f"constraints/{constraint}"
     with cloud.store.transaction() as txn:
         org_policy.set_rules(txn, "demo-project", constraint, {"enforce": False})
     iam.key()

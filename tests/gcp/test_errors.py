@@ -12,8 +12,10 @@ from google.rpc import error_details_pb2
 
 from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.errors import (
+    ApiDisabledError,
     AuthError,
     ConfigError,
+    ConstraintError,
     CredsError,
     NotFoundError,
     PreconditionError,
@@ -120,7 +122,9 @@ def test_an_api_that_is_switched_off_is_not_taken_for_a_missing_permission() -> 
     refusal = EmuError(Code.PERMISSION_DENIED, said, detail)
     for error in (over_grpc(refusal.code, said, detail), over_rest(403, json.dumps(refusal.document()).encode())):
         found = told(error)
-        assert (type(found), found.hint) == (PreconditionError, "gcloud services enable secretmanager.googleapis.com")
+        assert (type(found), found.hint) == (ApiDisabledError, "gcloud services enable secretmanager.googleapis.com")
+        assert isinstance(found, ApiDisabledError)
+        assert found.service == "secretmanager.googleapis.com"
     without = told(over_grpc(Code.PERMISSION_DENIED, said))
     assert "permission secretmanager" not in str(without)
 
@@ -143,3 +147,27 @@ def test_what_a_token_endpoint_said_is_kept_as_its_code_only() -> None:
 def test_a_message_is_one_line_of_bounded_length() -> None:
     found = from_call(over_grpc(Code.INTERNAL, "Line one\nline two " + "x" * 1000), "do it")
     assert ("\n" in str(found), len(str(found)) < 400) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [
+        error_details_pb2.PreconditionFailure(
+            violations=[{"type": "constraints/iam.disableServiceAccountKeyUpload", "subject": "x"}]
+        ),
+        error_details_pb2.ErrorInfo(
+            reason="CUSTOM_ORG_POLICY_VIOLATION",
+            domain="googleapis.com",
+            metadata={"customConstraints": "constraints/iam.disableServiceAccountKeyUpload"},
+        ),
+    ],
+)
+def test_an_organization_policy_is_named_in_either_of_googles_shapes(detail: Any) -> None:
+    refusal = EmuError(Code.FAILED_PRECONDITION, "Precondition check failed.", detail)
+    for error in (
+        over_grpc(refusal.code, refusal.message, detail),
+        over_rest(400, json.dumps(refusal.document()).encode()),
+    ):
+        found = told(error)
+        assert type(found) is ConstraintError
+        assert "organization policy iam.disableServiceAccountKeyUpload is in the way" in str(found)

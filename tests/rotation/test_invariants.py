@@ -1,5 +1,6 @@
 """The invariants of the rotation, each by name; the crash tests prove the same under every fault."""
 
+import contextlib
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -15,7 +16,7 @@ from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.situation import PREDICTED, Action, Want
 from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement
 from tests.rotation.promises import Watch
-from tests.rotation.world import POLICY, PROJECT, World, service_account_key
+from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
 
 DAY = timedelta(days=1)
 
@@ -376,6 +377,67 @@ def test_where_uploading_is_forbidden_google_makes_the_key_and_the_plan_says_so(
     outcome = world.rotate(credential)
     assert outcome.ending is Ending.ROTATED
     assert not world.keys.get_key(account, outcome.identifier).uploaded
+
+
+@pytest.mark.parametrize("managed", [False, True])
+def test_a_policy_that_may_not_be_read_is_unknown_and_an_upload_that_it_forbids_becomes_a_creation(
+    world: World, account: str, *, managed: bool
+) -> None:
+    """Also after it was read as allowed: what the issuer answers decides."""
+    credential = service_account_key(account, strategy=Strategy.AUTO)
+    world.arm("GetEffectivePolicy", Code.PERMISSION_DENIED)
+    first = world.rotate(credential)
+    assert (first.ending, first.message, first.code) == (Ending.ROTATED, f"{first.identifier} is version 1", 0)
+    assert world.keys.get_key(account, first.identifier).uploaded
+    forbid(world, f"iam.{'managed.' if managed else ''}disableServiceAccountKeyUpload")
+    second = rotate_when_due(world, credential)
+    assert (second.ending, second.code) == (Ending.ROTATED, 0), second
+    assert not world.keys.get_key(account, second.identifier).uploaded
+    assert any("disableServiceAccountKeyUpload" in note for note in second.notes)
+    assert Action.ACTIVATE not in {Action(step.action) for step in second.steps}
+    assert world.authenticates("db-key", "latest")
+    assert world.staged() == []
+    assert world.enabled_keys(account) == world.state().referenced == {first.identifier, second.identifier}
+    assert world.state().unresolved == ()
+
+
+@pytest.mark.parametrize("loss", list(Loss))
+def test_an_upload_that_becomes_a_creation_survives_every_crash(loss: Loss, *, exhaustive: bool) -> None:
+    """A run that dies or loses a reply anywhere on the way is completed by later ones; no key and no staged copy is left over."""
+    for number in range(0, 90, 1 if exhaustive else 3):
+        world = World()
+        try:
+            account = world.account()
+            credential = service_account_key(account, strategy=Strategy.AUTO)
+            forbid(world, "iam.disableServiceAccountKeyUpload")
+            world.arm("GetEffectivePolicy", Code.PERMISSION_DENIED)
+            world.lose({number: loss})
+            with contextlib.suppress(Died):
+                world.rotate(credential)
+            left = bool(world.emulator.losses)
+            world.lose({})
+            for _ in range(4):
+                world.pass_time(timedelta(minutes=20))
+                world.rotate(credential)
+            current = world.state().current
+            assert current is not None
+            assert world.authenticates("db-key", "latest")
+            assert world.enabled_keys(account) == {current.id}
+            assert world.staged() == []
+            if left:  # the run made fewer calls than that
+                break
+        finally:
+            world.close()
+    assert left
+
+
+def test_an_upload_that_was_asked_for_and_is_forbidden_is_refused_by_name(world: World, account: str) -> None:
+    world.arm("GetEffectivePolicy", Code.PERMISSION_DENIED)
+    forbid(world, "iam.disableServiceAccountKeyUpload")
+    outcome = world.rotate(service_account_key(account, strategy=Strategy.UPLOAD))
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, 4)
+    assert "iam.disableServiceAccountKeyUpload" in outcome.message
+    assert world.enabled_keys(account) == set()
 
 
 def test_where_no_key_may_be_made_nothing_is(world: World, account: str) -> None:

@@ -1,4 +1,4 @@
-"""The rotator's role of the example suffices for a whole life, and each of its permissions is needed for something."""
+"""The rotator's role of the example suffices for a whole life, and each of its permissions but one is needed for something."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -27,6 +27,8 @@ from tests.rotation.world import POLICY, PROJECT, World, service_account_key
 
 ROLE = "orchestraCredsRotator"
 PERMISSIONS = parse(example(PROJECT), "example").custom_roles[ROLE].permissions
+POLICY_READER = "orgpolicy.policy.get"
+"""Tells beforehand whether uploads are forbidden; without it an upload is tried."""
 UNUSED = replace(POLICY, require_unused=timedelta(hours=1))
 
 
@@ -102,7 +104,17 @@ def test_the_role_suffices_for_everything_a_rotator_does() -> None:
         world.close()
 
 
-@pytest.mark.parametrize("permission", sorted(set(PERMISSIONS)))
+def test_a_rotator_that_may_not_read_organization_policies_is_refused_nothing() -> None:
+    world = Guarded(tuple(each for each in PERMISSIONS if each != POLICY_READER))
+    try:
+        with pytest.raises(AuthError, match=POLICY_READER):
+            world.inspector.constraint_enforced("iam.disableServiceAccountKeyUpload")
+        assert whole_life(world) == []
+    finally:
+        world.close()
+
+
+@pytest.mark.parametrize("permission", sorted(set(PERMISSIONS) - {POLICY_READER}))
 def test_each_permission_is_needed_and_named_when_it_is_missing(permission: str) -> None:
     world = Guarded(tuple(each for each in PERMISSIONS if each != permission))
     try:

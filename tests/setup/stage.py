@@ -124,7 +124,7 @@ class Stage:
         planned = self.plan()
         between()
         self.world.lose(losses or {})
-        return list(apply(planned, self.project, self.sleep))
+        return list(apply(planned, self.project, self.sleep, self.plan))
 
     def mutations(self) -> int:
         return len(self.world.emulator.mutations)

@@ -4,12 +4,14 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from google.rpc import error_details_pb2
 
-from orchestra_creds.core.resources import Kind
+from orchestra_creds.core.resources import Kind, Ref
 from orchestra_creds.emulator import org_policy
+from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.setup.change import Action, Applied
 from tests.rotation.world import PROJECT
-from tests.setup.stage import SMALL, Stage, pool_path, role_path
+from tests.setup.stage import FULL, SMALL, Stage, pool_path, role_path
 
 
 @pytest.fixture
@@ -76,6 +78,54 @@ def test_a_place_that_the_policy_allows_is_asked_for_in_the_file(stage: Stage) -
     assert "gcp.resourceLocations" in failed.message
     stage.read(SMALL + '[defaults.secret]\nreplication = ["us-central1"]\n')
     assert {one.ending for one in stage.apply()} == {"done"}
+
+
+def answer_late(stage: Stage, refusals: int) -> None:
+    """Let IAM and Cloud Run refuse so many calls more after they were enabled, as they do until it is known everywhere."""
+    left = {"google.iam.admin.": refusals, "google.cloud.run.": refusals}
+    for service in ("iam", "run"):
+        stage.rest("POST", f"v1/projects/{PROJECT}/services/{service}.googleapis.com:disable", {})
+
+    def refuse(name: str) -> None:
+        api = next((prefix for prefix in left if name.startswith(prefix)), "")
+        service = "iam.googleapis.com" if "iam" in api else "run.googleapis.com"
+        if api and left[api] and stage.project.stores[Kind.SERVICE].find(Ref(Kind.SERVICE, service)) is not None:
+            left[api] -= 1
+            detail = error_details_pb2.ErrorInfo(reason="SERVICE_DISABLED", metadata={"service": service})
+            raise EmuError(Code.PERMISSION_DENIED, "It is disabled.", detail)
+
+    stage.world.emulator.before = refuse
+
+
+def test_an_api_that_answers_minutes_after_it_was_enabled_is_waited_for() -> None:
+    stage = Stage(FULL)
+    try:
+        answer_late(stage, 20)
+        began = stage.world.clock
+        endings = stage.apply()
+        assert {one.ending for one in endings} == {"done"}, [one for one in endings if one.ending != "done"]
+        assert timedelta(seconds=100) <= stage.world.clock - began <= timedelta(minutes=10)
+        assert stage.plan().work == ()
+    finally:
+        stage.close()
+
+
+def test_an_api_that_never_answers_is_told_and_nothing_else_of_the_plan_is_called_done() -> None:
+    stage = Stage(FULL)
+    try:
+        answer_late(stage, 10_000)
+        endings = stage.apply()
+        assert {
+            (one.change.ref is not None and one.change.ref.kind is Kind.SERVICE, one.ending) for one in endings
+        } == {
+            (True, "done"),
+            (False, "failed"),
+        }
+        assert all("is not enabled" in one.message and one.hint for one in endings if one.ending == "failed")
+        stage.world.emulator.before = lambda _name: None
+        assert {one.ending for one in stage.apply()} == {"done"}
+    finally:
+        stage.close()
 
 
 def purged(stage: Stage, path: str, days: int) -> list[Applied]:

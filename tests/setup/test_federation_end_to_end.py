@@ -85,7 +85,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]
             stores,
         )
         wanted = desired(parse(FILE, "test.toml"), PROJECT)
-        endings = list(apply(plan(wanted, look(project, wanted)), project, lambda _seconds: None))
+        planned = plan(wanted, look(project, wanted))
+        endings = list(apply(planned, project, lambda _seconds: None, lambda: planned))
         assert {one.ending for one in endings} == {"done"}
         keys = {"oidc": {"jwksJson": json.dumps({"keys": [jwt.public_jwk(PRIVATE.public_key(), "k1")]})}}
         for pool in ("github-dev", "github-prod"):

@@ -49,7 +49,7 @@ class Runner(Stage):
         return plan(desired, look_at(self.project, desired))
 
     def run(self, desired: Desired) -> list[Applied]:
-        return list(apply(self.plan_run(desired), self.project, self.sleep))
+        return list(apply(self.plan_run(desired), self.project, self.sleep, lambda: self.plan_run(desired)))
 
 
 @pytest.fixture
@@ -97,7 +97,7 @@ def test_an_interrupted_run_is_completed_by_running_it_again(loss: Loss, number:
         start = len(stage.world.emulator.calls)
         stage.world.lose({number: loss})
         try:
-            list(apply(planned, stage.project, stage.sleep))
+            list(apply(planned, stage.project, stage.sleep, lambda: planned))
         except Died:
             assert len(stage.world.emulator.calls) > start
         stage.world.lose({})
@@ -114,9 +114,8 @@ def test_without_its_job_nothing_is_scheduled_or_granted(stage: Runner) -> None:
     assert job.wanted is not None
     broken = replace(job, wanted=replace(job.wanted, fields={**job.wanted.fields, "retries": -1}))
     changes = tuple(broken if change is job else change for change in planned.changes)
-    endings = {
-        one.change.what: one.ending for one in apply(replace(planned, changes=changes), stage.project, stage.sleep)
-    }
+    planned = replace(planned, changes=changes)
+    endings = {one.change.what: one.ending for one in apply(planned, stage.project, stage.sleep, lambda: planned)}
     assert sorted(endings.values()) == ["done", "done", "failed", "skipped", "skipped"]
 
 

@@ -47,6 +47,7 @@ def machine_checks() -> "Iterator[Check]":
 
 def project_checks(cloud: "Cloud") -> "Iterator[Check]":
     """What the doctor finds in the project."""
+    from orchestra_creds.config.desired import NEEDED_SERVICES
     from orchestra_creds.manage.doctor import cloud_checks
 
     return cloud_checks(
@@ -55,7 +56,21 @@ def project_checks(cloud: "Cloud") -> "Iterator[Check]":
         tokens=cloud.tokens,
         policies=cloud.policies,
         inspector=cloud.inspector,
+        services=sorted({*NEEDED_SERVICES, *_services_of_file(cloud)}),
         now=utc_now
         if cloud.session.endpoints is None
         else cloud.inspector.server_time,  # that one can be moved at will
     )
+
+
+def _services_of_file(cloud: "Cloud") -> list[str]:
+    """Return the APIs that sections of orchestra-creds.toml need; none where it is missing or wrong, which `setup` explains."""
+    from orchestra_creds.bootstrap.setup import wanted_of
+    from orchestra_creds.core.resources import Kind
+
+    try:
+        resources = wanted_of(cloud).resources
+    except ConfigError:
+        return []
+    names = {resource.ref.name for resource in resources if resource.ref.kind is Kind.SERVICE}
+    return sorted(names - set(cloud.settings.document.services))

@@ -1,7 +1,7 @@
 """The ports that `setup` works on, and a plan from the file and the cloud."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
@@ -88,11 +88,11 @@ def planned(cloud: Cloud, wanted: "Desired") -> "Plan":
     return plan(wanted, look(project_of(cloud, _locations(wanted)), wanted))
 
 
-def applied(cloud: Cloud, plan: "Plan") -> "Iterator[Applied]":
-    """What became of each change, as it comes about."""
+def applied(cloud: Cloud, plan: "Plan", plan_again: "Callable[[], Plan]") -> "Iterator[Applied]":
+    """Return what became of each change, as it comes about; `plan_again` plans the same once APIs that were off are enabled."""
     from orchestra_creds.setup.apply import apply
 
-    return apply(plan, project_of(cloud), time.sleep)
+    return apply(plan, project_of(cloud), time.sleep, plan_again)
 
 
 def planned_run(cloud: Cloud, wanted: "Desired", identity: str) -> "Plan":

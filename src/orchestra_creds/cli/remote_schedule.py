@@ -64,7 +64,8 @@ def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
     if not found.work:
         return show.plan(found)
     confirm(f"make {len(found.work)} changes in project {found.project}?", yes=remote.yes)
-    return show.applied(found.project, list(making.applied(cloud, found)))
+    endings = making.applied(cloud, found, lambda: making.planned_run(cloud, desired, remote.identity))
+    return show.applied(found.project, list(endings))
 
 
 def print_workflow(wanted: "Entry", remote: Remote) -> None:

@@ -87,7 +87,7 @@ def setup(
         confirm_name(f"this changes {guarded[0]}", guarded[0], given=confirmed)
     else:
         confirm(f"apply {len(found.work)} changes to project {found.project}?", yes=yes)
-    return show.applied(found.project, list(making.applied(cloud, found)))
+    return show.applied(found.project, list(making.applied(cloud, found, lambda: making.planned(cloud, wanted))))
 
 
 @app.command()

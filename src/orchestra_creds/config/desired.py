@@ -9,7 +9,7 @@ from orchestra_creds.config.credentials import CredentialTable
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
-from orchestra_creds.core import durations, federation
+from orchestra_creds.core import declaration, durations, federation
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
 from orchestra_creds.core.values import full_name
@@ -23,8 +23,12 @@ NEEDED_SERVICES = (
     "iamcredentials.googleapis.com",
     "cloudresourcemanager.googleapis.com",
     "serviceusage.googleapis.com",
+    "orgpolicy.googleapis.com",
+    "policyanalyzer.googleapis.com",
 )
+"""APIs that `setup`, `rotate`, `status`, `secret` and `key` call whatever the file says."""
 STS = "sts.googleapis.com"
+API_KEYS = "apikeys.googleapis.com"
 ACCESSOR = "roles/secretmanager.secretAccessor"
 ACT_AS = "roles/iam.serviceAccountUser"
 WORKLOAD_USER = "roles/iam.workloadIdentityUser"
@@ -45,12 +49,11 @@ def desired(document: Document, project: str) -> Desired:
     accounts = dict(_accounts(document, project))
     secrets = dict(_secrets(document, project))
     pools = list(_federation(document))
-    services = {*NEEDED_SERVICES, *document.services, *([STS] if document.github else [])}
     return Desired(
         project=project,
         number=number_of(document, project),
         resources=(
-            *(Resource(Ref(Kind.SERVICE, name)) for name in sorted(services)),
+            *(Resource(Ref(Kind.SERVICE, name)) for name in sorted(_services(document))),
             *_roles(document),
             *accounts.values(),
             *secrets.values(),
@@ -63,6 +66,17 @@ def desired(document: Document, project: str) -> Desired:
         waiting=frozenset(name for name, r in secrets.items() if not _rotated_by_us(r)),
         guarded=dict(_guarded(document, project)),
     )
+
+
+def _services(document: Document) -> set[str]:
+    """Return the APIs that the file names and those that its sections need."""
+    kinds = {table.kind for table in document.credentials.values()}
+    return {
+        *NEEDED_SERVICES,
+        *document.services,
+        *([STS] if document.github else []),
+        *([API_KEYS] if declaration.Kind.API_KEY in kinds else []),
+    }
 
 
 def _roles(document: Document) -> Iterator[Resource]:

@@ -1,6 +1,6 @@
 """The course of one call, whatever protocol brought it.
 
-In one exclusive transaction: faults, due timers, who calls, may they, quota, the work, the audit entry. The work is
+In one exclusive transaction: faults, due timers, who calls, is the API on, may they, quota, the work, the audit entry. The work is
 undone when it raises; the audit entry stands either way. An error *after* the work is raised once the work is
 durable: that is a lost reply.
 """
@@ -12,7 +12,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from orchestra_creds.emulator import faults
+from orchestra_creds.emulator import disabled_apis, faults
 from orchestra_creds.emulator.errors import Code, EmuError, unimplemented
 from orchestra_creds.emulator.routes import rpcs
 from orchestra_creds.emulator.service import Caller, Method, Need, RestCall, RestReply, Route, Service
@@ -112,8 +112,11 @@ class Emulator:
                 raise fault
             for kind, due in txn.take_due():
                 self._timers[kind](due, txn)
-            if not (isinstance(what, Route) and what.public):
+            public = isinstance(what, Route) and what.public
+            if not public:
                 caller = self._identify(headers, txn)
+            disabled_apis.require_enabled(txn, name, what.resource(request))
+            if not public:
                 self._authorize(caller, what.needed(request), txn)
             faults.draw(txn, name, what.bucket)
             with txn.undoable():

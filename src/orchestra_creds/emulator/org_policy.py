@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any
 
+from google.rpc import error_details_pb2
+
 from orchestra_creds.emulator import projects, rest
-from orchestra_creds.emulator.errors import aborted, already_exists, invalid, not_found, precondition
+from orchestra_creds.emulator.errors import Code, EmuError, aborted, already_exists, invalid, not_found, precondition
 from orchestra_creds.emulator.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import Txn
 
@@ -55,8 +57,20 @@ def enforced(txn: Txn, project: str, constraints: tuple[str, ...]) -> str:
 
 
 def refuse(txn: Txn, project: str, constraints: tuple[str, ...], message: str, subject: str) -> None:
-    """FAILED_PRECONDITION with the constraint's name when one of them is in force."""
+    """Raise FAILED_PRECONDITION with the constraint's name when one of them is in force.
+
+    Google names a managed constraint in an ErrorInfo detail, an older one in a PreconditionFailure.
+    """
     constraint = enforced(txn, project, constraints)
+    if ".managed." in constraint:
+        name, place = f"constraints/{constraint}", subject.partition("?")[0]
+        told = f'Operation denied by org policy on resource \'{place}\': ["{name}": "{CONSTRAINTS[constraint][0]}"].'
+        facts = {"customConstraints": name, "resource": place}
+        raise EmuError(
+            Code.FAILED_PRECONDITION,
+            told,
+            error_details_pb2.ErrorInfo(reason="CUSTOM_ORG_POLICY_VIOLATION", domain="googleapis.com", metadata=facts),
+        )
     if constraint:
         raise precondition(message, kind=f"constraints/{constraint}", subject=subject)
 

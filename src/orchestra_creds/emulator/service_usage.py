@@ -1,8 +1,8 @@
 """Which APIs are switched on in a project (Service Usage v1).
 
 The APIs that are served here are on from the start, but for Cloud Run and Cloud Scheduler, which a new project at Google
-has to enable too; all others are off. A switch is remembered and told; calls to an
-API that is off are still answered.
+has to enable too; all others are off. A switch is remembered; calls to an API that
+was disabled are refused (disabled_apis.py).
 """
 
 import re
@@ -34,6 +34,11 @@ _SERVICE = "google.api.serviceusage.v1.ServiceUsage"
 _NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.googleapis\.com")
 _MOST = 20
 """Services that one batchEnable may name (cloud.google.com/service-usage/docs/reference/rest)."""
+
+
+def is_switched_off(txn: Txn, project: str, service: str) -> bool:
+    """Return whether an API was disabled in a project; one that nobody has switched yet was not."""
+    return txn.get(_SWITCH, f"projects/{project}/services/{service}") == b"DISABLED"
 
 
 def _document(txn: Txn, project: str, service: str) -> rest.Document:

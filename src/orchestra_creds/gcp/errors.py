@@ -14,8 +14,10 @@ from google.auth import exceptions as auth
 
 from orchestra_creds.core.permissions import least_role
 from orchestra_creds.errors import (
+    ApiDisabledError,
     AuthError,
     ConfigError,
+    ConstraintError,
     CredsError,
     NotFoundError,
     PreconditionError,
@@ -87,12 +89,14 @@ def from_call(error: google.GoogleAPICallError, doing: str) -> CredsError:
     reason, facts = _info(error, body)
     if reason == "SERVICE_DISABLED":
         service = str(facts.get("service", "the API"))
-        return PreconditionError(
-            f"cannot {doing}: {service} is not enabled in the project", hint=f"gcloud services enable {service}"
+        return ApiDisabledError(
+            f"cannot {doing}: {service} is not enabled in the project",
+            service=service,
+            hint=f"gcloud services enable {service}",
         )
-    constraint = _constraint(error, body)
+    constraint = _managed_constraint(reason, facts) or _constraint(error, body)
     if constraint:
-        return PreconditionError(
+        return ConstraintError(
             f"cannot {doing}: the organization policy {constraint} is in the way",
             hint="ask who administers the policy for an exemption, or ask for something else that it allows",
         )
@@ -153,6 +157,12 @@ def _info(error: google.GoogleAPICallError, body: Mapping[str, object]) -> tuple
             facts = detail.get("metadata", {})
             return str(detail.get("reason", "")), facts if isinstance(facts, dict) else {}
     return "", {}
+
+
+def _managed_constraint(reason: str, facts: Mapping[str, object]) -> str:
+    """Return the constraint of an ErrorInfo detail: how Google names custom constraints and those with `managed` in their name."""
+    named = str(facts.get("customConstraints", "")) if reason == "CUSTOM_ORG_POLICY_VIOLATION" else ""
+    return re.sub(r"^(customConstraints|constraints)/", "", named)
 
 
 def _constraint(error: google.GoogleAPICallError, body: Mapping[str, object]) -> str:

@@ -3,7 +3,7 @@
 A check never raises: what could not be found out is a warning that says why. Nothing is changed.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,14 +11,20 @@ from functools import partial
 
 from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.ports import PolicyStore, ProjectInspector, TokenIssuer
-from orchestra_creds.errors import CredsError, ExitCode
+from orchestra_creds.errors import ApiDisabledError, CredsError, ExitCode
 
-APIS = {
+PRECONDITIONS = ("serviceusage.googleapis.com", "cloudresourcemanager.googleapis.com")
+"""APIs that `setup` cannot enable by itself, because it needs them to look at the project."""
+TITLES = {
+    "serviceusage.googleapis.com": "Service Usage (setup needs it before it can enable anything)",
+    "cloudresourcemanager.googleapis.com": "Cloud Resource Manager (setup needs it before it can enable anything)",
     "secretmanager.googleapis.com": "Secret Manager",
     "iam.googleapis.com": "IAM",
     "iamcredentials.googleapis.com": "IAM Service Account Credentials",
+    "orgpolicy.googleapis.com": "Organization Policy (whether keys may be uploaded)",
     "policyanalyzer.googleapis.com": "Policy Analyzer (last use of keys)",
 }
+"""What an API is for; others are shown by their name alone."""
 PERMISSIONS = (
     "secretmanager.secrets.list",
     "secretmanager.secrets.create",
@@ -78,14 +84,18 @@ def cloud_checks(
     policies: PolicyStore,
     inspector: ProjectInspector,
     now: Callable[[], datetime],
+    services: Sequence[str],
 ) -> Iterator[Check]:
-    """Identity first: without one the other checks would only repeat that. `now` is the time of this machine."""
+    """Identity first: without one the other checks would only repeat that. `now` is the time of this machine.
+
+    `services` are the APIs that the verbs and the file need.
+    """
     reached = _found_out("identity", Health.FAIL, lambda: _identity(tokens, inspector, place, project))
     yield reached
     if reached.health is Health.FAIL:
         return
     yield _found_out("clock", Health.WARN, lambda: _clock(inspector, now()))
-    for service in APIS:
+    for service in sorted({*PRECONDITIONS, *services}, key=lambda name: (name not in PRECONDITIONS, name)):
         yield _found_out(f"API {service}", Health.WARN, partial(_api, inspector, service, project))
     yield _found_out("permissions", Health.WARN, lambda: _permissions(policies, project))
     for constraint in CONSTRAINTS:
@@ -95,6 +105,9 @@ def cloud_checks(
 def _found_out(name: str, otherwise: Health, look: Callable[[], Check]) -> Check:
     try:
         return look()
+    except ApiDisabledError as error:
+        health = Health.FAIL if error.service in PRECONDITIONS else otherwise
+        return Check(name, health, str(error), error.hint)
     except CredsError as error:
         return Check(name, otherwise, str(error), error.hint)
 
@@ -118,14 +131,15 @@ def _clock(inspector: ProjectInspector, now: datetime) -> Check:
 
 
 def _api(inspector: ProjectInspector, service: str, project: str) -> Check:
-    title = APIS[service]
+    title = TITLES.get(service, service)
     if inspector.api_enabled(service):
         return Check(f"API {service}", Health.OK, f"{title} is enabled")
     return Check(
         f"API {service}",
         Health.FAIL,
         f"{title} is not enabled",
-        f"gcloud services enable {service} --project {project}",
+        f"gcloud services enable {service} --project {project}"
+        + ("" if service in PRECONDITIONS else "; or orchestra-creds setup"),
     )
 
 

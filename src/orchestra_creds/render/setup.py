@@ -27,6 +27,8 @@ def plan(found: Plan, *, check: bool = False) -> Result:
     ]
     if found.unread:
         lines.append("not looked for placeholders: that needs secretmanager.versions.access in the project")
+    if found.off:
+        lines.append(f"not looked at, because the API is not enabled yet: {', '.join(found.off)}")
     lines.append(_summary(found))
     return Result(
         "orchestra-creds/setup/1",

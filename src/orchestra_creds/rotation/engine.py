@@ -14,7 +14,14 @@ from datetime import datetime, timedelta
 from orchestra_creds.core.credential import Secret
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.core.ports import SecretStore
-from orchestra_creds.errors import AuthError, CredsError, ExitCode, PreconditionError, UnavailableError
+from orchestra_creds.errors import (
+    AuthError,
+    ConstraintError,
+    CredsError,
+    ExitCode,
+    PreconditionError,
+    UnavailableError,
+)
 from orchestra_creds.rotation import machine
 from orchestra_creds.rotation.hands import Hands
 from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Stage, Step
@@ -159,6 +166,8 @@ class Attempt:
                 self._fence()
                 self._changed = True
             self._perform(step, action)
+            if action is Action.ACTIVATE and self._now().seen.forbidden:
+                return None
         self._note(step)
         return None
 
@@ -175,9 +184,11 @@ class Attempt:
         self._situation = after(situation, step, found)
 
     def _survived(self, step: Step, action: Action, error: CredsError) -> Seen | None:
-        """A copy or a deploy hook that fails holds up nothing but itself, and the clock of the grace."""
+        """A copy or a deploy hook that fails holds up nothing but itself; where a policy forbids an upload, a key is created."""
         seen = self._now().seen
-        if action is Action.DELIVER:
+        if action is Action.ACTIVATE and isinstance(error, ConstraintError):
+            seen = replace(seen, forbidden=True)
+        elif action is Action.DELIVER:
             seen = replace(seen, undelivered=seen.undelivered | {step.resource})
         elif action is Action.DEPLOY_HOOK:
             seen = replace(seen, hook_failed=True)

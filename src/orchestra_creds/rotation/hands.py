@@ -6,6 +6,7 @@ by number, never by list or by `latest`, for only that is strongly consistent
 """
 
 import base64
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -229,11 +230,15 @@ class Hands:
         return Found()
 
     def _clean(self, situation: Situation, _step: Step) -> Found:
-        """Destroy every staged copy down to the last one that is destroyed already: a run back from the dead may have left another."""
-        top = self._top(situation.staging, max(situation.state.staged_base, situation.state.successor.staged))
-        for number in range(top, 0, -1):
-            if not self._destroyed(situation.staging, number):
-                break
+        """Destroy every staged copy after the last one that is destroyed already: a run back from the dead may have left another.
+
+        The oldest goes first: a run that dies in between leaves the newest, which tells the next run that there is work.
+        """
+        name = situation.staging
+        top = self._top(name, max(situation.state.staged_base, situation.state.successor.staged))
+        left = itertools.takewhile(lambda number: not self._is_destroyed(name, number), range(top, 0, -1))
+        for number in sorted(left):
+            self._secrets.destroy_version(name, number)
         return Found(top)
 
     def _staged(self, situation: Situation, number: int) -> Material:
@@ -301,16 +306,15 @@ class Hands:
         return Found()
 
     def _destroy(self, situation: Situation, step: Step) -> Found:
-        self._destroyed(situation.credential.secret, int(step.resource.rpartition("/")[2]))
+        name, number = situation.credential.secret, int(step.resource.rpartition("/")[2])
+        if not self._is_destroyed(name, number):
+            self._secrets.destroy_version(name, number)
         return Found()
 
-    def _destroyed(self, name: str, number: int) -> bool:
-        """Destroy a version; whether there was anything to destroy."""
+    def _is_destroyed(self, name: str, number: int) -> bool:
+        """Return whether a version is destroyed, or will be at a time that is set."""
         version = self._found_version(name, number)
-        if version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None:
-            return False
-        self._secrets.destroy_version(name, number)
-        return True
+        return version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None
 
     def _entry(self, situation: Situation, identifier: str) -> Retiring:
         return next(entry for entry in situation.state.retiring if entry.id == identifier)

@@ -72,7 +72,11 @@ class Issuer(Protocol):
         ...
 
     def activate(self, made: Material, token: str) -> str:
-        """Local only: let the issuer accept it; its id. Repeating it with the same material changes nothing and answers the same."""
+        """Local only: let the issuer accept it; its id. Repeating it with the same material changes nothing and answers the same.
+
+        Raises:
+            ConstraintError: an organization policy forbids it, and `create` may be tried instead.
+        """
         ...
 
     def create(self, token: str) -> tuple[str, Material]:

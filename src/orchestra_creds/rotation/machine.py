@@ -77,6 +77,10 @@ def _stage(situation: Situation) -> Step:
 
 
 def _activate(situation: Situation) -> Step:
+    if situation.seen.forbidden:
+        if situation.seen.made is None:
+            return step_of(Action.LOOK_FOR_MADE, subject(situation))
+        return step_of(Action.CREATE_INSTEAD, situation.credential.secret)
     if not situation.seen.activated:
         return step_of(Action.ACTIVATE, subject(situation))
     return step_of(Action.ISSUED, situation.credential.secret, situation.seen.activated)

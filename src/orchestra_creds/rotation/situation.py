@@ -42,6 +42,7 @@ class Action(StrEnum):
     STAGE = "stage"
     PREPARE = "record the staged successor"
     ACTIVATE = "make valid"
+    CREATE_INSTEAD = "create one instead"
     REOPEN = "record a lost creation"
     CREATE = "create"
     ISSUED = "record the issued successor"
@@ -105,6 +106,7 @@ class Seen:
     made: str | None = None
     opened: bool = False
     activated: str = ""
+    forbidden: bool = False
     enabled: bool = False
     verified: bool = False
     refused: bool = False

@@ -106,6 +106,20 @@ def _rolled_back(situation: Situation, _found: Found) -> tuple[State, Seen]:
     return begun, replace(situation.seen, published=0)
 
 
+def _turned_to_creation(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """An organization policy forbids uploads: the staged key never becomes valid, and the issuer makes one from here on."""
+    state = situation.state
+    begun = replace(
+        _kept(situation),
+        phase=Phase.CREATING,
+        staged_base=max(state.staged_base, state.successor.staged),
+        successor=Successor(),
+        known=situation.seen.known,
+        started=situation.now,
+    )
+    return begun, replace(situation.seen, staged=0, opened=True, made=None, forbidden=False)
+
+
 def _reopened(situation: Situation, _found: Found) -> tuple[State, Seen]:
     """A creation was lost on the way: remember what was there before it and when, so that its orphan can be found."""
     state, now = situation.state, situation.now
@@ -237,6 +251,7 @@ _STATES: Mapping[Action, Callable[[Situation, Found], tuple[State, Seen]]] = {
     Action.ROLL_BACK: _rolled_back,
     Action.TAKE_OVER: _held,
     Action.PREPARE: _prepared,
+    Action.CREATE_INSTEAD: _turned_to_creation,
     Action.REOPEN: _reopened,
     Action.ISSUED: _issued,
     Action.PROMOTE: _promoted,

@@ -3,13 +3,20 @@
 A lost reply is no failure: what is there decides. When something was changed by others in between, that change stops with "changed
 under you"; what depends on it is skipped, everything else goes on, and running `setup` again completes the rest. No access is
 revoked from a policy in which a grant of the same run failed: the one that the grant replaces may be the only access left.
+
+Where APIs were off when the plan was made, they are enabled first and the rest is planned again once they answer. Only changes of the
+plan that was agreed to are made then.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
+from typing import TypeVar
 
 from orchestra_creds.core.resources import Kind, Resource
 from orchestra_creds.errors import (
+    ApiDisabledError,
     ConfigError,
     CredsError,
     IncompleteError,
@@ -29,15 +36,63 @@ PROOF_SECONDS = 5.0
 """How often and how long a change is looked for: changes of policies are usually seen within two minutes
 (cloud.google.com/iam/docs/access-change-propagation); what is not seen in this time is told."""
 
+ENABLED_SECONDS = 600.0
+"""How long an API that was just enabled may refuse calls: Google asks to wait "a few minutes" for it to be known everywhere."""
+
 Sleep = Callable[[float], None]
+PlanAgain = Callable[[], Plan]
+_T = TypeVar("_T")
 
 
-def apply(plan: Plan, project: Project, sleep: Sleep) -> Iterator[Applied]:
-    """What became of each change, as it comes about."""
+def apply(plan: Plan, project: Project, sleep: Sleep, plan_again: PlanAgain) -> Iterator[Applied]:
+    """Return what became of each change, as it comes about."""
+    if not plan.off:
+        yield from _apply(plan.work, project, sleep)
+        return
+    first = [change for change in plan.work if _is_service(change)]
+    rest = [change for change in plan.work if not _is_service(change)]
+    enabled = set()
+    for one in _apply(first, project, sleep):
+        enabled |= {one.change.ref.name} if one.change.ref is not None and one.ending == "done" else set()
+        yield one
+    if not rest:
+        return
+    try:
+        again = _when_enabled(plan_again, enabled, sleep)
+    except CredsError as error:
+        yield from (Applied(change, "failed", str(error), "run setup again: it goes on from here") for change in rest)
+        return
+    yield from _apply([change for change in again.work if change in rest], project, sleep, enabled)
+    for change in again.changes:
+        if change not in plan.changes and not _is_service(change) and change.action is not Action.AWAITING:
+            why = change.reason or "it could not be seen when the plan was made"
+            yield Applied(change, "skipped", why, "run setup again: it plans anew")
+
+
+def _is_service(change: Change) -> bool:
+    return change.ref is not None and change.ref.kind is Kind.SERVICE
+
+
+def _when_enabled(call: Callable[[], _T], enabled: AbstractSet[str], sleep: Sleep) -> _T:
+    """Return what a call returns, once the APIs that were just enabled let it pass."""
+    waited = 0.0
+    while True:
+        try:
+            return call()
+        except ApiDisabledError as error:
+            if error.service not in enabled or waited >= ENABLED_SECONDS:
+                raise
+        sleep(PROOF_SECONDS)
+        waited += PROOF_SECONDS
+
+
+def _apply(
+    work: Sequence[Change], project: Project, sleep: Sleep, enabled: AbstractSet[str] = frozenset()
+) -> Iterator[Applied]:
     broken: set[str] = set()
     revived: set[str] = set()
     refused: set[str] = set()
-    for change in plan.work:
+    for change in work:
         missing = sorted(change.depends_on & broken)
         if missing:
             yield Applied(change, "skipped", f"{missing[0]} is missing")
@@ -46,7 +101,7 @@ def apply(plan: Plan, project: Project, sleep: Sleep) -> Iterator[Applied]:
             continue
         else:
             try:
-                _make(change, project, sleep, revived)
+                _when_enabled(partial(_make, change, project, sleep, revived), enabled, sleep)
             except NotFoundError as error:  # what it is about, or needs, was there when it was planned
                 told = f"{change.what} was changed under you: {error}"
                 yield Applied(change, "failed", told, "run setup again: it plans anew")

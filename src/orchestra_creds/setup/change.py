@@ -84,7 +84,8 @@ class Drift:
 class Plan:
     """What differs, in the order in which it would be done, and what is dangerous as it is.
 
-    `unread` tells that nobody looked for placeholders among the values: the caller may not read them.
+    `unread` tells that nobody looked for placeholders among the values: the caller may not read them. `off` are APIs that are not
+    enabled and that the plan enables: the plan takes everything behind them for absent.
     """
 
     project: str
@@ -92,6 +93,7 @@ class Plan:
     drifts: tuple[Drift, ...] = ()
     secrets: int = 0
     unread: bool = False
+    off: tuple[str, ...] = ()
 
     @property
     def work(self) -> tuple[Change, ...]:

@@ -20,7 +20,7 @@ def plan(desired: Desired, seen: Snapshot) -> Plan:
     """The changes, in the order in which they can be made."""
     changes = [*_resources(desired, seen), *_policies(desired, seen), *_audit(desired, seen), *_awaiting(desired, seen)]
     secrets = sum(resource.ref.kind is Kind.SECRET for resource in desired.resources)
-    return Plan(desired.project, tuple(changes), drifts(desired, seen), secrets, seen.unread)
+    return Plan(desired.project, tuple(changes), drifts(desired, seen), secrets, seen.unread, tuple(sorted(seen.off)))
 
 
 def _resources(desired: Desired, seen: Snapshot) -> Iterator[Change]:

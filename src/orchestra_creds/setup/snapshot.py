@@ -3,6 +3,8 @@
 Resources are listed, a call a page. Policies have no list at Google: one call for the project, and one for each secret and account that
 the file names and that exists. Whether a latest version is a placeholder shows in its value alone: it is read, one call for each secret,
 when the caller may read values in the whole project, compared and forgotten.
+
+Where an API is not enabled yet and the file enables it, there is nothing behind it: its kinds count as absent.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +16,7 @@ from orchestra_creds.core.credential import KeyOrigin, Policy, Secret
 from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
 from orchestra_creds.core.resources import Desired, Kind, ProjectStore, Ref, Resource, ResourceStore
 from orchestra_creds.core.values import is_placeholder
-from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.errors import ApiDisabledError, AuthError, ConfigError, NotFoundError, PreconditionError
 
 STATE = "orchestra-creds.state"
 ACCESS = "secretmanager.versions.access"
@@ -34,6 +36,7 @@ class Snapshot:
     """What was seen. `policies` by holder; `user_keys` of accounts that shall have none.
 
     `empty` secrets have no version, the latest one of `placeholders` is no value; `unread` tells that values could not be looked at.
+    `off` are the APIs that are not enabled and that the file enables: nothing behind them was seen.
     """
 
     number: str
@@ -44,6 +47,7 @@ class Snapshot:
     empty: frozenset[str] = frozenset()
     placeholders: frozenset[str] = frozenset()
     unread: bool = False
+    off: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,13 @@ def look(project: Project, wanted: Desired) -> Snapshot:
     kinds = {resource.ref.kind for resource in wanted.resources} | {Kind.POOL, Kind.PROVIDER}
     kinds |= {ref.kind for holder in holders if (ref := holder_ref(holder)) is not None}
     kinds |= {Kind.ACCOUNT} if wanted.keyless else set()
-    resources = {r.ref: r for kind in Kind if kind in kinds for r in project.stores[kind].every()}
+    off: set[str] = set()
+    resources: dict[Ref, Resource] = {}
+    for kind in (kind for kind in Kind if kind in kinds):
+        try:
+            resources |= {resource.ref: resource for resource in project.stores[kind].every()}
+        except ApiDisabledError as error:
+            off.add(_to_enable(project, wanted, error))
     there = {holder for holder in holders if _exists(holder, resources)}
     named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is Kind.SECRET and r.ref in resources)
     may_read = bool(named) and bool(project.policies.test_permissions(f"projects/{project.project}", [ACCESS]))
@@ -143,15 +153,37 @@ def look(project: Project, wanted: Desired) -> Snapshot:
         ),
         placeholders=frozenset(name for name, found in values.items() if found is Latest.PLACEHOLDER),
         unread=bool(named) and not may_read,
+        off=frozenset(off),
     )
+
+
+def _to_enable(project: Project, wanted: Desired, error: ApiDisabledError) -> str:
+    """Return the API that refused a call, if it is not enabled and the file enables it.
+
+    Raises:
+        ApiDisabledError: the file does not enable it, or it is enabled and refuses all the same.
+    """
+    service = Ref(Kind.SERVICE, error.service)
+    asked = any(resource.ref == service for resource in wanted.resources)
+    if not asked or project.stores[Kind.SERVICE].find(service) is not None:
+        raise error
+    return error.service
 
 
 def look_at(project: Project, wanted: Desired) -> Snapshot:
     """See what is named and nothing else: for a part that stands alone, whose caller may see no more."""
-    found = [project.stores[resource.ref.kind].find(resource.ref) for resource in wanted.resources]
-    resources = {resource.ref: resource for resource in found if resource is not None}
+    off: set[str] = set()
+    resources: dict[Ref, Resource] = {}
+    for ref in (resource.ref for resource in wanted.resources):
+        try:
+            found = project.stores[ref.kind].find(ref)
+        except ApiDisabledError as error:
+            off.add(_to_enable(project, wanted, error))
+        else:
+            resources |= {ref: found} if found is not None else {}
     holders = sorted({grant.holder for grant in wanted.grants if _exists(grant.holder, resources)})
-    return Snapshot("", resources, {holder: project.policies.get_policy(holder) for holder in holders})
+    policies = {holder: project.policies.get_policy(holder) for holder in holders}
+    return Snapshot("", resources, policies, off=frozenset(off))
 
 
 def holder_ref(holder: str) -> Ref | None:

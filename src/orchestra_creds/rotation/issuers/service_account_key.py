@@ -3,6 +3,8 @@
 Uploaded (the default where the organization allows it): the pair is made here, its private half is stored, and only then the public
 half is made valid, so that no crash leaves a key that nobody holds. Created: Google makes the pair and shows the private half once.
 A key that was uploaded before a lost reply is found again by its public half, which is why the certificate is staged with the key.
+
+An organization policy that cannot be read is unknown and stops nothing: the key is uploaded, and created if the policy forbids that.
 """
 
 import hashlib
@@ -16,7 +18,7 @@ from orchestra_creds.core.credential import Key, KeyOrigin
 from orchestra_creds.core.declaration import Credential, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
-from orchestra_creds.errors import NotFoundError, PreconditionError
+from orchestra_creds.errors import ConstraintError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import Held
 
 if TYPE_CHECKING:
@@ -65,13 +67,20 @@ class ServiceAccountKeys:
         """Whether keys are uploaded; asked of the organization's policy unless the operator chose."""
         if self._credential.strategy is not Strategy.AUTO:
             return self._credential.strategy is Strategy.UPLOAD
-        return not any(self._inspector.constraint_enforced(name) for name in NO_UPLOAD)
+        return not any(self._is_enforced(name) for name in NO_UPLOAD)
+
+    def _is_enforced(self, constraint: str) -> bool:
+        """Return whether a policy is known to be in force; the issuer itself refuses what one forbids that cannot be read."""
+        try:
+            return self._inspector.constraint_enforced(constraint)
+        except CredsError:
+            return False
 
     def check(self) -> None:
         """See Issuer."""
         forbidden = NO_UPLOAD if self.local else NO_CREATION
         for constraint in forbidden:
-            if self._inspector.constraint_enforced(constraint):
+            if self._is_enforced(constraint):
                 raise PreconditionError(
                     f"organization policy {constraint} forbids a new key for {self._account}",
                     hint="allow keys for this project, or let its users go without keys (workload identity federation)",
@@ -129,12 +138,16 @@ class ServiceAccountKeys:
         except PreconditionError as error:
             there = self._uploaded(certificate)
             if there is None:
-                raise self._no_room(error) from error
+                raise self._refusal(error) from error
             return there
 
-    def _no_room(self, error: PreconditionError) -> PreconditionError:
-        """Google's refusal says no more than "precondition check failed"."""
-        return PreconditionError(
+    def _refusal(self, error: PreconditionError) -> PreconditionError:
+        """Return what to tell of a refusal; a ConstraintError means that a created key may do instead of an uploaded one."""
+        if isinstance(error, ConstraintError):
+            if self._credential.strategy is Strategy.AUTO:
+                return error
+            return PreconditionError(str(error), hint=error.hint)
+        return PreconditionError(  # Google says no more than "precondition check failed"
             f"{self._account} takes no new key: {error}",
             hint="is the account disabled, or has it ten keys? the next run goes on from here",
         )
@@ -157,7 +170,7 @@ class ServiceAccountKeys:
         try:
             new = self._keys.create_key(self._account)
         except PreconditionError as error:
-            raise self._no_room(error) from error
+            raise self._refusal(error) from error
         return new.key.id, new.material
 
     def find(self, token: str) -> tuple[str, Material] | None:
