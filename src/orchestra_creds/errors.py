@@ -3,6 +3,9 @@
     CredsError                      message (lower case, no final period), hint, exit code
     |- ConfigError            2     a flag, a file or the environment is wrong: where, and what to do
     |- AuthError              3     not authenticated, or permission denied
+    |  |- NotLoggedInError         the caller has no valid login
+    |  |- PermissionDeniedError    the caller may not do this
+    |  `- CredentialRefusedError   the credential under test does not authenticate
     |- NotFoundError          4     the named thing does not exist
     |- PreconditionError      4     it exists, but not in a state that allows this: also an API that is off, or an organization policy
     |- IncompleteError        5     stopped part-way; what was done is kept, the rest can be resumed
@@ -50,6 +53,18 @@ class AuthError(CredsError):
     """Not authenticated, or permission denied."""
 
     exit_code = ExitCode.DENIED
+
+
+class NotLoggedInError(AuthError):
+    """The caller has no valid login. This says nothing about a credential under test."""
+
+
+class PermissionDeniedError(AuthError):
+    """The caller may not do this. This says nothing about a credential under test."""
+
+
+class CredentialRefusedError(AuthError):
+    """The issuer refuses the credential under test itself: it is disabled, deleted, expired or wrong."""
 
 
 class NotFoundError(CredsError):

@@ -269,3 +269,18 @@ def test_no_material_is_printed_by_any_of_them(rotator: Operator) -> None:
     password = rotator.call("secret", "get", "db-password").text
     key = json.loads(rotator.call("secret", "get", "app-key").text)["private_key"].splitlines()[1]
     assert appears([password, key], *[each.stdout + each.stderr.encode() for each in said]) == []
+
+
+def test_a_denied_look_starts_no_rotation(rotator: Operator) -> None:
+    rotator.call("rotate", "app-key")
+    pass_time(rotator, "91d")
+    rotator.call("rotate", "app-key")
+    pass_time(rotator, "8d")
+    arm(rotator, "AccessSecretVersion", "before", code="PERMISSION_DENIED")
+    before = mutations(rotator)
+    ended = rotator.call("rotate", "app-key", "--format", "json")
+    disarm(rotator)
+    (told,) = document(ended.stdout)["credentials"]
+    assert (ended.code, told["outcome"], told["error"]) == (3, "failed", "PermissionDeniedError")
+    assert told["steps"] == []
+    assert mutations(rotator) == before

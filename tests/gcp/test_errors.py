@@ -13,11 +13,12 @@ from google.rpc import error_details_pb2
 from orchestra_creds.emulator.errors import Code, EmuError
 from orchestra_creds.errors import (
     ApiDisabledError,
-    AuthError,
     ConfigError,
     ConstraintError,
     CredsError,
     NotFoundError,
+    NotLoggedInError,
+    PermissionDeniedError,
     PreconditionError,
     QuotaError,
     UnavailableError,
@@ -72,8 +73,8 @@ def test_grpc_and_rest_say_the_same(code: Code) -> None:
     ("status", "body", "kind"),
     [
         (400, b"", ConfigError),
-        (401, b"<html>", AuthError),
-        (403, b'{"error": "invalid_grant"}', AuthError),
+        (401, b"<html>", NotLoggedInError),
+        (403, b'{"error": "invalid_grant"}', PermissionDeniedError),
         (404, b"[]", NotFoundError),
         (409, b'{"error": {}}', PreconditionError),
         (412, b"", PreconditionError),
@@ -111,7 +112,7 @@ def test_a_missing_permission_is_named_from_the_detail_or_the_text() -> None:
     ):
         found = told(error)
         assert (type(found), str(found)) == (
-            AuthError,
+            PermissionDeniedError,
             "cannot do it: permission secretmanager.versions.access is missing",
         )
 
@@ -137,11 +138,11 @@ def test_retries_that_ended_tell_the_last_refusal() -> None:
 def test_what_a_token_endpoint_said_is_kept_as_its_code_only() -> None:
     refusal = auth.RefreshError("invalid_grant: assertion eyJhbGciOi was bad", {"error": "invalid_grant"})
     found = told(refusal)
-    assert (type(found), "invalid_grant" in str(found), "eyJ" in str(found)) == (AuthError, True, False)
+    assert (type(found), "invalid_grant" in str(found), "eyJ" in str(found)) == (NotLoggedInError, True, False)
     assert found.__cause__ is None
     assert type(told(auth.RefreshError("server busy", retryable=True))) is UnavailableError
     assert type(told(auth.TransportError("connection refused by eyJ"))) is UnavailableError
-    assert type(told(auth.DefaultCredentialsError("none"))) is AuthError
+    assert type(told(auth.DefaultCredentialsError("none"))) is NotLoggedInError
 
 
 def test_a_message_is_one_line_of_bounded_length() -> None:

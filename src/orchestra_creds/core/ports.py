@@ -166,8 +166,8 @@ class TokenIssuer(Protocol):
     def mint(self, key_file: Material) -> Token:
         """An access token for a service-account key file, asked of the token endpoint: the proof that the key works.
 
-        Raises AuthError when the key is refused, ConfigError when the file is no key file or names a foreign endpoint,
-        UnavailableError when there was no answer.
+        Raises CredentialRefusedError when the key itself is refused, another AuthError when the request is, ConfigError when
+        the file is no key file or names a foreign endpoint, UnavailableError when there was no answer.
         """
         ...
 

@@ -18,8 +18,11 @@ from orchestra_creds.errors import (
     AuthError,
     ConfigError,
     ConstraintError,
+    CredentialRefusedError,
     CredsError,
     NotFoundError,
+    NotLoggedInError,
+    PermissionDeniedError,
     PreconditionError,
     QuotaError,
     UnavailableError,
@@ -30,10 +33,10 @@ TABLE: dict[str, tuple[type[CredsError], str]] = {
     "INVALID_ARGUMENT": (ConfigError, "the service refused the argument; check it and try again"),
     "OUT_OF_RANGE": (ConfigError, "the service refused the argument; check it and try again"),
     "UNAUTHENTICATED": (
-        AuthError,
+        NotLoggedInError,
         'log in: gcloud auth application-default login; on the embedded cloud: eval "$(orchestra-creds emulator env)"',
     ),
-    "PERMISSION_DENIED": (AuthError, "ask for a role that holds the permission, then try again"),
+    "PERMISSION_DENIED": (PermissionDeniedError, "ask for a role that holds the permission, then try again"),
     "NOT_FOUND": (NotFoundError, "check the name and the project"),
     "ALREADY_EXISTS": (PreconditionError, "choose another name, or go on with the one that is there"),
     "FAILED_PRECONDITION": (PreconditionError, "look at its present state, then decide"),
@@ -67,6 +70,9 @@ BY_HTTP = {
     504: "DEADLINE_EXCEEDED",
 }
 """HTTP status -> code, for an answer whose body does not say: a proxy's, or a page of HTML."""
+_ABOUT_THE_REQUEST = re.compile(r"Invalid JWT:|.*\binvalid_rapt\b")
+"""An `invalid_grant` about the times or the audience of the assertion, which we set, or about the login of a person
+(developers.google.com/identity/protocols/oauth2/service-account#jwt-error-codes). A wrong key says "Invalid JWT Signature."."""
 _PERMISSION = re.compile(r"(?i:permission) ['\"]?([a-z]+(?:\.[a-zA-Z]+){2})\b")
 
 
@@ -77,7 +83,7 @@ def from_status(status: str, message: str, doing: str) -> CredsError:
     if permission is not None:
         role = least_role(permission[1])
         hint = f"ask for {role}, or another role that holds it, then try again" if role else hint
-        return AuthError(f"cannot {doing}: permission {permission[1]} is missing", hint=hint)
+        return PermissionDeniedError(f"cannot {doing}: permission {permission[1]} is missing", hint=hint)
     return kind(f"cannot {doing}: {_sentence(message) or status.lower().replace('_', ' ')}", hint=hint)
 
 
@@ -122,18 +128,52 @@ def translated(doing: str) -> Iterator[None]:
     except auth.TransportError:
         raise from_status("UNAVAILABLE", "no answer from the token endpoint", doing) from None
     except auth.GoogleAuthError:
-        raise AuthError(f"cannot {doing}: no usable credentials", hint=TABLE["UNAUTHENTICATED"][1]) from None
+        raise NotLoggedInError(f"cannot {doing}: no usable credentials", hint=TABLE["UNAUTHENTICATED"][1]) from None
 
 
 def refused(error: auth.RefreshError, doing: str) -> CredsError:
     """A token endpoint's no, or its silence; only its error code and its first sentence about the key are kept."""
     if error.retryable:
         return from_status("UNAVAILABLE", "no answer from the token endpoint", doing)
-    code = re.match(r"\(?['\"]?([a-z_]{1,40})\b", str(error))
-    return AuthError(
-        f"cannot {doing}: the token endpoint refused it ({code[1] if code else 'refused'})",
+    code, _ = _token_error(error)
+    return NotLoggedInError(
+        f"cannot {doing}: the token endpoint refused it ({code or 'refused'})",
         hint="is the key disabled, deleted or expired? a person logs in again: gcloud auth application-default login",
     )
+
+
+@contextmanager
+def proving(doing: str) -> Iterator[None]:
+    """Run a token request for a key under test, and tell a refusal of that key from every other one.
+
+    Raises:
+        CredentialRefusedError: the endpoint refuses the key or its account: `invalid_grant`.
+        AuthError: the endpoint refuses the request for another reason, for example its time or its scope.
+        UnavailableError: no answer.
+    """
+    with translated(doing):
+        try:
+            yield
+        except auth.RefreshError as error:
+            code, description = _token_error(error)
+            if error.retryable or code != "invalid_grant":
+                raise
+            if _ABOUT_THE_REQUEST.match(description):
+                raise AuthError(
+                    f"cannot {doing}: the token endpoint refused the request, not the key",
+                    hint="is the clock of this machine right?",
+                ) from None
+            raise CredentialRefusedError(
+                f"cannot {doing}: the token endpoint refused the key ({code})",
+                hint="is the key disabled, deleted or expired, or its account disabled?",
+            ) from None
+
+
+def _token_error(error: auth.RefreshError) -> tuple[str, str]:
+    """Return error code and description of a token endpoint's answer (RFC 6749, section 5.2); empty where it gave none."""
+    body = next((part for part in error.args if isinstance(part, Mapping)), {})
+    code = re.match(r"\(?['\"]?([a-z_]{1,40})\b", str(error))
+    return str(body.get("error", "")) or (code[1] if code else ""), str(body.get("error_description", ""))
 
 
 def _body(error: google.GoogleAPICallError) -> Mapping[str, object]:

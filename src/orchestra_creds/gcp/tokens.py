@@ -8,7 +8,7 @@ from google.oauth2.service_account import Credentials
 from orchestra_creds.core.credential import Token
 from orchestra_creds.core.material import Material
 from orchestra_creds.gcp import key_file as files
-from orchestra_creds.gcp.errors import from_status, translated
+from orchestra_creds.gcp.errors import from_status, proving, translated
 from orchestra_creds.gcp.identity import TimedRequest
 from orchestra_creds.gcp.session import Session
 
@@ -33,7 +33,7 @@ class KeyTokenIssuer:
             root = self._session.endpoints.http if self._session.endpoints else ""
             self._signer = signer = key_file, files.credentials(info, root)
         credentials = signer[1]
-        with translated(f"authenticate as {credentials.service_account_email}"):
+        with proving(f"authenticate as {credentials.service_account_email}"):
             credentials.refresh(TimedRequest(self._session.http, self._session.deadline))
         ends = credentials.expiry.replace(tzinfo=UTC) if credentials.expiry else datetime.now(UTC) + LIFETIME
         return Token(material=Material(str(credentials.token).encode()), expires=ends)

@@ -15,8 +15,8 @@ from orchestra_creds.core.credential import Secret
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
-    AuthError,
     ConstraintError,
+    CredentialRefusedError,
     CredsError,
     ExitCode,
     PreconditionError,
@@ -208,7 +208,7 @@ class Attempt:
         situation = self._now()
         try:
             found = self.hands.does[Action.VERIFY](situation, step)
-        except AuthError as error:
+        except CredentialRefusedError as error:
             self._proofs, self._first_proof = 0, None
             if not situation.state.successor.staged and not situation.seen.enabled:
                 self._situation = replace(

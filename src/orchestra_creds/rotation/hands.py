@@ -14,7 +14,7 @@ from datetime import timedelta
 from orchestra_creds.core.credential import Secret, Version, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, SecretStore
-from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.errors import CredentialRefusedError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuer import Held, Issuer
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Found, Situation
@@ -171,11 +171,17 @@ class Hands:
         current = situation.state.current
         if current is None:
             return Found(facts={"proved": False})
+        name = situation.credential.secret
         try:
-            self._issuer.verify(self._secrets.access(situation.credential.secret, current.version).material)
-        except (AuthError, PreconditionError, NotFoundError, ConfigError) as error:
-            if isinstance(error, AuthError) and "permission" in str(error):
+            payload = self._secrets.access(name, current.version).material
+        except (PreconditionError, NotFoundError):
+            version = self._found_version(name, current.version)
+            if version is not None and version.state is VersionState.ENABLED:
                 raise  # we may not look: that says nothing about the credential
+            return Found(facts={"proved": False, "dead": True})
+        try:
+            self._issuer.verify(payload)
+        except CredentialRefusedError:
             return Found(facts={"proved": False, "dead": True})
         return Found(facts={"proved": True})
 

@@ -99,7 +99,8 @@ class Issuer(Protocol):
         """Prove that it authenticates, by using it.
 
         Raises:
-            AuthError: it is refused.    UnavailableError: nobody knows.
+            CredentialRefusedError: the issuer refuses the credential itself; nothing else may be raised for that.
+            CredsError: anything else says nothing about the credential, for example a missing permission.
         """
         ...
 

@@ -33,6 +33,18 @@ def check(argv: Sequence[str], what: str) -> None:
         )
 
 
+NOT_RUN = 126
+"""A shell ends with this and higher codes if it cannot run a command, or if a signal ended the command (POSIX, 2.8.2)."""
+
+
+class ProgramFailedError(PreconditionError):
+    """A program ended with another exit code than 0. `answered` is False if it could not do its work at all."""
+
+    def __init__(self, message: str, *, hint: str, answered: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.answered = answered
+
+
 def run(
     argv: Sequence[str],
     what: str,
@@ -75,9 +87,10 @@ def run(
     if len(output) > LONGEST_OUTPUT:
         raise PreconditionError(f"{what}: {argv[0]!r} wrote more than {LONGEST_OUTPUT} bytes")
     if program.returncode:
-        raise PreconditionError(
+        raise ProgramFailedError(
             f"{what}: {argv[0]!r} ended with {program.returncode}",
             hint="run it by hand to see why; its output is not shown, for it may hold material",
+            answered=0 < program.returncode < NOT_RUN,
         )
     return output
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import ApiKeyStore
-from orchestra_creds.errors import AuthError, NotFoundError, PreconditionError
+from orchestra_creds.errors import CredentialRefusedError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import Held
 from orchestra_creds.rotation.issuers.simple import VersionOnly, probe
 
@@ -69,7 +69,7 @@ class ApiKeys(VersionOnly):
         except NotFoundError:
             facts = None
         if facts is None or facts.deleted:
-            raise AuthError(f"Google knows no API key with the string of {self._credential.name}")
+            raise CredentialRefusedError(f"Google knows no API key with the string of {self._credential.name}")
         probe(self._credential, payload)
 
     def last_used(self, identifier: str) -> datetime | None:

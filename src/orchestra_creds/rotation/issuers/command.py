@@ -17,7 +17,7 @@ from typing import Any
 
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.core.material import Material
-from orchestra_creds.errors import AuthError, PreconditionError
+from orchestra_creds.errors import CredentialRefusedError, PreconditionError
 from orchestra_creds.rotation import programs
 from orchestra_creds.rotation.issuers.simple import VersionOnly, probe
 
@@ -60,8 +60,11 @@ class ProgramIssuer(VersionOnly):
     def verify(self, payload: Material) -> None:
         """See Issuer."""
         text = base64.b64encode(payload.reveal()).decode()
-        if self._call("verify", {"material": text}).get("ok") is not True:
-            raise AuthError(f"{self._what} says that the successor does not work")
+        works = self._call("verify", {"material": text}).get("ok")
+        if works is False:
+            raise CredentialRefusedError(f"{self._what} says that the credential does not work")
+        if works is not True:
+            raise self._wrong("verify")
         probe(self._credential, payload)
 
     def delete(self, identifier: str) -> None:

@@ -15,7 +15,14 @@ from orchestra_creds.core import values
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
-from orchestra_creds.errors import AuthError, ConfigError, CredsError, NotFoundError, UnavailableError
+from orchestra_creds.errors import (
+    ConfigError,
+    CredentialRefusedError,
+    CredsError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnavailableError,
+)
 from orchestra_creds.rotation.issuer import Held
 
 if TYPE_CHECKING:
@@ -23,8 +30,10 @@ if TYPE_CHECKING:
 
 MARK = "orchestra-creds "
 PASSWORD_BYTES = 32
-REFUSED = ("28P01", "28000")
-"""SQLSTATE of a wrong password, and of a role that may not log in (postgresql.org/docs/current/errcodes-appendix.html)."""
+WRONG_PASSWORD = "28P01"  # noqa: S105  an SQLSTATE
+_REFUSED = ("password authentication failed for user", "is not permitted to log in")
+"""What the server says of a wrong password and of a role without LOGIN. libpq gives no SQLSTATE for a connection that was refused,
+and 28000 also stands for an address that pg_hba.conf does not list, which is no fault of the credential."""
 
 
 class PostgresRoles:
@@ -116,9 +125,9 @@ class PostgresRoles:
             try:
                 with self._connected(user=user, password=password, dbname=self._wanted.database):
                     return
-            except AuthError as error:
+            except CredentialRefusedError as error:
                 refusal = error
-        raise refusal or AuthError("no password to connect with")
+        raise refusal or CredentialRefusedError("no password to connect with")
 
     def last_used(self, identifier: str) -> datetime | None:
         """See Issuer: PostgreSQL does not keep it."""
@@ -164,8 +173,11 @@ class PostgresRoles:
     def _admin(self) -> "Iterator[psycopg.Connection[Any]]":
         """A connection of the role that may alter the two."""
         text = self._secrets.access(self._wanted.admin_secret, "latest").material.reveal().decode("utf-8", "replace")
-        with self._connected(conninfo=text) as connection:
-            yield connection
+        try:
+            with self._connected(conninfo=text) as connection:
+                yield connection
+        except CredentialRefusedError as error:  # it is about the admin role, and not about the credential under test
+            raise PermissionDeniedError(f"{error} of {self._wanted.admin_secret}", hint=error.hint) from None
 
     @contextlib.contextmanager
     def _connected(self, conninfo: str = "", **options: Any) -> "Iterator[psycopg.Connection[Any]]":
@@ -185,15 +197,13 @@ class PostgresRoles:
             ) as connection:
                 yield connection
         except psycopg.OperationalError as error:
-            if (
-                error.sqlstate in REFUSED
-                or "authentication failed" in str(error)
-                or "not permitted to log in" in str(error)
-            ):
-                raise AuthError(f"{where} refuses the role", hint="is its password ours? may it log in?") from None
+            if error.sqlstate == WRONG_PASSWORD or any(text in str(error) for text in _REFUSED):
+                raise CredentialRefusedError(
+                    f"{where} refuses the role", hint="is its password ours? may it log in?"
+                ) from None
             raise UnavailableError(f"no answer from {where}", hint="is it reachable from here?") from None
         except psycopg.Error as error:  # its text may quote a statement
-            raise AuthError(
+            raise PermissionDeniedError(
                 f"{where} refused to alter a role (SQLSTATE {error.sqlstate})", hint="may the admin role alter both?"
             ) from None
 

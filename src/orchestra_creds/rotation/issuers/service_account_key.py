@@ -18,7 +18,7 @@ from orchestra_creds.core.credential import Key, KeyOrigin
 from orchestra_creds.core.declaration import Credential, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
-from orchestra_creds.errors import ConstraintError, CredsError, NotFoundError, PreconditionError
+from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import Held
 
 if TYPE_CHECKING:
@@ -201,6 +201,8 @@ class ServiceAccountKeys:
 
     def verify(self, payload: Material) -> None:
         """See Issuer: a token is minted with the key's id, so that Google tries this key and no other."""
+        if "private_key" not in _body(payload):
+            raise CredentialRefusedError(f"what the secret of {self._credential.name} holds is no key of an account")
         self._tokens.mint(payload)
 
     def last_used(self, identifier: str) -> datetime | None:

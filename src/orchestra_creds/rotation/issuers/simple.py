@@ -5,7 +5,7 @@ from datetime import datetime
 
 from orchestra_creds.core.declaration import Credential
 from orchestra_creds.core.material import Material
-from orchestra_creds.errors import AuthError, PreconditionError
+from orchestra_creds.errors import CredentialRefusedError
 from orchestra_creds.rotation import programs
 from orchestra_creds.rotation.issuer import Held
 
@@ -67,11 +67,14 @@ def probe(credential: Credential, payload: Material) -> None:
     """Let the operator's program prove it, with the material on its standard input.
 
     Raises:
-        AuthError: the program says no.    UnavailableError: it did not answer in time.
+        CredentialRefusedError: the program says no.
+        PreconditionError, UnavailableError: it gave no answer.
     """
     if not credential.probe:
         return
     try:
         programs.run(credential.probe, f"probe of {credential.name}", material=payload, timeout=credential.timeout)
-    except PreconditionError as error:
-        raise AuthError(str(error), hint=error.hint) from None
+    except programs.ProgramFailedError as error:
+        if not error.answered:
+            raise
+        raise CredentialRefusedError(str(error), hint=error.hint) from None

@@ -1,0 +1,182 @@
+"""A refusal that is not about the credential is no proof against it: the attempt ends, and nothing is begun."""
+
+from datetime import timedelta
+
+import pytest
+from google.auth.exceptions import RefreshError
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+
+from orchestra_creds.core.credential import VersionState
+from orchestra_creds.core.declaration import Strategy
+from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.errors import AuthError, CredentialRefusedError, CredsError, NotLoggedInError, PreconditionError
+from orchestra_creds.gcp.errors import proving, translated
+from orchestra_creds.rotation.outcome import Ending
+from orchestra_creds.rotation.situation import Action
+from tests.rotation.world import POLICY, World, service_account_key
+
+
+def info(reason: str) -> Message:
+    return error_details_pb2.ErrorInfo(
+        reason=reason, domain="googleapis.com", metadata={"service": "secretmanager.googleapis.com"}
+    )
+
+
+REFUSALS: dict[str, tuple[Code, str, tuple[Message, ...]]] = {
+    "permission": (
+        Code.PERMISSION_DENIED,
+        "Permission 'secretmanager.versions.access' denied for resource (or it may not exist).",
+        (info("IAM_PERMISSION_DENIED"),),
+    ),
+    "perimeter": (
+        Code.PERMISSION_DENIED,
+        "Request is prohibited by organization's policy. vpcServiceControlsUniqueIdentifier: QmVlbg",
+        (info("SECURITY_POLICY_VIOLATED"),),
+    ),
+    "organization policy": (
+        Code.PERMISSION_DENIED,
+        "Request is disallowed by organization's constraints/gcp.restrictServiceUsage constraint for projects/1.",
+        (info("ORG_RESTRICTION_VIOLATION"),),
+    ),
+    "service disabled": (
+        Code.PERMISSION_DENIED,
+        "Secret Manager API has not been used in project 1 before or it is disabled. Enable it, then retry.",
+        (info("SERVICE_DISABLED"),),
+    ),
+    "quota project": (
+        Code.PERMISSION_DENIED,
+        (
+            "Your application is authenticating by using local Application Default Credentials. "
+            "The secretmanager.googleapis.com API requires a quota project, which is not set by default."
+        ),
+        (),
+    ),
+    "quota project denied": (
+        Code.PERMISSION_DENIED,
+        "Caller does not have required access to use project quota-1. Grant the caller a role.",
+        (info("USER_PROJECT_DENIED"),),
+    ),
+    "scope": (
+        Code.PERMISSION_DENIED,
+        "Request had insufficient authentication scopes.",
+        (info("ACCESS_TOKEN_SCOPE_INSUFFICIENT"),),
+    ),
+    "expired login": (
+        Code.UNAUTHENTICATED,
+        "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid one.",
+        (info("ACCESS_TOKEN_EXPIRED"),),
+    ),
+    "billing": (
+        Code.PERMISSION_DENIED,
+        "This API method requires billing to be enabled. Please enable billing on project #1.",
+        (info("BILLING_DISABLED"),),
+    ),
+    "encryption key": (
+        Code.FAILED_PRECONDITION,
+        "projects/1/locations/global/keyRings/r/cryptoKeys/k is not enabled, current state is: DISABLED.",
+        (),
+    ),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_a_refusal_that_is_not_about_the_credential_begins_nothing(world: World, refusal: str) -> None:
+    account = world.account()
+    credential = service_account_key(account, strategy=Strategy.UPLOAD)
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    world.pass_time(POLICY.grace)
+    keys, versions = world.enabled_keys(account), world.versions()
+    code, text, details = REFUSALS[refusal]
+
+    def refuse(name: str) -> None:
+        if name.endswith("/AccessSecretVersion"):
+            raise EmuError(code, text, *details)
+
+    world.emulator.before = refuse
+    outcome = world.rotate(credential)
+    world.emulator.before = lambda _name: None
+    assert (outcome.ending, outcome.steps) == (Ending.FAILED, ())
+    assert isinstance(outcome.error, AuthError | PreconditionError)
+    assert not isinstance(outcome.error, CredentialRefusedError)
+    assert (world.enabled_keys(account), world.versions()) == (keys, versions)
+    assert world.rotate(credential).ending is Ending.RETIRED
+
+
+@pytest.mark.parametrize("end", ["disabled", "deleted", "account disabled"])
+def test_a_refusal_of_the_key_itself_is_typed(world: World, end: str) -> None:
+    account = world.account()
+    made = world.keys.create_key(account)
+    issuer = world.issuer(service_account_key(account))
+    issuer.verify(made.material)
+    match end:
+        case "disabled":
+            world.keys.disable_key(account, made.key.id)
+        case "deleted":
+            world.keys.delete_key(account, made.key.id)
+        case _:
+            world.rpc("DisableServiceAccount", name=f"projects/-/serviceAccounts/{account}")
+    with pytest.raises(CredentialRefusedError):
+        issuer.verify(made.material)
+
+
+def test_a_version_that_somebody_destroyed_is_replaced(world: World) -> None:
+    credential = service_account_key(world.account())
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    world.pass_time(POLICY.grace)
+    world.secrets.destroy_version("db-key", 2)
+    outcome = world.rotate(credential)
+    assert Action.BEGIN in {step.action for step in outcome.steps}
+    assert world.versions()[3] is VersionState.ENABLED
+
+
+@pytest.mark.parametrize(
+    ("code", "description", "retryable", "meant"),
+    [
+        ("invalid_grant", "Invalid JWT Signature.", False, CredentialRefusedError),
+        ("invalid_grant", "Invalid grant: account not found", False, CredentialRefusedError),
+        ("invalid_grant", "", False, CredentialRefusedError),
+        ("invalid_grant", "Invalid JWT: Token must be a short-lived token (60 minutes).", False, AuthError),
+        ("invalid_grant", "Invalid JWT: Failed audience check.", False, AuthError),
+        ("invalid_scope", "Invalid OAuth scope or ID token audience provided.", False, NotLoggedInError),
+        ("unauthorized_client", "Client is unauthorized to retrieve access tokens.", False, NotLoggedInError),
+        ("internal_failure", "", True, CredsError),
+    ],
+)
+def test_only_a_refused_grant_is_about_the_key(
+    code: str, description: str, *, retryable: bool, meant: type[CredsError]
+) -> None:
+    answer = {"error": code, "error_description": description}
+
+    def ask() -> None:
+        raise RefreshError(f"{code}: {description}", answer, retryable=retryable)
+
+    with pytest.raises(CredsError) as refused, proving("authenticate"):
+        ask()
+    assert isinstance(refused.value, meant)
+    assert isinstance(refused.value, CredentialRefusedError) is (meant is CredentialRefusedError)
+    with pytest.raises(CredsError) as login, translated("read secret x"):
+        ask()
+    assert not isinstance(login.value, CredentialRefusedError)
+    assert login.value.exit_code == (6 if retryable else 3)
+
+
+def test_a_denied_look_at_a_young_key_gives_nothing_up(world: World) -> None:
+    credential = service_account_key(world.account())
+    attempt = world.attempt(credential)
+    attempt.advance()
+    world.emulator.before = refuse_tokens
+    outcome = world.finish(attempt)
+    world.emulator.before = lambda _name: None
+    assert outcome.ending is Ending.FAILED
+    world.pass_time(timedelta(minutes=1))
+    assert world.rotate(credential).ending is Ending.ROTATED
+
+
+def refuse_tokens(name: str) -> None:
+    if "token" in name.lower():
+        raise EmuError(Code.PERMISSION_DENIED, "Request is prohibited by organization's policy.")
