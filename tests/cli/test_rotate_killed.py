@@ -130,3 +130,29 @@ def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(operator: Operator,
         scene.rotate()
         scene.check()
         scene.session.close()
+
+
+def test_a_run_by_cron_ends_what_a_killed_run_was_told_had_leaked(
+    operator: Operator, running: control.Running, exhaustive: bool, tally: dict[str, int]
+) -> None:
+    with gated(running) as gate:
+        scene = Scene(operator, running, "upload")
+        scene.rotate()
+        gate.arm(-1, late=False)
+        scene.rotate("--leaked")
+        points = points_of(next(gate.count))[1:]  # before its first change nothing can be known of the wish
+        for target, late in points if exhaustive else random.Random(6).sample(points, 3):
+            state = decode(scene.secrets.get_secret("app-key").annotations, "app-key")
+            assert state.current is not None
+            leaked = state.current.id
+            gate.kill_at(operator, ["rotate", "app-key", "--leaked"], target, late=late)
+            running.emulator.store.advance(timedelta(minutes=40))
+            scene.rotate()
+            key = scene.keys.find_key(scene.account, leaked)
+            assert key is not None
+            assert key.disabled
+            scene.check()
+            running.emulator.store.advance(timedelta(days=8))
+            scene.rotate()
+            tally["kills"] += 1
+        scene.session.close()

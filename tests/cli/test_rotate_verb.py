@@ -284,3 +284,40 @@ def test_a_denied_look_starts_no_rotation(rotator: Operator) -> None:
     assert (ended.code, told["outcome"], told["error"]) == (3, "failed", "PermissionDeniedError")
     assert told["steps"] == []
     assert mutations(rotator) == before
+
+
+def key_states(operator: Operator, account: str) -> dict[str, str]:
+    found = document(operator.call("key", "list", account, "--format", "json").stdout)
+    return {key["id"]: key["state"] for key in found["keys"]}
+
+
+def current_key(operator: Operator) -> str:
+    return str(json.loads(operator.call("secret", "get", "app-key").stdout)["private_key_id"])
+
+
+def test_what_leaked_is_dead_when_the_command_ends_with_0(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    leaked, password = current_key(rotator), rotator.call("secret", "get", "db-password").stdout
+    ended = rotator.call("rotate", "app-key", "db-password", "--leaked", "--format", "json")
+    assert (ended.code, outcomes(ended)) == (0, {"app-key": "rotated", "db-password": "rotated"})
+    states = key_states(rotator, f"app-one@{PROJECT}.iam.gserviceaccount.com")
+    assert states.pop(leaked) == "disabled"
+    assert set(states.values()) == {"enabled"}
+    assert rotator.call("secret", "get", "db-password").stdout != password
+    assert rotator.call("secret", "get", "db-password@1").code == 4
+    assert rotator.call("status", "--check").code == 0
+    for name in ("app-key", "db-password"):
+        assert rotator.call("rotate", "rollback", name).code == 4
+
+
+def test_what_leaked_and_still_works_is_told_by_every_run_and_by_status(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    leaked = current_key(rotator)
+    arm(rotator, "DisableServiceAccountKey", "before", code="PERMISSION_DENIED")
+    assert rotator.call("rotate", "app-key", "--leaked").code == 3
+    assert rotator.call("rotate", "--due").code == 3
+    status = rotator.call("status", "--check")
+    assert (status.code, "leaked and alive" in status.text, leaked in status.text) == (1, True, True)
+    disarm(rotator)
+    assert rotator.call("rotate", "--due").code == 0
+    assert rotator.call("status", "--check").code == 0

@@ -263,16 +263,6 @@ def test_a_disabled_current_key_is_replaced_at_once(world: World, credential: Cr
     assert world.authenticates("db-key", "latest")
 
 
-def test_a_leaked_predecessor_gets_no_grace(world: World, credential: Credential, account: str) -> None:
-    world.rotate(credential)
-    first = world.state().current
-    assert first is not None
-    world.rotate(credential, Want(leaked=True, force=True))
-    outcome = world.rotate(credential)
-    assert outcome.ending is Ending.RETIRED
-    assert first.id not in world.enabled_keys(account)
-
-
 def test_a_predecessor_that_is_still_used_stays_and_holds_up_nothing(world: World, account: str) -> None:
     from dataclasses import replace
 

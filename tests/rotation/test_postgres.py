@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from orchestra_creds.core.credential import VersionState
 from orchestra_creds.core.declaration import Credential, Kind, Postgres
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
@@ -137,6 +138,24 @@ def test_the_other_user_is_not_touched_while_it_is_in_its_grace(world: World, se
     assert isinstance(outcome.error, PreconditionError)
     assert "grace" in outcome.message
     assert connects(first) == "app_a"
+
+
+def test_a_leaked_password_opens_nothing_after_the_run_even_in_the_grace_of_the_other(
+    world: World, server: Server
+) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    world.rotate(credential, issuer=makers)
+    world.rotate(credential, Want(force=True), issuer=makers)
+    leaked = world.secrets.access("db", "latest").material.reveal()
+    outcome = world.rotate(credential, Want(leaked=True, force=True), issuer=makers)
+    assert (outcome.ending, outcome.code) == (Ending.ROTATED, 0)
+    assert (connects(leaked), connects(world.secrets.access("db", "latest").material.reveal())) == ("", "app_a")
+    assert world.versions("db")[2] is VersionState.DISABLED
+    for step in (POLICY.grace, POLICY.soak, POLICY.soak):
+        world.pass_time(step)
+        world.rotate(credential, issuer=makers)
+    assert connects(world.secrets.access("db", "latest").material.reveal()) == "app_a"
 
 
 def test_retiring_an_old_generation_never_locks_out_a_newer_one_of_the_same_user(world: World, server: Server) -> None:

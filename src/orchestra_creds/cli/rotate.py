@@ -47,7 +47,7 @@ def rotate(
     ] = False,
     from_labels: FromLabelsOption = False,
     force: Annotated[bool, typer.Option("--force", help="Also what is not due.")] = False,
-    leaked: Annotated[bool, typer.Option("--leaked", help="The predecessor leaked: it gets no grace.")] = False,
+    leaked: Annotated[bool, typer.Option("--leaked", help="It leaked: replace it, and end it in this run.")] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take over a version that others made, and retire it later.")
     ] = False,
@@ -92,7 +92,7 @@ def rotate(
     want = Want(force=force or leaked, leaked=leaked, adopt=adopt)
     around = cron.Around(
         quiet_when_idle=due,
-        fail_if_locked=fail_if_locked,
+        fail_if_locked=fail_if_locked or leaked,
         jitter=durations.parse(jitter, what="--jitter"),
         ping_url=ping_url,
         metrics_file=metrics_file,

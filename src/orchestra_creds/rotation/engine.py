@@ -89,6 +89,7 @@ class Attempt:
     _proofs: int = 0
     _proving_since: datetime | None = None
     _first_proof: datetime | None = None
+    _ending_since: datetime | None = None
     _leased_at: float = 0.0
     _changed: bool = False
 
@@ -110,7 +111,9 @@ class Attempt:
                 if pause is not None:
                     return pause
             except LockedError as error:
-                return self._outcome(Ending.LOCKED, message=str(error))
+                # what leaked is still alive: nobody may take that for success
+                code = ExitCode.UNAVAILABLE if self.want.leaked else ExitCode.OK
+                return self._outcome(Ending.LOCKED, message=str(error), code=code)
             except UnavailableError as error:
                 return self._lost(step, error)
             except CredsError as error:
@@ -158,6 +161,8 @@ class Attempt:
             return None
         if action is Action.VERIFY:
             return self._verify(step)
+        if action is Action.PROVE_END:
+            return self._prove_end(step)
         if action in WRITES_STATE:
             found = self.hands.does[action](situation, step) if action in self.hands.does else Found()
             self._write(after(situation, step, found))
@@ -227,6 +232,20 @@ class Attempt:
         if self.hands.lasting and (rest > timedelta() or self._proofs < successes):
             return Pause(now + min(max(settle / 4, timedelta()), timedelta(seconds=15)))
         self._situation = after(situation, step, found)
+        self._note(step)
+        return None
+
+    def _prove_end(self, step: Step) -> Pause | None:
+        """Look until what leaked is refused: issuers learn of an end one server after the other, as of a beginning."""
+        self._fence()
+        situation, now = self._now(), self.run.time.now()
+        self._ending_since = self._ending_since or now
+        found = self.hands.does[Action.PROVE_END](situation, step)
+        proven = after(situation, step, found)
+        waits = self.hands.lasting and now - self._ending_since < VERIFY_CAP
+        if not proven.seen.ended[step.detail] and waits:
+            return Pause(now + timedelta(seconds=15))
+        self._situation = proven
         self._note(step)
         return None
 

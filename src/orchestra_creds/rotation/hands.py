@@ -1,24 +1,27 @@
 """What each step does to the cloud: one method an action, each answers what it found. Decides nothing.
 
-Every method can be repeated after a lost reply: it either looks first, or the machine looks before it asks again. Versions are probed
-by number, never by list or by `latest`, for only that is strongly consistent
-(cloud.google.com/secret-manager/docs/reference/consistency).
+Every method can be repeated after a lost reply: it either looks first, or the machine looks before it asks again.
 """
 
-import base64
 import itertools
-import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from orchestra_creds.core.credential import Secret, Version, VersionState
+from orchestra_creds.core.credential import Secret, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, SecretStore
-from orchestra_creds.errors import CredentialRefusedError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.errors import (
+    CredentialRefusedError,
+    NotFoundError,
+    PreconditionError,
+    UnavailableError,
+)
 from orchestra_creds.rotation.issuer import Held, Issuer
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Found, Situation
-from orchestra_creds.rotation.state import Phase, Retiring, State
+from orchestra_creds.rotation.staged import is_wrapped, unwrapped, wrapped
+from orchestra_creds.rotation.state import Phase, Retirement, Retiring, State
+from orchestra_creds.rotation.versions import NumberedVersions
 
 MANAGED = {"managed-by": "orchestra-creds"}
 """The label on secrets that this program makes."""
@@ -31,7 +34,7 @@ Hook = Callable[[Sequence[str], Mapping[str, str]], None]
 """Runs one of the operator's programs with these names and numbers in its environment; raises CredsError."""
 
 
-class Hands:
+class Hands(NumberedVersions):
     """The effects of one credential's rotation. Keeps the successor's material in memory while the attempt lasts."""
 
     def __init__(
@@ -44,7 +47,7 @@ class Hands:
         hook: Hook,
         held: Callable[[], Sequence[Held]],
     ) -> None:
-        self._secrets = secrets
+        super().__init__(secrets)
         self._issuer = issuer
         self._destinations = {destination.name: destination for destination in destinations}
         self._siblings = siblings
@@ -65,6 +68,7 @@ class Hands:
             Action.PREFLIGHT: self._preflight,
             Action.PROVE: self._prove,
             Action.VERIFY: self._verify,
+            Action.PROVE_END: self._prove_end,
             Action.PRE_HOOK: self._pre_hook,
             Action.MAKE_SECRET: self._make_secret,
             Action.MAKE_STAGING: self._make_staging,
@@ -79,6 +83,7 @@ class Hands:
             Action.DEPLOY_HOOK: self._deploy_hook,
             Action.CLEAN: self._clean,
             Action.DISABLE: self._disable,
+            Action.WITHDRAW: self._withdraw,
             Action.DELETE: self._delete,
             Action.DESTROY: self._destroy,
         }
@@ -113,20 +118,22 @@ class Hands:
             self._made = None  # what counts is what is stored, whoever stored it
         if top > base and situation.state.phase is Phase.CREATING:
             self._made = self._secrets.access(situation.staging, top).material
-            facts["made"] = _unwrapped(self._made)[0]
+            facts["made"] = unwrapped(self._made)[0]
         return Found(facts=facts)
 
     def _look_for_made(self, situation: Situation, _step: Step) -> Found:
         found = self._issuer.find(situation.token)
         if found is not None:
-            self._made = _wrapped(*found)
+            self._made = wrapped(*found)
             return Found(facts={"made": found[0]})
         return Found(facts={"made": "", "known": tuple(sorted(held.id for held in self._issuer.held()))})
 
     def _look_for_published(self, situation: Situation, _step: Step) -> Found:
-        name, payload = situation.credential.secret, self._payload(situation)
-        top = self._top(name, situation.state.base)
-        mine = (n for n in range(top, situation.state.base, -1) if self._readable(name, n) == payload)
+        name, back = situation.credential.secret, self._returning(situation)
+        if back is not None and self._readable(name, back.versions[-1]) is None:
+            return Found(facts={"published": 0})  # it is still asleep, so nothing was published
+        payload, base = self._payload(situation), situation.state.base
+        mine = (n for n in range(self._top(name, base), base, -1) if self._readable(name, n) == payload)
         return Found(facts={"published": next(mine, 0)})
 
     def _look_at_use(self, situation: Situation, step: Step) -> Found:
@@ -159,10 +166,11 @@ class Hands:
                     found.add(item.id)
         return Found(facts={"orphans": tuple(sorted(found))})
 
-    def _preflight(self, _situation: Situation, _step: Step) -> Found:
+    def _preflight(self, situation: Situation, _step: Step) -> Found:
         self._issuer.check()
-        for destination in self._destinations.values():
-            destination.check()
+        if not situation.state.current_leaked:  # no copy may hold up the successor of one that leaked
+            for destination in self._destinations.values():
+                destination.check()
         local = self._issuer.local
         known = () if local else tuple(sorted(held.id for held in self._issuer.held()))
         return Found(facts={"ready": True, "local": local, "known": known})
@@ -184,6 +192,11 @@ class Hands:
         except CredentialRefusedError:
             return Found(facts={"proved": False, "dead": True})
         return Found(facts={"proved": True})
+
+    def _prove_end(self, situation: Situation, step: Step) -> Found:
+        entry = self._entry(situation, step.detail)
+        ended = self._issuer.ended(entry.id, self._material(situation, entry))
+        return Found(facts={"ended": {**situation.seen.ended, entry.id: ended}})
 
     def _verify(self, situation: Situation, _step: Step) -> Found:
         self._issuer.verify(self._payload(situation))
@@ -223,7 +236,7 @@ class Hands:
 
     def _create(self, situation: Situation, _step: Step) -> Found:
         identifier, material = self._issuer.create(situation.token)
-        self._made = _wrapped(identifier, material)
+        self._made = wrapped(identifier, material)
         return Found(id=identifier)
 
     def _publish(self, situation: Situation, _step: Step) -> Found:
@@ -254,13 +267,12 @@ class Hands:
 
     def _payload(self, situation: Situation) -> Material:
         """What readers get of the successor; of one that comes back, what they got before."""
-        successor = situation.state.successor
-        back = next((entry for entry in situation.state.retiring if entry.id == successor.id), None)
+        successor, back = situation.state.successor, self._returning(situation)
         if back is not None:
             return self._secrets.access(situation.credential.secret, back.versions[-1]).material
         staged = self._staged(situation, successor.staged)
-        if _is_wrapped(staged):
-            _, staged = _unwrapped(staged)
+        if is_wrapped(staged):
+            _, staged = unwrapped(staged)
         return self._issuer.payload(staged, successor.id)
 
     # -- copies and programs
@@ -298,13 +310,20 @@ class Hands:
 
     def _disable(self, situation: Situation, step: Step) -> Found:
         entry = self._entry(situation, step.detail)
+        if entry.phase is Retirement.LEAKED:
+            self._issuer.end(entry.id, self._material(situation, entry))
+            return Found()
         if self._issuer.revocable:
             self._issuer.disable(entry.id)
             return Found()
         current = situation.state.current
         for number in entry.versions:
             if current is not None and number < current.version:
-                self._secrets.disable_version(situation.credential.secret, number)
+                self._disable_version(situation.credential.secret, number)
+        return Found()
+
+    def _withdraw(self, situation: Situation, step: Step) -> Found:
+        self._disable_version(situation.credential.secret, int(step.resource.rpartition("/")[2]))
         return Found()
 
     def _delete(self, situation: Situation, step: Step) -> Found:
@@ -322,34 +341,22 @@ class Hands:
         version = self._found_version(name, number)
         return version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None
 
+    def _material(self, situation: Situation, entry: Retiring) -> Material | None:
+        """Return what readers had of a predecessor, or None once no version of it is enabled."""
+        name = situation.credential.secret
+        for number in reversed(entry.versions):
+            version = self._found_version(name, number)
+            if version is not None and version.state is VersionState.ENABLED:
+                return self._secrets.access(name, number).material
+        return None
+
+    def _returning(self, situation: Situation) -> Retiring | None:
+        """Return the predecessor that is the successor of a rollback."""
+        successor = situation.state.successor.id
+        return next((entry for entry in situation.state.retiring if entry.id == successor), None)
+
     def _entry(self, situation: Situation, identifier: str) -> Retiring:
         return next(entry for entry in situation.state.retiring if entry.id == identifier)
-
-    # -- versions by number
-
-    def _latest(self, name: str) -> int:
-        version = self._found_version(name, "latest")
-        return version.number if version else 0
-
-    def _top(self, name: str, at_least: int) -> int:
-        """The highest version, probed upwards from one that is known: only NOT_FOUND ends it."""
-        top = at_least
-        while self._found_version(name, top + 1) is not None:
-            top += 1
-        return top
-
-    def _found_version(self, name: str, number: int | str) -> Version | None:
-        try:
-            return self._secrets.get_version(name, number)
-        except NotFoundError:
-            return None
-
-    def _readable(self, name: str, number: int) -> Material | None:
-        """The material of a version, or None when it is disabled or destroyed."""
-        try:
-            return self._secrets.access(name, number).material
-        except PreconditionError:
-            return None
 
 
 def told(situation: Situation) -> dict[str, str]:
@@ -364,21 +371,3 @@ def told(situation: Situation) -> dict[str, str]:
         "ORCHESTRA_CREDS_ID": current.id if current else "",
         "ORCHESTRA_CREDS_RUN": situation.run,
     }
-
-
-_WRAPPED = b'{"orchestra-creds":'
-
-
-def _wrapped(identifier: str, material: Material) -> Material:
-    """Material of a remote kind with its id, as the staging secret keeps it."""
-    text = base64.b64encode(material.reveal()).decode()
-    return Material(_WRAPPED + json.dumps({"id": identifier, "material": text}).encode() + b"}")
-
-
-def _is_wrapped(staged: Material) -> bool:
-    return staged.reveal().startswith(_WRAPPED)
-
-
-def _unwrapped(staged: Material) -> tuple[str, Material]:
-    body = json.loads(staged.reveal())["orchestra-creds"]
-    return str(body["id"]), Material(base64.b64decode(body["material"]))

@@ -25,6 +25,11 @@ class Held:
     reason: str = ""
     """Why it is disabled, in the issuer's words; empty when it is enabled or nobody said."""
 
+    @property
+    def exposed(self) -> bool:
+        """Whether the issuer knows that it leaked (disableReason and extendedStatus of keys in the IAM REST API)."""
+        return "EXPOSED" in self.reason or "COMPROMISE" in self.reason
+
 
 class Issuer(Protocol):
     """One kind of credential, bound to one declared credential.
@@ -113,7 +118,19 @@ class Issuer(Protocol):
         ...
 
     def enable(self, identifier: str) -> None:
-        """Undo `disable`."""
+        """Undo `disable`; nothing happens when it is gone."""
+        ...
+
+    def end(self, identifier: str, payload: Material | None) -> None:
+        """Make one that leaked useless at once, for ever if the issuer knows no other way. `payload` is None if it cannot be read.
+
+        Raises:
+            PreconditionError: only a person can do it.
+        """
+        ...
+
+    def ended(self, identifier: str, payload: Material | None) -> bool:
+        """Return whether the issuer refuses it by now: looked up, and tried with its material where that can be read."""
         ...
 
     def delete(self, identifier: str) -> None:

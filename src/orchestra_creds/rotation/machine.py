@@ -10,7 +10,7 @@ from orchestra_creds.core.durations import written
 from orchestra_creds.errors import IncompleteError, PreconditionError
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Situation, named, step_of, subject
-from orchestra_creds.rotation.state import Phase, Retirement, Retiring
+from orchestra_creds.rotation.state import Phase, Retirement, Retiring, State
 
 
 def locked(situation: Situation) -> bool:
@@ -24,10 +24,10 @@ def reason(situation: Situation) -> str:
     state, policy = situation.state, situation.credential.policy
     if state.current is None:
         return "it has no version yet"
+    if state.current_leaked:
+        return "the current one leaked"
     if situation.seen.dead:
         return "the current one does not authenticate"
-    if situation.want.leaked:
-        return "the current one leaked"
     if situation.want.force:
         return "it was asked for"
     return "it is due" if situation.now >= policy.due_at(state.current.since) else ""
@@ -42,11 +42,17 @@ def next_step(situation: Situation) -> Step | None:
     """
     if situation.seen.finished:
         return None
-    if situation.state.phase is not Phase.IDLE:
+    state, want = situation.state, situation.want
+    if want.leaked and state.current is not None and not state.current_leaked and not situation.seen.leak_recorded:
+        return step_of(Action.LEAK, situation.credential.secret, state.current.id)
+    urgent = state.current_leaked and not want.back
+    if state.phase is not Phase.IDLE and not (urgent and state.phase is Phase.PUBLISHED):
         return _go_on(situation)
-    if situation.want.back:
+    if want.back:
         return _roll_back(situation)
-    ends = _tidy(situation) or _sweep(situation) or _retire(situation)
+    if urgent:  # nothing that may fail comes before the successor of one that leaked
+        return _tidy(situation) or _begin(situation) or _end_leaked(situation) or _release(situation)
+    ends = _tidy(situation) or _end_leaked(situation) or _sweep(situation) or _retire(situation)
     return ends or _begin(situation) or _release(situation)
 
 
@@ -132,6 +138,9 @@ def _deliver(situation: Situation) -> Step:
             return step_of(Action.DELIVER, copy.name, current)
     if _hook_waits(situation) and not seen.undelivered and not seen.hook_failed:
         return step_of(Action.DEPLOY_HOOK, credential.hooks.deploy[0])
+    leaked = _end_leaked(situation)
+    if leaked is not None:
+        return leaked
     if state.successor.staged > seen.cleaned:
         return step_of(Action.CLEAN, situation.staging)
     return step_of(Action.FINISH, credential.secret)
@@ -154,9 +163,10 @@ def behind(situation: Situation) -> bool:
 
 def _begin(situation: Situation) -> Step | None:
     seen, state, credential = situation.seen, situation.state, situation.credential
-    if not situation.want.start or seen.abandoned:
+    urgent = state.current_leaked
+    if not (situation.want.start or urgent) or seen.abandoned:
         return None
-    if state.current is not None and seen.healthy is None:
+    if state.current is not None and seen.healthy is None and not urgent:
         return step_of(Action.LOOK_AT_HEALTH, subject(situation), state.current.id)
     if credential.kind is Kind.MANUAL:
         return _watch(situation)
@@ -179,7 +189,7 @@ def _watch(situation: Situation) -> Step | None:
 def _prepare_to_begin(situation: Situation) -> Step:
     seen, credential = situation.seen, situation.credential
     waiting = any(entry.phase is Retirement.GRACE for entry in situation.state.retiring)
-    if credential.kind is Kind.POSTGRES and waiting:
+    if credential.kind is Kind.POSTGRES and waiting and not situation.state.current_leaked:
         raise PreconditionError(
             f"the other user of {credential.name} is still in its grace: readers may be using it",
             hint=f"its turn comes when {written(credential.policy.grace)} are over; nothing was changed",
@@ -213,7 +223,7 @@ def _taken_over(situation: Situation) -> Step | None:
         return step_of(Action.ADOPT, where, seen.newest_id)
     if current is not None and credential.kind is Kind.GENERATED:
         return step_of(Action.RECORD, where)
-    if want.force or want.adopt:
+    if want.force or want.adopt or state.current_leaked:
         return None
     raise PreconditionError(
         f"version {newest} of secret {credential.secret} was not made by orchestra-creds",
@@ -229,19 +239,25 @@ def _roll_back(situation: Situation) -> Step:
     """
     if situation.seen.newest is None:
         return step_of(Action.LOOK_AT_VERSIONS, situation.credential.secret)
-    back = returning(situation.state.retiring)
+    state, name = situation.state, situation.credential.name
+    back = returning(state)
     if back is None:
+        gone = ", ".join(entry.id for entry in state.retiring if entry.id in state.leaked)
         raise PreconditionError(
-            f"credential {situation.credential.name} has no predecessor to return to",
+            f"credential {name} has no predecessor to return to" + (f": {gone} leaked" if gone else ""),
             hint="one can come back until it is deleted: grace plus soak after its rotation",
         )
     return step_of(Action.ROLL_BACK, situation.credential.secret, back.id)
 
 
-def returning(retiring: tuple[Retiring, ...]) -> Retiring | None:
-    """The predecessor that a rollback brings back: the last one that readers have had."""
-    had = [entry for entry in retiring if entry.versions and entry.phase is not Retirement.LEAKED]
+def returning(state: State) -> Retiring | None:
+    """The predecessor that a rollback brings back: the last one that readers have had and that did not leak."""
+    had = [entry for entry in state.retiring if entry.versions and _may_return(state, entry)]
     return had[-1] if had else None
+
+
+def _may_return(state: State, entry: Retiring) -> bool:
+    return entry.phase is not Retirement.LEAKED and entry.id not in state.leaked
 
 
 def _release(situation: Situation) -> Step | None:
@@ -267,6 +283,31 @@ def _tidy(situation: Situation) -> Step | None:
     if not situation.mine:
         return step_of(Action.TAKE_OVER, situation.credential.secret, situation.state.phase)
     return step_of(Action.CLEAN, situation.staging)
+
+
+def _end_leaked(situation: Situation) -> Step | None:
+    """End what leaked, and look again until it is dead; what is still accepted after that stays for the next run."""
+    seen, state, secret = situation.seen, situation.state, situation.credential.secret
+    if state.current is None or seen.proved is False:
+        return None
+    left = [e for e in state.retiring if e.phase is Retirement.LEAKED and e.id != state.current.id]
+    leaked = [e for e in left if seen.ended.get(e.id, True)]
+    if not leaked:
+        return None
+    if seen.proved is None:
+        return step_of(Action.PROVE, f"{secret}/versions/{state.current.version}", state.current.id)
+    if not situation.mine:
+        return step_of(Action.LEASE_RETIRE, secret)
+    for entry in leaked:
+        disable, *withdraw = end_of(situation, entry)
+        if (Action.DISABLE, disable.resource) not in seen.done:
+            return disable
+        if entry.id not in seen.ended:
+            return step_of(Action.PROVE_END, named(situation, entry), entry.id)
+        for step in withdraw:
+            if (Action.WITHDRAW, step.resource) not in seen.done:
+                return step
+    return step_of(Action.RETIRED, secret)
 
 
 def _retire(situation: Situation) -> Step | None:
@@ -314,9 +355,9 @@ def in_use(situation: Situation) -> tuple[str, ...]:
 
 def _time_has_come(situation: Situation, entry: Retiring) -> bool:
     policy = situation.credential.policy
-    if entry.phase in {Retirement.ORPHAN, Retirement.LEAKED}:
+    if entry.phase is Retirement.ORPHAN:
         return True
-    if entry.since is None:
+    if entry.phase is Retirement.LEAKED or entry.since is None:  # for what leaked see _end_leaked
         return False
     ends = policy.grace_ends(entry.since) if entry.phase is Retirement.GRACE else policy.soak_ends(entry.since)
     return situation.now >= ends
@@ -325,9 +366,11 @@ def _time_has_come(situation: Situation, entry: Retiring) -> bool:
 def end_of(situation: Situation, entry: Retiring) -> list[Step]:
     """The steps that take a predecessor one stage further; a version that readers may get is never among them."""
     secret = situation.credential.secret
-    if entry.phase is not Retirement.DISABLED:
-        return [step_of(Action.DISABLE, named(situation, entry), entry.id)]
     current = situation.state.current
     numbers = [number for number in entry.versions if current is not None and number < current.version]
+    if entry.phase is not Retirement.DISABLED:
+        disable = step_of(Action.DISABLE, named(situation, entry), entry.id)
+        leaked = numbers if entry.phase is Retirement.LEAKED else []
+        return [disable, *(step_of(Action.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
     destroy = [step_of(Action.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
     return [step_of(Action.DELETE, named(situation, entry), entry.id), *destroy]

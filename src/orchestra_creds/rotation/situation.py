@@ -31,11 +31,13 @@ class Action(StrEnum):
     PREFLIGHT = "preflight"
     PROVE = "prove the current one"
     VERIFY = "verify"
+    PROVE_END = "prove its end"
     PRE_HOOK = "pre hook"
     MAKE_SECRET = "create secret"  # noqa: S105  a name
     MAKE_STAGING = "create staging secret"
     ADOPT = "adopt"
     RECORD = "record a version set by hand"
+    LEAK = "record the leak"
     BEGIN = "begin"
     ROLL_BACK = "begin to roll back"
     TAKE_OVER = "take over"
@@ -57,6 +59,7 @@ class Action(StrEnum):
     SWEEP = "claim orphans"
     LEASE_RETIRE = "begin to retire"
     DISABLE = "disable"
+    WITHDRAW = "disable version"
     DELETE = "delete"
     DESTROY = "destroy version"
     RETIRED = "record what was retired"
@@ -65,7 +68,7 @@ class Action(StrEnum):
 
 READS = frozenset(list(Action)[: list(Action).index(Action.MAKE_SECRET)])
 """Actions that change nothing in the cloud."""
-LOOKS = READS - {Action.PROVE, Action.VERIFY, Action.PRE_HOOK}
+LOOKS = READS - {Action.PROVE, Action.VERIFY, Action.PROVE_END, Action.PRE_HOOK}
 """Actions that a dry run does for real."""
 
 
@@ -74,7 +77,7 @@ class Want:
     """What the operator asks of this run.
 
     start   may begin a rotation; `rotate resume` only goes on with what was begun      adopt   take over a version made by others
-    force   begin although it is not due            leaked  the predecessor gets no grace          back    let the predecessor return
+    force   begin although it is not due            leaked  the current one leaked                 back    let the predecessor return
     """
 
     force: bool = False
@@ -113,6 +116,9 @@ class Seen:
     published: int | None = None
     proved: bool | None = None
     dead: bool = False
+    ended: Mapping[str, bool] = field(default_factory=dict)
+    """Leaked ids, and whether they were proven dead."""
+    leak_recorded: bool = False
     delivered: Mapping[str, str] = field(default_factory=dict)
     undelivered: frozenset[str] = frozenset()
     hooked: bool = False

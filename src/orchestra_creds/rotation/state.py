@@ -41,7 +41,7 @@ class Retirement(StrEnum):
 
     GRACE = "grace"  # superseded, still valid
     ORPHAN = "orphan"  # never published: no reader has it, so it has no grace
-    LEAKED = "leaked"  # superseded because it leaked: no grace either
+    LEAKED = "leaked"  # superseded because it leaked: no grace either, until its end is proven
     DISABLED = "disabled"  # at the issuer; the secret's version still holds it
 
 
@@ -134,6 +134,19 @@ class State:
     hooked: int = 0
     settled: datetime | None = None
     trouble: Trouble | None = None
+    leaked: tuple[str, ...] = ()
+    """Ids that leaked: none comes back, and the current one among them is replaced at once."""
+
+    @property
+    def current_leaked(self) -> bool:
+        """Whether the current credential leaked and has no successor yet."""
+        return self.current is not None and self.current.id in self.leaked
+
+    @property
+    def alive(self) -> tuple[str, ...]:
+        """Return the ids that leaked and are not proven dead."""
+        left = tuple(entry.id for entry in self.retiring if entry.phase is Retirement.LEAKED)
+        return (*left, self.current.id) if self.current is not None and self.current_leaked else left
 
     @property
     def referenced(self) -> frozenset[str]:
@@ -156,6 +169,7 @@ def encode(state: State) -> str:
         "dest": dict(sorted(state.delivered.items())),
         "hook": state.hooked,
         "ok": _seconds(state.settled),
+        "leak": list(state.leaked),
         "err": trouble and [_seconds(trouble.at), trouble.step, trouble.error],
     }
     kept = {key: value for key, value in body.items() if value}
@@ -212,6 +226,7 @@ def _decoded(body: Mapping[str, Any]) -> State:
         hooked=_number(body.get("hook", 0)),
         settled=_moment(body["ok"]) if "ok" in body else None,
         trouble=_trouble(*body["err"]) if "err" in body else None,
+        leaked=tuple(_text(name) for name in body.get("leak", ())),
     )
 
 

@@ -30,6 +30,7 @@ class Problem(StrEnum):
     LINGERS = "predecessor lingers"
     DECLARATION = "declaration refused"
     UNDECLARED = "not declared"
+    LEAKED = "leaked and alive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,8 @@ def _complaints(facts: Facts, state: State, now: datetime, tolerance: timedelta)
     if state.phase is Phase.PUBLISHED and not at_work:
         behind = [copy.name for copy in facts.credential.copies if not _holds(state, copy.name)]
         found.append(Complaint(Problem.BEHIND, ", ".join(behind) or "a hook"))
+    if state.alive:
+        found.append(Complaint(Problem.LEAKED, ", ".join(state.alive)))
     orphans = [entry.id for entry in state.retiring if entry.phase is Retirement.ORPHAN]
     if orphans or state.unresolved:
         found.append(Complaint(Problem.ORPHANS, ", ".join(orphans) or "one may exist"))
@@ -185,7 +188,7 @@ def _about_keys(facts: Facts, state: State) -> list[Complaint]:
     for item in facts.held or ():
         if state.current is not None and item.id == state.current.id and not item.enabled:
             found.append(Complaint(Problem.DEAD, item.id))
-        if "EXPOSED" in item.reason or "COMPROMISE" in item.reason:
+        if item.exposed:
             found.append(Complaint(Problem.EXPOSED, item.id))
         if item.id not in facts.spoken_for | state.referenced:
             found.append(Complaint(Problem.FOREIGN, item.id))

@@ -9,11 +9,11 @@ from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation import machine
 from orchestra_creds.rotation.outcome import Ending, Outcome, Step
 from orchestra_creds.rotation.situation import Action, Situation
-from orchestra_creds.rotation.state import CURRENT, PREVIOUS, Retirement, State
+from orchestra_creds.rotation.state import CURRENT, PREVIOUS, State
 
 LABEL_DUE = "orchestra-due"
 """The day of the next rotation, so that anybody who may list secrets can see what is overdue without running us."""
-_TURNED = frozenset({Action.DISABLE, Action.DELETE, Action.DESTROY, Action.SWEEP})
+_TURNED = frozenset({Action.DISABLE, Action.WITHDRAW, Action.DELETE, Action.DESTROY, Action.SWEEP})
 
 
 def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
@@ -22,9 +22,9 @@ def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
     if state.current is None:
         return dict(there)
     aliases[CURRENT] = state.current.version
-    readable = [entry for entry in state.retiring if entry.versions and entry.phase is not Retirement.LEAKED]
-    if readable:
-        aliases[PREVIOUS] = readable[-1].versions[-1]
+    previous = machine.returning(state)
+    if previous is not None:
+        aliases[PREVIOUS] = previous.versions[-1]
     return aliases
 
 
@@ -60,12 +60,12 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if dry and any(step.mutates for step in steps):
         return Ending.PLANNED, _why(steps), ExitCode.OK
     if seen.abandoned:
-        return (
-            Ending.FAILED,
-            "the successor did not authenticate and was given up; nothing changed for readers",
-            ExitCode.ATTENTION,
-        )
+        message = "the successor did not authenticate and was given up; nothing changed for readers"
+        return Ending.FAILED, message, ExitCode.ATTENTION
     where = f"{current.id} is version {current.version}" if current else ""
+    alive = _alive(situation, actions, where)
+    if alive:
+        return Ending.ATTENTION, alive, ExitCode.ATTENTION
     if actions & {Action.PROMOTE, Action.RECORD, Action.FINISH}:
         if machine.behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
@@ -87,6 +87,18 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     return Ending.NOTHING, _next(situation), ExitCode.OK
 
 
+def _alive(situation: Situation, actions: set[Action], where: str) -> str:
+    """Return what to say of what leaked and is not proven dead; empty when all of it is."""
+    state, credential = situation.state, situation.credential
+    if credential.kind is Kind.MANUAL and state.current_leaked:
+        return "it leaked, and only a person can make its successor"
+    if state.alive:
+        return f"{', '.join(state.alive)} leaked and is not proven dead; {where}"
+    if credential.kind is Kind.MANUAL and Action.DISABLE in actions and not credential.probe:
+        return f"{where}; the leaked one is valid until its issuer revokes it"
+    return ""
+
+
 def _by_hand(situation: Situation) -> bool:
     return situation.credential.kind is Kind.MANUAL and situation.want.start and bool(machine.reason(situation))
 
@@ -104,7 +116,12 @@ def _next(situation: Situation) -> str:
 
 
 def _hint(situation: Situation, ending: Ending) -> str:
-    if ending is Ending.ATTENTION and situation.credential.kind is Kind.MANUAL:
+    state, manual = situation.state, situation.credential.kind is Kind.MANUAL
+    if ending is Ending.ATTENTION and manual and not machine.reason(situation):
+        return "revoke it at its issuer; only its version of the secret is disabled"
+    if ending is Ending.ATTENTION and state.alive and not manual:
+        return "the next run tries again; end it by hand at its issuer if that does not help"
+    if ending is Ending.ATTENTION and manual:
         return f"store it: orchestra-creds secret set {situation.credential.secret}; the next run records it"
     if ending is Ending.PENDING:
         return "the next run repeats it; the predecessor stays valid until then"

@@ -34,8 +34,10 @@ def predicted(situation: Situation, step: Step) -> Found:
             return Found((situation.seen.newest or situation.state.base) + 1)
         case Action.PROVE:
             return Found(facts={"proved": True})
+        case Action.PROVE_END:
+            return Found(facts={"ended": {**situation.seen.ended, step.detail: True}})
         case Action.CLEAN:
-            return Found(max(situation.state.successor.staged, situation.seen.staged or 0))
+            return Found(max(situation.state.successor.staged, situation.seen.staged or 0, situation.seen.staged_top))
     return Found()
 
 
@@ -53,6 +55,7 @@ _FACTS: Mapping[Action, Callable[[Seen, Step, Found], Seen]] = {
     Action.DEPLOY_HOOK: lambda seen, _step, _found: replace(seen, hooked=True),
     Action.CLEAN: lambda seen, _step, found: replace(seen, cleaned=found.number),
     Action.DISABLE: lambda seen, step, _found: _did(seen, step),
+    Action.WITHDRAW: lambda seen, step, _found: _did(seen, step),
     Action.DELETE: lambda seen, step, _found: _did(seen, step),
     Action.DESTROY: lambda seen, step, _found: _did(seen, step),
 }
@@ -69,6 +72,17 @@ def _kept(situation: Situation) -> State:
 
 def _held(situation: Situation, _found: Found) -> tuple[State, Seen]:
     return _kept(situation), situation.seen
+
+
+def _with_leaked(state: State, *identifiers: str) -> State:
+    return replace(state, leaked=tuple(dict.fromkeys((*state.leaked, *identifiers))))
+
+
+def _leak_recorded(situation: Situation, _found: Found) -> tuple[State, Seen]:
+    """The wish outlives this run: whoever goes on replaces the current one, gives it no grace, and ends it."""
+    current = situation.state.current
+    wish = _with_leaked(_kept(situation), current.id if current else "")
+    return wish, replace(situation.seen, leak_recorded=True)
 
 
 def _begun(situation: Situation, _found: Found) -> tuple[State, Seen]:
@@ -94,7 +108,7 @@ def _begun(situation: Situation, _found: Found) -> tuple[State, Seen]:
 
 def _rolled_back(situation: Situation, _found: Found) -> tuple[State, Seen]:
     """From here a rollback is a rotation whose successor exists already: without a staged copy, its material is in an old version."""
-    back = returning(situation.state.retiring)
+    back = returning(situation.state)
     begun = replace(
         _kept(situation),
         phase=Phase.ISSUED,
@@ -143,13 +157,12 @@ def _issued(situation: Situation, _found: Found) -> tuple[State, Seen]:
 
 def _promoted(situation: Situation, _found: Found) -> tuple[State, Seen]:
     """The successor is what readers get; its predecessor waits for the destinations before its grace begins."""
-    state = situation.state
+    state, seen = situation.state, situation.seen
     new = state.successor.id
     back = next((entry for entry in state.retiring if entry.id == new), None)
     retiring = tuple(entry for entry in state.retiring if entry.id != new)
     if state.current is not None and state.current.id != new:
-        phase = Retirement.LEAKED if situation.want.leaked else Retirement.GRACE
-        retiring = (*retiring, _predecessor(state.current, phase))
+        retiring = (*retiring, *_predecessor(state))
     policy, since = situation.credential.policy, situation.now
     if back is not None:  # it is as old as it is; the operator has the grace to mend what was wrong with its successor
         since = max(back.born or situation.now, situation.now - policy.every + policy.grace)
@@ -161,11 +174,17 @@ def _promoted(situation: Situation, _found: Found) -> tuple[State, Seen]:
         retiring=retiring,
         started=None,
     )
-    return promoted, situation.seen
+    return promoted, _anew(seen)
 
 
-def _predecessor(current: Current, phase: Retirement) -> Retiring:
-    return Retiring(current.id, current.versions, phase, born=current.since)
+def _anew(seen: Seen) -> Seen:
+    """What was seen of the current one is not true of its successor."""
+    return replace(seen, leak_recorded=True, proved=None, dead=False, healthy=None)
+
+
+def _predecessor(state: State) -> tuple[Retiring, ...]:
+    phase, current = Retirement.LEAKED if state.current_leaked else Retirement.GRACE, state.current
+    return (Retiring(current.id, current.versions, phase, born=current.since),) if current is not None else ()
 
 
 def _finished(situation: Situation, _found: Found) -> tuple[State, Seen]:
@@ -182,12 +201,11 @@ def _finished(situation: Situation, _found: Found) -> tuple[State, Seen]:
 def _abandoned(situation: Situation, _found: Found) -> tuple[State, Seen]:
     """The successor never worked: nobody has it, so it is retired at once; one that was to come back keeps its old place."""
     state = situation.state
+    kept = _kept(situation)
     returning = any(entry.id == state.successor.id for entry in state.retiring)
     entry = () if returning else (Retiring(state.successor.id, (), Retirement.ORPHAN),)
     left = Successor(state.successor.staged)
-    given_up = replace(
-        _kept(situation), phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None
-    )
+    given_up = replace(kept, phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None)
     return given_up, replace(situation.seen, refused=False, abandoned=True, proved=None)
 
 
@@ -202,8 +220,8 @@ def _recorded(situation: Situation, _found: Found) -> tuple[State, Seen]:
     seen, state = situation.seen, situation.state
     number = seen.newest or 0
     retiring = state.retiring
-    if state.current is not None and situation.credential.kind is not Kind.MANUAL:
-        retiring = (*retiring, _predecessor(state.current, Retirement.GRACE))
+    if state.current is not None and (situation.credential.kind is not Kind.MANUAL or state.current_leaked):
+        retiring = (*retiring, *_predecessor(state))
     recorded = replace(
         _kept(situation),
         generation=state.generation + 1,
@@ -211,7 +229,7 @@ def _recorded(situation: Situation, _found: Found) -> tuple[State, Seen]:
         current=Current(f"v{number}", (number,), seen.newest_since or situation.now),
         retiring=retiring,
     )
-    return recorded, seen
+    return recorded, _anew(seen)
 
 
 def _swept(situation: Situation, _found: Found) -> tuple[State, Seen]:
@@ -222,15 +240,18 @@ def _swept(situation: Situation, _found: Found) -> tuple[State, Seen]:
 
 
 def _retired(situation: Situation, _found: Found) -> tuple[State, Seen]:
-    done = situation.seen.done
+    state, seen, by_hand = situation.state, situation.seen, situation.credential.kind is Kind.MANUAL
     left = []
-    for entry in situation.state.retiring:
-        if all((Action(step.action), step.resource) in done for step in end_of(situation, entry)):
-            if entry.phase is Retirement.DISABLED:
+    for entry in state.retiring:
+        alive = entry.phase is Retirement.LEAKED and not seen.ended.get(entry.id)
+        if not alive and all((Action(s.action), s.resource) in seen.done for s in end_of(situation, entry)):
+            if entry.phase is Retirement.DISABLED or by_hand:
                 continue
             entry = replace(entry, phase=Retirement.DISABLED, since=situation.now)  # noqa: PLW2901
         left.append(entry)
-    return replace(_released(situation.state, situation.seen), retiring=tuple(left)), situation.seen
+    known = {entry.id for entry in left} | ({state.current.id} if state.current else set())
+    kept = _released(state, seen) if state.phase is Phase.IDLE else _kept(situation)
+    return replace(kept, retiring=tuple(left), leaked=tuple(name for name in state.leaked if name in known)), seen
 
 
 def _let_go(situation: Situation, _found: Found) -> tuple[State, Seen]:
@@ -247,6 +268,7 @@ def _released(state: State, seen: Seen) -> State:
 _STATES: Mapping[Action, Callable[[Situation, Found], tuple[State, Seen]]] = {
     Action.ADOPT: _adopted,
     Action.RECORD: _recorded,
+    Action.LEAK: _leak_recorded,
     Action.BEGIN: _begun,
     Action.ROLL_BACK: _rolled_back,
     Action.TAKE_OVER: _held,

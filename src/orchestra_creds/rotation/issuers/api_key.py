@@ -84,6 +84,38 @@ class ApiKeys(VersionOnly):
         if facts is not None and not facts.deleted:
             self._keys.delete(identifier)
 
+    def end(self, identifier: str, payload: Material | None) -> None:
+        """See Issuer: also one that was adopted is deleted, but not the model.
+
+        Raises:
+            PreconditionError: it is the model.
+        """
+        key_id = self._key_of(identifier, payload)
+        if key_id == self._like:
+            raise PreconditionError(
+                f"the API key that leaked is {key_id}, the model of {self._credential.name}, which is never touched",
+                hint=f"let api_key.like name another key, then delete it: gcloud services api-keys delete {key_id}",
+            )
+        if key_id and not self.ended(identifier, payload):
+            self._keys.delete(key_id)
+
+    def ended(self, identifier: str, payload: Material | None) -> bool:
+        """See Issuer: Google says that the key is deleted. Without its string an adopted one cannot be told."""
+        key_id = self._key_of(identifier, payload)
+        facts = self._keys.find(key_id) if key_id else None
+        return key_id is not None and (facts is None or facts.deleted)
+
+    def _key_of(self, identifier: str, payload: Material | None) -> str | None:
+        """Return the id of the key: an adopted one is known by its string only. Empty: Google knows none; None: unreadable."""
+        if _OWN.fullmatch(identifier):
+            return identifier
+        if payload is None:
+            return None
+        try:
+            return self._keys.owner(payload)
+        except NotFoundError:
+            return ""
+
 
 def key_id_of(token: str) -> str:
     """The id of the key of one attempt: letters and digits as the API wants them."""

@@ -59,17 +59,27 @@ class ProgramIssuer(VersionOnly):
 
     def verify(self, payload: Material) -> None:
         """See Issuer."""
-        text = base64.b64encode(payload.reveal()).decode()
-        works = self._call("verify", {"material": text}).get("ok")
-        if works is False:
+        if not self._works(payload):
             raise CredentialRefusedError(f"{self._what} says that the credential does not work")
-        if works is not True:
-            raise self._wrong("verify")
         probe(self._credential, payload)
+
+    def _works(self, payload: Material) -> bool:
+        works = self._call("verify", {"material": base64.b64encode(payload.reveal()).decode()}).get("ok")
+        if not isinstance(works, bool):
+            raise self._wrong("verify")
+        return works
 
     def delete(self, identifier: str) -> None:
         """See Issuer."""
         self._call("revoke", {"id": identifier})
+
+    def end(self, identifier: str, payload: Material | None) -> None:
+        """See Issuer."""
+        self.delete(identifier)
+
+    def ended(self, identifier: str, payload: Material | None) -> bool:
+        """See Issuer: the program itself must say that it does not work any more."""
+        return payload is None or not self._works(payload)
 
     def _made(self, answer: dict[str, Any]) -> tuple[str, Material] | None:
         if not answer:

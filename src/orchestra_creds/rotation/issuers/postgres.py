@@ -141,6 +141,22 @@ class PostgresRoles:
         """See Issuer."""
         self._if_marked(identifier, "LOGIN")
 
+    def end(self, identifier: str, payload: Material | None) -> None:
+        """See Issuer."""
+        self.disable(identifier)
+
+    def ended(self, identifier: str, payload: Material | None) -> bool:
+        """See Issuer: its role may not log in, and its password opens no connection."""
+        if any(mark == identifier and login for _, login, mark in self._roles()):
+            return False
+        if payload is None:
+            return True
+        try:
+            self.verify(payload)
+        except CredentialRefusedError:
+            return True
+        return False
+
     def delete(self, identifier: str) -> None:
         """See Issuer: the role keeps its grants and has no password."""
         self._if_marked(identifier, "NOLOGIN PASSWORD NULL")

@@ -218,7 +218,27 @@ class ServiceAccountKeys:
 
     def enable(self, identifier: str) -> None:
         """See Issuer."""
-        self._keys.enable_key(self._account, identifier)
+        try:
+            self._keys.enable_key(self._account, identifier)
+        except NotFoundError:
+            return
+
+    def end(self, identifier: str, payload: Material | None) -> None:
+        """See Issuer: a disabled key gets no tokens."""
+        self.disable(identifier)
+
+    def ended(self, identifier: str, payload: Material | None) -> bool:
+        """See Issuer: the key is disabled or gone, and gets no token any more, which may take minutes longer."""
+        key = self._keys.find_key(self._account, identifier)
+        if key is not None and not key.disabled:
+            return False
+        if payload is None:
+            return True
+        try:
+            self.verify(payload)
+        except CredentialRefusedError:
+            return True
+        return False
 
     def delete(self, identifier: str) -> None:
         """See Issuer: a retried delete may find nothing left, which is what was asked for.

@@ -62,6 +62,19 @@ class VersionOnly:
     def delete(self, identifier: str) -> None:
         """See Issuer."""
 
+    def end(self, identifier: str, payload: Material | None) -> None:
+        """See Issuer: no more can be done than to disable the secret's version."""
+
+    def ended(self, identifier: str, payload: Material | None) -> bool:
+        """See Issuer: the probe must refuse it; without one the secret is all that is known."""
+        if payload is None or not self._credential.probe:
+            return True
+        try:
+            probe(self._credential, payload)
+        except CredentialRefusedError:
+            return True
+        return False
+
 
 def probe(credential: Credential, payload: Material) -> None:
     """Let the operator's program prove it, with the material on its standard input.
