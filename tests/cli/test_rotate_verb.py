@@ -321,3 +321,15 @@ def test_what_leaked_and_still_works_is_told_by_every_run_and_by_status(rotator:
     disarm(rotator)
     assert rotator.call("rotate", "--due").code == 0
     assert rotator.call("status", "--check").code == 0
+
+
+def test_a_key_that_google_found_in_public_does_not_come_back(rotator: Operator) -> None:
+    rotator.call("rotate", "app-key")
+    leaked, account = current_key(rotator), f"app-one@{PROJECT}.iam.gserviceaccount.com"
+    control.expose_key(state_of(rotator), account, leaked, "https://example.com/leak")
+    assert rotator.call("rotate", "--due").code == 0
+    ended = rotator.call("rotate", "rollback", "app-key", "--format", "json")
+    (told,) = document(ended.stdout)["credentials"]
+    assert (ended.code, told["outcome"], leaked in told["message"]) == (4, "failed", True)
+    assert key_states(rotator, account)[leaked] == "disabled"
+    assert current_key(rotator) != leaked

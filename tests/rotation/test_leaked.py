@@ -1,4 +1,4 @@
-"""`--leaked` ends what leaked in the same run, whatever dies in between."""
+"""`--leaked` ends what leaked in the same run, whatever dies in between; what others took out of service never comes back."""
 
 import random
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ import pytest
 from orchestra_creds.core.credential import VersionState
 from orchestra_creds.core.declaration import ApiKey, Copy, Credential, Kind, Strategy
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator import faults
+from orchestra_creds.emulator import control, faults
 from orchestra_creds.emulator.errors import Code
 from orchestra_creds.errors import ExitCode, PreconditionError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
@@ -289,3 +289,93 @@ def test_the_state_is_readable_for_versions_that_know_no_leaks(world: World, cre
     old = text.replace(f'"leak":["{state.leaked[0]}"]', '"none":[]')
     assert old != text
     assert replace(state, leaked=()) == decode({ANNOTATION: old}, "db-key")
+
+
+# -- who does not come back
+
+
+def expose(world: World, account: str, key: str) -> None:
+    control.expose_key(world.store.path, account, key, "https://example.com/leak")
+
+
+def test_a_key_that_google_disabled_as_leaked_does_not_come_back(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    expose(world, account, leaked)
+    assert world.rotate(credential).ending is Ending.ROTATED
+    for want in (BACK, replace(BACK, force=True)):
+        outcome = world.rotate(credential, want)
+        assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION)
+        assert leaked in outcome.message
+    assert leaked not in world.enabled_keys(account)
+    assert world.state().generation == 2
+
+
+@pytest.mark.parametrize("by", ["google", "person"])
+@pytest.mark.parametrize("later", [False, True], ids=["in its grace", "after it was disabled for its age"])
+def test_a_predecessor_that_was_taken_out_in_its_grace_does_not_come_back(
+    world: World, credential: Credential, account: str, by: str, *, later: bool
+) -> None:
+    world.rotate(credential)
+    old = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    if by == "google":
+        expose(world, account, old)
+    else:
+        world.keys.disable_key(account, old)
+    if later:
+        world.pass_time(POLICY.grace)
+        assert world.rotate(credential).ending is Ending.RETIRED
+    plan = world.rotate(credential, BACK, dry=True)
+    outcome = world.rotate(credential, BACK)
+    assert (plan.code, outcome.code) == (ExitCode.PRECONDITION, ExitCode.PRECONDITION)
+    assert old in outcome.message
+    assert old not in world.enabled_keys(account)
+    assert world.versions() == {1: VersionState.ENABLED, 2: VersionState.ENABLED}
+
+
+def test_a_rollback_that_is_resumed_gives_up_a_key_that_leaked_meanwhile(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    old = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    world.lose({4: Loss.DEATH_AFTER})
+    with pytest.raises(Died):
+        world.rotate(credential, BACK)
+    assert world.state().phase is Phase.ISSUED
+    expose(world, account, old)
+    world.pass_time(LEASE + timedelta(minutes=1))
+    outcome = world.rotate(credential, Want(start=False))
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION)
+    assert old not in world.enabled_keys(account)
+    assert (world.state().phase, len(world.versions())) == (Phase.IDLE, 2)
+    assert world.rotate(credential, BACK).code is ExitCode.PRECONDITION
+
+
+def test_a_generated_value_that_a_person_disabled_does_not_come_back(world: World) -> None:
+    credential = plain(Kind.GENERATED)
+    issuer = GeneratedValues(credential, random.Random(1).randbytes)
+    world.rotate(credential, issuer=issuer)
+    world.pass_time(POLICY.every)
+    world.rotate(credential, issuer=issuer)
+    world.secrets.disable_version("db-key", 1)
+    outcome = world.rotate(credential, BACK, issuer=issuer)
+    assert (outcome.code, "version 1" in outcome.message) == (ExitCode.PRECONDITION, True)
+    assert world.versions()[1] is VersionState.DISABLED
+    assert world.state().phase is Phase.IDLE
+
+
+def test_a_person_who_enables_the_key_again_may_roll_back(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    old = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    world.keys.disable_key(account, old)
+    assert world.rotate(credential, BACK).code is ExitCode.PRECONDITION
+    world.keys.enable_key(account, old)
+    assert world.rotate(credential, BACK).ending is Ending.ROTATED

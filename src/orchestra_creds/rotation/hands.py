@@ -3,6 +3,7 @@
 Every method can be repeated after a lost reply: it either looks first, or the machine looks before it asks again.
 """
 
+import contextlib
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -12,11 +13,13 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import (
     CredentialRefusedError,
+    CredsError,
     NotFoundError,
     PreconditionError,
     UnavailableError,
 )
 from orchestra_creds.rotation.issuer import Held, Issuer
+from orchestra_creds.rotation.machine import returning
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Found, Situation
 from orchestra_creds.rotation.staged import is_wrapped, unwrapped, wrapped
@@ -82,6 +85,7 @@ class Hands(NumberedVersions):
             Action.DELIVER: self._deliver,
             Action.DEPLOY_HOOK: self._deploy_hook,
             Action.CLEAN: self._clean,
+            Action.LEASE_RETIRE: self._look_at_graces,
             Action.DISABLE: self._disable,
             Action.WITHDRAW: self._withdraw,
             Action.DELETE: self._delete,
@@ -95,6 +99,9 @@ class Hands(NumberedVersions):
         start = max(situation.state.base, current.version if current else 0)
         newest = self._top(name, start or self._latest(name))
         facts: dict[str, object] = {"newest": newest}
+        back = returning(situation.state) if situation.want.back else None
+        if back is not None:
+            facts["taken"] = {**situation.seen.taken, back.id: self._taken_out(situation, back)}
         if newest > (current.version if current else 0):
             facts |= {"newest_since": self._secrets.get_version(name, newest).created}
             payload = self._readable(name, newest)
@@ -130,11 +137,14 @@ class Hands(NumberedVersions):
 
     def _look_for_published(self, situation: Situation, _step: Step) -> Found:
         name, back = situation.credential.secret, self._returning(situation)
-        if back is not None and self._readable(name, back.versions[-1]) is None:
-            return Found(facts={"published": 0})  # it is still asleep, so nothing was published
+        facts: dict[str, object] = {"published": 0}
+        if back is not None:
+            facts["taken"] = {**situation.seen.taken, back.id: self._taken_out(situation, back)}
+            if self._readable(name, back.versions[-1]) is None:  # it is still asleep, so nothing was published
+                return Found(facts=facts)
         payload, base = self._payload(situation), situation.state.base
         mine = (n for n in range(self._top(name, base), base, -1) if self._readable(name, n) == payload)
-        return Found(facts={"published": next(mine, 0)})
+        return Found(facts={**facts, "published": next(mine, 0)})
 
     def _look_at_use(self, situation: Situation, step: Step) -> Found:
         identifier = step.resource.rpartition("/")[2]
@@ -186,7 +196,7 @@ class Hands(NumberedVersions):
             version = self._found_version(name, current.version)
             if version is not None and version.state is VersionState.ENABLED:
                 raise  # we may not look: that says nothing about the credential
-            return Found(facts={"proved": False, "dead": True})
+            return Found(facts={"proved": False, "dead": True, "withdrawn": True})
         try:
             self._issuer.verify(payload)
         except CredentialRefusedError:
@@ -246,6 +256,11 @@ class Hands(NumberedVersions):
         name, number = situation.credential.secret, situation.seen.published or 0
         if self._secrets.access(name, number).material != self._payload(situation):
             raise UnavailableError(f"version {number} of {name} does not hold what was stored", hint="run it again")
+        current, taken = situation.state.current, ""
+        if current is not None and not situation.state.current_leaked:
+            with contextlib.suppress(CredsError):  # a promotion does not fail for want of this
+                taken = self._taken_out(situation, Retiring(current.id, current.versions, Retirement.GRACE))
+            return Found(facts={"taken": {**situation.seen.taken, current.id: taken}})
         return Found()
 
     def _clean(self, situation: Situation, _step: Step) -> Found:
@@ -325,6 +340,30 @@ class Hands(NumberedVersions):
     def _withdraw(self, situation: Situation, step: Step) -> Found:
         self._disable_version(situation.credential.secret, int(step.resource.rpartition("/")[2]))
         return Found()
+
+    def _look_at_graces(self, situation: Situation, _step: Step) -> Found:
+        """Who was taken out of service by others, before a run of ours disables it for its age."""
+        taken: dict[str, str] = {}
+        with contextlib.suppress(CredsError):  # a retirement does not fail for want of this
+            for entry in situation.state.retiring:
+                if entry.phase is Retirement.GRACE and situation.state.trouble is None:
+                    taken[entry.id] = self._taken_out(situation, entry)
+        return Found(facts={"taken": {**situation.seen.taken, **taken}})
+
+    def _taken_out(self, situation: Situation, entry: Retiring) -> str:
+        """Return who but us took a credential out of service, as the end of a sentence; empty if nobody did."""
+        lease = situation.state.lease
+        ours = entry.phase is Retirement.DISABLED or (lease is not None and not situation.mine)  # or a run that died
+        item = next((item for item in self._issuer.held() if item.id == entry.id), None)
+        if item is not None and not item.enabled and item.exposed:
+            return "its issuer disabled it because it leaked"
+        if item is not None and not item.enabled and not ours:
+            return "a person disabled it, perhaps because it leaked"
+        number = entry.versions[-1] if entry.versions and not ours and not self._issuer.revocable else 0
+        version = self._found_version(situation.credential.secret, number) if number else None
+        if version is not None and version.state is not VersionState.ENABLED:
+            return f"its version {number} is {version.state}"
+        return ""
 
     def _delete(self, situation: Situation, step: Step) -> Found:
         self._issuer.delete(self._entry(situation, step.detail).id)

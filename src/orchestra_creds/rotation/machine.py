@@ -113,7 +113,10 @@ def _publish(situation: Situation) -> Step:
         return step_of(Action.LOOK_FOR_PUBLISHED, secret)
     returning = next((entry for entry in state.retiring if entry.id == state.successor.id), None)
     asleep = returning is not None and (returning.phase is Retirement.DISABLED or seen.refused)
-    if returning is not None and asleep and not seen.enabled:
+    taken = returning is not None and bool(seen.taken.get(returning.id))
+    if taken and not seen.published:
+        return step_of(Action.ABANDON, secret, state.successor.id)
+    if returning is not None and asleep and not seen.enabled and not taken:
         return step_of(Action.ENABLE, named(situation, returning))
     if seen.refused and state.current is None:
         raise IncompleteError(  # giving it up would need proof of another one, and there is none
@@ -244,8 +247,15 @@ def _roll_back(situation: Situation) -> Step:
     if back is None:
         gone = ", ".join(entry.id for entry in state.retiring if entry.id in state.leaked)
         raise PreconditionError(
-            f"credential {name} has no predecessor to return to" + (f": {gone} leaked" if gone else ""),
+            f"credential {name} has no predecessor to return to"
+            + (f": {gone} leaked or was taken out of service" if gone else ""),
             hint="one can come back until it is deleted: grace plus soak after its rotation",
+        )
+    why = situation.seen.taken.get(back.id, "")
+    if why:
+        raise PreconditionError(
+            f"predecessor {back.id} of {name} does not come back: {why}",
+            hint=f"a new one: orchestra-creds rotate {name} --force; if it did not leak, enable it again and repeat this",
         )
     return step_of(Action.ROLL_BACK, situation.credential.secret, back.id)
 

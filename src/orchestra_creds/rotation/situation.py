@@ -116,6 +116,10 @@ class Seen:
     published: int | None = None
     proved: bool | None = None
     dead: bool = False
+    withdrawn: bool = False
+    """The current one counts as dead because its version is disabled or destroyed, not because the issuer refuses it."""
+    taken: Mapping[str, str] = field(default_factory=dict)
+    """Ids that others took out of service, and how; empty text where nobody did."""
     ended: Mapping[str, bool] = field(default_factory=dict)
     """Leaked ids, and whether they were proven dead."""
     leak_recorded: bool = False

@@ -41,7 +41,7 @@ class Retirement(StrEnum):
 
     GRACE = "grace"  # superseded, still valid
     ORPHAN = "orphan"  # never published: no reader has it, so it has no grace
-    LEAKED = "leaked"  # superseded because it leaked: no grace either, until its end is proven
+    LEAKED = "leaked"  # superseded because it leaked or was dead: no grace either, until its end is proven
     DISABLED = "disabled"  # at the issuer; the secret's version still holds it
 
 
@@ -135,7 +135,7 @@ class State:
     settled: datetime | None = None
     trouble: Trouble | None = None
     leaked: tuple[str, ...] = ()
-    """Ids that leaked: none comes back, and the current one among them is replaced at once."""
+    """Ids that leaked, or that others took out of service: none comes back, and the current one among them is replaced at once."""
 
     @property
     def current_leaked(self) -> bool:

@@ -60,8 +60,7 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if dry and any(step.mutates for step in steps):
         return Ending.PLANNED, _why(steps), ExitCode.OK
     if seen.abandoned:
-        message = "the successor did not authenticate and was given up; nothing changed for readers"
-        return Ending.FAILED, message, ExitCode.ATTENTION
+        return _given_up(situation)
     where = f"{current.id} is version {current.version}" if current else ""
     alive = _alive(situation, actions, where)
     if alive:
@@ -97,6 +96,15 @@ def _alive(situation: Situation, actions: set[Action], where: str) -> str:
     if credential.kind is Kind.MANUAL and Action.DISABLE in actions and not credential.probe:
         return f"{where}; the leaked one is valid until its issuer revokes it"
     return ""
+
+
+def _given_up(situation: Situation) -> tuple[Ending, str, ExitCode]:
+    taken = [f"{name}: {why}" for name, why in situation.seen.taken.items() if why]
+    if taken:
+        message = f"the predecessor does not come back: {'; '.join(taken)}; nothing changed for readers"
+        return Ending.FAILED, message, ExitCode.PRECONDITION
+    message = "the successor did not authenticate and was given up; nothing changed for readers"
+    return Ending.FAILED, message, ExitCode.ATTENTION
 
 
 def _by_hand(situation: Situation) -> bool:

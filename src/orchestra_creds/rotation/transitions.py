@@ -71,7 +71,8 @@ def _kept(situation: Situation) -> State:
 
 
 def _held(situation: Situation, _found: Found) -> tuple[State, Seen]:
-    return _kept(situation), situation.seen
+    taken = (entry.id for entry in situation.state.retiring if situation.seen.taken.get(entry.id))
+    return _with_leaked(_kept(situation), *taken), situation.seen
 
 
 def _with_leaked(state: State, *identifiers: str) -> State:
@@ -162,6 +163,8 @@ def _promoted(situation: Situation, _found: Found) -> tuple[State, Seen]:
     back = next((entry for entry in state.retiring if entry.id == new), None)
     retiring = tuple(entry for entry in state.retiring if entry.id != new)
     if state.current is not None and state.current.id != new:
+        if (seen.dead and not seen.withdrawn) or seen.taken.get(state.current.id):
+            state = _with_leaked(state, state.current.id)
         retiring = (*retiring, *_predecessor(state))
     policy, since = situation.credential.policy, situation.now
     if back is not None:  # it is as old as it is; the operator has the grace to mend what was wrong with its successor
@@ -179,7 +182,7 @@ def _promoted(situation: Situation, _found: Found) -> tuple[State, Seen]:
 
 def _anew(seen: Seen) -> Seen:
     """What was seen of the current one is not true of its successor."""
-    return replace(seen, leak_recorded=True, proved=None, dead=False, healthy=None)
+    return replace(seen, leak_recorded=True, proved=None, dead=False, withdrawn=False, healthy=None)
 
 
 def _predecessor(state: State) -> tuple[Retiring, ...]:
@@ -202,6 +205,8 @@ def _abandoned(situation: Situation, _found: Found) -> tuple[State, Seen]:
     """The successor never worked: nobody has it, so it is retired at once; one that was to come back keeps its old place."""
     state = situation.state
     kept = _kept(situation)
+    if situation.seen.taken.get(state.successor.id):
+        kept = _with_leaked(kept, state.successor.id)
     returning = any(entry.id == state.successor.id for entry in state.retiring)
     entry = () if returning else (Retiring(state.successor.id, (), Retirement.ORPHAN),)
     left = Successor(state.successor.staged)
