@@ -73,13 +73,13 @@ def test_a_label_alone_mints_no_key(rotator: Operator, toml: str) -> None:
 
 
 @pytest.mark.parametrize("keys", ["none", "rotated", "forbidden"])
-def test_labels_count_for_accounts_that_the_file_allows(rotator: Operator, keys: str) -> None:
+def test_labels_count_for_accounts_whose_keys_the_file_has_rotated(rotator: Operator, keys: str) -> None:
     owner = make_account(rotator, "owner-of-all")
     policy = 'rotation = "monthly"\n[rotation.monthly]\nkind = "service-account-key"\n' if keys == "rotated" else ""
     rotator.write("orchestra-creds.toml", f'{HEAD}[service_accounts.owner-of-all]\nkeys = "{keys}"\n{policy}')
     label(rotator, "mallory", OF_OWNER)
     rotator.call("rotate", "--due")
-    assert len(keys_of(rotator, owner)) == (0 if keys == "forbidden" else 1)
+    assert len(keys_of(rotator, owner)) == (1 if keys == "rotated" else 0)
 
 
 def test_a_forbidden_account_gets_no_key_whoever_declares_one(rotator: Operator) -> None:

@@ -1,7 +1,7 @@
 """Which labels on secrets count as declarations. Pure.
 
 Whoever may label a secret does not thereby hold the right to make keys. So labels count only if the run says so, or for what the file
-itself names: an account that it allows to have keys, or a secret that it gives a rotation policy.
+itself names: an account with `keys = "rotated"`, or a secret that it gives a rotation policy.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ OWNER = "orchestra-creds"
 class LabelTrust:
     """What a run believes of labels.
 
-    every      all of them: the run says `--from-labels`          allowed    mail addresses of accounts that the file lets have keys
+    every      all of them: the run says `--from-labels`          allowed    mail addresses of accounts with `keys = "rotated"`
     forbidden  mail addresses of accounts that never get one      named      secrets of the file     rotating   those with a policy
     """
 
@@ -69,7 +69,7 @@ def label_trust(document: Document, project: str, *, every: bool) -> LabelTrust:
     }
     return LabelTrust(
         every,
-        frozenset(mail(name, project) for name in accounts) - forbidden,
+        frozenset(mail(name, project) for name, table in accounts.items() if table.keys == "rotated"),
         forbidden,
         frozenset(secrets),
         frozenset(name for name, rotates in secrets.items() if rotates),
