@@ -95,18 +95,20 @@ def _plain(rule: "Rule") -> "tuple[int, int, dict[str, Any]]":
     return int(rule.severity), int(rule.confidence), fields
 
 
-def stamp() -> "list[tuple[str, int, int]]":
-    """What the scanner is: the version, and every file of it, compiled ones too.
+def stamp(folder: str = os.path.dirname(os.path.abspath(__file__))) -> "list[tuple[str, int, int]]":
+    """Return what the scanner is made of: the version, and name, time and size of every file below its folder.
 
     Raises:
         OSError: it was installed in a way that has no files.
     """
-    here = os.path.dirname(os.path.abspath(__file__))
     files = [(f"{__version__} {sys.version}", 0, 0)]
-    for folder in (here, os.path.join(here, "rulebook")):
-        with os.scandir(folder) as entries:
+    folders = [folder]
+    for one in folders:  # grows while it is read
+        with os.scandir(one) as entries:
             for entry in entries:
                 if entry.name.endswith((".py", ".so")):
                     status = entry.stat()
                     files.append((entry.path, status.st_mtime_ns, status.st_size))
+                elif entry.is_dir() and entry.name != "__pycache__":
+                    folders.append(entry.path)
     return sorted(files)

@@ -13,6 +13,7 @@ from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 
+_SCANNER = Path(__file__).parent
 _MAKERS = ("plan.py", "decode.py", "firstpass.py", "markers.py")
 
 
@@ -77,7 +78,7 @@ class Plan:
         digest = hashlib.sha256()
         try:
             for name in _MAKERS:
-                digest.update(Path(__file__).with_name(name).read_bytes())
+                digest.update((_SCANNER / name).read_bytes())
         except OSError:  # installed without sources: the patterns themselves, which takes some milliseconds
             digest.update(repr(self.patterns).encode())
         for rule in self._rules:
