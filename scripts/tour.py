@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 
 ROOT = Path(__file__).parents[1]
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))

@@ -49,7 +49,13 @@ OWNER = {
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
     "re2": ("scanner",),
-    "subprocess": ("scanner.gitcall", "rotation.programs", "schedule.programs", "cli.value_command", "cli.supervise"),
+    "subprocess": (
+        "scanner.git.process",
+        "rotation.programs",
+        "schedule.programs",
+        "cli.value_command",
+        "cli.supervise",
+    ),
 }
 
 
@@ -93,7 +99,7 @@ def test_imports_point_inwards(path: Path) -> None:
     ("here", "code"),
     [
         ("core.ports", "import orchestra_creds.scanner.rule"),
-        ("scanner.engine", "from orchestra_creds.render import sarif"),
+        ("scanner.engine.engine", "from orchestra_creds.render import sarif"),
         ("cli.scan", "import subprocess"),
         ("scanner.rule", "def late():\n    from google.auth import default"),
         ("render.json", "from orchestra_creds.scanner import engine"),

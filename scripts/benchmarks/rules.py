@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from orchestra_creds.scanner.decode import CARRIERS
-from orchestra_creds.scanner.engine import SEPARATOR, Engine, EngineKind
-from orchestra_creds.scanner.libraries import hyperscan
-from orchestra_creds.scanner.plan import Plan, quoted
+from orchestra_creds.scanner.decoding.decode import CARRIERS
+from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine, EngineKind
+from orchestra_creds.scanner.engine.libraries import hyperscan
+from orchestra_creds.scanner.engine.patterns import Plan, quoted
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 

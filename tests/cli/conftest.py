@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestra_creds.cli.app import app
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
 

@@ -10,10 +10,11 @@ import pytest
 
 from orchestra_creds.cli import fast
 from orchestra_creds.core.record import replace
-from orchestra_creds.scanner import engine, quick
-from orchestra_creds.scanner.kept import NAME, Kept, recall, remember
+from orchestra_creds.scanner.engine import engine
+from orchestra_creds.scanner.engine.compiled_cache import NAME, Kept, recall, remember
+from orchestra_creds.scanner.git import staged_precheck
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.trees import git, repository, write
 
 PROBE = """
@@ -101,8 +102,8 @@ def test_a_history_without_news_is_told_again_and_not_scanned(
     slow, again = run(repo, cache, *arguments, typer=True), run(repo, cache, *arguments)
     assert again[:2] == slow[:2]
     assert again[0] == first[0] == (1 if content == "finding" else 0)
-    assert "orchestra_creds.scanner.engine" in first[2]
-    assert {"orchestra_creds.scanner.engine", "orchestra_creds.scanner.pipeline", "pathlib"} & again[2] == set()
+    assert "orchestra_creds.scanner.engine.engine" in first[2]
+    assert {"orchestra_creds.scanner.engine.engine", "orchestra_creds.scanner.pipeline", "pathlib"} & again[2] == set()
     write(repo, {"new.txt": b"token = '" + TOKEN + b"'\n"})
     git(repo, "add", ".")
     git(repo, "commit", "-qm", "three")
@@ -118,7 +119,7 @@ def test_what_finds_nothing_loads_little(content: str, absent: str, repo: Path, 
     code, text, modules = run(repo, cache)
     assert (code, text[:20]) == (0, "no credentials found")
     assert {absent, "typer", "rich", "subprocess", "google"} & modules == set()
-    assert "orchestra_creds.scanner.quick" in modules
+    assert "orchestra_creds.scanner.git.staged_precheck" in modules
 
 
 @pytest.mark.parametrize(
@@ -282,15 +283,20 @@ def test_a_changed_scanner_makes_the_cache_worthless(tmp_path: Path, monkeypatch
     tmp_path.chmod(0o700)
     remember(str(tmp_path), lambda: b"compiled", 300, all_rules())
     assert recall(str(tmp_path)) is not None
-    monkeypatch.setattr("orchestra_creds.scanner.kept.__version__", "other")
+    monkeypatch.setattr("orchestra_creds.scanner.engine.compiled_cache.__version__", "other")
     assert recall(str(tmp_path)) is None
 
 
 def test_texts_are_kept_apart_as_the_engine_wants_it() -> None:
-    assert quick.SEPARATOR == engine.SEPARATOR
+    assert staged_precheck.SEPARATOR == engine.SEPARATOR
 
 
 def test_the_files_that_may_change_a_report_are_called_as_their_readers_call_them() -> None:
-    from orchestra_creds.scanner import baseline, gitleaks
+    from orchestra_creds.scanner.baseline import file as baseline_file
+    from orchestra_creds.scanner.gitleaks import setup as gitleaks_setup
 
-    assert quick.CONFIGURATIONS == (gitleaks.CONFIG_NAME, gitleaks.IGNORE_NAME, baseline.FILE_NAME)
+    assert staged_precheck.CONFIGURATIONS == (
+        gitleaks_setup.CONFIG_NAME,
+        gitleaks_setup.IGNORE_NAME,
+        baseline_file.FILE_NAME,
+    )

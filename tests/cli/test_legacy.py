@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.cli import legacy
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 from tests.cli.cloud import PROJECT, make_account
 from tests.cli.conftest import Ended, Operator, appears
 

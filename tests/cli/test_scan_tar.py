@@ -7,7 +7,7 @@ import tarfile
 
 import pytest
 
-from orchestra_creds.scanner.explore import PIECE
+from orchestra_creds.scanner.content.explore import PIECE
 from tests.cli.conftest import Operator
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 FORMATS = ["table", "json", "sarif", "gitleaks", "html", "github"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 from tests.cli.cloud import PROJECT, at_a_terminal, document, make_account
 from tests.cli.conftest import COMMAND, Ended, Operator, appears, one_error
 

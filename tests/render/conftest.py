@@ -6,12 +6,13 @@ from datetime import date
 import pytest
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.scanner import assemble, identity
+from orchestra_creds.scanner import fingerprint
+from orchestra_creds.scanner.baseline import report as scan_report
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.finding import Place, ScanReport, ScanStats, Skipped
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
-KEY = identity.FingerprintKey(Material(bytes(range(32))))
+KEY = fingerprint.FingerprintKey(Material(bytes(range(32))))
 CANARIES = ("Kanari" + "envogel" * 4, "Zeisig" * 6, "Stieglitz99")
 """Values that stand behind the findings of `report`: no output may hold one."""
 
@@ -58,11 +59,11 @@ def sighting(
 
 
 def assembled(*sightings: Sighting, source: str = "tree", skipped: tuple[Skipped, ...] = ()) -> ScanReport:
-    return assemble.report(
+    return scan_report.report(
         sightings,
         root="/somewhere",
         source=source,
-        filters=assemble.Filters(KEY, date(2026, 1, 1)),
+        filters=scan_report.Filters(KEY, date(2026, 1, 1)),
         skipped=skipped,
         stats=ScanStats(blobs=1234, bytes=12_345_678, cached=100, seconds=0.42),
     )

@@ -239,7 +239,7 @@ def test_a_clean_gitleaks_report_is_an_empty_array(clean: ScanReport) -> None:
 
 
 def test_our_gitleaks_report_can_be_imported_again(report: ScanReport) -> None:
-    from orchestra_creds.scanner.gitleaks_legacy import parse_report, rekey
+    from orchestra_creds.scanner.gitleaks.accepted import parse_report, rekey
     from tests.render.conftest import KEY
 
     old = [entry for entry in parse_report(gitleaks_report.render(report), "r") if "\x1b" not in entry.path]

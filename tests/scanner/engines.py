@@ -2,11 +2,11 @@
 
 from functools import cache
 
+from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.verdict import Buffer
 
 
 @cache

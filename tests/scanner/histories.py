@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from orchestra_creds.scanner.archives import Limits
-from orchestra_creds.scanner.collect import Collected, Terms, collect
+from orchestra_creds.scanner.content.archives import Limits
+from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.engine import Engine, EngineKind
-from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.history import LIMIT
-from orchestra_creds.scanner.locate import locate_all
-from orchestra_creds.scanner.objects import Database
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
+from orchestra_creds.scanner.git.collect import Collected, Terms, collect
+from orchestra_creds.scanner.git.history import LIMIT
+from orchestra_creds.scanner.git.jobs import plan_all
+from orchestra_creds.scanner.git.objects import Database
+from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
-from orchestra_creds.scanner.worklist import plan_all
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.trees import git
 
 FAMILIES = (

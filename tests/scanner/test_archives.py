@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner import tar
-from orchestra_creds.scanner.archives import Kind, Limits, kind_of
-from orchestra_creds.scanner.engine import Engine
-from orchestra_creds.scanner.explore import Explorer, Gathered
+from orchestra_creds.scanner.content import tar
+from orchestra_creds.scanner.content.archives import Kind, Limits, kind_of
+from orchestra_creds.scanner.content.explore import Explorer, Gathered
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 
 RULE = Rule("fake-token", "a test", r"tok_[0-9a-f]{32}", Severity.HIGH, "none", "none", ())
 ENGINE = Engine.open([RULE])

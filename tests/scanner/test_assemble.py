@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.scanner import assemble, baseline
-from orchestra_creds.scanner.assemble import Filters
+from orchestra_creds.scanner.baseline import file as baseline_file
+from orchestra_creds.scanner.baseline import report as scan_report
+from orchestra_creds.scanner.baseline.report import Filters
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.finding import Place, ScanReport, Skipped
-from orchestra_creds.scanner.identity import new_key
+from orchestra_creds.scanner.fingerprint import new_key
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 TOKEN = Rule("demo-token", "Demo token", "x", Severity.HIGH, "revoke it", "docs", (), prefix="demo_")
@@ -40,7 +41,7 @@ def sighting(
 
 
 def report(*sightings: Sighting, filters: Filters = FILTERS, source: str = "tree") -> ScanReport:
-    return assemble.report(sightings, root="/repository", source=source, filters=filters)
+    return scan_report.report(sightings, root="/repository", source=source, filters=filters)
 
 
 def test_one_credential_at_one_path_is_one_finding_with_all_its_places() -> None:
@@ -121,8 +122,8 @@ def test_what_is_milder_than_asked_is_left_out() -> None:
 
 def test_the_baseline_hides_and_its_expired_entries_are_named() -> None:
     whole = report(sighting("demo_x"), sighting("demo_y", "b.py"))
-    accepted = baseline.accept(
-        baseline.Baseline(KEY.id),
+    accepted = baseline_file.accept(
+        baseline_file.Baseline(KEY.id),
         whole.findings[:1],
         reason="revoked",
         author="",
@@ -143,7 +144,7 @@ def test_a_key_that_could_not_be_kept_is_said() -> None:
 
 def test_what_could_not_be_read_makes_the_report_incomplete() -> None:
     skipped = [Skipped("b", "larger"), Skipped("a", "denied"), Skipped("a", "denied")]
-    result = assemble.report([], root=".", source="tree", filters=FILTERS, skipped=skipped)
+    result = scan_report.report([], root=".", source="tree", filters=FILTERS, skipped=skipped)
     assert [item.path for item in result.skipped] == ["a", "b"]
     assert not result.complete
 

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.scanner.attribution import Log, Origin, Person, person
-from orchestra_creds.scanner.git import Repository
+from orchestra_creds.scanner.git.attribution import Log, Origin, Person, person
+from orchestra_creds.scanner.git.repository import Repository
 from tests.scanner.trees import git, repository, write
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.errors import ConfigError, NotFoundError
-from orchestra_creds.scanner.baseline import (
+from orchestra_creds.scanner.baseline.file import (
     ANYWHERE,
     Baseline,
     Entry,

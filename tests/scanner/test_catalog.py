@@ -1,9 +1,9 @@
 import pytest
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.checks.registry import families
 from orchestra_creds.scanner.rule import Severity
 from orchestra_creds.scanner.rulebook.catalog import FAMILIES, all_rules, select
-from orchestra_creds.scanner.structure import families
 
 
 def test_ids_are_unique_and_in_order() -> None:

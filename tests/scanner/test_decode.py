@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.decode import MAX_DEPTH
+from orchestra_creds.scanner.decoding.decode import MAX_DEPTH
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import detect, fast, rule
 
 TOKEN = render("shop_{b62:36}")

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner import delta
-from orchestra_creds.scanner.delta import SEPARATOR, Reach, Run, apply_slowly, in_text, inner, triples
+from orchestra_creds.scanner.git import delta
+from orchestra_creds.scanner.git.delta import SEPARATOR, Reach, Run, apply_slowly, in_text, inner, triples
 from tests.scanner import packs
 
 try:

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import REACH_BACK, REACH_FORWARD, SEPARATOR, Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import REACH_BACK, REACH_FORWARD, SEPARATOR, Engine, EngineKind
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
-from orchestra_creds.scanner.verdict import Buffer
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import detect, fast, plain, rule, told
 
 GLUE = (b"", b"\n", b" = ", b'"', b"\\n", b"%3D", b"\0", b"\\u0026", b"://", b"}\n{", b"\xff\xfe", b"password: ")
@@ -189,7 +189,7 @@ def test_the_library_is_chosen_by_what_is_there(monkeypatch: pytest.MonkeyPatch)
         raise ImportError
 
     assert Engine.open([]).kind is EngineKind.HYPERSCAN
-    monkeypatch.setattr("orchestra_creds.scanner.engine.hyperscan", missing)
+    monkeypatch.setattr("orchestra_creds.scanner.engine.engine.hyperscan", missing)
     assert Engine.open([]).kind is EngineKind.RE2
     with pytest.raises(ConfigError, match="hyperscan is not installed here"):
         Engine.open([], kind=EngineKind.HYPERSCAN)

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine, EngineKind
-from orchestra_creds.scanner.examine import Examiner, entropy, regions
-from orchestra_creds.scanner.matcher import GAP
+from orchestra_creds.scanner.engine.confirm import Examiner, entropy, regions
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
+from orchestra_creds.scanner.engine.overlap import settle
+from orchestra_creds.scanner.engine.prefilter import GAP
 from orchestra_creds.scanner.rule import Confidence, Rule
-from orchestra_creds.scanner.settle import settle
 from tests.scanner.engines import detect, rule
 
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner import sources, treescan
-from orchestra_creds.scanner.engine import SEPARATOR
+from orchestra_creds.scanner.engine.engine import SEPARATOR
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import ScanReport
-from orchestra_creds.scanner.sources import take_inventory
+from orchestra_creds.scanner.tree import batch_scan, inventory
+from orchestra_creds.scanner.tree.inventory import take_inventory
 from tests.scanner.trees import look, token, write
 
 try:
@@ -41,7 +41,7 @@ def mean(tmp_path: Path) -> Path:
             "zeros.bin": b"\0" * 900 + token(201),
             "zeros-behind.bin": b"x" * 1100 + b"\0\0 " + token(202),
             "large.txt": b"line\n" * 300_000 + token(203),
-            "almost.txt": b"y" * (treescan.BATCH - 60) + b" " + token(204),
+            "almost.txt": b"y" * (batch_scan.BATCH - 60) + b" " + token(204),
             "P": b"P " + token(205),
             "broken.zip": b"PK\3\4" + b"?" * 40 + token(206),
             "self.pyz": b"#!python\n" + token(207) + b"PK\5\6" + bytes(18),
@@ -73,8 +73,8 @@ def test_both_ways_report_the_same(mean: Path, monkeypatch: pytest.MonkeyPatch) 
         for more in ({}, {"jobs": 2}, {"max_size": 900}, {"exclude": ("d1", "*.zip")}):
             compiled = look(mean, **more)
             with monkeypatch.context() as patched:
-                patched.setattr(treescan, "fill", None)
-                patched.setattr(sources, "walk", None)
+                patched.setattr(batch_scan, "fill", None)
+                patched.setattr(inventory, "walk", None)
                 plain = look(mean, **more)
             assert places(plain) == places(compiled)
             assert plain.skipped == compiled.skipped
@@ -91,7 +91,7 @@ def test_both_ways_list_the_same(mean: Path, monkeypatch: pytest.MonkeyPatch) ->
     for path in (mean, mean / "d1", mean / "n" / "n"):
         compiled = listed(path)
         with monkeypatch.context() as patched:
-            patched.setattr(sources, "walk", None)
+            patched.setattr(inventory, "walk", None)
             assert listed(path) == compiled
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner import gitcall
-from orchestra_creds.scanner.git import Repository, Staged
+from orchestra_creds.scanner.git import process as git_process
+from orchestra_creds.scanner.git.repository import Repository, Staged
 from tests.scanner.trees import git, repository, write
 
 
@@ -165,7 +165,7 @@ def test_a_file_without_a_name_is_ours_alone_on_any_file_system(
 ) -> None:
     for where in (tmp_path, tmp_path / "no such folder"):
         monkeypatch.setenv("TMPDIR", str(where))
-        file = gitcall.unnamed_file()
+        file = git_process.unnamed_file()
         try:
             status = os.fstat(file)
             assert (status.st_nlink, status.st_mode & 0o777, status.st_size) == (0, 0o600, 0)

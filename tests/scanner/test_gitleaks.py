@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.engine import Engine, EngineKind
-from orchestra_creds.scanner.gitleaks import Setup, setup
-from orchestra_creds.scanner.gitleaks_policy import entropy
-from orchestra_creds.scanner.locate import locate_all
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
+from orchestra_creds.scanner.gitleaks.policy import entropy
+from orchestra_creds.scanner.gitleaks.setup import Setup, setup
 from orchestra_creds.scanner.rule import Rule, Severity
 
 BUILT_IN = (
@@ -68,8 +68,8 @@ def test_without_gitleaks_files_nothing_changes(tree: Tree) -> None:
 
 def test_without_gitleaks_files_no_reader_of_them_is_loaded(tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from orchestra_creds.scanner import assemble, gitleaks;"
-        f"gitleaks.setup((), root=Path({str(tmp_path)!r}));"
+        "import sys; from pathlib import Path; from orchestra_creds.scanner.baseline import report; from orchestra_creds.scanner.gitleaks import setup;"
+        f"setup.setup((), root=Path({str(tmp_path)!r}));"
         "print([m for m in ('tomllib', 'difflib', 'json', 're2') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

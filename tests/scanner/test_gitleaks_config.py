@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import ConfigError, NotFoundError
-from orchestra_creds.scanner.gitleaks_config import Config, Required, load, loads
+from orchestra_creds.scanner.gitleaks.config import Config, Required, load, loads
 
 EVERY_FIELD = r"""
 title = "all of it"

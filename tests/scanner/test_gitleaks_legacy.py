@@ -7,12 +7,12 @@ import pytest
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner import assemble
+from orchestra_creds.scanner.baseline import report as scan_report
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.finding import Place, ScanReport
-from orchestra_creds.scanner.gitleaks import setup
-from orchestra_creds.scanner.gitleaks_legacy import Legacy, load_ignore, parse_ignore, parse_report, rekey
-from orchestra_creds.scanner.identity import new_key
+from orchestra_creds.scanner.fingerprint import new_key
+from orchestra_creds.scanner.gitleaks.accepted import Legacy, load_ignore, parse_ignore, parse_report, rekey
+from orchestra_creds.scanner.gitleaks.setup import setup
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 KEY = new_key()
@@ -29,8 +29,8 @@ def sighting(value: str, path: str = "a.py", line: int = 1, rule: Rule = RULE, c
 
 
 def report(*sightings: Sighting) -> ScanReport:
-    filters = assemble.Filters(KEY, date(2026, 1, 1))
-    return assemble.report(sightings, root=".", source="tree", filters=filters)
+    filters = scan_report.Filters(KEY, date(2026, 1, 1))
+    return scan_report.report(sightings, root=".", source="tree", filters=filters)
 
 
 def row(

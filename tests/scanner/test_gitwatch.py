@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.scanner import gitwatch
-from orchestra_creds.scanner.gitcall import Git
-from orchestra_creds.scanner.gitwatch import GitStalledError
+from orchestra_creds.scanner.git import watch
+from orchestra_creds.scanner.git.process import Git
+from orchestra_creds.scanner.git.watch import GitStalledError
 from tests.scanner.trees import repository
 
 
@@ -24,25 +24,25 @@ def busy() -> Iterator[subprocess.Popen[bytes]]:
 def stalled(process: subprocess.Popen[bytes]) -> str:
     assert process.stdout is not None
     with pytest.raises(GitStalledError) as error:
-        gitwatch.wait(process.pid, [process.stdout.fileno()], "here")
+        watch.wait(process.pid, [process.stdout.fileno()], "here")
     return str(error.value)
 
 
 def test_silence_has_an_end(busy: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gitwatch, "LOOK", 0.02)
-    monkeypatch.setattr(gitwatch, "SILENT", 20)
+    monkeypatch.setattr(watch, "LOOK", 0.02)
+    monkeypatch.setattr(watch, "SILENT", 20)
     assert "it gave no answer" in stalled(busy)
 
 
 def test_memory_has_an_end(busy: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gitwatch, "LOOK", 0.02)
-    monkeypatch.setattr(gitwatch, "MOST_MEMORY", 1)
+    monkeypatch.setattr(watch, "LOOK", 0.02)
+    monkeypatch.setattr(watch, "MOST_MEMORY", 1)
     assert "of memory" in stalled(busy)
 
 
 def test_a_file_that_grows_is_no_silence(busy: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gitwatch, "LOOK", 0.01)
-    monkeypatch.setattr(gitwatch, "SILENT", 10)
+    monkeypatch.setattr(watch, "LOOK", 0.01)
+    monkeypatch.setattr(watch, "SILENT", 10)
     sizes = iter(range(1, 100))
 
     def grown() -> int:
@@ -51,7 +51,7 @@ def test_a_file_that_grows_is_no_silence(busy: subprocess.Popen[bytes], monkeypa
         return size
 
     assert busy.stdout is not None
-    assert gitwatch.wait(busy.pid, [busy.stdout.fileno()], "here", grown) == [busy.stdout.fileno()]
+    assert watch.wait(busy.pid, [busy.stdout.fileno()], "here", grown) == [busy.stdout.fileno()]
 
 
 def test_a_git_that_stalled_is_ended_and_not_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,7 @@ def test_a_git_that_stalled_is_ended_and_not_started_again(tmp_path: Path, monke
     fake.write_text(f"#!/bin/sh\necho $$ >> {tmp_path}/calls\nexec cat < {tmp_path}/pipe\n")
     fake.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setattr(gitwatch, "LOOK", 0.1)
+    monkeypatch.setattr(watch, "LOOK", 0.1)
     git = Git(str(folder / ".git"), work_tree=str(folder))
     for _ in range(2):
         with pytest.raises(GitStalledError):

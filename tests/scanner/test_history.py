@@ -9,11 +9,11 @@ import pytest
 
 from orchestra_creds.core.progress import NoProgress
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner import history, seen
 from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.engine import Engine
-from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.history import SHALLOW, HistoryResult, scan_history
+from orchestra_creds.scanner.engine.engine import Engine
+from orchestra_creds.scanner.git import history, scan_cache
+from orchestra_creds.scanner.git.history import SHALLOW, HistoryResult, scan_history
+from orchestra_creds.scanner.git.repository import Repository
 from tests.scanner.histories import imported
 from tests.scanner.trees import ENGINE, git, repository, token
 
@@ -298,7 +298,7 @@ def test_objects_larger_than_the_limit_are_named(folder: Path) -> None:
 def test_a_process_that_is_killed_makes_the_scan_incomplete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = imported(tmp_path / "many.git", [{"file": b"%d " % number + token(number)} for number in range(20)])
     git(folder, "repack", "-adfq")
-    monkeypatch.setattr("orchestra_creds.scanner.worklist.JOB", 1)
+    monkeypatch.setattr("orchestra_creds.scanner.git.jobs.JOB", 1)
     parent = os.getpid()
 
     def die(*_args: object) -> bytes:
@@ -306,7 +306,7 @@ def test_a_process_that_is_killed_makes_the_scan_incomplete(tmp_path: Path, monk
             os.kill(os.getpid(), signal.SIGKILL)
         return b""
 
-    monkeypatch.setattr("orchestra_creds.scanner.collect._Worker.work", die)
+    monkeypatch.setattr("orchestra_creds.scanner.git.collect._Worker.work", die)
     result = look(folder, jobs=2)
     assert "ended early" in result.skipped[0].reason
 
@@ -322,8 +322,8 @@ def test_threads_do_the_same_where_forking_is_not_safe(tmp_path: Path, monkeypat
     folder = imported(tmp_path / "many.git", [{"file": b"%d\n" % number * 50 + token(number)} for number in range(30)])
     git(folder, "repack", "-adfq")
     expected = _plain(look(folder, jobs=1))
-    monkeypatch.setattr("orchestra_creds.scanner.worklist.JOB", 1)
-    monkeypatch.setattr("orchestra_creds.scanner.workers.can_fork", lambda: False)
+    monkeypatch.setattr("orchestra_creds.scanner.git.jobs.JOB", 1)
+    monkeypatch.setattr("orchestra_creds.scanner.parallel.workers.can_fork", lambda: False)
     assert _plain(look(folder, jobs=3)) == expected
 
 
@@ -385,7 +385,7 @@ def test_the_cache_is_private_holds_no_credential_and_counts_as_none_when_damage
         assert _plain(result) == expected
         assert result.stats.cached == 0
     file.chmod(0o644)
-    assert seen.load(cache, file.name) is None
+    assert scan_cache.load(cache, file.name) is None
 
 
 def test_an_incomplete_scan_is_not_remembered(folder: Path, tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def children() -> set[int]:
 def test_nobody_is_left_behind_when_a_scan_is_interrupted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = imported(tmp_path / "many.git", [{"file": b"%d " % number + token(number)} for number in range(50)])
     git(folder, "repack", "-adfq")
-    monkeypatch.setattr("orchestra_creds.scanner.worklist.JOB", 1)
+    monkeypatch.setattr("orchestra_creds.scanner.git.jobs.JOB", 1)
 
     class Impatient(NoProgress):
         def advance(self, *, items: int = 0, size: int = 0) -> None:  # noqa: ARG002  as the port has it

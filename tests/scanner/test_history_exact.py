@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.chains import Node, Scanner
-from orchestra_creds.scanner.delta import Reach
-from orchestra_creds.scanner.engine import EngineKind
-from orchestra_creds.scanner.firstpass import MOST, first_pass, width
+from orchestra_creds.scanner.engine.engine import EngineKind
+from orchestra_creds.scanner.engine.prefilter_patterns import MOST, first_pass, width
+from orchestra_creds.scanner.git.delta import Reach
+from orchestra_creds.scanner.git.delta_scan import Node, Scanner
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from tests.scanner import packs
 from tests.scanner.histories import (

@@ -7,7 +7,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner import baseline, gitleaks_config, gitleaks_legacy
+from orchestra_creds.scanner.baseline import file as baseline_file
+from orchestra_creds.scanner.gitleaks import accepted as gitleaks_accepted
+from orchestra_creds.scanner.gitleaks import config as gitleaks_config
 
 WORDS = st.sampled_from(
     ["rules", "id", "regex", "allowlists", "allowlist", "extend", "path", "required", "keywords", "paths", "entropy",
@@ -37,19 +39,19 @@ def test_any_configuration_is_read_or_refused(text: str) -> None:
 
 @given(st.lists(st.one_of(JSON, st.dictionaries(st.sampled_from(FIELDS), JSON)), max_size=3))
 def test_any_list_of_entries_is_read_or_refused(findings: list[object]) -> None:
-    body = {"schema": baseline.SCHEMA, "key": "0" * 16, "findings": findings}
+    body = {"schema": baseline_file.SCHEMA, "key": "0" * 16, "findings": findings}
     with suppress(ConfigError):
-        baseline.loads(json.dumps(body))
+        baseline_file.loads(json.dumps(body))
 
 
 @given(st.text())
 def test_any_text_is_a_baseline_a_report_or_refused(text: str) -> None:
     with suppress(ConfigError):
-        baseline.loads(text)
+        baseline_file.loads(text)
     with suppress(ConfigError):
-        gitleaks_legacy.parse_report(text, "r.json")
+        gitleaks_accepted.parse_report(text, "r.json")
     with suppress(ConfigError):
-        gitleaks_legacy.parse_ignore(text)
+        gitleaks_accepted.parse_ignore(text)
 
 
 @given(
@@ -57,4 +59,4 @@ def test_any_text_is_a_baseline_a_report_or_refused(text: str) -> None:
 )
 def test_any_array_is_a_report_or_refused(rows: list[object]) -> None:
     with suppress(ConfigError):
-        gitleaks_legacy.parse_report(json.dumps(rows), "r.json")
+        gitleaks_accepted.parse_report(json.dumps(rows), "r.json")

@@ -19,10 +19,10 @@ import pytest
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.report import FORMATS, render
-from orchestra_creds.scanner.archives import Limits
-from orchestra_creds.scanner.descent import MOST_OPEN, Descent
-from orchestra_creds.scanner.explore import Explorer
+from orchestra_creds.scanner.content.archives import Limits
+from orchestra_creds.scanner.content.explore import Explorer
 from orchestra_creds.scanner.request import Source
+from orchestra_creds.scanner.safe_open import MOST_OPEN, Descent
 from tests.scanner.trees import ENGINE, RULE, git, look, places, repository, skipped, token, write
 
 
@@ -172,7 +172,7 @@ def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
 
 
 def test_a_file_that_shrinks_or_grows_while_it_is_read_ends(tmp_path: Path) -> None:
-    from orchestra_creds.scanner.treescan import BATCH
+    from orchestra_creds.scanner.tree.batch_scan import BATCH
 
     path = write(tmp_path, {"log": b"x" * (20 * BATCH)}) / "log"
     stop = threading.Event()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.scanner.git import Repository
-from orchestra_creds.scanner.history import scan_history
+from orchestra_creds.scanner.git.history import scan_history
+from orchestra_creds.scanner.git.repository import Repository
 from tests.scanner.histories import imported
 from tests.scanner.trees import ENGINE, GIT_ENV, git, repository, token, write
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.identity import (
+from orchestra_creds.scanner.fingerprint import (
     VARIABLE,
     install_key,
     key_text,

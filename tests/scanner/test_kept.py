@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from orchestra_creds import scanner
-from orchestra_creds.scanner import kept, plan
+from orchestra_creds.scanner.engine import compiled_cache, patterns
 
 SCANNER = Path(scanner.__file__).parent
 
@@ -15,19 +15,19 @@ def test_an_edit_of_any_file_of_the_scanner_changes_the_stamp(tmp_path: Path) ->
     sources = sorted(copy.rglob("*.py"))
     assert any(source.parent != copy for source in sources)
     for source in sources:
-        before = kept.stamp(str(copy))
+        before = compiled_cache.stamp(str(copy))
         source.write_bytes(source.read_bytes() + b"\n")
-        assert kept.stamp(str(copy)) != before, source
+        assert compiled_cache.stamp(str(copy)) != before, source
 
 
 def test_a_file_that_is_no_part_of_the_scanner_leaves_the_stamp(tmp_path: Path) -> None:
     (tmp_path / "rule.py").touch()
-    before = kept.stamp(str(tmp_path))
+    before = compiled_cache.stamp(str(tmp_path))
     (tmp_path / "__pycache__").mkdir()
     (tmp_path / "__pycache__" / "rule.cpython-312.py").touch()
     (tmp_path / "notes.txt").touch()
-    assert kept.stamp(str(tmp_path)) == before
+    assert compiled_cache.stamp(str(tmp_path)) == before
 
 
 def test_what_makes_the_patterns_is_there_to_be_hashed() -> None:
-    assert all((plan._SCANNER / name).is_file() for name in plan._MAKERS)
+    assert all((patterns._SCANNER / name).is_file() for name in patterns._MAKERS)

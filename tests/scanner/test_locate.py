@@ -3,8 +3,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.scanner.content.locate import LINE_LIMIT, Locator, inline_allow, locate, locate_all, ordered
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.locate import LINE_LIMIT, Locator, inline_allow, locate, locate_all, ordered
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 RULE = Rule("test-rule", "a test", "secret", Severity.HIGH, "none", "none", ())

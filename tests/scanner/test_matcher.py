@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner import matcher
-from orchestra_creds.scanner.database import MAGIC
-from orchestra_creds.scanner.decode import CARRIERS
-from orchestra_creds.scanner.engine import SEPARATOR, Engine, EngineKind
-from orchestra_creds.scanner.firstpass import first_pass
-from orchestra_creds.scanner.libraries import Regex
-from orchestra_creds.scanner.markers import literals
-from orchestra_creds.scanner.matcher import GAP, HyperscanMatcher, Matcher, Re2Matcher
-from orchestra_creds.scanner.plan import Plan
+from orchestra_creds.scanner.decoding.decode import CARRIERS
+from orchestra_creds.scanner.engine import prefilter
+from orchestra_creds.scanner.engine.database import MAGIC
+from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine, EngineKind
+from orchestra_creds.scanner.engine.libraries import Regex
+from orchestra_creds.scanner.engine.markers import literals
+from orchestra_creds.scanner.engine.patterns import Plan
+from orchestra_creds.scanner.engine.prefilter import GAP, HyperscanMatcher, Matcher, Re2Matcher
+from orchestra_creds.scanner.engine.prefilter_patterns import first_pass
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import fast, rule
 
 RULES = (
@@ -96,7 +96,7 @@ def test_texts_in_one_buffer_do_not_hide_each_others_matches() -> None:
 def by_pattern() -> HyperscanMatcher:
     """A matcher that finds hex by its pattern, as where no C extension was built."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matcher, "_native", None)
+        patch.setattr(prefilter, "_native", None)
         return HyperscanMatcher.of_plan(Plan(RULES), None, lambda: None)
 
 

@@ -6,11 +6,13 @@ import pytest
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.render.report import FORMATS, render
-from orchestra_creds.scanner import assemble, baseline, identity
-from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner import fingerprint
+from orchestra_creds.scanner.baseline import file as baseline_file
+from orchestra_creds.scanner.baseline import report as scan_report
+from orchestra_creds.scanner.content.locate import locate_all
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import ScanReport
-from orchestra_creds.scanner.locate import locate_all
-from orchestra_creds.scanner.sample import render as sample
+from orchestra_creds.scanner.samples.sample import render as sample
 from tests.scanner.engines import plain
 
 TEXT = "".join(
@@ -26,10 +28,10 @@ def engine() -> Engine:
 
 @pytest.fixture(scope="module")
 def report(engine: Engine) -> ScanReport:
-    key = identity.FingerprintKey(Material(b"k" * 32))
+    key = fingerprint.FingerprintKey(Material(b"k" * 32))
     found = engine.settle(engine.examine(TEXT, engine.candidates(TEXT)))
-    filters = assemble.Filters(key, date(2026, 1, 1))
-    return assemble.report(locate_all(TEXT, found, "a.py"), root=".", source="tree", filters=filters)
+    filters = scan_report.Filters(key, date(2026, 1, 1))
+    return scan_report.report(locate_all(TEXT, found, "a.py"), root=".", source="tree", filters=filters)
 
 
 def rules_in(engine: Engine, text: bytes) -> set[str]:
@@ -43,10 +45,14 @@ def test_a_report_is_clean_for_the_next_scan(engine: Engine, report: ScanReport,
 
 
 def test_a_baseline_is_clean_for_the_next_scan(engine: Engine, report: ScanReport) -> None:
-    accepted = baseline.accept(
-        baseline.Baseline("0123456789abcdef"), report.findings, reason="fakes", author="Ann", today=date(2026, 1, 1)
+    accepted = baseline_file.accept(
+        baseline_file.Baseline("0123456789abcdef"),
+        report.findings,
+        reason="fakes",
+        author="Ann",
+        today=date(2026, 1, 1),
     )
-    assert rules_in(engine, baseline.dumps(accepted).encode()) == set()
+    assert rules_in(engine, baseline_file.dumps(accepted).encode()) == set()
 
 
 def test_a_hash_elsewhere_under_that_name_is_still_found(engine: Engine) -> None:

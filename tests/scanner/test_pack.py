@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.objects import KINDS, Database, read_loose
-from orchestra_creds.scanner.pack import BLOB, BROKEN, DAMAGED, Pack, inflate, survey_slowly
+from orchestra_creds.scanner.git.objects import KINDS, Database, read_loose
+from orchestra_creds.scanner.git.pack import BLOB, BROKEN, DAMAGED, Pack, inflate, survey_slowly
 from tests.scanner import packs
 from tests.scanner.histories import imported
 from tests.scanner.trees import git

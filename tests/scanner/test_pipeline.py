@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.progress import NoProgress
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
-from orchestra_creds.scanner import workers
-from orchestra_creds.scanner.archives import Limits
-from orchestra_creds.scanner.blobscan import MOST_SIGHTINGS, BlobScan, scan_whole
+from orchestra_creds.scanner.content.archives import Limits
+from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, BlobScan, scan_whole
+from orchestra_creds.scanner.content.explore import Gathered
 from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.engine import Engine
-from orchestra_creds.scanner.explore import Gathered
+from orchestra_creds.scanner.engine.engine import Engine
+from orchestra_creds.scanner.parallel import workers
+from orchestra_creds.scanner.parallel.wire import Wire
+from orchestra_creds.scanner.parallel.workers import Answer, Death
 from orchestra_creds.scanner.request import Source
-from orchestra_creds.scanner.sources import Inventory
-from orchestra_creds.scanner.tree import scan_tree
-from orchestra_creds.scanner.treescan import BATCH
-from orchestra_creds.scanner.wire import Wire
-from orchestra_creds.scanner.workers import Answer, Death
+from orchestra_creds.scanner.tree.batch_scan import BATCH
+from orchestra_creds.scanner.tree.inventory import Inventory
+from orchestra_creds.scanner.tree.tree_scan import scan_tree
 from tests.scanner.trees import ENGINE, RULE, git, look, places, repository, skipped, token, write
 
 
@@ -56,9 +56,9 @@ PIECES = st.lists(
 def test_batches_find_what_each_file_by_itself_holds(contents: list[bytes]) -> None:
     import tempfile
 
-    from orchestra_creds.scanner.encoding import as_utf8
-    from orchestra_creds.scanner.explore import Explorer
-    from orchestra_creds.scanner.treescan import TreeScan
+    from orchestra_creds.scanner.content.explore import Explorer
+    from orchestra_creds.scanner.decoding.encoding import as_utf8
+    from orchestra_creds.scanner.tree.batch_scan import TreeScan
 
     with tempfile.TemporaryDirectory() as folder:
         files = [b"%d" % number for number in range(len(contents))]
@@ -209,7 +209,7 @@ def test_sightings_travel_whole_between_processes() -> None:
 
 INTERRUPTED = """
 import sys
-from orchestra_creds.scanner import workers
+from orchestra_creds.scanner.parallel import workers
 def serve(tokens, answer):
     import os, time
     for _ in tokens:
@@ -443,8 +443,8 @@ def test_staged_is_what_changes_against_the_last_commit(tmp_path: Path) -> None:
 
 
 def test_the_baseline_of_the_scanned_root_counts_and_is_named(tmp_path: Path) -> None:
-    from orchestra_creds.scanner.baseline import FILE_NAME, Baseline, accept, save
-    from orchestra_creds.scanner.identity import parse_key
+    from orchestra_creds.scanner.baseline.file import FILE_NAME, Baseline, accept, save
+    from orchestra_creds.scanner.fingerprint import parse_key
     from tests.scanner.trees import NOW
 
     variables = {"ORCHESTRA_CREDS_FINGERPRINT_KEY": "ab" * 32}

@@ -5,12 +5,12 @@ import random
 import pytest
 from pytest_mock import MockerFixture
 
-from orchestra_creds.scanner import examine
-from orchestra_creds.scanner.examine import Examiner
+from orchestra_creds.scanner.checks.registry import check_of
+from orchestra_creds.scanner.checks.verdict import LOOK_BACK, LOOK_FORWARD, NARROW, reach
+from orchestra_creds.scanner.engine import confirm
+from orchestra_creds.scanner.engine.confirm import Examiner
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
-from orchestra_creds.scanner.structure import check_of
-from orchestra_creds.scanner.verdict import LOOK_BACK, LOOK_FORWARD, NARROW, reach
+from orchestra_creds.scanner.samples.sample import render
 
 RULES = [rule for rule in all_rules() if rule.check in NARROW]
 WORDS = b"host=db user=app path hash = \n\n { } ' \" = : ; & // sha256 md5 server id://a.b/ example x"
@@ -39,7 +39,7 @@ def test_a_narrow_view_changes_no_verdict(check: str, mocker: MockerFixture) -> 
             data = surroundings(rng, rng.randrange(900)) + b"\n" + text + b"\n" + surroundings(rng, rng.randrange(900))
             ends = list(range(0, len(data), 200))
             narrow = [match.detection for match in Examiner([rule]).confirm(0, data, ends)]
-            with_all = mocker.patch.object(examine, "reach", return_value=(LOOK_BACK, LOOK_FORWARD))
+            with_all = mocker.patch.object(confirm, "reach", return_value=(LOOK_BACK, LOOK_FORWARD))
             wide = [match.detection for match in Examiner([rule]).confirm(0, data, ends)]
             mocker.stop(with_all)
             assert narrow == wide

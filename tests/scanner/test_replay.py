@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.core.record import replace
-from orchestra_creds.scanner import kept, quick, replay
+from orchestra_creds.scanner.engine import compiled_cache
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.git import report_cache, staged_precheck
 from orchestra_creds.scanner.request import Source
 from tests.scanner.trees import git, look, repository, token, write
 
@@ -24,8 +25,8 @@ class Place:
         for private in (self.cache, self.state):
             private.mkdir(mode=0o700)
 
-    def history(self, folder: Path | None = None) -> replay.History:
-        return replay.History(str(folder or self.repo), str(self.cache), str(self.state))
+    def history(self, folder: Path | None = None) -> report_cache.History:
+        return report_cache.History(str(folder or self.repo), str(self.cache), str(self.state))
 
     def scan(self) -> ScanReport:
         """Scan, and keep the report."""
@@ -84,7 +85,7 @@ CHANGES: dict[str, Callable[[Place], object]] = {
     "new key": lambda place: [file.rename(place.repo / "moved") for file in (place.state / "keys").glob("*.place")],
     **{
         name: (lambda place, name=name: write(place.repo, {name: b""}))  # type: ignore[misc]
-        for name in quick.CONFIGURATIONS
+        for name in staged_precheck.CONFIGURATIONS
     },
 }
 
@@ -116,7 +117,7 @@ def test_a_packed_repository_is_known_by_its_packs(place: Place) -> None:
 
 def test_another_scanner_scans(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.scan()
-    monkeypatch.setattr(kept, "__version__", "other")
+    monkeypatch.setattr(compiled_cache, "__version__", "other")
     assert place.history().report(0.5) is None
 
 

@@ -4,12 +4,12 @@ import base64
 
 import pytest
 
+from orchestra_creds.scanner.checks.registry import families
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
-from orchestra_creds.scanner.structure import families
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import fast
 
 SEEDS = range(3)

@@ -5,13 +5,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner import checksums, structure
+from orchestra_creds.scanner.checks import checksums
+from orchestra_creds.scanner.checks import registry as check_registry
+from orchestra_creds.scanner.checks.verdict import Subject, Verdict
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Confidence, Rule
 from orchestra_creds.scanner.rulebook import catalog, generic, google, keys
-from orchestra_creds.scanner.sample import ALPHABETS, render
-from orchestra_creds.scanner.verdict import Subject, Verdict
+from orchestra_creds.scanner.samples.sample import ALPHABETS, render
 from tests.scanner.engines import fast
 
 OURS = {rule.id for family in (google, keys, generic) for rule in family.RULES}
@@ -82,7 +83,7 @@ class TestEveryRule:
 
     def test_is_bounded_and_checked(self, rule: Rule) -> None:
         assert parser.parse(rule.pattern).getwidth()[1] <= rule.longest
-        assert structure.check_of(rule.check) is not None
+        assert check_registry.check_of(rule.check) is not None
         assert rule.group == 1
 
     def test_shows_no_more_than_a_public_prefix(self, rule: Rule) -> None:

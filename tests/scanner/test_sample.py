@@ -5,8 +5,8 @@ import sys
 
 import pytest
 
-from orchestra_creds.scanner.der import pkcs12_opens
-from orchestra_creds.scanner.sample import MAKERS, render
+from orchestra_creds.scanner.checks.der import pkcs12_opens
+from orchestra_creds.scanner.samples.sample import MAKERS, render
 
 SALTED = {"lockedpem", "openssh", "opensshed25519", "p12", "googlep12"}
 SIZES = {
@@ -33,7 +33,7 @@ def test_text_outside_of_holes_is_kept() -> None:
 
 
 def test_keys_are_the_same_in_every_process() -> None:
-    code = "from orchestra_creds.scanner.sample import render; print(render('{sajson:1024}'), end='')"
+    code = "from orchestra_creds.scanner.samples.sample import render; print(render('{sajson:1024}'), end='')"
     other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert other == render("{sajson:1024}")
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.libraries import Regex
+from orchestra_creds.scanner.engine.bounded_regex import LONG, Shortcut, without_bounds
+from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
-from orchestra_creds.scanner.shortcut import LONG, Shortcut, without_bounds
+from orchestra_creds.scanner.samples.sample import render
 
 PATTERNS = (
     r"k_[a-c]{2,200}(?:[^a-d]|$)",

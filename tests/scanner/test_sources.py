@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import ConfigError, NotFoundError
-from orchestra_creds.scanner import workers
 from orchestra_creds.scanner.exclusions import Exclusions
-from orchestra_creds.scanner.sources import Inventory, Listing, common_root, gone_before, take_inventory
+from orchestra_creds.scanner.parallel import workers
+from orchestra_creds.scanner.tree.inventory import Inventory, Listing, common_root, gone_before, take_inventory
 from tests.scanner.trees import git, repository, write
 
 

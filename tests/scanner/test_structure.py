@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner import der, pem, structure_generic
+from orchestra_creds.scanner.checks import der, pem
+from orchestra_creds.scanner.checks import generic as generic_checks
+from orchestra_creds.scanner.checks.verdict import Subject
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Confidence, Rule
 from orchestra_creds.scanner.rulebook.catalog import all_rules
-from orchestra_creds.scanner.sample import render
-from orchestra_creds.scanner.sample_keys import service_account
-from orchestra_creds.scanner.verdict import Subject
+from orchestra_creds.scanner.samples.sample import render
+from orchestra_creds.scanner.samples.sample_keys import service_account
 from tests.scanner.engines import fast
 
 KEY_RULE = "google-service-account-key"
@@ -360,13 +361,13 @@ def test_an_api_key_is_found_whatever_touches_it(engine: Engine, frame: str) -> 
 @pytest.mark.parametrize("length", [32, 40, 64])
 def test_nearly_all_random_values_pass_as_random(alphabet: str, length: int) -> None:
     values = [render(f"{{{alphabet}:{length}}}", seed=seed).encode() for seed in range(100)]
-    assert sum(map(structure_generic.is_random, values)) >= 93
+    assert sum(map(generic_checks.is_random, values)) >= 93
 
 
 @pytest.mark.parametrize("length", [12, 16, 20])
 def test_nearly_all_random_passwords_pass_as_passwords(length: int) -> None:
     values = [render(f"{{b62:{length - 2}}}!{{digit:1}}", seed=seed).encode() for seed in range(100)]
-    assert sum(map(structure_generic.is_password, values)) >= 97
+    assert sum(map(generic_checks.is_password, values)) >= 97
 
 
 @pytest.mark.parametrize(
@@ -376,7 +377,7 @@ def test_nearly_all_random_passwords_pass_as_passwords(length: int) -> None:
      "x25519.X25519PrivateKey", "AppConfigurationTokenProvider2", "changeme-changeme-1"],
 )  # fmt: skip
 def test_words_references_and_names_are_not_random(value: str) -> None:
-    assert not structure_generic.is_random(value.encode())
+    assert not generic_checks.is_random(value.encode())
 
 
 @pytest.mark.parametrize(
@@ -394,7 +395,7 @@ def test_words_references_and_names_are_not_random(value: str) -> None:
     ],
 )
 def test_words_and_stand_ins_are_no_passwords(value: str) -> None:
-    assert not structure_generic.is_password(value.encode())
+    assert not generic_checks.is_password(value.encode())
 
 
 def test_the_name_in_a_list_decides_and_not_the_word_value(engine: Engine) -> None:
@@ -422,18 +423,18 @@ def test_a_verdict_on_a_login_reads_what_it_says(before: bytes, after: bytes) ->
     data = before + b"curl -u admin:" + after
     start = len(before) + len(b"curl -u admin:")
     subject = Subject(data[start : start + 3], data, start, min(start + 3, len(data)), 0, len(data))
-    verdict = structure_generic.user_and_password(subject)
+    verdict = generic_checks.user_and_password(subject)
     if verdict is not None:
         part = data[verdict.read_from : verdict.read_to]
         at = start - verdict.read_from
-        again = structure_generic.user_and_password(Subject(part[at : at + 3], part, at, at + 3, 0, len(part)))
+        again = generic_checks.user_and_password(Subject(part[at : at + 3], part, at, at + 3, 0, len(part)))
         assert again is not None
         assert again.material == verdict.material == data[verdict.start : verdict.end]
 
 
 def test_a_uuid_or_a_hash_is_no_password() -> None:
-    assert not structure_generic.is_password(render("{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}").encode())
-    assert not structure_generic.is_password(render("{hex:40}").encode())
+    assert not generic_checks.is_password(render("{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}").encode())
+    assert not generic_checks.is_password(render("{hex:40}").encode())
 
 
 # --- all checks ---

@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from orchestra_creds.scanner.engine import Engine
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import ScanReport
 from orchestra_creds.scanner.pipeline import scan
 from orchestra_creds.scanner.request import ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.sample import render
+from orchestra_creds.scanner.samples.sample import render
 
 RULE = Rule("fake-token", "a test", r"\btok_[0-9a-f]{32}\b", Severity.HIGH, "none", "none", ())
 ENGINE = Engine.open([RULE])

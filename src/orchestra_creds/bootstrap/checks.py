@@ -20,7 +20,7 @@ def machine_checks() -> "Iterator[Check]":
     import shutil
 
     from orchestra_creds.manage.doctor import Check, Health
-    from orchestra_creds.scanner.libraries import hyperscan
+    from orchestra_creds.scanner.engine.libraries import hyperscan
 
     git = shutil.which("git")
     yield (

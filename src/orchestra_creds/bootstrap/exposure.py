@@ -4,7 +4,7 @@ import os
 import shutil
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner import gitcall
+from orchestra_creds.scanner.git import process as git_process
 
 
 def refuse_exposed(target: str) -> None:
@@ -17,13 +17,13 @@ def refuse_exposed(target: str) -> None:
         ConfigError: git does not ignore it.
     """
     path = os.path.realpath(target)
-    found = gitcall.find(os.path.dirname(path))
+    found = git_process.find(os.path.dirname(path))
     if found is None or shutil.which("git") is None or (os.path.exists(path) and not os.path.isfile(path)):
         return
     git_dir, work_tree = found
     if not work_tree or os.path.commonpath([path, os.path.realpath(git_dir)]) == os.path.realpath(git_dir):
         return
-    git = gitcall.Git(git_dir, work_tree=work_tree)
+    git = git_process.Git(git_dir, work_tree=work_tree)
     inside = os.path.relpath(path, os.path.realpath(work_tree))
     # This verb takes no literal pathspecs, nor patterns: the dot keeps a colon from being read as magic.
     asked = ("--no-literal-pathspecs", "check-ignore", "--quiet", "--", f"./{inside}")

@@ -20,9 +20,9 @@ TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tre
 if TYPE_CHECKING:
     from orchestra_creds.config.settings import Settings
     from orchestra_creds.core.progress import Progress
-    from orchestra_creds.scanner.accepting import Acceptance, Acceptor
+    from orchestra_creds.scanner.baseline.service import Acceptance, Acceptor
+    from orchestra_creds.scanner.engine.compiled_cache import Kept
     from orchestra_creds.scanner.finding import ScanReport
-    from orchestra_creds.scanner.kept import Kept
     from orchestra_creds.scanner.request import ScanRequest
     from orchestra_creds.scanner.rule import Rule
 
@@ -87,12 +87,12 @@ def scan(
 
 def _rules(request: "ScanRequest") -> "tuple[tuple[Rule, ...], Kept | None]":
     """All rules: as the last scan kept them, compiled, else as they are written."""
-    from orchestra_creds.scanner import kept
+    from orchestra_creds.scanner.engine import compiled_cache
 
     found = None
     if request.engine != "re2":
         with suppress(OSError, ValueError, EOFError, TypeError):
-            found = kept.recall(request.cache_dir)
+            found = compiled_cache.recall(request.cache_dir)
     if found is not None:
         return found.rules(), found
     from orchestra_creds.scanner.rulebook.catalog import all_rules
@@ -107,7 +107,7 @@ def _named(rule: str, names: Iterable[str]) -> bool:
 
 def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
     """How a scan was done, for an operator who wonders: what it looked at, with which engine, rules and cache."""
-    from orchestra_creds.scanner.libraries import hyperscan
+    from orchestra_creds.scanner.engine.libraries import hyperscan
     from orchestra_creds.scanner.rulebook.catalog import all_rules
 
     engine = choice.engine
@@ -199,7 +199,7 @@ def _text(path: Path | None) -> str:
 
 def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
     """The baseline verbs for the folder whose baseline is meant: that of a repository holds for all of it."""
-    from orchestra_creds.scanner.accepting import Acceptor
+    from orchestra_creds.scanner.baseline.service import Acceptor
 
     if not path.is_dir():
         raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
@@ -217,7 +217,7 @@ def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
 
 def baseline_root(path: Path) -> Path:
     """The folder to which the baseline of a path belongs: its own, or the top of the repository around it."""
-    from orchestra_creds.scanner.accepting import default_file
+    from orchestra_creds.scanner.baseline.service import default_file
 
     return default_file(path.resolve()).parent
 
@@ -226,7 +226,7 @@ def acceptance(reason: str, author: str, expires: datetime | None) -> "Acceptanc
     """Who accepts, why and until when; the author is the user of this machine unless one is named."""
     import getpass
 
-    from orchestra_creds.scanner.accepting import Acceptance
+    from orchestra_creds.scanner.baseline.service import Acceptance
 
     return Acceptance(reason, author or getpass.getuser(), utc_now().date(), expires.date() if expires else None)
 

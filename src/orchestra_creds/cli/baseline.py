@@ -168,18 +168,18 @@ def key(
     """Name the key behind the fingerprints of this repository, hand it over, or install one that was handed over."""
     from orchestra_creds import outfile
     from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.scanner import accepting
+    from orchestra_creds.scanner.baseline import service as baseline_service
 
     keys, session = scanning.fingerprint_keys(), Session.of(ctx)
     if install is not None:
         session.say(
-            f"fingerprint key {accepting.take_over(path, install, keys=keys)} is now the key of this repository"
+            f"fingerprint key {baseline_service.take_over(path, install, keys=keys)} is now the key of this repository"
         )
         return
     file = file_of(output)
     if output is not None and file is None:
         refuse_terminal("the key", hint="use -o FILE or a pipe")
-    name, text = accepting.hand_over(path, keys=keys, environment=os.environ)
+    name, text = baseline_service.hand_over(path, keys=keys, environment=os.environ)
     if file is not None:
         outfile.write(str(file), text.reveal() + b"\n")
     elif output is not None:

@@ -1,7 +1,7 @@
 """`scan` before Typer is loaded, when its arguments are plain: what hooks and pipelines run, without 100 ms of parsing.
 
-A staged scan has two steps: when no rule matches anything (`scanner.quick`), the answer is printed at once. A whole history
-that has not changed since its last scan is not scanned again (`scanner.replay`). Otherwise the scan runs here, with the
+A staged scan has two steps: when no rule matches anything (`scanner.git.staged_precheck`), the answer is printed at once. A whole history
+that has not changed since its last scan is not scanned again (`scanner.git.report_cache`). Otherwise the scan runs here, with the
 service and the renderers that the verb uses. Guarantees: output and exit code are those of the verb, which tests compare;
 arguments that are not plain, a setting from a file or the environment, standard input, a terminal, or a shell's completion
 go to Typer.
@@ -70,9 +70,9 @@ def scan(arguments: list[str]) -> int | None:
 def _quick(format_: str, began: float) -> tuple[str, int] | None:
     """The report and the exit code when no rule matches anything."""
     from orchestra_creds import folders
-    from orchestra_creds.scanner import quick
+    from orchestra_creds.scanner.git import staged_precheck
 
-    looked = quick.nothing_staged(".", folders.cache_folder())
+    looked = staged_precheck.nothing_staged(".", folders.cache_folder())
     if looked is None:
         return None
     root, files, size = looked
@@ -95,9 +95,11 @@ def _quick(format_: str, began: float) -> tuple[str, int] | None:
 def _replayed(plain: Plain, began: float) -> tuple[str, int]:
     """The report and the exit code of a whole history: those of the last scan where nothing has changed since."""
     from orchestra_creds import folders
-    from orchestra_creds.scanner import replay
+    from orchestra_creds.scanner.git import report_cache
 
-    history = replay.History(plain.paths[0] if plain.paths else ".", folders.cache_folder(), folders.state_folder())
+    history = report_cache.History(
+        plain.paths[0] if plain.paths else ".", folders.cache_folder(), folders.state_folder()
+    )
     report = history.report(time.perf_counter() - began)
     if report is None:
         report = _scan(plain)

@@ -1,6 +1,6 @@
 # The optional extension that `_native.c` is built to.
 
-from orchestra_creds.scanner.verdict import Buffer
+from orchestra_creds.scanner.checks.verdict import Buffer
 
 def survey(index: Buffer, pack: Buffer, width: int, /) -> tuple[bytes, ...]: ...
 def apply(base: Buffer, delta: Buffer, limit: int, back: int, ahead: int, /) -> tuple[bytes, bytes, bytes, bytes]: ...

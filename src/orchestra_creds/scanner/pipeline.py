@@ -18,23 +18,24 @@ from pathlib import Path
 from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
-from orchestra_creds.scanner import gitleaks, quick
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
-from orchestra_creds.scanner.git import Repository
+from orchestra_creds.scanner.git import staged_precheck
+from orchestra_creds.scanner.git.repository import Repository
+from orchestra_creds.scanner.gitleaks import setup as gitleaks_setup
 from orchestra_creds.scanner.request import STDIN, ScanRequest, Source
 from orchestra_creds.scanner.rule import Rule
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
 if TYPE_CHECKING:
     from orchestra_creds.core.progress import Progress
-    from orchestra_creds.scanner.archives import Limits
-    from orchestra_creds.scanner.baseline import Baseline
+    from orchestra_creds.scanner.baseline.file import Baseline
+    from orchestra_creds.scanner.content.archives import Limits
     from orchestra_creds.scanner.detection import Sighting
-    from orchestra_creds.scanner.engine import Engine
-    from orchestra_creds.scanner.identity import FingerprintKey
-    from orchestra_creds.scanner.kept import Kept
-    from orchestra_creds.scanner.sources import Inventory
+    from orchestra_creds.scanner.engine.compiled_cache import Kept
+    from orchestra_creds.scanner.engine.engine import Engine
+    from orchestra_creds.scanner.fingerprint import FingerprintKey
+    from orchestra_creds.scanner.tree.inventory import Inventory
 
 Rulebook = Callable[[], "tuple[Sequence[Rule], Kept | None]"]
 """Loads the rules, and where they come from, if they were kept."""
@@ -80,7 +81,7 @@ def scan(
     began = time.perf_counter()
 
     def beside() -> None:
-        from orchestra_creds.scanner import assemble  # noqa: F401  makes the report
+        from orchestra_creds.scanner.baseline import report as scan_report  # noqa: F401  makes the report
 
         meanwhile()
 
@@ -98,7 +99,7 @@ def _carried_out(
 
     progress = progress or NoProgress()
     rules, compiled = rulebook()
-    setup = gitleaks.setup(
+    setup = gitleaks_setup.setup(
         rules,
         root=plan.root,
         config=request.gitleaks_config,
@@ -108,7 +109,7 @@ def _carried_out(
         look=request.use_gitleaks,
     )
     accepted, notes = _baseline(request, plan)
-    # A long scan must not end with a missing key, and a short one that finds nothing asks for none (like quick.py).
+    # A long scan must not end with a missing key, and a short one that finds nothing asks for none (like git/staged_precheck.py).
     long = request.source in {Source.HISTORY, Source.SINCE}
     key = _key(request, plan, accepted) if accepted is not None or long else None
     try:
@@ -118,13 +119,13 @@ def _carried_out(
     sightings = looked.sightings
     if setup.policy is not None:
         sightings += setup.policy.detect_paths(looked.paths)
-    from orchestra_creds.scanner import assemble
+    from orchestra_creds.scanner.baseline import report as scan_report
 
-    return assemble.report(
+    return scan_report.report(
         sightings,
         root=str(plan.root),
         source=plan.source,
-        filters=assemble.Filters(
+        filters=scan_report.Filters(
             key=key or _key(request, plan, accepted, wanted=bool(sightings)),
             today=request.now.date(),
             baseline=accepted,
@@ -147,9 +148,9 @@ def _engine(
     progress: "Progress",
 ) -> "Engine":
     """The engine of `all_rules`: those of the request, `rules`, and what files add to them."""
-    from orchestra_creds.scanner import kept
-    from orchestra_creds.scanner.engine import Engine, EngineKind
-    from orchestra_creds.scanner.matcher import loaded
+    from orchestra_creds.scanner.engine import compiled_cache
+    from orchestra_creds.scanner.engine.engine import Engine, EngineKind
+    from orchestra_creds.scanner.engine.prefilter import loaded
 
     ours = all_rules == tuple(rules)
     if compiled and ours and (database := loaded(compiled.database)) is not None:
@@ -162,7 +163,7 @@ def _engine(
         compiling=lambda: progress.preparing(f"compiling {len(all_rules)} rules, once for this machine"),
     )
     if ours and cache is not None and engine.kind is EngineKind.HYPERSCAN:
-        kept.remember(str(cache), engine.compiled, engine.widest, all_rules)
+        compiled_cache.remember(str(cache), engine.compiled, engine.widest, all_rules)
     return engine
 
 
@@ -177,13 +178,13 @@ def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
         return _Plan(
             here, Repository.discover(here), "stdin", lambda engine, progress: _stdin(request, engine, progress)
         )
-    from orchestra_creds.scanner.sources import Listing
+    from orchestra_creds.scanner.tree.inventory import Listing
 
     listing = Listing(paths, all_files=request.all_files, exclusions=exclusions)
     root = Path(os.fsdecode(listing.root))
 
     def look(engine: "Engine", progress: "Progress") -> _Looked:
-        from orchestra_creds.scanner import tree  # noqa: F401  for `_tree`, while the list is made
+        from orchestra_creds.scanner.tree import tree_scan  # noqa: F401  for `_tree`, while the list is made
 
         if not listing.ready():
             engine.warm()  # a large tree: what its workers will need is loaded meanwhile
@@ -228,7 +229,7 @@ def _repository_plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Pl
         raise NotFoundError(f"no such file or folder: {visible(path)}", hint="check the path")
     repository = Repository.discover(path)
     if repository is None:
-        from orchestra_creds.scanner.sources import common_root
+        from orchestra_creds.scanner.tree.inventory import common_root
 
         raise PreconditionError(
             f"not in a git repository: {visible(common_root([path]))}",
@@ -254,21 +255,21 @@ def _baseline(request: ScanRequest, plan: _Plan) -> "tuple[Baseline | None, list
     if plan.repository is not None and plan.repository.work_tree is not None:
         folders.append(plan.repository.work_tree)
     for folder in folders:
-        file = folder / quick.BASELINE_FILE
+        file = folder / staged_precheck.BASELINE_FILE
         if file.is_file() and not file.is_symlink():
             return _load_baseline(file), [f"accepted findings are those of {visible(str(file))}"]
     return None, []
 
 
 def _load_baseline(file: Path) -> "Baseline":
-    from orchestra_creds.scanner import baseline
+    from orchestra_creds.scanner.baseline import file as baseline_file
 
-    return baseline.load(file)
+    return baseline_file.load(file)
 
 
 def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, wanted: bool = True) -> "FingerprintKey":
     """The key of the fingerprints; where there is nothing to fingerprint (not `wanted`), any key will do."""
-    from orchestra_creds.scanner.identity import load_key, new_key
+    from orchestra_creds.scanner.fingerprint import load_key, new_key
 
     if not wanted or (not request.state_dir and not request.environment):
         return new_key(temporary=wanted)
@@ -279,7 +280,7 @@ def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, want
 
 
 def _limits(request: ScanRequest) -> "Limits":
-    from orchestra_creds.scanner.archives import Limits
+    from orchestra_creds.scanner.content.archives import Limits
 
     return Limits(depth=request.archive_depth)
 
@@ -291,7 +292,7 @@ def _tree(
     progress: "Progress",
     meanwhile: Callable[[], None] = lambda: None,
 ) -> _Looked:
-    from orchestra_creds.scanner.tree import scan_tree
+    from orchestra_creds.scanner.tree.tree_scan import scan_tree
 
     progress.start(items=len(inventory.files), size=None)
     found = scan_tree(
@@ -313,7 +314,7 @@ def _tree(
 
 
 def _stdin(request: ScanRequest, engine: "Engine", progress: "Progress") -> _Looked:
-    from orchestra_creds.scanner.explore import Explorer
+    from orchestra_creds.scanner.content.explore import Explorer
 
     progress.start(items=None, size=None)
     explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
@@ -332,7 +333,7 @@ def _stdin(request: ScanRequest, engine: "Engine", progress: "Progress") -> _Loo
 
 def _staged(request: ScanRequest, engine: "Engine", repository: Repository) -> _Looked:
     """The content that the next commit would add, as it is in the index."""
-    from orchestra_creds.scanner.explore import Explorer
+    from orchestra_creds.scanner.content.explore import Explorer
 
     exclusions = Exclusions(request.exclude)
     explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
@@ -360,7 +361,7 @@ def _history(
     progress: "Progress",
     meanwhile: Callable[[], None],
 ) -> _Looked:
-    from orchestra_creds.scanner.history import scan_history
+    from orchestra_creds.scanner.git.history import scan_history
 
     cache = Path(request.cache_dir) if request.cache_dir and request.use_cache else None
     since = request.since if request.source is Source.SINCE else None

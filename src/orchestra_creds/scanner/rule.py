@@ -1,7 +1,7 @@
 """What a rule is: one credential format, with its examples.
 
 A rule is plain data. Its pattern is written in the syntax that RE2 and Hyperscan share, over bytes: no look-around, no
-back-reference, bounded repeats. Examples are templates (see `sample.py`), so the rulebook holds no credential, real or
+back-reference, bounded repeats. Examples are templates (see `samples/sample.py`), so the rulebook holds no credential, real or
 fake, and a scan of this project stays clean.
 """
 

@@ -1,0 +1,137 @@
+"""From sightings to a report: what is allowed, accepted or too mild is taken out, and the rest gets an identity.
+
+Steps, each on the result of the one before: gitleaks' allowlists and ignores, the least severity, inline allows, one
+finding per credential and path, the baseline. The result depends on the sightings as a set, not on their order: findings
+stand worst first, then by path and line; places in the order of their dates, then by line. Material goes in, none comes
+out.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date
+from typing import TYPE_CHECKING, Protocol
+
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import dataclass, replace
+from orchestra_creds.scanner.detection import Sighting
+from orchestra_creds.scanner.finding import Finding, Place, ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.fingerprint import FingerprintKey, mask
+from orchestra_creds.scanner.rule import Severity
+
+if TYPE_CHECKING:
+    from orchestra_creds.scanner.baseline.file import Baseline
+
+
+class Policy(Protocol):
+    """Rules about findings that another tool's files state; gitleaks' is in `gitleaks/setup.py`."""
+
+    def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """The sightings that count."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What decides which sightings count, beside the rules themselves.
+
+    today   ends entries of the baseline
+    below   the scanned folder as seen from the top of its repository, with a slash at its end: a finding is the same
+            whichever folder around it is scanned
+    unread  see `baseline.judge`
+    """
+
+    key: FingerprintKey
+    today: date
+    baseline: "Baseline | None" = None
+    gitleaks: Policy | None = None
+    min_severity: Severity = Severity.LOW
+    below: str = ""
+    unread: Callable[[str], bool] | None = None
+
+
+def report(
+    sightings: Iterable[Sighting],
+    *,
+    root: str,
+    source: str,
+    filters: Filters,
+    skipped: Iterable[Skipped] = (),
+    stats: ScanStats | None = None,
+    notes: Sequence[str] = (),
+) -> ScanReport:
+    """The report of one scan. `source` is tree, history, staged, since or stdin."""
+    counted = list(sightings)
+    if filters.gitleaks is not None:
+        counted = filters.gitleaks.keep(counted)
+    counted = [s for s in counted if s.detection.rule.severity >= filters.min_severity]
+    groups: dict[tuple[str, Material, str], list[Sighting]] = {}
+    for sighting in counted:
+        found = sighting.detection
+        groups.setdefault((found.rule.id, found.material, sighting.place.path), []).append(sighting)
+    open_groups = [left for group in groups.values() if (left := _not_allowed(group))]
+    findings = sorted((_finding(group, filters) for group in open_groups), key=_order)
+    whole = ScanReport(
+        root=root,
+        source=source,
+        findings=tuple(findings),
+        skipped=tuple(sorted(set(skipped), key=lambda s: (s.path, s.reason))),
+        allowed=len(counted) - sum(map(len, open_groups)),
+        notes=(*notes, *_key_notes(filters.key)),
+        stats=stats or ScanStats(),
+    )
+    return whole if filters.baseline is None else _judged(whole, filters.baseline, filters)
+
+
+def _not_allowed(group: list[Sighting]) -> list[Sighting]:
+    """Without the spots that an inline comment allows; when that is so for all of today's, older commits follow."""
+    today = [sighting for sighting in group if sighting.place.commit and sighting.place.in_head]
+    if today and all(sighting.allow for sighting in today):
+        return []
+    return [sighting for sighting in group if not sighting.allow]
+
+
+def _finding(group: list[Sighting], filters: Filters) -> Finding:
+    """One finding from all spots of one credential at one path; its clearest spot says how sure it is."""
+    clearest = min((s.detection for s in group), key=lambda d: (-d.confidence, len(d.decoded), d.decoded, d.note))
+    rule, material = clearest.rule, clearest.material
+    credential = filters.key.credential(rule.id, material)
+    return Finding(
+        rule=rule.id,
+        description=rule.description,
+        severity=rule.severity,
+        confidence=clearest.confidence,
+        fingerprint=filters.key.fingerprint(credential, filters.below + group[0].place.path),
+        credential=credential,
+        mask=mask(rule, material),
+        places=tuple(sorted({s.place for s in group}, key=_place_order)),
+        decoded=clearest.decoded,
+        note=clearest.note,
+        remedy=rule.remedy,
+        tags=rule.tags,
+    )
+
+
+def _place_order(place: Place) -> tuple[str, str, int, int, int]:
+    return (place.date, place.commit, place.line, place.column, place.end_line)
+
+
+def _order(finding: Finding) -> tuple[int, str, int, int, str, str]:
+    place = finding.first
+    return (-finding.severity, place.path, place.line, place.column, finding.rule, finding.fingerprint)
+
+
+def _key_notes(key: FingerprintKey) -> tuple[str, ...]:
+    if not key.temporary:
+        return ()
+    return ("the fingerprint key could not be kept: fingerprints of this report fit no other report",)
+
+
+def _judged(whole: ScanReport, baseline: "Baseline", filters: Filters) -> ScanReport:
+    from orchestra_creds.scanner.baseline.file import ANYWHERE, judge  # a staged scan without a baseline pays no json
+
+    verdicts = judge(baseline, whole.findings, filters.today, unread=filters.unread)
+    notes = [
+        f"the baseline's entry {entry.fingerprint[:12]} for {'any path' if entry.path == ANYWHERE else entry.path} "
+        f"expired on {entry.expires}: its finding counts again"
+        for entry in verdicts.expired
+    ]
+    return replace(whole, findings=verdicts.findings, accepted=verdicts.accepted, notes=(*whole.notes, *notes))

@@ -1,0 +1,337 @@
+"""What is inside of archives: zip (jar, whl, docx …), tar, gzip, bzip2 and xz, without writing anything to disk.
+
+An archive is hostile. Guarantees: memory is bounded (streams are read in pieces, sizes that headers claim are believed
+only up to a limit); the whole of one file on disk decompresses to at most `Limits.total` bytes and `Limits.ratio` times
+its size, and holds at most `Limits.members` members, at every depth together; what cannot be read (damaged, encrypted,
+an unknown compression) is a `Skipped`, never a silence and never a crash. Member names are data: nothing is extracted.
+"""
+
+import io
+from collections.abc import Callable, Iterator
+from enum import Enum
+from typing import BinaryIO, Protocol, cast
+
+from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.scanner.content import tar
+from orchestra_creds.scanner.content.tar import Damaged, Readable
+
+HEAD = 512
+"""Bytes at the start of a file that tell what it is."""
+
+PIECE = 1 << 16
+_ZIP_END = b"PK\5\6"
+_ZIP_END_SIZE = 22
+_LARGEST_DIRECTORY = 8 << 20
+"""Bytes of a zip's directory: names and offsets of some 80,000 members."""
+
+
+class Kind(Enum):
+    """A format that holds other files."""
+
+    ZIP = "zip"
+    TAR = "tar"
+    GZIP = "gzip"
+    BZIP2 = "bzip2"
+    XZ = "xz"
+
+    @property
+    def compresses_one(self) -> bool:
+        """Whether it holds exactly one stream without a name."""
+        return self in (Kind.GZIP, Kind.BZIP2, Kind.XZ)
+
+
+class LimitReached(Exception):  # noqa: N818  a verdict on input, like `Damaged`
+    """The archive asks for more than it may have; the text says of what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one file on disk may unfold to.
+
+    depth      archives inside of archives          members    files, at all depths together
+    total      bytes, likewise                      ratio      bytes per byte of the file, above `floor` bytes
+    in_memory  bytes of a zip that is itself a member, or comes from standard input
+    """
+
+    depth: int = 5
+    members: int = 100_000
+    total: int = 4 << 30
+    ratio: int = 200
+    floor: int = 64 << 20
+    in_memory: int = 64 << 20
+
+
+@dataclass(slots=True)
+class Budget:
+    """What one file on disk has unfolded to so far. `size` is that of the file: as read so far, or known."""
+
+    limits: Limits
+    size: int = 0
+    unfolded: int = 0
+    members: int = 0
+
+    def unfold(self, count: int) -> None:
+        """So many more bytes came out."""
+        self.unfolded += count
+        if self.unfolded > self.limits.total:
+            raise LimitReached(f"decompresses to more than {self.limits.total >> 20} MB")
+        if self.unfolded > self.limits.floor and self.unfolded > self.limits.ratio * max(self.size, 1):
+            raise LimitReached(f"decompresses to more than {self.limits.ratio} times its size")
+
+    def member(self) -> None:
+        """One more member."""
+        self.members += 1
+        if self.members > self.limits.members:
+            raise LimitReached(f"holds more than {self.limits.members:,} members")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A file in an archive: its data, or why it has none. `name` is as stored; "" for a compressed stream."""
+
+    name: str
+    data: Readable | None = None
+    reason: str = ""
+
+
+def kind_of(head: bytes) -> Kind | None:
+    """What a file is that starts with `head`, by its magic number and never by its name."""
+    first = head[:1]
+    if first == b"P" and head.startswith((b"PK\3\4", _ZIP_END)):
+        return Kind.ZIP
+    if first == b"\x1f" and head.startswith(b"\x1f\x8b\x08"):
+        return Kind.GZIP
+    if first == b"B" and head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
+        return Kind.BZIP2
+    if first == b"\xfd" and head.startswith(b"\xfd7zXZ\0"):
+        return Kind.XZ
+    return Kind.TAR if tar.is_tar(head) else None
+
+
+def ends_as_zip(tail: bytes) -> bool:
+    """Whether a file that ends with `tail` is a zip behind something else: a program that unpacks itself, a .pyz."""
+    return tail[-_ZIP_END_SIZE:].startswith(_ZIP_END)
+
+
+def members(kind: Kind, source: Readable, budget: Budget) -> Iterator[Member]:
+    """The members of the archive in `source`; each must be read before the next is asked for.
+
+    `source` must be seekable for a zip. Raises Damaged when the archive itself cannot be read on, and LimitReached.
+    """
+    if kind is Kind.ZIP:
+        return _zip_members(cast("BinaryIO", source), budget)
+    if kind is Kind.TAR:
+        return _tar_members(source, budget)
+    return iter([Member("", _Unfolding(_Inflated(source, _DECOMPRESSORS[kind]), budget))])
+
+
+@dataclass(slots=True)
+class _Unfolding:
+    """A stream whose bytes are counted."""
+
+    source: Readable
+    budget: Budget
+
+    def read(self, size: int, /) -> bytes:
+        data = self.source.read(size)
+        self.budget.unfold(len(data))
+        return data
+
+
+def _tar_members(source: Readable, budget: Budget) -> Iterator[Member]:
+    for member in tar.members(source):
+        budget.member()
+        yield Member(member.name.decode("utf-8", "surrogateescape"), _Unfolding(member, budget))
+
+
+class _Decompressor(Protocol):
+    """What zlib, bz2 and lzma have in common."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    def decompress(self, data: bytes, /, max_length: int) -> bytes: ...
+
+
+class _Gunzip:
+    """zlib's decompressor with the interface of the other two."""
+
+    def __init__(self) -> None:
+        import zlib
+
+        self._inner = zlib.decompressobj(wbits=31)
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    def decompress(self, data: bytes, /, max_length: int) -> bytes:
+        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+
+
+def _bunzip() -> _Decompressor:
+    import bz2
+
+    return bz2.BZ2Decompressor()
+
+
+def _unxz() -> _Decompressor:
+    import lzma
+
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=128 << 20)
+
+
+_DECOMPRESSORS: dict[Kind, Callable[[], _Decompressor]] = {Kind.GZIP: _Gunzip, Kind.BZIP2: _bunzip, Kind.XZ: _unxz}
+
+
+class _Inflated:
+    """A compressed stream, read uncompressed; several in a row are one, and what stands behind the last is no data."""
+
+    def __init__(self, source: Readable, new: Callable[[], _Decompressor]) -> None:
+        self._source = source
+        self._new = new
+        self._current = new()
+        self._pending = b""
+        self._hungry = True
+        self._whole = 0
+        self._ended = False
+        self._damage: Damaged | None = None
+
+    def read(self, size: int, /) -> bytes:
+        if self._damage is not None:
+            raise self._damage
+        out = bytearray()
+        while len(out) < size and not self._ended:
+            try:
+                out += self._step(size - len(out))
+            except Damaged as damage:
+                self._damage = damage
+                if out:
+                    return bytes(out)  # what came before the damage counts
+                raise
+        return bytes(out)
+
+    def _step(self, size: int) -> bytes:
+        if self._current.eof:
+            self._next_stream()
+            return b""
+        data = self._pending
+        self._pending = b""
+        if not data and self._hungry:
+            data = self._source.read(PIECE)
+            if not data:
+                raise Damaged("the compressed data ends too early")
+        try:
+            out = self._current.decompress(data, size)
+        except MemoryError:
+            raise Damaged("needs more memory to decompress than it may have") from None
+        except Exception as error:  # zlib.error, OSError and LZMAError have no common base but this one
+            if self._whole:
+                self._ended = True
+                return b""
+            raise Damaged("the compressed data is damaged") from error
+        self._hungry = len(out) < size
+        return out
+
+    def _next_stream(self) -> None:
+        """Behind the end of one stream: another one, padding, or the end."""
+        self._whole += 1
+        rest = self._current.unused_data or self._source.read(PIECE)
+        while rest and not (rest := rest.lstrip(b"\0")):
+            rest = self._source.read(PIECE)
+        if not rest:
+            self._ended = True
+            return
+        self._current, self._pending, self._hungry = self._new(), rest, True
+
+
+class _Careful(io.RawIOBase):
+    """A seekable file that refuses to hand out a whole directory of absurd size at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        super().__init__()
+        self._file = file
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size > _LARGEST_DIRECTORY:
+            raise LimitReached("its directory is larger than any it should need")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+    def readable(self) -> bool:
+        return True
+
+
+_ENCRYPTED = 0x1
+
+
+def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
+    import struct
+    import zipfile
+    import zlib
+
+    failures = (
+        zipfile.BadZipFile,
+        zlib.error,
+        OSError,
+        EOFError,
+        ValueError,
+        OverflowError,
+        RuntimeError,  # also NotImplementedError: an unknown compression
+        LookupError,
+        MemoryError,
+        AssertionError,
+        struct.error,
+    )
+    try:
+        archive = zipfile.ZipFile(cast("BinaryIO", _Careful(file)))
+    except failures as error:
+        raise Damaged("the zip's directory is damaged") from error
+    for info in archive.infolist():
+        if info.filename.endswith("/") and not info.file_size:
+            continue
+        budget.member()
+        if info.flag_bits & _ENCRYPTED:
+            yield Member(info.filename, reason="protected by a password")
+            continue
+        try:
+            data = archive.open(info)
+        except NotImplementedError:
+            yield Member(info.filename, reason="compressed in a way that is not supported")
+            continue
+        except failures:
+            yield Member(info.filename, reason="damaged")
+            continue
+        with data:
+            yield Member(info.filename, _Unfolding(_Guarded(cast("BinaryIO", data), failures), budget))
+
+
+@dataclass(slots=True)
+class _Guarded:
+    """A stream whose many ways to fail become one."""
+
+    source: BinaryIO
+    failures: tuple[type[Exception], ...] = field(repr=False)
+
+    def read(self, size: int, /) -> bytes:
+        try:
+            return self.source.read(size)
+        except LimitReached:
+            raise
+        except self.failures as error:
+            raise Damaged("damaged") from error

@@ -1,0 +1,144 @@
+"""One blob through the engine: whole when it is small, in overlapping windows when it is large or has no known end.
+
+Guarantees: the findings do not depend on the windows (each match has its whole context in one of them); offsets, lines
+and columns are those of the blob; memory is bounded by `WINDOW` whatever the blob's size and line lengths; UTF-16 and
+UTF-32 are read as text beside their raw bytes. A blob with more than `MOST_SIGHTINGS` of them says so.
+"""
+
+from collections.abc import Iterable
+
+from orchestra_creds.core.record import replace
+from orchestra_creds.scanner.checks.verdict import Buffer
+from orchestra_creds.scanner.content.locate import ALLOW_REACH, BEFORE, Locator, locate_all, locate_window
+from orchestra_creds.scanner.decoding.encoding import Converter, wide
+from orchestra_creds.scanner.detection import Detection, Sighting
+from orchestra_creds.scanner.engine.engine import REACH_BACK, REACH_FORWARD, Engine
+from orchestra_creds.scanner.engine.prefilter import GAP
+
+WINDOW = 2 << 20
+"""Bytes of a blob in memory at a time; a smaller blob is scanned whole."""
+
+MOST_SIGHTINGS = 10_000
+"""Per blob; a file of nothing but fake tokens must not fill the memory."""
+
+TOO_MANY = f"more than {MOST_SIGHTINGS:,} matches: the rest of it was not listed"
+
+_CONTEXT = BEFORE + ALLOW_REACH
+
+
+def scan_whole(engine: Engine, data: Buffer, path: str) -> list[Sighting]:
+    """The sightings in a blob that is in memory."""
+    candidates = engine.candidates(data)
+    return examine_whole(engine, data, candidates, path) if candidates else []
+
+
+def examine_whole(engine: Engine, data: Buffer, candidates: list[tuple[int, int]], path: str) -> list[Sighting]:
+    """The same where the first pass was done already."""
+    found = engine.examine(data, candidates)
+    return locate_all(data, engine.settle(found), path) if found else []
+
+
+class BlobScan:
+    """Scans one blob that arrives in pieces: `feed` them, then `finish`."""
+
+    def __init__(self, engine: Engine, path: str, *, window: int = WINDOW) -> None:
+        self._path = path
+        self._window = window
+        self._raw = _Windows(engine, path, window)
+        self._text: _Windows | None = None
+        self._converter: Converter | None = None
+        self._engine = engine
+        self.size = 0
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes; the first piece should hold at least `encoding.SAMPLE` bytes where the blob has them."""
+        if not self.size and (name := wide(piece)):
+            self._converter, self._text = Converter(name), _Windows(self._engine, self._path, self._window)
+        self.size += len(piece)
+        self._raw.feed(piece)
+        if self._converter is not None and self._text is not None:
+            self._text.feed(self._converter.feed(piece))
+
+    def finish(self) -> list[Sighting]:
+        """All sightings of the blob."""
+        sightings = self._raw.finish()
+        if self._converter is not None and self._text is not None:
+            self._text.feed(self._converter.feed(b"", final=True))
+            sightings += self._text.finish()
+        return sightings
+
+    @property
+    def overflow(self) -> bool:
+        """Whether there were more than `MOST_SIGHTINGS`."""
+        return self._raw.overflow or (self._text is not None and self._text.overflow)
+
+
+class _Windows:
+    """A moving window over a text.
+
+    Each window answers for the matches that start in its core, and holds before and behind the core what candidates,
+    their examination and the text of their lines may need. Matches seen twice are the same and count once.
+    """
+
+    def __init__(self, engine: Engine, path: str, window: int) -> None:
+        self._engine = engine
+        self._path = path
+        self._window = window
+        self._buffer = bytearray()
+        self._base = 0  # offset in the blob of the buffer's first byte,
+        self._at = (1, 1)  # and its line and column
+        self._core = 0  # offset in the blob from which on matches were not looked for
+        self._found: dict[Detection, Sighting] = {}
+        self.overflow = False
+
+    def feed(self, piece: bytes) -> None:
+        if self.overflow:
+            return
+        self._buffer += piece
+        if len(self._buffer) >= self._window:
+            self._scan(final=False)
+
+    def finish(self) -> list[Sighting]:
+        if not self.overflow:
+            self._scan(final=True)
+        self._buffer.clear()
+        return [self._found[detection] for detection in self._engine.settle(self._found)][:MOST_SIGHTINGS]
+
+    def _scan(self, *, final: bool) -> None:
+        length = len(self._buffer)
+        core_end = length + GAP if final else length - _CONTEXT - REACH_FORWARD - REACH_BACK
+        first, last = self._core - self._base - GAP, core_end + REACH_BACK
+        candidates = [(rule, end) for rule, end in self._engine.candidates(self._buffer) if first < end <= last]
+        if candidates:
+            self._keep(self._engine.examine(self._buffer, candidates))
+        if not final:
+            self._core = self._base + core_end
+            self._forget(max(core_end - GAP - REACH_BACK - _CONTEXT, 0))
+
+    def _keep(self, detections: Iterable[Detection]) -> None:
+        new = [found for found in detections if _moved(found, self._base) not in self._found]
+        line, column = self._at
+        locator = Locator(self._buffer, line=line, column=column)
+        for sighting in locate_window(locator, self._buffer, new, self._path):
+            there = _moved(sighting.detection, self._base)
+            self._found[there] = replace(sighting, detection=there)
+        self.overflow = len(self._found) > MOST_SIGHTINGS
+
+    def _forget(self, count: int) -> None:
+        """Drop the first bytes of the buffer, but never half a character."""
+        while count and self._buffer[count] & 0xC0 == 0x80:
+            count -= 1
+        line, column = self._at
+        self._at = Locator(self._buffer, line=line, column=column).advance(count)
+        self._base += count
+        del self._buffer[:count]
+
+
+def _moved(detection: Detection, by: int) -> Detection:
+    return replace(
+        detection,
+        start=detection.start + by,
+        end=detection.end + by,
+        read_from=detection.read_from + by,
+        read_to=detection.read_to + by,
+    )

@@ -1,0 +1,227 @@
+"""One file with everything inside it: its own bytes, its text, and the members of archives, to a depth.
+
+Guarantees: the raw bytes of every file and member are scanned, whatever it claims to be; what an archive hides is scanned
+as far as its `Limits` go, and what was not looked at is named, with its path, in `skipped`. A credential that stands both
+in the raw bytes of an archive (stored, not compressed) and in a member is reported at the member.
+"""
+
+import io
+from collections.abc import Callable
+from typing import BinaryIO
+
+from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.scanner.content import archives
+from orchestra_creds.scanner.content.archives import Budget, Kind, LimitReached, Limits, Member
+from orchestra_creds.scanner.content.blobscan import TOO_MANY, BlobScan
+from orchestra_creds.scanner.content.tar import Damaged, Readable
+from orchestra_creds.scanner.detection import Sighting
+from orchestra_creds.scanner.engine.engine import Engine
+from orchestra_creds.scanner.finding import Skipped
+
+PIECE = 256 << 10
+SEPARATOR = "!"
+"""Between the path of an archive and that of a member."""
+
+_SUFFIXES = ((".tgz", ".tar"), (".tbz2", ".tar"), (".txz", ".tar"), (".gz", ""), (".bz2", ""), (".xz", ""))
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What a scan has come to so far; `size` counts the bytes of content, that of members included."""
+
+    sightings: list[Sighting] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    blobs: int = 0
+    size: int = 0
+
+
+class Explorer:
+    """Scans files one after the other into `gathered`, which the caller may replace at any time."""
+
+    def __init__(self, engine: Engine, *, limits: Limits, max_size: int = 0) -> None:
+        self.engine = engine
+        self.limits = limits
+        self.max_size = max_size
+        self.gathered = Gathered()
+
+    def kind_of(self, head: bytes) -> Kind | None:
+        """What kind of archive starts with `head`; None also when archives are to be read as plain bytes."""
+        return archives.kind_of(head) if self.limits.depth else None
+
+    def scan(
+        self, source: Readable, path: str, *, file: BinaryIO | None = None, size: int = 0, passed: Callable[[int], None]
+    ) -> None:
+        """Scan one file. `file` is `source` where it can seek; `passed` hears of the bytes that were read."""
+        budget = Budget(self.limits, size)
+        try:
+            self._stream(_Counted(source, budget, passed, grow=not size), path, self.limits.depth, budget, file=file)
+        except LimitReached as limit:
+            self._skip(path, str(limit))
+
+    def scan_bytes(self, content: bytes, path: str) -> None:
+        """Scan one file that is in memory."""
+        file = io.BytesIO(content)
+        self.scan(file, path, file=file, size=len(content), passed=lambda _count: None)
+
+    def _skip(self, path: str, reason: str) -> None:
+        self.gathered.skipped.append(Skipped(path, reason))
+
+    def _stream(
+        self,
+        source: Readable,
+        path: str,
+        depth: int,
+        budget: Budget,
+        *,
+        file: BinaryIO | None = None,
+        outside: str | None = None,
+    ) -> None:
+        """Scan one file or member; `outside` is the path that its own members are shown under, if not `path`."""
+        blob = BlobScan(self.engine, path)
+        before = len(self.gathered.sightings)
+        try:
+            tee = _Tee(source, blob, self.max_size if file is None else 0)
+            kind = self.kind_of(tee.head)
+            if kind is None and file is not None and self.limits.depth and _ends_as_zip(file):
+                kind = Kind.ZIP
+            if outside is not None and kind is Kind.TAR:
+                depth += 1  # a packed tar is one archive
+            if kind is not None and depth <= 0:
+                self._skip(path, f"archives nested more than {self.limits.depth} deep were not opened")
+            elif kind is not None:
+                if file is not None and kind is Kind.ZIP:
+                    tee.drain()
+                self._inside(kind, tee, path if outside is None else outside, depth, budget, file=file)
+            tee.drain()
+        except _TooLargeError:
+            self._skip(path, f"larger than {self.max_size:,} bytes")
+        finally:
+            self._finish(blob, path, before)
+
+    def _finish(self, blob: BlobScan, path: str, before: int) -> None:
+        found = blob.finish()
+        if found:
+            inside = {(s.detection.rule.id, s.detection.material) for s in self.gathered.sightings[before:]}
+            self.gathered.sightings += (s for s in found if (s.detection.rule.id, s.detection.material) not in inside)
+        if blob.overflow:
+            self._skip(path, TOO_MANY)
+        self.gathered.blobs += 1
+        self.gathered.size += blob.size
+
+    def _inside(self, kind: Kind, tee: "_Tee", path: str, depth: int, budget: Budget, *, file: BinaryIO | None) -> None:
+        """Scan the members of the archive that `tee` yields."""
+        source: Readable = tee
+        if kind is Kind.ZIP:
+            if file is None and (file := self._in_memory(tee, path)) is None:
+                return
+            file.seek(0)
+            source = file
+        try:
+            for member in archives.members(kind, source, budget):
+                if not self._member(member, kind, path, depth, budget) and kind is not Kind.ZIP:
+                    return  # a stream cannot be read on behind the damage
+        except Damaged as damage:
+            self._skip(path, str(damage))
+
+    def _member(self, member: Member, kind: Kind, path: str, depth: int, budget: Budget) -> bool:
+        """Scan one member; False when it could not be read."""
+        below = f"{path}{SEPARATOR}{member.name or unpacked(path)}"
+        if member.data is None:
+            self._skip(below, member.reason)
+            return True
+        try:
+            # a.tar.gz!x and not a.tar.gz!a.tar!x: the members of a packed tar are shown as those of the file
+            self._stream(member.data, below, depth - 1, budget, outside=path if kind.compresses_one else None)
+        except Damaged as damage:
+            self._skip(below, str(damage))
+            return False
+        return True
+
+    def _in_memory(self, tee: "_Tee", path: str) -> BinaryIO | None:
+        """The whole of a zip that cannot be sought in."""
+        content = bytearray()
+        while len(content) <= self.limits.in_memory and (piece := tee.read(PIECE)):
+            content += piece
+        if len(content) > self.limits.in_memory:
+            self._skip(path, f"a zip in a stream, larger than {self.limits.in_memory >> 20} MB, was not opened")
+            return None
+        return io.BytesIO(content)
+
+
+class _TooLargeError(Exception):
+    """A member is larger than the operator wants to look at."""
+
+
+class _Tee:
+    """Hands out what it reads, and shows it to a scan of the raw bytes first. It reads ahead, a piece at a time."""
+
+    def __init__(self, source: Readable, blob: BlobScan, most: int) -> None:
+        self._source = source
+        self._blob = blob
+        self._most = most
+        self._ended = False
+        self._ahead = b""
+        self._at = 0
+        self._has_more()
+        self.head = self._ahead[: archives.HEAD]
+
+    def _has_more(self) -> bool:
+        """Read the next piece; False at the end of the source."""
+        self._at, self._ahead = 0, b"" if self._ended else self._source.read(PIECE)
+        if not self._ahead:
+            self._ended = True  # a zip is sought in behind our back: never read on from where that left off
+            return False
+        self._blob.feed(self._ahead)
+        if self._most and self._blob.size > self._most:
+            raise _TooLargeError
+        return True
+
+    def read(self, size: int, /) -> bytes:
+        piece = self._ahead[self._at : self._at + size]
+        self._at += len(piece)
+        while len(piece) < size and self._has_more():
+            self._at = size - len(piece)
+            piece += self._ahead[: self._at]
+        return piece
+
+    def drain(self) -> None:
+        """Read on to the end."""
+        while self._has_more():
+            pass
+
+
+@dataclass(slots=True)
+class _Counted:
+    """The stream of a whole file: tells how far it was read, in full pieces."""
+
+    source: Readable
+    budget: Budget
+    passed: Callable[[int], None]
+    grow: bool
+
+    def read(self, size: int, /) -> bytes:
+        pieces = []
+        while size and (piece := self.source.read(size)):
+            pieces.append(piece)
+            size -= len(piece)
+            self.passed(len(piece))
+            if self.grow:
+                self.budget.size += len(piece)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _ends_as_zip(file: BinaryIO) -> bool:
+    here = file.tell()
+    file.seek(max(file.seek(0, io.SEEK_END) - 64, 0))
+    tail = file.read(64)
+    file.seek(here)
+    return archives.ends_as_zip(tail)
+
+
+def unpacked(path: str) -> str:
+    """The name of what a compressed file holds: `a.txt` for `x/a.txt.gz`."""
+    name = path.rsplit("/", 1)[-1].rsplit(SEPARATOR, 1)[-1]
+    for suffix, instead in _SUFFIXES:
+        if name.lower().endswith(suffix) and len(name) > len(suffix):
+            return name[: -len(suffix)] + instead
+    return name

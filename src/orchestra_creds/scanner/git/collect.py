@@ -1,0 +1,333 @@
+"""Does the jobs of a plan, in several processes, and gathers what the objects hold.
+
+Guarantees: what is gathered depends on the repository only, not on the number of processes; an object that could not be
+read is asked of git again, for another copy may be whole, unless the plan is `unaided`, and named if that fails too; a
+process that ended early is
+named with the objects it leaves unread. Sightings do not travel one by one: a credential's text crosses the private pipe
+once, then only offsets and lines do.
+"""
+
+import marshal
+import os
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import blake2b
+from pathlib import Path
+from typing import NamedTuple
+
+from orchestra_creds.core.progress import NoProgress, Progress
+from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner.content.archives import HEAD, Limits, ends_as_zip
+from orchestra_creds.scanner.content.explore import Explorer, Gathered
+from orchestra_creds.scanner.content.locate import locate_all
+from orchestra_creds.scanner.decoding.encoding import SAMPLE, wide
+from orchestra_creds.scanner.detection import Detection, Sighting
+from orchestra_creds.scanner.engine.engine import Engine
+from orchestra_creds.scanner.finding import Skipped
+from orchestra_creds.scanner.git.delta_scan import SCANNED, Scanner, Tally, scan_roots
+from orchestra_creds.scanner.git.jobs import LOOSE, Job, Plan
+from orchestra_creds.scanner.git.objects import KINDS, read_loose
+from orchestra_creds.scanner.git.pack import BLOB, DAMAGED, Pack
+from orchestra_creds.scanner.git.watch import GitStalledError
+from orchestra_creds.scanner.parallel import workers
+
+_MAGIC_STARTS = frozenset(b"P\x1fB\xfd\xff\xfe")
+_ZIP_TAIL = 22
+_TAR_MAGIC = 257
+
+
+class Spot(NamedTuple):
+    """One detection in one object. `digest` names its `Text`; `inner` is the way into an archive, "" outside of one."""
+
+    digest: bytes
+    start: int
+    end: int
+    line: int
+    end_line: int
+    column: int
+    inner: str = ""
+
+
+class Text(NamedTuple):
+    """A credential as it is written on a line: what all its spots share. `rule` is a position among the rules."""
+
+    rule: int
+    material: bytes
+    confidence: int
+    decoded: tuple[str, ...]
+    note: str
+    line: bytes
+    match: bytes
+    allow: str
+
+
+@dataclass(slots=True)
+class Collected:
+    """What the objects hold, by id; `kinds` are those of objects that are no blobs."""
+
+    spots: dict[bytes, list[Spot]] = field(default_factory=dict)
+    kinds: dict[bytes, int] = field(default_factory=dict)
+    texts: dict[bytes, Text] = field(default_factory=dict)
+    failed: dict[bytes, str] = field(default_factory=dict)
+    skipped: list[Skipped] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a collection is done: processes at once, bytes of the largest object, how deep to look into archives."""
+
+    jobs: int
+    limit: int
+    archives: Limits
+
+
+def collect(
+    plan: Plan,
+    engine: Engine,
+    terms: Terms,
+    *,
+    key: bytes | None = None,
+    progress: Progress | None = None,
+    found: Callable[[], None] = lambda: None,
+    meanwhile: Callable[[], None] = lambda: None,
+) -> Collected:
+    """Does all jobs of a plan. `key` makes the digests of texts; `found` is told when there is something.
+
+    `meanwhile` is called once, when the first job is done.
+    """
+    key = key or os.urandom(16)
+    collected = Collected(skipped=list(plan.skipped))
+    _run(plan, engine, terms, collected, key, progress or NoProgress(), found, meanwhile)
+    if collected.failed:
+        _ask_again(plan, engine, terms, collected, key, found)
+    for spots in collected.spots.values():
+        spots.sort()
+    return collected
+
+
+def _ask_again(
+    plan: Plan, engine: Engine, terms: Terms, collected: Collected, key: bytes, found: Callable[[], None]
+) -> None:
+    """Ask git for the objects that could not be read, and name those that it cannot read either."""
+    first = collected.failed
+    if not plan.unaided:
+        again = Plan(plan.repository, named=sorted(oid.hex() for oid in collected.failed))
+        collected.failed = {}
+        _run(again, engine, Terms(1, terms.limit, terms.archives), collected, key, NoProgress(), found, lambda: None)
+    collected.skipped += (Skipped(f"object {oid.hex()}", first.get(oid, "")) for oid in collected.failed)
+
+
+def _run(
+    plan: Plan,
+    engine: Engine,
+    terms: Terms,
+    collected: Collected,
+    key: bytes,
+    progress: Progress,
+    found: Callable[[], None],
+    meanwhile: Callable[[], None],
+) -> None:
+    jobs = plan.jobs()
+    waiting = set(range(len(jobs)))
+    for answer in _answers(jobs, plan, engine, terms, key):
+        if len(waiting) == len(jobs):  # not before the processes were forked: a listener may run threads
+            progress.start(items=plan.objects, size=None)
+            meanwhile()
+        if isinstance(answer, workers.Death):
+            continue
+        job, objects, size, texts, spots, *rest = marshal.loads(answer)  # noqa: S302  written by our own child
+        waiting.discard(job)
+        progress.advance(items=objects, size=size)
+        collected.tally.objects += objects
+        collected.tally.size += size
+        if spots:
+            progress.found(len(texts))
+            found()
+        collected.texts |= {digest: Text(*text) for digest, text in texts}
+        collected.spots |= {oid: [Spot(*spot) for spot in some] for oid, some in spots}
+        kinds, failed, skipped = rest
+        collected.kinds |= dict(kinds)
+        collected.failed |= dict(failed)
+        collected.skipped += (Skipped(*one) for one in skipped)
+    if waiting:
+        count = sum(len(jobs[job][1]) for job in waiting)
+        collected.skipped.append(Skipped("objects", f"a scanning process ended early: {count:,} groups were not read"))
+
+
+def _answers(
+    jobs: Sequence[Job], plan: Plan, engine: Engine, terms: Terms, key: bytes
+) -> Iterator[bytes | workers.Death]:
+    if not jobs:
+        return iter(())
+    at_once = min(terms.jobs, len(jobs))
+    tokens = workers.tokens(len(jobs), at_once, 1)
+    serve = _serve(jobs, plan, Scanner(engine, terms.limit), terms, key)
+    if at_once <= 1:
+        return _here(serve, tokens)
+    if workers.can_fork():
+        engine.warm()  # here once, and not in each child
+        return workers.forked(serve, tokens, at_once)
+    twins = (Scanner(engine.twin(), terms.limit) for _ in range(at_once))
+    return workers.threaded([_serve(jobs, plan, scanner, terms, key) for scanner in twins], tokens)
+
+
+def _serve(jobs: Sequence[Job], plan: Plan, scanner: Scanner, terms: Terms, key: bytes) -> workers.Serve:
+    def serve(tokens: Iterator[range], answer: workers.Answer) -> None:
+        worker = _Worker(plan, scanner, terms, key)
+        for token in tokens:
+            for job in token:
+                answer(worker.work(job, *jobs[job]))
+
+    return serve
+
+
+def _here(serve: workers.Serve, tokens: Sequence[range]) -> Iterator[bytes]:
+    """The same in this process."""
+    answers: list[bytes] = []
+    for token in tokens:
+        for job in token:
+            serve(iter([range(job, job + 1)]), answers.append)
+            yield from answers
+            answers.clear()
+
+
+class _Worker:
+    """Does jobs in one process."""
+
+    def __init__(self, plan: Plan, scanner: Scanner, terms: Terms, key: bytes) -> None:
+        self._plan = plan
+        self._scanner = scanner
+        self._explorer = Explorer(scanner.engine, limits=terms.archives)
+        self._index = {rule.id: index for index, rule in enumerate(scanner.engine.rules)}
+        self._key = key
+        self._sent: set[bytes] = set()
+        self._found = Collected()
+
+    def work(self, job: int, source: int, items: Sequence[object]) -> bytes:
+        """Does one job; the answer, as `_run` reads it."""
+        if source >= 0:
+            self._pack(self._plan.packs[source], items)  # type: ignore[arg-type]
+        elif source == LOOSE:
+            self._loose(items)  # type: ignore[arg-type]
+        else:
+            self._named(items)  # type: ignore[arg-type]
+        found, self._found = self._found, Collected()
+        return marshal.dumps(
+            (
+                job,
+                found.tally.objects,
+                found.tally.size,
+                [(digest, tuple(text)) for digest, text in found.texts.items()],
+                [(oid, [tuple(spot) for spot in spots]) for oid, spots in found.spots.items()],
+                list(found.kinds.items()),
+                list(found.failed.items()),
+                [(one.path, one.reason) for one in found.skipped],
+            )
+        )
+
+    def _pack(self, pack: Pack, roots: Sequence[int]) -> None:
+        def looked(number: int, text: bytes, detections: Sequence[Detection]) -> None:
+            if detections or _is_special(text, self._explorer):
+                self._hit(pack.oid(number), pack.columns.kind[number], text, detections)
+
+        def failed(number: int, reason: str) -> None:
+            self._found.failed[pack.oid(number)] = reason
+
+        scan_roots(self._scanner, pack, roots, self._found.tally, looked, failed)
+
+    def _loose(self, paths: Sequence[Path]) -> None:
+        for path in paths:
+            oid = bytes.fromhex(path.parent.name + path.name)
+            try:
+                kind, text = read_loose(path, self._scanner.limit)
+            except OverflowError:
+                self._found.failed[oid] = f"larger than {self._scanner.limit:,} bytes"
+            except OSError as error:
+                self._found.failed[oid] = (error.strerror or "cannot be read").lower()
+            except DAMAGED:
+                self._found.failed[oid] = "the object is damaged"
+            else:
+                self._whole(oid, kind, text)
+
+    def _named(self, oids: Sequence[str]) -> None:
+        missing = dict.fromkeys(oids)
+        try:
+            for oid, kind, _, text in self._plan.repository.objects(oids, max_size=self._scanner.limit):
+                del missing[oid]
+                if text is None:
+                    self._found.failed[bytes.fromhex(oid)] = f"larger than {self._scanner.limit:,} bytes"
+                else:
+                    self._whole(bytes.fromhex(oid), KINDS[kind.encode()], text)
+        except GitStalledError:
+            pass  # it would stall again
+        except PreconditionError:  # git gave up: ask for what is left one by one
+            if len(oids) > 1:
+                for oid in missing:
+                    self._named([oid])
+                return
+        self._found.failed |= dict.fromkeys(map(bytes.fromhex, missing), "the object is damaged or missing")
+
+    def _whole(self, oid: bytes, kind: int, text: bytes) -> None:
+        if kind not in SCANNED:
+            return
+        self._found.tally.objects += 1
+        self._found.tally.size += len(text)
+        state = self._scanner.whole(text)
+        if state.found or _is_special(text, self._explorer):
+            self._hit(oid, kind, text, state.found)
+
+    def _hit(self, oid: bytes, kind: int, text: bytes, detections: Sequence[Detection]) -> None:
+        if kind == BLOB and _is_special(text, self._explorer):
+            sightings = self._explored(oid, text)
+        else:
+            sightings = locate_all(text, self._scanner.engine.settle(detections), "")
+        if not sightings:
+            return
+        self._found.spots[oid] = [self._spot(sighting) for sighting in sightings]
+        if kind != BLOB:
+            self._found.kinds[oid] = kind
+
+    def _explored(self, oid: bytes, text: bytes) -> Sequence[Sighting]:
+        """What an archive or a text of two bytes a character holds."""
+        self._explorer.gathered = Gathered()
+        self._explorer.scan_bytes(text, "")
+        gathered = self._explorer.gathered
+        self._found.skipped += (Skipped(f"object {oid.hex()}{one.path}", one.reason) for one in gathered.skipped)
+        return gathered.sightings
+
+    def _spot(self, sighting: Sighting) -> Spot:
+        detection, place = sighting.detection, sighting.place
+        text = Text(
+            self._index[detection.rule.id],
+            detection.material.reveal(),
+            int(detection.confidence),
+            detection.decoded,
+            detection.note,
+            sighting.line.reveal(),
+            sighting.match.reveal(),
+            sighting.allow,
+        )
+        digest = blake2b(repr(text).encode(), key=self._key, digest_size=16).digest()
+        if digest not in self._sent:
+            self._sent.add(digest)
+            self._found.texts[digest] = text
+        return Spot(digest, detection.start, detection.end, place.line, place.end_line, place.column, place.path)
+
+
+def _has_many_zeros(text: bytes) -> bool:
+    """As many as wide text and tar archives have at least."""
+    return 8 * text.count(b"\0", 0, SAMPLE) >= min(len(text), SAMPLE)
+
+
+def _is_special(text: bytes, explorer: Explorer) -> bool:
+    """Whether this is an archive, or text in two or four bytes a character: it holds more than its bytes show."""
+    if not text or not (
+        text[0] in _MAGIC_STARTS
+        or (text.find(b"\0", 0, SAMPLE) >= 0 and _has_many_zeros(text))
+        or text.startswith(b"PK\5\6", -_ZIP_TAIL)
+        or text.startswith(b"ustar", _TAR_MAGIC)
+    ):
+        return False
+    head = text[:SAMPLE]
+    return bool(wide(head)) or explorer.kind_of(head[:HEAD]) is not None or ends_as_zip(text[-_ZIP_TAIL:])

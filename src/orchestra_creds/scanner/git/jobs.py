@@ -1,0 +1,175 @@
+"""Which objects of a repository there are to look at, and how the work is divided into jobs.
+
+Guarantees: every object of the database is in one job, wherever it lies: packs, loose files, alternates. Packs are read
+here; what cannot be read here, for a damaged or unknown pack, is asked of git by its id, unless git must not read this
+repository (`Plan.unaided`). What is not there at all, as in a partial clone, is named and never fetched.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner.finding import Skipped
+from orchestra_creds.scanner.git import control_files
+from orchestra_creds.scanner.git.delta_scan import SCANNED
+from orchestra_creds.scanner.git.objects import Database
+from orchestra_creds.scanner.git.pack import BROKEN, Pack
+from orchestra_creds.scanner.git.repository import Repository
+
+JOB = 1 << 20
+"""How much work one job is, in the unit of `Columns.weight`."""
+
+LOOSE_JOB = 64
+"""How many loose objects one job is."""
+
+NAMED_JOB = 256
+"""How many objects one job asks git for."""
+
+LOOSE, NAMED = -1, -2
+_IS_SCANNED = bytes(kind in SCANNED for kind in range(256))
+WIDTHS = {"sha1": 20, "sha256": 32}
+
+Job = tuple[int, Sequence[Any]]
+"""(position of a pack, numbers of full objects), (LOOSE, files) or (NAMED, ids)."""
+
+
+@dataclass(slots=True)
+class Plan:
+    """What there is to do; `unaided` says that git must not be asked for objects: it would never answer."""
+
+    repository: Repository
+    packs: list[Pack] = field(default_factory=list)
+    roots: list[Job] = field(default_factory=list)
+    loose: list[Path] = field(default_factory=list)
+    named: list[str] = field(default_factory=list)
+    skipped: list[Skipped] = field(default_factory=list)
+    objects: int = 0
+    unaided: bool = False
+
+    def jobs(self) -> list[Job]:
+        """All of it in parts of about the same work, the largest first, so that none is left for the end."""
+        return [
+            *self.roots,
+            *((LOOSE, self.loose[at : at + LOOSE_JOB]) for at in range(0, len(self.loose), LOOSE_JOB)),
+            *((NAMED, self.named[at : at + NAMED_JOB]) for at in range(0, len(self.named), NAMED_JOB)),
+        ]
+
+
+def plan_since(repository: Repository, revisions: Sequence[str]) -> Plan:
+    """The objects that the revisions reach."""
+    out = repository.run("rev-list", "--objects", "--no-object-names", "--missing=print", *revisions, "--")
+    oids = [oid.decode() for oid in out.split()]
+    plan = Plan(repository, named=[oid for oid in oids if not oid.startswith("?")])
+    plan.objects = len(plan.named)
+    plan.skipped += _missing(len(oids) - len(plan.named))
+    return plan
+
+
+def plan_all(
+    repository: Repository,
+    database: Database,
+    *,
+    without: Collection[Path] = (),
+    known: Collection[str] = (),
+    unaided: bool = False,
+) -> Plan:
+    """Every object of the database but those of the packs `without` and the loose ones `known`.
+
+    A pack with deltas in a cycle makes the plan `unaided`, too.
+    """
+    loose = [path for path in database.loose if path.parent.name + path.name not in known]
+    plan = Plan(repository, loose=loose, unaided=unaided)
+    plan.objects = len(plan.loose)
+    plan.skipped += (Skipped(f"objects/{path.parent.name}/{path.name}", "not a file") for path in database.odd)
+    width = WIDTHS[repository.object_format]
+    for index in database.indexes:
+        if index in without:
+            continue
+        try:
+            pack = Pack(index, width)
+        except (ValueError, OSError) as error:
+            _plan_unread(plan, index, width, str(error) or type(error).__name__)
+        else:
+            _plan_pack(plan, pack)
+    if plan.unaided:
+        plan.skipped += (
+            Skipped(f"object {oid}", "damaged, and git was not asked for another copy") for oid in plan.named
+        )
+        plan.named.clear()
+    elif database.promised or repository.is_partial:
+        out = repository.run("rev-list", "--objects", "--all", "--reflog", "--missing=print", "--no-object-names", "--")
+        plan.skipped += _missing(sum(line.startswith(b"?") for line in out.split(b"\n")))
+    return plan
+
+
+def _plan_pack(plan: Plan, pack: Pack) -> None:
+    number = len(plan.packs)
+    known = plan.packs[:]
+    plan.packs.append(pack)
+    parent, weight = pack.columns.parent, pack.columns.weight
+    kinds = bytes(pack.columns.kind)
+    if BROKEN in kinds:
+        _plan_cycle(plan, pack)
+        plan.named += (pack.oid(number).hex() for number, kind in enumerate(kinds) if kind == BROKEN)
+    roots = [root for root in compress(range(len(kinds)), kinds.translate(_IS_SCANNED)) if parent[root] < 0]
+    light: list[list[int]] = []
+    heavy: list[list[int]] = []
+    work = JOB
+    for root in roots:
+        if known and _elsewhere(pack, root, known):
+            continue
+        if weight[root] >= JOB:
+            heavy.append([root])
+            continue
+        if work >= JOB:
+            light.append([])
+            work = 0
+        light[-1].append(root)
+        work += weight[root]
+    heavy.sort(key=lambda group: (-weight[group[0]], group[0]))
+    plan.roots += ((number, group) for group in heavy + light)
+    plan.objects += sum(map(kinds.count, SCANNED))
+
+
+def _plan_cycle(plan: Plan, pack: Pack) -> None:
+    """Keep git away from a pack in which it would never come to an end."""
+    if pack.has_cycle():
+        plan.unaided = True
+        plan.skipped.append(
+            Skipped(f"objects/pack/{pack.path.name}", "deltas in it are based on each other in a cycle")
+        )
+
+
+def _plan_unread(plan: Plan, index: Path, width: int, reason: str) -> None:
+    """A pack that cannot be read here: git may know its format (an index of version 1)."""
+    with suppress(ValueError, OSError):
+        _plan_cycle(plan, Pack(index, width, check=False))
+    if plan.unaided:
+        plan.skipped.append(Skipped(f"objects/pack/{index.stem}.pack", reason))
+        return
+    try:
+        out = plan.repository.run("show-index", stdin=control_files.read_regular(str(index)))
+    except (OSError, PreconditionError):
+        plan.skipped.append(Skipped(f"objects/pack/{index.stem}.pack", reason))
+        return
+    oids = [line.split()[1].decode() for line in out.splitlines()]
+    plan.named += oids
+    plan.objects += len(oids)
+
+
+def _elsewhere(pack: Pack, root: int, known: Iterable[Pack]) -> bool:
+    """Whether an object on which no other is based is in a pack that is scanned anyhow."""
+    if pack.columns.first[root] >= 0:
+        return False
+    oid = pack.oid(root)
+    return any(other.find(oid) is not None for other in known)
+
+
+def _missing(count: int) -> list[Skipped]:
+    if not count:
+        return []
+    return [Skipped("objects", f"{count:,} objects of this partial clone are not here, and nothing is fetched")]

@@ -1,0 +1,88 @@
+"""The files that hold a repository's objects, and the objects that have a file of their own.
+
+Guarantees: alternates are followed as git does it, each once; what has the name of an object and is no file is neither
+opened nor passed over in silence; a loose object never expands to more than it says. Nothing is written.
+"""
+
+import os
+from pathlib import Path
+
+from orchestra_creds.core.record import dataclass
+from orchestra_creds.scanner.git import control_files
+from orchestra_creds.scanner.git.pack import BLOB, COMMIT, TAG, TREE, begin, inflate
+
+KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
+"""The names that git gives the kinds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The files that hold a repository's objects; `odd` are those that have the name of one and are no files."""
+
+    indexes: tuple[Path, ...]
+    loose: tuple[Path, ...]
+    odd: tuple[Path, ...]
+    promised: bool
+
+    @classmethod
+    def open(cls, objects: Path) -> "Database":
+        """What lies in an objects folder and in its alternates; a pack without an index is left out, as git does it."""
+        indexes: dict[str, Path] = {}
+        loose: dict[str, Path] = {}
+        odd: list[Path] = []
+        promised = False
+        for folder in map(Path, control_files.object_folders(str(objects))):
+            packed = dict(_files(folder / "pack"))
+            for name, is_file in packed.items():
+                promised |= name.endswith(".promisor")
+                pack = name.removesuffix(".idx") + ".pack"
+                if name.endswith(".idx") and pack in packed:
+                    if is_file and packed[pack]:
+                        indexes.setdefault(name, folder / "pack" / name)
+                    else:
+                        odd.append(folder / "pack" / name)
+            for fan in (name for name, is_file in _files(folder) if not is_file and len(name) == 2 and _is_hex(name)):
+                for rest, is_file in _files(folder / fan):
+                    if len(rest) not in {38, 62} or not _is_hex(rest):
+                        continue
+                    if is_file:
+                        loose.setdefault(fan + rest, folder / fan / rest)
+                    else:
+                        odd.append(folder / fan / rest)
+        return cls(
+            tuple(sorted(indexes.values(), key=lambda path: (-path.with_suffix(".pack").stat().st_size, path.name))),
+            tuple(loose[oid] for oid in sorted(loose)),
+            tuple(sorted(odd)),
+            promised,
+        )
+
+
+def read_loose(path: Path, limit: int) -> tuple[int, bytes]:
+    """Kind and text of a loose object.
+
+    Raises:
+        ValueError and inflate errors, see DAMAGED; OverflowError when it is larger than the limit; OSError.
+    """
+    data = control_files.read_regular(str(path))
+    header, found, _ = begin(data, 64).partition(b"\0")
+    name, _, number = header.partition(b" ")
+    if not found or name not in KINDS or not number.isdigit():
+        raise ValueError("the object is damaged")
+    size = int(number)
+    if size > limit:
+        raise OverflowError("larger than the limit")
+    text = inflate(memoryview(data), size + len(header) + 1)
+    return KINDS[name], text[len(header) + 1 :]
+
+
+def _files(folder: Path) -> list[tuple[str, bool]]:
+    """The names in a folder, and whether each is a file (a link to one, too); none when there is no such folder."""
+    try:
+        with os.scandir(folder) as entries:
+            return sorted((entry.name, entry.is_file()) for entry in entries)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _is_hex(name: str) -> bool:
+    return all(char in "0123456789abcdef" for char in name)

@@ -1,0 +1,141 @@
+"""The last report of a whole history, said again for as long as nothing has changed that it was made from.
+
+A second look costs the start of the interpreter and a look at the status of some files. Guarantees: a report is said again
+only when every file that it may depend on is the same: packs, refs, reflogs, the repository's settings and the fingerprint
+keys by name, inode, size and times, loose objects by their ids, the scanner as in `engine/compiled_cache.py`. What is special (alternates,
+linked working trees, reftables, files that add rules or accept findings), and what cannot be looked at, is left to the
+scan. Only a complete report without notes is kept. As in every report there is no material in it, but masks and keyed
+hashes, in a file that only we can have written (`private.py`).
+
+Imports nothing that imports `typing`, until there is a report to say again.
+"""
+
+import marshal
+import os
+import zlib
+
+from orchestra_creds.scanner import private
+from orchestra_creds.scanner.engine import compiled_cache
+from orchestra_creds.scanner.git import process as git_process
+from orchestra_creds.scanner.git import staged_precheck
+
+TYPE_CHECKING = False  # typing's own costs 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from orchestra_creds.scanner.finding import ScanReport
+
+    Status = tuple[str, int, int, int, int]
+
+MAGIC = b"orchestra-creds/replay/1\n"
+SPECIAL = ("commondir", "worktrees", "reftable", "shallow", "config.worktree", "objects/info/alternates")
+"""Beside these a history depends on the files that are looked at here."""
+
+_SINGLE = ("HEAD", "config", "packed-refs")
+_WHOLE = ("objects/pack", "refs", "logs")
+
+
+class History:
+    """A history as it is now, and the report that fits it."""
+
+    def __init__(self, folder: str, cache: str, state: str) -> None:
+        """Looks at the repository that holds `folder`: before a scan whose report is to be kept."""
+        self._cache = cache
+        self._keys = os.path.join(state, "keys")
+        self._root, self._held = "", b""
+        found = git_process.find(folder) if os.path.lexists(folder) else None
+        if found is None or _is_special(found[0], found[1] or found[0]):
+            return
+        try:
+            self._root, self._held = found[1] or found[0], _held(found[0])
+        except OSError:
+            return
+
+    def report(self, seconds: float) -> "ScanReport | None":
+        """The kept report, as that of a scan that took `seconds` and knew every object; None when there is none that fits."""
+        head = self._head()
+        file = private.opened(self._cache, self._name()) if head else None
+        if file is None:
+            return None
+        with file:
+            content = file.read()
+        return _loaded(content[len(head) :], self._root, seconds) if content.startswith(head) else None
+
+    def keep(self, report: "ScanReport") -> None:
+        """Keep the report of a scan that began after this was made."""
+        if report.complete and not report.notes and (head := self._head()):
+            private.store(self._cache, self._name(), head, _dumped(report))
+
+    def _name(self) -> str:
+        """Of the file; two repositories that share one take turns."""
+        return f"history-{zlib.crc32(os.fsencode(self._root)):08x}.report"
+
+    def _head(self) -> bytes:
+        """What the report depends on. The keys are looked at late, for the first scan of a history makes one."""
+        if not self._root:
+            return b""
+        try:
+            known = marshal.dumps((self._root, self._held, compiled_cache.stamp(), sorted(_below(self._keys))))
+        except OSError:
+            return b""
+        return MAGIC + len(known).to_bytes(8, "big") + known
+
+
+def _is_special(git_dir: str, root: str) -> bool:
+    places = [os.path.join(git_dir, name) for name in SPECIAL]
+    return any(map(os.path.lexists, places + [os.path.join(root, name) for name in staged_precheck.CONFIGURATIONS]))
+
+
+def _held(git_dir: str) -> bytes:
+    """What tells the history from any other state of it."""
+    objects = os.path.join(git_dir, "objects")
+    fans = sorted(name for name in os.listdir(objects) if len(name) == 2)
+    return marshal.dumps(
+        (
+            [_status(name, os.lstat(path)) for name in _SINGLE if os.path.lexists(path := os.path.join(git_dir, name))],
+            [sorted(_below(os.path.join(git_dir, name))) for name in _WHOLE],
+            [(name, sorted(os.listdir(os.path.join(objects, name)))) for name in fans],
+        )
+    )
+
+
+def _below(folder: str) -> "Iterator[Status]":
+    """The status of every file below a folder; nothing when there is no folder. No link is followed."""
+    try:
+        entries = list(os.scandir(folder))
+    except FileNotFoundError:
+        return
+    for entry in entries:
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(entry.path)
+        else:
+            yield _status(entry.path, entry.stat(follow_symlinks=False))
+
+
+def _status(name: str, status: os.stat_result) -> "Status":
+    return name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _dumped(report: "ScanReport") -> bytes:
+    findings = [
+        (
+            (one.rule, one.description, int(one.severity), int(one.confidence)),
+            (one.fingerprint, one.credential, one.mask),
+            [tuple(getattr(place, name) for name in place.__match_args__) for place in one.places],
+            (one.decoded, one.note, one.remedy, one.tags),
+        )
+        for one in report.findings
+    ]
+    return marshal.dumps((findings, report.allowed, report.stats.blobs + report.stats.cached))
+
+
+def _loaded(data: bytes, root: str, seconds: float) -> "ScanReport":
+    from orchestra_creds.scanner.finding import Finding, Place, ScanReport, ScanStats
+    from orchestra_creds.scanner.rule import Confidence, Severity
+
+    findings, allowed, objects = marshal.loads(data)  # noqa: S302  only we can have written it
+    said = []
+    for (rule, description, severity, confidence), (fingerprint, credential, shown), places, more in findings:
+        sure, where = (Severity(severity), Confidence(confidence)), tuple(Place(*place) for place in places)
+        said.append(Finding(rule, description, *sure, fingerprint, credential, shown, where, *more))
+    return ScanReport(root, "history", tuple(said), allowed=allowed, stats=ScanStats(cached=objects, seconds=seconds))

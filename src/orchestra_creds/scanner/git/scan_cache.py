@@ -1,0 +1,95 @@
+"""What an earlier scan of a history saw, so that the next one looks at new objects only.
+
+One file for each repository and set of rules, that only we can have written (`private.py`). It names packs and loose
+objects that were looked at in full, and where something was found: object, offsets, line, rule. It holds no credential and
+nothing computed from one; what is reported again is read again from the repository. A file that is damaged, foreign, or of
+another version counts as none. A scan that could not read everything is never remembered.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestra_creds import __version__
+from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.scanner import private
+from orchestra_creds.scanner.decoding.decode import CARRIERS
+from orchestra_creds.scanner.rule import Rule
+
+SCHEMA = 1
+
+
+@dataclass(slots=True)
+class Seen:
+    """What was looked at, and what was found there. Ids are hexadecimal, paths are bytes read as Latin-1.
+
+    packs     names that change with the content, see `pack_key`      loose    ids
+    refs      digest of all refs and of HEAD                          whole    whether git could walk the history
+    groups    what is written the same way: [an object that holds it, rule id, start, end, way into the archive]
+    spots     object id -> [[group, start, end, line, end line, column, way into the archive], ...]
+    kinds     object id -> kind, of those that are no blobs
+    chosen    what was reported: [group, object id, path, commit, author, date, in head, then as in spots]
+    objects   how many were looked at
+    """
+
+    packs: list[str] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
+    refs: str = ""
+    groups: list[list[Any]] = field(default_factory=list)
+    spots: dict[str, list[list[Any]]] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+    chosen: list[list[Any]] = field(default_factory=list)
+    whole: bool = True
+    objects: int = 0
+
+
+def file_name(repository: Path, rules: Sequence[Rule], *more: object) -> str:
+    """The name of the file for this repository, these rules and whatever else a result depends on."""
+    digest = hashlib.sha256(os.fsencode(repository.resolve()))
+    digest.update(repr((SCHEMA, __version__, *more, CARRIERS)).encode())
+    for rule in rules:
+        parts = (rule.id, rule.pattern, rule.check, rule.group, rule.longest, rule.entropy, int(rule.confidence))
+        digest.update(repr(parts).encode())
+    return f"history-{digest.hexdigest()[:32]}.json"
+
+
+def pack_key(index: Path, width: int) -> str:
+    """A name for a pack and its index that no other content has: sizes, times, and the check sum at the pack's end."""
+    parts = [index.stem]
+    for path in (index, index.with_suffix(".pack")):
+        status = path.stat()
+        parts.append(f"{status.st_size}:{status.st_mtime_ns}")
+    with index.with_suffix(".pack").open("rb") as file:
+        file.seek(-width, os.SEEK_END)
+        parts.append(file.read().hex())
+    return "/".join(parts)
+
+
+def load(folder: Path, name: str) -> Seen | None:
+    """What was remembered; None when there is nothing to trust."""
+    file = private.opened(str(folder), name)
+    if file is None:
+        return None
+    with file:
+        content = file.read()
+    head, _, body = content.partition(b"\n")
+    if head != hashlib.sha256(body).hexdigest().encode():
+        return None
+    try:
+        return Seen(**json.loads(body))
+    except (ValueError, TypeError, RecursionError):
+        return None
+
+
+def store(folder: Path, name: str, seen: Seen) -> None:
+    """Remember it."""
+    body = json.dumps({name: getattr(seen, name) for name in Seen.__match_args__}, separators=(",", ":")).encode()
+    private.store(str(folder), name, hashlib.sha256(body).hexdigest().encode(), b"\n", body)
+
+
+def refs_digest(lines: Iterable[bytes]) -> str:
+    """Of all refs and HEAD: the same digest means that commits lead to the same paths as before."""
+    return hashlib.sha256(b"\n".join(lines)).hexdigest()

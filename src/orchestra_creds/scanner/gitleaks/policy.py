@@ -1,0 +1,201 @@
+"""What gitleaks decides after a match, decided on our sightings.
+
+Guarantees: the result depends on the sightings as a set; a foreign rule's material becomes its secret, as gitleaks chooses
+it; what one rule allows hides no match of another. Nothing here reads a file but through `read`, for keywords.
+"""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from math import log2
+
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import dataclass, field, replace
+from orchestra_creds.scanner.detection import Detection, Sighting
+from orchestra_creds.scanner.engine.libraries import Regex
+from orchestra_creds.scanner.finding import Place
+from orchestra_creds.scanner.gitleaks.accepted import Legacy
+from orchestra_creds.scanner.gitleaks.allowlist import Allowlist, Candidate
+from orchestra_creds.scanner.gitleaks.config import Required
+from orchestra_creds.scanner.gitleaks.rule_names import means
+from orchestra_creds.scanner.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """What a configuration says about a rule beyond its pattern; `regex` only when the pattern is the configuration's."""
+
+    regex: Regex | None = None
+    group: int = 0
+    entropy: float = 0.0
+    path: Regex | None = None
+    keywords: tuple[bytes, ...] = ()
+    allowlists: tuple[Allowlist, ...] = ()
+    required: tuple[Required, ...] = ()
+    skip_report: bool = False
+
+
+@dataclass(slots=True)
+class GitleaksPolicy:
+    """Decides which sightings count. `read` gives the text of a file of the scanned tree, None when it cannot.
+
+    own_files    paths that are never reported: the configuration and the baseline themselves
+    """
+
+    extras: dict[str, Extra] = field(default_factory=dict)
+    allowlists: list[Allowlist] = field(default_factory=list)
+    path_rules: list[tuple[Rule, Extra]] = field(default_factory=list)
+    accepted: tuple[Legacy, ...] = ()
+    own_files: frozenset[str] = frozenset()
+    read: Callable[[str], bytes | None] | None = None
+
+    @property
+    def own(self) -> frozenset[str]:
+        """The ids of the rules whose pattern comes from a configuration."""
+        by_name = (rule.id for rule, _ in self.path_rules)
+        return frozenset([*by_name, *(id_ for id_, extra in self.extras.items() if extra.regex is not None)])
+
+    def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """The sightings that count, in the order given; the material of a foreign rule becomes its secret."""
+        passed = [kept for sighting in sightings if (kept := self._judged(sighting)) is not None]
+        nearby = _Nearby(passed)
+        passed = [s for s in passed if self._requirements_met(s, nearby)]
+        skipped = {id_ for id_, extra in self.extras.items() if extra.skip_report}
+        accepted: dict[str, list[Legacy]] = {}
+        for entry in self.accepted:
+            accepted.setdefault(entry.path, []).append(entry)
+        own = self.own
+
+        def counts(one: Sighting) -> bool:
+            old = accepted.get(one.place.path, ())
+            return one.detection.rule.id not in skipped and not any(entry.accepts(one, own) for entry in old)
+
+        return _one_for_a_spot([s for s in passed if counts(s)])
+
+    def detect_paths(self, paths: Iterable[str]) -> list[Sighting]:
+        """Sightings of the rules that look at names alone; the caller names every file that it looks at."""
+        return [
+            _of_path(rule, path)
+            for rule, extra in self.path_rules
+            for path in paths
+            if extra.path is not None and _found(extra.path, _path_bytes(path))
+        ]
+
+    def _judged(self, sighting: Sighting) -> Sighting | None:
+        place, rule = sighting.place, sighting.detection.rule
+        if place.path in self.own_files:
+            return None
+        extra = self.extras.get(rule.id, Extra())
+        match = sighting.match.reveal()
+        if extra.regex is not None:
+            match = sighting.detection.material.reveal().strip(b"\n")
+            secret = _secret(extra.regex, extra.group, match)
+            if extra.entropy and entropy(secret) <= extra.entropy:
+                return None
+            sighting = replace(sighting, detection=replace(sighting.detection, material=Material(secret)))
+        path = _path_bytes(place.path)
+        if extra.path is not None and not _found(extra.path, path):
+            return None
+        if extra.keywords and not self._has_keyword(sighting, extra.keywords):
+            return None
+        one = Candidate(path, place.commit, sighting.detection.material.reveal(), match, sighting.line.reveal())
+        lists = [a for a in self.allowlists if not a.rules or rule.id in a.rules]
+        return None if any(a.allows(one) for a in (*lists, *extra.allowlists)) else sighting
+
+    def _has_keyword(self, sighting: Sighting, keywords: tuple[bytes, ...]) -> bool:
+        """Whether a keyword stands on the lines of the match, else in its file; a file that cannot be read has it."""
+        near = sighting.line.reveal().lower() + sighting.detection.material.reveal().lower()
+        if any(word in near for word in keywords):
+            return True
+        text = self.read(sighting.place.path) if self.read and not sighting.place.commit else None
+        return text is None or any(word in text.lower() for word in keywords)
+
+    def _requirements_met(self, sighting: Sighting, nearby: "_Nearby") -> bool:
+        required = self.extras.get(sighting.detection.rule.id, Extra()).required
+        return all(nearby.has(sighting.place, need) for need in required)
+
+
+class _Nearby:
+    """Answers whether a rule matched near a place, without comparing every sighting with every other."""
+
+    def __init__(self, sightings: Sequence[Sighting]) -> None:
+        self._spots: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+        self._rules = {sighting.detection.rule.id for sighting in sightings}
+        for one in sightings:
+            key = (one.place.path, one.place.commit, one.detection.rule.id)
+            self._spots.setdefault(key, []).append((one.place.line, one.place.column))
+        for spots in self._spots.values():
+            spots.sort()
+
+    def has(self, place: Place, need: Required) -> bool:
+        """Whether the required rule matched in the same file and commit, within the lines and columns asked for."""
+        return any(
+            need.within_columns is None or abs(column - place.column) <= need.within_columns
+            for rule in self._rules
+            if means(need.id, rule)
+            for _, column in self._within_lines(self._spots.get((place.path, place.commit, rule), []), place, need)
+        )
+
+    @staticmethod
+    def _within_lines(spots: list[tuple[int, int]], place: Place, need: Required) -> list[tuple[int, int]]:
+        if need.within_lines is None:
+            return spots
+        low = bisect_left(spots, (place.line - need.within_lines, 0))
+        return spots[low : bisect_left(spots, (place.line + need.within_lines + 1, 0))]
+
+
+def _one_for_a_spot(sightings: list[Sighting]) -> list[Sighting]:
+    """Where an added and a built-in rule matched the same bytes, the built-in one stays unless it is generic."""
+    cells: dict[tuple[str, str, int], list[Sighting]] = {}
+    for one in sightings:
+        for cell in _cells(one):
+            cells.setdefault((one.place.path, one.place.commit, cell), []).append(one)
+
+    def gives_way(one: Sighting) -> bool:
+        rivals = (cells[one.place.path, one.place.commit, cell] for cell in _cells(one))
+        return any(_beats(rival.detection, one.detection) for cell in rivals for rival in cell)
+
+    return [sighting for sighting in sightings if not gives_way(sighting)]
+
+
+def _cells(one: Sighting) -> range:
+    """The stretches of 1 kB that a sighting touches."""
+    return range(one.detection.start >> 10, (one.detection.end >> 10) + 1)
+
+
+def _beats(better: Detection, other: Detection) -> bool:
+    if better.rule.added == other.rule.added or min(better.end, other.end) <= max(better.start, other.start):
+        return False
+    generic, rival_generic = (one.rule.id.startswith("generic") for one in (other, better))
+    return generic and not rival_generic if better.rule.added else generic or not rival_generic
+
+
+def _secret(regex: Regex, group: int, match: bytes) -> bytes:
+    """The chosen group of the match read by itself, else its first group that is not empty, else all of it."""
+    spans = regex.search(match, 0, len(match))
+    if spans is None:
+        return match
+    if group:
+        start, end = spans[group] if group < len(spans) else (-1, -1)
+        return match[start:end] if 0 <= start < end else match
+    return next((match[start:end] for start, end in spans[1:] if 0 <= start < end), match)
+
+
+def entropy(secret: bytes) -> float:
+    """Entropy as gitleaks counts: over characters, but divided by the number of bytes."""
+    counts = Counter(secret.decode("utf-8", "surrogateescape"))
+    return -sum(count / len(secret) * log2(count / len(secret)) for count in counts.values())
+
+
+def _found(pattern: Regex, text: bytes) -> bool:
+    return pattern.search(text, 0, len(text)) is not None
+
+
+def _path_bytes(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def _of_path(rule: Rule, path: str) -> Sighting:
+    name = Material(_path_bytes(path))
+    detection = Detection(rule, 0, 0, 0, 0, name, rule.confidence, note="the name alone tells")
+    return Sighting(detection, Place(path, 1, 1, 1), Material(b""), name)
