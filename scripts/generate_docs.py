@@ -108,7 +108,7 @@ def rules_markdown() -> str:
 
 def rpcs_markdown() -> str:
     """docs/emulator-rpcs.md."""
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     table = control.rpc_table()
     parts = [

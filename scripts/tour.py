@@ -170,10 +170,10 @@ def rotation_story(tour: Tour, home: Path) -> None:
 
 def make_account(state: Path) -> str:
     """A service account on the embedded cloud, as a project would have it."""
-    from orchestra_creds.emulator import control
-    from orchestra_creds.emulator.dispatch import Emulator
-    from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
-    from orchestra_creds.emulator.store import Store
+    from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
+    from orchestra_creds.emulator.server import control
+    from orchestra_creds.emulator.server.dispatch import Emulator
+    from orchestra_creds.emulator.store.store import Store
 
     store, method = Store(state / "emulator.db"), f"{IAM_ADMIN}/CreateServiceAccount"
     request = rpcs()[method].request(name=f"projects/{control.DEFAULT_PROJECT}", account_id="app-one")

@@ -24,8 +24,8 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
 )
 
 from benchmarks import page
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.servers import Endpoints
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.servers import Endpoints
 
 PROJECT = "projects/demo-project"
 DATA = b"x" * 2400
@@ -35,7 +35,7 @@ WARM_UP = 20
 START = """
 import sys, time
 from pathlib import Path
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 import grpc._server  # gRPC imports it when the first server is made
 begin = time.perf_counter()
 running = control.start_in_process(Path(sys.argv[1]))

@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page, shell_rotation
-from orchestra_creds.emulator import control, faults
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.routes import IAM_ADMIN, SECRET_MANAGER, rpcs
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 
 PROJECT = "demo-project"
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))

@@ -14,8 +14,9 @@ from typing import Any
 
 from benchmarks import page
 from orchestra_creds.core.credential import KeyOrigin
-from orchestra_creds.emulator import control, faults
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from orchestra_creds.emulator import control, faults
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 from tests.cli.conftest import COMMAND, Operator
 
 PROJECT = "demo-project"

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.server import control
 from tests.cli.conftest import COMMAND, Operator
 
 PATIENCE = 30.0

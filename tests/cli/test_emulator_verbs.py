@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pytest
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from tests import loopback
 from tests.cli.cloud import daemon_of, document, exported, make_account, state_of
 from tests.cli.conftest import COMMAND, Operator, one_error

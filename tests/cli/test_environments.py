@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.config import environments
 from orchestra_creds.config.parse import parse
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from tests.cli.cloud import at_a_terminal, state_of
 from tests.cli.conftest import Operator, one_error
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from tests import loopback
 from tests.cli.cloud import arm, at_a_terminal, disarm, document, make_account, state_of
 from tests.cli.conftest import Operator, appears, one_error

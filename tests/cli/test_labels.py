@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.emulator.routes import SECRET_MANAGER
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
 from orchestra_creds.rotation.state import ANNOTATION
 from tests.cli.cloud import PROJECT, arm, ask, document, make_account
 from tests.cli.conftest import Ended, Operator

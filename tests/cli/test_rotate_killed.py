@@ -10,8 +10,8 @@ from datetime import timedelta
 import pytest
 
 from orchestra_creds.core.credential import KeyOrigin, VersionState
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.server import control
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import Endpoints, Session

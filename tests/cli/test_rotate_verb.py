@@ -9,10 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from orchestra_creds import render
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.routes import SECRET_MANAGER, rpcs
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 from orchestra_creds.rotation.state import ANNOTATION
 from tests.cli.cloud import PROJECT, arm, disarm, document, make_account, state_of
 from tests.cli.conftest import Ended, Operator, appears, one_error

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from orchestra_creds.schedule.workflow import FILE
 from tests.cli.cloud import arm, make_account, state_of
 from tests.cli.conftest import Operator

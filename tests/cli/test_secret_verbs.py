@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.emulator.routes import SECRET_MANAGER
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
 from tests import loopback
 from tests.cli.cloud import PROJECT, arm, ask, at_a_terminal, document
 from tests.cli.conftest import COMMAND, Operator, appears, one_error

@@ -7,11 +7,12 @@ import pytest
 from google.cloud.iam_admin_v1 import ListServiceAccountKeysRequest, ServiceAccountKeyOrigin
 
 from orchestra_creds.config.desired import NEEDED_SERVICES
-from orchestra_creds.emulator import control, org_policy
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.routes import IAM_ADMIN
-from orchestra_creds.emulator.service_usage import TITLES
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
+from orchestra_creds.emulator.resource_manager import org_policy
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.service_usage.services import TITLES
+from orchestra_creds.emulator.store.store import Store
 from tests.cli.cloud import PROJECT, arm, ask, disarm, document, state_of
 from tests.cli.conftest import Operator, one_error
 from tests.emulator.identities import Caller

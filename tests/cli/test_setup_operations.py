@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 from tests.cli.cloud import state_of
 from tests.cli.conftest import Operator
 from tests.emulator.identities import Caller

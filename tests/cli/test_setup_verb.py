@@ -5,7 +5,7 @@ import tomllib
 
 import pytest
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from tests.cli.cloud import PROJECT, arm, ask, at_a_terminal, document, make_account, state_of
 from tests.cli.conftest import Operator, appears, one_error
 

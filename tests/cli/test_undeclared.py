@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from orchestra_creds.emulator.routes import SECRET_MANAGER
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
 from orchestra_creds.schedule.workflow import FILE
 from tests.cli.cloud import PROJECT, ask, document, make_account
 from tests.cli.conftest import Operator, one_error

@@ -13,10 +13,12 @@ from typing import Any
 import grpc
 import pytest
 
-from orchestra_creds.emulator import control, faults, projects
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.project import RestProjectInspector
@@ -183,7 +185,7 @@ def on(kind: str, running: control.Running, **defaults: Any) -> World:
 
     if kind == "numbers":
         with running.emulator.store.transaction() as txn:
-            projects.answer_with_numbers(txn, on=True)
+            project_numbers.answer_with_numbers(txn, on=True)
     return World(kind, PROJECT, open_session, running.emulator)
 
 

@@ -9,10 +9,10 @@ import grpc
 import requests
 from requests.adapters import BaseAdapter
 
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import EmuError
-from orchestra_creds.emulator.routes import rpcs
-from orchestra_creds.emulator.transcode import Gateway, HttpRequest
+from orchestra_creds.emulator.protocol.errors import EmuError
+from orchestra_creds.emulator.protocol.routes import rpcs
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.server.transcode import Gateway, HttpRequest
 from orchestra_creds.gcp.session import Endpoints, Session
 
 NOWHERE = Endpoints("127.0.0.1:1", "http://127.0.0.1:1")

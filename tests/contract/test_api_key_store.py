@@ -3,8 +3,8 @@
 import pytest
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.faults import Phase
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
 from tests.contract.conftest import World

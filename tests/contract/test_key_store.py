@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from orchestra_creds.core.credential import Key, KeyOrigin
-from orchestra_creds.emulator import keys as emulated
-from orchestra_creds.emulator.faults import Phase
+from orchestra_creds.emulator.iam import keys as emulated
+from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import (
     AuthError,
     ConfigError,

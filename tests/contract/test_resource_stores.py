@@ -8,7 +8,7 @@ import pytest
 from orchestra_creds.core.credential import Binding
 from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.resources import Kind, Ref, RemovableStore, Resource, ResourceStore
-from orchestra_creds.emulator.faults import Phase
+from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp import alerts, resources, run_jobs, schedules
 from orchestra_creds.gcp.policies import RestPolicyStore

@@ -10,7 +10,7 @@ import pytest
 
 from orchestra_creds.core.credential import VersionState
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.faults import Phase
+from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import (
     AuthError,
     ConfigError,

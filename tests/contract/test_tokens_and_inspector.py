@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.faults import Phase
+from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, UnavailableError
 from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore

@@ -7,7 +7,7 @@ import pytest
 
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.permissions import least_role
-from orchestra_creds.emulator.role_catalog import PREDEFINED
+from orchestra_creds.emulator.access.role_catalog import PREDEFINED
 from orchestra_creds.manage import doctor
 from orchestra_creds.setup.example import example
 

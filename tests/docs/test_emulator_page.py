@@ -13,7 +13,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestra_creds.cli.app import app
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 
 PAGE = Path(__file__).parents[2] / "docs" / "emulator.md"
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)

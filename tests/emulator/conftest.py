@@ -14,10 +14,11 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
     SecretManagerServiceGrpcTransport,
 )
 
-from orchestra_creds.emulator import control, faults
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.routes import SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
 
 PROJECT = "projects/demo-project"
 AUTOMATIC: dict[str, Any] = {"replication": {"automatic": {}}}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 
 LIMIT = 60.0
 """Seconds for one step; an idle machine needs about 1.2."""

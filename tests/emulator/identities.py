@@ -7,11 +7,11 @@ from typing import Any
 from google.cloud import iam_admin_v1
 from google.oauth2 import service_account
 
-from orchestra_creds.emulator import tokens
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.routes import IAM_ADMIN, SECRET_MANAGER, rpcs
-from orchestra_creds.emulator.store import Store
-from orchestra_creds.emulator.transcode import Gateway, HttpRequest
+from orchestra_creds.emulator.identity import tokens
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.server.transcode import Gateway, HttpRequest
+from orchestra_creds.emulator.store.store import Store
 
 PROJECT = "projects/demo-project"
 SCOPE = tokens.CLOUD_PLATFORM

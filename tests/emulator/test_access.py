@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.emulator import access, control, faults, projects
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.role_catalog import PREDEFINED, TESTABLE
-from orchestra_creds.emulator.routes import IAM_CREDENTIALS, IAM_POLICY, SECRET_MANAGER, rpcs
-from orchestra_creds.emulator.service import Caller as Identity
-from orchestra_creds.emulator.service import Need
+from orchestra_creds.emulator.access import access
+from orchestra_creds.emulator.access.role_catalog import PREDEFINED, TESTABLE
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.routes import IAM_CREDENTIALS, IAM_POLICY, SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.protocol.service import Caller as Identity
+from orchestra_creds.emulator.protocol.service import Need
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.conftest import AUTOMATIC, refused
 from tests.emulator.identities import PROJECT, SCOPE, Caller, account_name, acting_as, email, federated, owner
 
@@ -223,7 +226,7 @@ def test_project_owner_as_a_member_means_whoever_owns_the_project(boss: Caller) 
 
 def test_a_condition_on_the_name_holds_for_that_name_only(boss: Caller, rotator: Caller) -> None:
     with boss.emulator.store.transaction() as txn:
-        number = projects.number_of(txn, "demo-project")
+        number = project_numbers.number_of(txn, "demo-project")
     boss.bind(PROJECT, _ACCESSOR, ME, condition=f'resource.name.startsWith("projects/{number}/secrets/db/")')
     read(rotator)
     with refused(Code.PERMISSION_DENIED):
@@ -290,7 +293,7 @@ def test_resources_named_by_the_projects_number_or_wildcard_have_the_same_policy
     boss.bind(TARGET, _KEYS, ME)
     rotator.call("ListServiceAccountKeys", name=f"projects/-/serviceAccounts/{email('target')}")
     with boss.emulator.store.transaction() as txn:
-        number = projects.number_of(txn, "demo-project")
+        number = project_numbers.number_of(txn, "demo-project")
     status, _ = rotator.rest("GET", f"/v1/projects/{number}/serviceAccounts/{email('target')}/keys")
     assert status == 200
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol.errors import Code
 from tests.emulator.conftest import Cloud, refused
 from tests.emulator.identities import PROJECT, Caller, account_name, email
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.emulator import cel
-from orchestra_creds.emulator.cel_values import CelError
+from orchestra_creds.emulator.cel import language as cel
+from orchestra_creds.emulator.cel.values import CelError
 
 NOW = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)  # a Monday
 SCOPE: dict[str, Any] = {

@@ -15,11 +15,11 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
 from google.cloud.secretmanager_v1.types import Secret, SecretVersion
 from google.rpc import error_details_pb2
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.faults import Fault, Phase
-from orchestra_creds.emulator.routes import SECRET_MANAGER, rpcs
-from orchestra_creds.emulator.secrets import SERVICE
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.faults import Fault, Phase
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.secret_manager.secrets import SERVICE
+from orchestra_creds.emulator.server import control
 from tests.emulator.conftest import AUTOMATIC, PROJECT, Cloud
 
 Client = Any

@@ -18,8 +18,8 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
     SecretManagerServiceGrpcTransport,
 )
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.servers import Endpoints
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.servers import Endpoints
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 from tests.emulator.conftest import AUTOMATIC, PROJECT
 

@@ -9,9 +9,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
-from orchestra_creds.emulator import control, jwt, org_policy
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.routes import IAM_CREDENTIALS
+from orchestra_creds.emulator.identity import jwt
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.routes import IAM_CREDENTIALS
+from orchestra_creds.emulator.resource_manager import org_policy
+from orchestra_creds.emulator.server import control
 from tests.emulator.conftest import refused
 from tests.emulator.identities import PROJECT, SCOPE, Caller, account_name, acting_as, email, owner
 

@@ -3,9 +3,9 @@
 import pytest
 from google.rpc import error_details_pb2
 
-from orchestra_creds.emulator import projects
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.routes import IAM_ADMIN, IAM_CREDENTIALS, SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, IAM_CREDENTIALS, SECRET_MANAGER, rpcs
+from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, Caller
 
@@ -46,7 +46,7 @@ def test_a_disabled_api_refuses_with_googles_detail_until_it_is_enabled(boss: Ca
     assert status == 403
     assert refused["error"]["status"] == "PERMISSION_DENIED"
     with cloud.store.transaction() as txn:
-        number = projects.number_of(txn, "demo-project")
+        number = project_numbers.number_of(txn, "demo-project")
     (info,) = (detail for detail in refused["error"]["details"] if detail["@type"].endswith("ErrorInfo"))
     assert (info["reason"], info["domain"]) == ("SERVICE_DISABLED", "googleapis.com")
     assert info["metadata"]["service"] == f"{api}.googleapis.com"
@@ -58,7 +58,7 @@ def test_a_disabled_api_refuses_with_googles_detail_until_it_is_enabled(boss: Ca
 
 def test_only_that_api_and_only_that_project_are_refused_however_it_is_named(boss: Caller, cloud: Cloud) -> None:
     with cloud.store.transaction() as txn:
-        number = projects.number_of(txn, "demo-project")
+        number = project_numbers.number_of(txn, "demo-project")
     switch(boss, "secretmanager", "disable")
     assert boss.rest("GET", f"/v1/{PROJECT}/serviceAccounts")[0] == 200
     assert boss.rest("GET", "/v1/projects/other-project/secrets")[0] == 200

@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.emulator import control, faults
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.faults import Fault, Phase
-from orchestra_creds.emulator.routes import SECRET_MANAGER
-from orchestra_creds.emulator.secrets import SERVICE
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.faults import Fault, Phase
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
+from orchestra_creds.emulator.secret_manager.secrets import SERVICE
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 from orchestra_creds.errors import ConfigError
 from tests.emulator.conftest import AUTOMATIC, PROJECT, Cloud, refused
 

@@ -13,8 +13,10 @@ from google.auth import identity_pool
 from google.auth.exceptions import RefreshError
 from google.auth.transport.requests import Request
 
-from orchestra_creds.emulator import control, jwt, projects, sts
-from orchestra_creds.emulator.key_records import new_private_key
+from orchestra_creds.emulator.iam.key_records import new_private_key
+from orchestra_creds.emulator.identity import jwt, sts
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.identities import PROJECT, SCOPE, Caller, account_name, email, owner
 
 POOLS = f"/v1/{PROJECT}/locations/global/workloadIdentityPools"
@@ -52,7 +54,7 @@ def boss(guarded: control.Running, oidc: dict[str, Any]) -> Caller:
 
 def number(boss: Caller) -> str:
     with boss.emulator.store.transaction() as txn:
-        return projects.number_of(txn, "demo-project")
+        return project_numbers.number_of(txn, "demo-project")
 
 
 def audience(boss: Caller) -> str:

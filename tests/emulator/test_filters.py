@@ -5,9 +5,9 @@ from google.cloud.secretmanager_v1 import types
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.filters import compile_filter
-from orchestra_creds.emulator.routes import raw
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.filters import compile_filter
+from orchestra_creds.emulator.protocol.routes import raw
 from tests.emulator.conftest import refused
 
 SECRET = raw(types.Secret)(

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.emulator import control, projects
-from orchestra_creds.emulator.jwt import public_jwk, write
-from orchestra_creds.emulator.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.identity.jwt import public_jwk, write
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.gcloud import Step, tell
 
 pytestmark = [
@@ -250,7 +251,7 @@ def prepare(folder: Path, state: Path, http: str, project: str) -> None:
     policy = {"name": f"projects/{project}/policies/iam.disableServiceAccountKeyCreation", **rule}
     (folder / "policy.json").write_text(json.dumps(policy))
     with control.change_state(state) as txn:
-        number = projects.number_of(txn, project)
+        number = project_numbers.number_of(txn, project)
     provider = f"//iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/builds/providers/forge"
     claims = {"iss": "https://forge.example.com", "sub": "job", "owner": "acme", "repository": "acme/site"}
     times = {"iat": int(now.timestamp()), "exp": int(now.timestamp()) + 3600}

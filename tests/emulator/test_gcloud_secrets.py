@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from tests.emulator.gcloud import Step, tell
 
 pytestmark = [

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.service import Route
-from orchestra_creds.emulator.transcode import Gateway, HttpRequest
+from orchestra_creds.emulator.protocol.service import Route
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.transcode import Gateway, HttpRequest
 from tests.emulator.identities import PROJECT, Caller
 
 ROUTES = [route for service in control.SERVICES for route in service.routes]

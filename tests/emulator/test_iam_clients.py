@@ -18,8 +18,9 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 from google.oauth2 import service_account
 from google.rpc import error_details_pb2
 
-from orchestra_creds.emulator import control, org_policy
-from orchestra_creds.emulator.routes import IAM_ADMIN, IAM_CREDENTIALS
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, IAM_CREDENTIALS
+from orchestra_creds.emulator.resource_manager import org_policy
+from orchestra_creds.emulator.server import control
 from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, SCOPE, account_name, credentials, email, owner
 

@@ -13,9 +13,12 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from google.cloud import iam_admin_v1
 from google.rpc import error_details_pb2
 
-from orchestra_creds.emulator import control, faults, keys, org_policy
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.iam import keys
+from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.resource_manager import org_policy
+from orchestra_creds.emulator.server import control
 from tests.emulator.conftest import Cloud, refused, state_files
 from tests.emulator.identities import Caller, KeyType, account_name, email
 

@@ -11,9 +11,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from orchestra_creds.emulator import control, faults, jwt, oauth
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.identity import jwt, oauth
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.server import control
 from tests.emulator.conftest import refused, state_files
 from tests.emulator.identities import PROJECT, SCOPE, Caller, account_name, email, owner
 

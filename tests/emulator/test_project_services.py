@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.store.store import Store
 from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, Caller
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.emulator import key_records, oauth, projects
+from orchestra_creds.emulator.iam import key_records
+from orchestra_creds.emulator.identity import oauth
+from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.conftest import Cloud, state_files
 from tests.emulator.identities import PROJECT, Caller, account_name, credentials, email
 
@@ -195,8 +197,8 @@ def test_bodies_that_are_no_objects_are_refused(boss: Caller) -> None:
 def test_projects_are_known_by_their_number_once_it_was_given(boss: Caller, cloud: Cloud) -> None:
     boss.account()
     with cloud.store.transaction() as txn:
-        number = projects.number_of(txn, "demo-project")
-        assert projects.id_of(txn, number) == "demo-project"
-        assert projects.id_of(txn, "1") == "1"
+        number = project_numbers.number_of(txn, "demo-project")
+        assert project_numbers.id_of(txn, number) == "demo-project"
+        assert project_numbers.id_of(txn, "1") == "1"
     status, _ = boss.rest("GET", f"/v1/projects/{number}/serviceAccounts/{email('rotator')}")
     assert status == 200

@@ -4,8 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.role_catalog import PREDEFINED, permissions_of
+from orchestra_creds.emulator.access.role_catalog import PREDEFINED, permissions_of
+from orchestra_creds.emulator.protocol.errors import Code
 from tests.emulator.conftest import Cloud, refused
 from tests.emulator.identities import PROJECT, Caller
 

@@ -4,8 +4,8 @@ import itertools
 
 import pytest
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.routes import IAM_ADMIN, SECRET_MANAGER, pattern, rpcs, served
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, SECRET_MANAGER, pattern, rpcs, served
+from orchestra_creds.emulator.server import control
 
 
 def test_every_rpc_of_the_clients_is_in_the_table() -> None:

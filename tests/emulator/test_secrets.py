@@ -7,10 +7,11 @@ import google_crc32c
 import pytest
 from google.cloud.secretmanager_v1.types import SecretVersion
 
-from orchestra_creds.emulator import faults, projects
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.faults import Lag
-from orchestra_creds.emulator.routes import IAM_POLICY, LOCATIONS
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.protocol.faults import Lag
+from orchestra_creds.emulator.protocol.routes import IAM_POLICY, LOCATIONS
+from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.conftest import AUTOMATIC, PROJECT, Cloud, refused
 
 State = SecretVersion.State
@@ -595,8 +596,8 @@ def test_a_customer_managed_key_stands_where_the_kind_of_secret_wants_it(cloud: 
 def test_answers_name_the_project_by_its_number_when_asked_to(cloud: Cloud) -> None:
     name = cloud.secret("db", b"x")
     with cloud.store.transaction() as txn:
-        projects.answer_with_numbers(txn, on=True)
-        number = projects.number_of(txn, "demo-project")
+        project_numbers.answer_with_numbers(txn, on=True)
+        number = project_numbers.number_of(txn, "demo-project")
     numbered = f"projects/{number}/secrets/db"
     assert cloud.call("GetSecret", name=name).name == numbered
     assert cloud.call("AccessSecretVersion", name=f"{numbered}/versions/1").name == f"{numbered}/versions/1"

@@ -10,12 +10,12 @@ from typing import Any
 import grpc
 import pytest
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.routes import SECRET_MANAGER
-from orchestra_creds.emulator.servers import LARGEST_BODY, Servers
-from orchestra_creds.emulator.service import Caller, Method, Service
-from orchestra_creds.emulator.store import Txn
+from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
+from orchestra_creds.emulator.protocol.service import Caller, Method, Service
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.server.servers import LARGEST_BODY, Servers
+from orchestra_creds.emulator.store.store import Txn
 from orchestra_creds.errors import ConfigError, UnavailableError
 from tests.emulator.conftest import PROJECT, Cloud
 

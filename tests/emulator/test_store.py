@@ -19,8 +19,8 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
     SecretManagerServiceGrpcAsyncIOTransport,
 )
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.store import AuditEntry, Store, Txn
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.store.store import AuditEntry, Store, Txn
 from orchestra_creds.errors import ConfigError
 from tests.emulator.conftest import PROJECT, Cloud, state_files
 
@@ -178,7 +178,7 @@ def test_timers_come_due_once_in_order(store: Store) -> None:
 
 
 def test_the_audit_log_keeps_its_order_and_forgets_the_oldest(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestra_creds.emulator.store.AUDIT_KEPT", 10)
+    monkeypatch.setattr("orchestra_creds.emulator.store.store.AUDIT_KEPT", 10)
     with store.transaction() as txn:
         for number in range(1005):
             txn.record(AuditEntry(txn.now, "m", str(number), "c", "OK", mutating=False))
@@ -228,7 +228,7 @@ def test_two_threads_and_two_stores_never_share_a_number(tmp_path: Path) -> None
 SERVER = """
 import sys, threading
 from pathlib import Path
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 running = control.start_in_process(Path(sys.argv[1]))
 print(running.endpoints.grpc, flush=True)
 threading.Event().wait()

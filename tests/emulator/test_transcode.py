@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.service import Caller, RestCall, RestReply, Route, Service
-from orchestra_creds.emulator.store import Txn
-from orchestra_creds.emulator.transcode import Gateway, HttpRequest
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.service import Caller, RestCall, RestReply, Route, Service
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.server.transcode import Gateway, HttpRequest
+from orchestra_creds.emulator.store.store import Txn
 from tests.emulator.conftest import PROJECT, Cloud
 
 SECRETS = f"/v1/{PROJECT}/secrets"

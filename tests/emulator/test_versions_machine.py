@@ -10,10 +10,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
-from orchestra_creds.emulator import control
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 from tests.emulator.conftest import Cloud, refused
 
 State = SecretVersion.State

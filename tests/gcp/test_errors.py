@@ -10,7 +10,7 @@ from google.api_core import exceptions as google
 from google.auth import exceptions as auth
 from google.rpc import error_details_pb2
 
-from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import (
     ApiDisabledError,
     ConfigError,

@@ -13,7 +13,7 @@ import requests
 from google.auth import credentials as base
 from requests.adapters import BaseAdapter
 
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
 from orchestra_creds.gcp.identity import TokenCredentials
 from orchestra_creds.gcp.policies import RestPolicyStore

@@ -14,7 +14,7 @@ import orchestra_creds
 from orchestra_creds import fastapi as ours
 from orchestra_creds.core.credential import Payload
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
 from orchestra_creds.library.aio import AsyncCredentialManager
 from orchestra_creds.library.manager import (

@@ -7,7 +7,7 @@ import pytest
 
 from orchestra_creds.core.credential import Binding, Policy, VersionState
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator import control
+from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore

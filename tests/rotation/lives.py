@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any, Self
 
 from orchestra_creds.core.declaration import Credential, Strategy
-from orchestra_creds.emulator import faults
+from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.rotation.engine import Attempt
 from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.situation import LEASE, SWEEP_AFTER

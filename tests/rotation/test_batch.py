@@ -105,7 +105,7 @@ def test_calls_are_counted_by_their_kind(service: str, method: str, bucket: str)
 
 
 def test_the_engine_stays_under_the_emulated_quota(world: World) -> None:
-    from orchestra_creds.emulator import faults
+    from orchestra_creds.emulator.protocol import faults
     from tests.contract.direct import DirectSession
     from tests.rotation.world import PROJECT
 

@@ -6,7 +6,7 @@ from unittest import mock
 import pytest
 
 from orchestra_creds.core.declaration import Credential, Hooks
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.hands import Hands
 from orchestra_creds.rotation.outcome import Ending

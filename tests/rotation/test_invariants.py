@@ -10,7 +10,7 @@ import pytest
 from orchestra_creds.core.credential import VersionState
 from orchestra_creds.core.declaration import Copy, Credential, Strategy
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.situation import PREDICTED, Action, Want
@@ -452,7 +452,7 @@ def test_a_disabled_account_is_named_and_the_next_run_goes_on(
 
 
 def forbid(world: World, constraint: str) -> None:
-    from orchestra_creds.emulator import org_policy
+    from orchestra_creds.emulator.resource_manager import org_policy
 
     with world.store.transaction() as txn:
         org_policy.set_rules(txn, PROJECT, constraint, {"enforce": True})

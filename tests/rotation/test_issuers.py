@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestra_creds.core.credential import VersionState
 from orchestra_creds.core.declaration import ApiKey, Copy, Credential, Generated, Kind
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
 from orchestra_creds.rotation import programs
@@ -173,7 +173,7 @@ def test_a_lost_creation_of_an_api_key_is_found_again(world: World) -> None:
     keys.create("model", display_name="m", restrictions={})
     credential = declared(Kind.API_KEY, api_key=ApiKey(like="model"))
     issuer = ApiKeys(credential, keys)
-    from orchestra_creds.emulator import faults
+    from orchestra_creds.emulator.protocol import faults
 
     world.arm("CreateKey", Code.INTERNAL, phase=faults.Phase.AFTER, times=1)
     outcome = world.rotate(credential, issuer=issuer)

@@ -11,8 +11,9 @@ import pytest
 from orchestra_creds.core.credential import VersionState
 from orchestra_creds.core.declaration import ApiKey, Copy, Credential, Kind, Strategy
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator import control, faults
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import ExitCode, PreconditionError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
 from orchestra_creds.rotation.issuer import Issuer

@@ -8,9 +8,11 @@ import pytest
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.credential import Binding, Policy
 from orchestra_creds.core.declaration import Credential, Kind, Strategy
-from orchestra_creds.emulator import access, faults, oauth, tokens
-from orchestra_creds.emulator.dispatch import all_allowed, everyone_is_owner
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.access import access
+from orchestra_creds.emulator.identity import oauth, tokens
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.server.dispatch import all_allowed, everyone_is_owner
 from orchestra_creds.errors import AuthError, CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 
 from orchestra_creds.core.declaration import Copy, Credential
-from orchestra_creds.emulator import keys as emulator_keys
-from orchestra_creds.emulator.errors import Code
+from orchestra_creds.emulator.iam import keys as emulator_keys
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.rotation.issuer import Held
 from orchestra_creds.rotation.situation import Want
 from orchestra_creds.rotation.state import ANNOTATION

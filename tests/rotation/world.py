@@ -24,11 +24,13 @@ from orchestra_creds.core.credential import KeyOrigin, VersionState
 from orchestra_creds.core.declaration import Credential, Kind, Strategy
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.core.ports import Destination
-from orchestra_creds.emulator import control, faults, key_records
-from orchestra_creds.emulator.dispatch import Emulator
-from orchestra_creds.emulator.errors import Code, EmuError
-from orchestra_creds.emulator.routes import IAM_ADMIN, rpcs
-from orchestra_creds.emulator.store import Store
+from orchestra_creds.emulator.iam import key_records
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.store.store import Store
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.project import RestProjectInspector

@@ -9,7 +9,7 @@ from orchestra_creds.config.desired import desired
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.credential import Binding, Policy
 from orchestra_creds.core.resources import Desired, Kind
-from orchestra_creds.emulator.routes import IAM_ADMIN
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
 from orchestra_creds.gcp import alerts, resources
 from orchestra_creds.gcp.buckets import Buckets
 from orchestra_creds.gcp.policies import RestPolicyStore

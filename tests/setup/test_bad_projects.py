@@ -7,8 +7,8 @@ import pytest
 from google.rpc import error_details_pb2
 
 from orchestra_creds.core.resources import Kind, Ref
-from orchestra_creds.emulator import org_policy
-from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.resource_manager import org_policy
 from orchestra_creds.setup.change import Action, Applied
 from tests.rotation.world import PROJECT
 from tests.setup.stage import FULL, SMALL, Stage, pool_path, role_path

@@ -16,8 +16,10 @@ from orchestra_creds.config.parse import parse
 from orchestra_creds.core import federation
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.resources import Kind, ResourceStore
-from orchestra_creds.emulator import control, jwt, projects, sts
-from orchestra_creds.emulator.key_records import new_private_key
+from orchestra_creds.emulator.iam.key_records import new_private_key
+from orchestra_creds.emulator.identity import jwt, sts
+from orchestra_creds.emulator.server import control
+from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.gcp import resources
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
@@ -99,7 +101,7 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]
 
 def number_of(running: control.Running) -> str:
     with running.emulator.store.transaction() as txn:
-        return projects.number_of(txn, PROJECT)
+        return project_numbers.number_of(txn, PROJECT)
 
 
 def token(running: control.Running, pool: str, key: Any = PRIVATE, **claims: Any) -> str:

@@ -9,8 +9,9 @@ import pytest
 
 from orchestra_creds.core.credential import Binding, Policy, VersionState
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator import access, oauth, tokens
-from orchestra_creds.emulator.dispatch import all_allowed, everyone_is_owner
+from orchestra_creds.emulator.access import access
+from orchestra_creds.emulator.identity import oauth, tokens
+from orchestra_creds.emulator.server.dispatch import all_allowed, everyone_is_owner
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore

@@ -11,7 +11,7 @@ from orchestra_creds.config.desired import desired
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.resources import Kind, Ref, Resource
-from orchestra_creds.emulator.errors import Code, EmuError
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import ConfigError, CredsError
 from orchestra_creds.setup.change import Action, Risk
 from orchestra_creds.setup.example import example

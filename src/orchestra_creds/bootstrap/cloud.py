@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         SecretStore,
         TokenIssuer,
     )
-    from orchestra_creds.emulator.control import Running
+    from orchestra_creds.emulator.server.control import Running
     from orchestra_creds.gcp.session import Session
 
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
@@ -171,7 +171,7 @@ def open_cloud(
     if not local:
         session = Session(wanted, impersonate=impersonate, reason=reason, announce=say, pace=Pace())
         return Cloud(session, settings, location, None)
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     embedded, owner = None, ""
     if endpoints is None and (daemon := control.find_daemon(emulator_state())) is not None:

@@ -21,7 +21,7 @@ from orchestra_creds.core.spans import parse_span
 from orchestra_creds.errors import ConfigError, ExitCode, PreconditionError
 
 if TYPE_CHECKING:
-    from orchestra_creds.emulator.control import Daemon
+    from orchestra_creds.emulator.server.control import Daemon
 
 app = typer.Typer(
     name="emulator", rich_markup_mode=None, no_args_is_help=True, help="The embedded Google Cloud on this machine."
@@ -59,7 +59,7 @@ def start(
 ) -> None:
     """Start the daemon, or find the one that runs; returns when both ports answer. It listens on loopback only."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     cloud.silence_libraries()  # the daemon's log is a file
     daemon = control.start_daemon(cloud.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
@@ -70,7 +70,7 @@ def start(
 def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """End the daemon; what it stored stays."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     stopped = control.stop_daemon(cloud.emulator_state())
     line = "the embedded cloud has stopped" if stopped else "the embedded cloud was not running"
@@ -81,7 +81,7 @@ def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) ->
 def status(*, format_: FormatOption = Format.TABLE) -> None:
     """Tell whether the daemon runs and where it listens; ends with 4 when it does not run."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     emit(_status(control.find_daemon(cloud.emulator_state())), format_)
 
@@ -98,8 +98,8 @@ def env(
     With a daemon that checks permissions, a token of its owner is among them.
     """
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
-    from orchestra_creds.emulator.servers import Endpoints
+    from orchestra_creds.emulator.server import control
+    from orchestra_creds.emulator.server.servers import Endpoints
 
     state = cloud.emulator_state()
     if unset:
@@ -119,7 +119,7 @@ def env(
 def reset(*, yes: YesOption = False, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """Forget everything that the embedded cloud holds: secrets, accounts, faults, clock, log."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     confirm("forget everything in the embedded cloud?", yes=yes)
     with control.open_state(cloud.emulator_state()) as store:
@@ -136,7 +136,7 @@ def log(
 ) -> None:
     """Show every call with method, resource, caller and status, oldest first; never a payload."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
 
     with control.change_state(cloud.emulator_state()) as txn:
         found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
@@ -164,7 +164,7 @@ def clock(
 ) -> None:
     """Tell the embedded cloud's time, or move it forward for every process that uses it."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control
+    from orchestra_creds.emulator.server import control
     from orchestra_creds.render.times import time_text
 
     step = parse_span(advance) if advance else timedelta(0)
@@ -211,7 +211,8 @@ def fault(
 ) -> None:
     """Make calls fail, wait or be seen late; prints what is in force."""
     from orchestra_creds.bootstrap import cloud
-    from orchestra_creds.emulator import control, faults
+    from orchestra_creds.emulator.protocol import faults
+    from orchestra_creds.emulator.server import control
 
     with control.change_state(cloud.emulator_state()) as txn:
         if clear:

@@ -1,0 +1,341 @@
+"""The Common Expression Language, as far as IAM uses it: attribute conditions, attribute mappings, binding conditions.
+
+    == != < <= > >= && || ! in + - * / % ?: [] .      string, bytes-free numbers, bool, null, list and map literals
+    has() size() string() int() timestamp() duration() matches() startsWith() endsWith() contains() extract()
+    split() join() lowerAscii() upperAscii() replace() exists() all() and getFullYear() … getDayOfWeek() on times
+
+An expression is parsed into a tree of closures once. Evaluation has no loops but `exists` and `all` over given lists,
+so it ends; patterns and subjects of matches() have a limited length, and nested repetition is refused. `&&` and `||`
+absorb an error on the other side, as the language says. Whatever cannot be parsed or evaluated raises CelError.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from orchestra_creds.emulator.cel.values import (
+    ARITHMETIC,
+    FUNCTIONS,
+    METHODS,
+    RELATIONS,
+    CelError,
+    hashable,
+    number,
+    present,
+    select,
+    truth,
+    unescaped,
+)
+
+Scope = Mapping[str, Any]
+Node = Callable[[Scope], Any]
+
+LONGEST = 4096
+"""Characters of an expression (cloud.google.com/iam/docs/workload-identity-federation)."""
+_DEEPEST = 32
+
+_TOKEN = re.compile(
+    r"""\s*(?:
+      (?P<number>\d+\.\d+|\d+)
+    | (?P<raw>[rR](?:"[^"\n]*"|'[^'\n]*'))
+    | (?P<text>"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')
+    | (?P<name>[A-Za-z_][A-Za-z0-9_]*)
+    | (?P<op>==|!=|<=|>=|&&|\|\||[-+*/%<>!?:.,()\[\]{}])
+    )""",
+    re.VERBOSE,
+)
+_LITERALS = {"true": True, "false": False, "null": None}
+
+
+def holds(expression: str, scope: Scope) -> bool:
+    """Whether the expression is true; an error or any other value is not true."""
+    try:
+        return compiled(expression)(scope) is True
+    except CelError:
+        return False
+
+
+@functools.lru_cache(maxsize=256)
+def compiled(expression: str) -> Node:
+    """The expression as a function of its variables; raises CelError when it cannot be parsed."""
+    if len(expression) > LONGEST:
+        raise CelError(f"the expression is longer than {LONGEST} characters")
+    parser = _Parser(_tokens(expression))
+    node = parser.expression()
+    parser.end()
+    return node
+
+
+def _tokens(text: str) -> list[tuple[str, str]]:
+    found, position = [], 0
+    text = re.sub(r"(?m)^\s*//.*$", "", text).rstrip()
+    while position < len(text):
+        match = _TOKEN.match(text, position)
+        if match is None:
+            raise CelError(f"character {position + 1} is not understood")
+        kind = str(match.lastgroup)
+        found.append((kind, match[kind]))
+        position = match.end()
+    return found
+
+
+class _Parser:
+    """Recursive descent in the order of precedence."""
+
+    def __init__(self, tokens: list[tuple[str, str]]) -> None:
+        self._tokens = tokens
+        self._at = 0
+        self._depth = 0
+
+    def end(self) -> None:
+        if self._at != len(self._tokens):
+            raise CelError(f"{self._tokens[self._at][1]} is not expected here")
+
+    def expression(self) -> Node:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise CelError("the expression is nested too deeply")
+        condition = self._or()
+        if self._found("?"):
+            first = self.expression()
+            self._expect(":")
+            second = self.expression()
+            self._depth -= 1
+            return lambda scope: first(scope) if truth(condition(scope)) else second(scope)
+        self._depth -= 1
+        return condition
+
+    def _or(self) -> Node:
+        node = self._and()
+        while self._found("||"):
+            node = _either(node, self._and(), absorbing=True)
+        return node
+
+    def _and(self) -> Node:
+        node = self._relation()
+        while self._found("&&"):
+            node = _either(node, self._relation(), absorbing=False)
+        return node
+
+    def _relation(self) -> Node:
+        node = self._sum()
+        while True:
+            operator = self._one_of("==", "!=", "<=", ">=", "<", ">") or self._word("in")
+            if not operator:
+                return node
+            node = _binary(RELATIONS[operator], node, self._sum())
+
+    def _sum(self) -> Node:
+        node = self._product()
+        while operator := self._one_of("+", "-"):
+            node = _binary(ARITHMETIC[operator], node, self._product())
+        return node
+
+    def _product(self) -> Node:
+        node = self._unary()
+        while operator := self._one_of("*", "/", "%"):
+            node = _binary(ARITHMETIC[operator], node, self._unary())
+        return node
+
+    def _unary(self) -> Node:
+        if self._found("!"):
+            inner = self._nested_unary()
+            return lambda scope: not truth(inner(scope))
+        if self._found("-"):
+            inner = self._nested_unary()
+            return lambda scope: -number(inner(scope))
+        return self._member()
+
+    def _nested_unary(self) -> Node:
+        self._depth += 1
+        if self._depth > _DEEPEST:
+            raise CelError("the expression is nested too deeply")
+        node = self._unary()
+        self._depth -= 1
+        return node
+
+    def _member(self) -> Node:
+        node = self._primary()
+        while True:
+            if self._found("."):
+                name = self._name()
+                node = self._method(node, name) if self._found("(") else _binary(select, node, _constant(name))
+            elif self._found("["):
+                key = self.expression()
+                self._expect("]")
+                node = _binary(select, node, key)
+            else:
+                return node
+
+    def _method(self, target: Node, name: str) -> Node:
+        if name in {"exists", "all"}:
+            variable = self._name()
+            self._expect(",")
+            body = self.expression()
+            self._expect(")")
+            return _quantified(target, variable, body, every=name == "all")
+        return _call(name, [target, *self._arguments()], METHODS)
+
+    def _primary(self) -> Node:
+        kind, value = self._take()
+        match kind, value:
+            case "number", _:
+                node = _constant(float(value) if "." in value else int(value))
+            case "text", _:
+                node = _constant(unescaped(value[1:-1]))
+            case "raw", _:
+                node = _constant(value[2:-1])
+            case "name", _:
+                node = self._named(value)
+            case "op", "(":
+                node = self.expression()
+                self._expect(")")
+            case "op", "[":
+                node = _list(self._items("]"))
+            case "op", "{":
+                node = self._map()
+            case _:
+                raise CelError(f"{value} is not expected here")
+        return node
+
+    def _named(self, name: str) -> Node:
+        if name in _LITERALS:
+            return _constant(_LITERALS[name])
+        if not self._found("("):
+            return functools.partial(_variable, name)
+        if name == "has":
+            return self._has()
+        return _call(name, self._arguments(), FUNCTIONS)
+
+    def _has(self) -> Node:
+        """`has(a.b)`: whether a has b; only the last part may be missing."""
+        node = self._primary()
+        key: Node | None = None
+        while not self._found(")"):
+            if key is not None:
+                node = _binary(select, node, key)
+            if self._found("["):
+                key = self.expression()
+                self._expect("]")
+            else:
+                self._expect(".")
+                key = _constant(self._name())
+        if key is None:
+            raise CelError("has() needs a field")
+        return _binary(present, node, key)
+
+    def _map(self) -> Node:
+        entries: list[tuple[Node, Node]] = []
+        while not self._found("}"):
+            if entries:
+                self._expect(",")
+            key = self.expression()
+            self._expect(":")
+            entries.append((key, self.expression()))
+        return lambda scope: {hashable(key(scope)): value(scope) for key, value in entries}
+
+    def _arguments(self) -> list[Node]:
+        return self._items(")")
+
+    def _items(self, closing: str) -> list[Node]:
+        items: list[Node] = []
+        while not self._found(closing):
+            if items:
+                self._expect(",")
+            items.append(self.expression())
+        return items
+
+    def _peek(self) -> tuple[str, str]:
+        return self._tokens[self._at] if self._at < len(self._tokens) else ("end", "the end")
+
+    def _take(self) -> tuple[str, str]:
+        token = self._peek()
+        self._at += 1
+        return token
+
+    def _found(self, operator: str) -> bool:
+        if self._peek() == ("op", operator):
+            self._at += 1
+            return True
+        return False
+
+    def _one_of(self, *operators: str) -> str:
+        return next((operator for operator in operators if self._found(operator)), "")
+
+    def _word(self, word: str) -> str:
+        if self._peek() == ("name", word):
+            self._at += 1
+            return word
+        return ""
+
+    def _expect(self, operator: str) -> None:
+        if not self._found(operator):
+            raise CelError(f"{operator} is expected instead of {self._peek()[1]}")
+
+    def _name(self) -> str:
+        kind, value = self._take()
+        if kind != "name":
+            raise CelError(f"a name is expected instead of {value}")
+        return value
+
+
+def _constant(value: Any) -> Node:
+    return lambda _scope: value
+
+
+def _list(items: list[Node]) -> Node:
+    return lambda scope: [item(scope) for item in items]
+
+
+def _variable(name: str, scope: Scope) -> Any:
+    try:
+        return scope[name]
+    except KeyError:
+        raise CelError(f"there is no variable {name}") from None
+
+
+def _binary(function: Callable[[Any, Any], Any], left: Node, right: Node) -> Node:
+    return lambda scope: function(left(scope), right(scope))
+
+
+def _either(left: Node, right: Node, *, absorbing: bool) -> Node:
+    """`||` with absorbing=True, `&&` with False: one side that decides makes the other's error irrelevant."""
+
+    def decide(scope: Scope) -> bool:
+        try:
+            first = truth(left(scope))
+        except CelError:
+            if truth(right(scope)) is absorbing:
+                return absorbing
+            raise
+        return absorbing if first is absorbing else truth(right(scope))
+
+    return decide
+
+
+def _quantified(target: Node, variable: str, body: Node, *, every: bool) -> Node:
+    def evaluate(scope: Scope) -> bool:
+        values = target(scope)
+        if not isinstance(values, list | dict):
+            raise CelError("exists() and all() need a list or a map")
+        results = (truth(body({**scope, variable: value})) for value in values)
+        return all(results) if every else any(results)
+
+    return evaluate
+
+
+def _call(name: str, arguments: list[Node], table: Mapping[str, tuple[int, Callable[..., Any]]]) -> Node:
+    count, function = table.get(name, (-1, None))
+    if function is None:
+        raise CelError(f"there is no function {name}()")
+    if len(arguments) != count:
+        raise CelError(f"{name}() does not take {len(arguments)} values")
+
+    def call(scope: Scope) -> Any:
+        try:
+            return function(*(argument(scope) for argument in arguments))
+        except (TypeError, ValueError, AttributeError, OverflowError, re.error):
+            raise CelError(f"{name}() does not apply to these values") from None
+
+    return call

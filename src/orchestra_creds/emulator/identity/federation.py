@@ -1,0 +1,281 @@
+"""Workload identity pools and their providers: who may come in from outside, and as whom.
+
+Both are soft-deleted: for 30 days they can be brought back, let nobody in, and keep their ids taken. Mappings and
+conditions are compiled when they are set, so a provider that stands can be evaluated.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from datetime import timedelta
+
+from orchestra_creds.emulator.cel import language as cel
+from orchestra_creds.emulator.cel.values import CelError
+from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol.errors import already_exists, invalid, precondition
+from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.store import project_numbers
+from orchestra_creds.emulator.store.store import Txn
+
+POOL = "pool"
+PROVIDER = "provider"
+UNDELETE_WITHIN = timedelta(days=30)
+
+_ID = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
+_MAPPED = re.compile(r"google\.(subject|groups)|attribute\.[a-z_][a-z0-9_]{0,99}")
+_ISSUER = re.compile(r"https://[^\s/?#]+[^\s?#]*")
+_AWS_ACCOUNT = re.compile(r"[0-9]{12}")
+_POOL_SHAPES = {"displayName": str, "description": str, "disabled": bool, "sessionDuration": str}
+_PROVIDER_SHAPES = {
+    "displayName": str,
+    "description": str,
+    "disabled": bool,
+    "attributeMapping": dict,
+    "attributeCondition": str,
+}
+_KIND_SHAPES: dict[str, dict[str, type]] = {
+    "oidc": {"issuerUri": str, "allowedAudiences": list, "jwksJson": str},
+    "aws": {"accountId": str},
+    "saml": {"idpMetadataXml": str},
+}
+_POOL_FIELDS = frozenset(_POOL_SHAPES)
+_PROVIDER_FIELDS = frozenset(_PROVIDER_SHAPES) | frozenset(_KIND_SHAPES)
+_AWS_MAPPING = {
+    "google.subject": "assertion.arn",
+    "attribute.aws_role": "assertion.arn.contains('assumed-role') ? assertion.arn.extract('{account_arn}assumed-role/')"
+    " + 'assumed-role/' + assertion.arn.extract('assumed-role/{role_name}/') : assertion.arn",
+}
+_LONGEST_TITLE = 32
+_LONGEST_DESCRIPTION = 256
+
+
+def live(document: rest.Document) -> bool:
+    """Whether a pool or provider lets anybody in."""
+    return document["state"] == "ACTIVE" and not document.get("disabled", False)
+
+
+def _pools(call: RestCall, txn: Txn) -> str:
+    return f"projects/{project_numbers.id_of(txn, call.path['project'])}/locations/global/workloadIdentityPools"
+
+
+def _pool_name(call: RestCall, txn: Txn) -> str:
+    return f"{_pools(call, txn)}/{call.path['pool']}"
+
+
+def _provider_name(call: RestCall, txn: Txn) -> str:
+    return f"{_pool_name(call, txn)}/providers/{call.path['provider']}"
+
+
+def _create_pool(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    pool_id = call.query.get("workloadIdentityPoolId", "")
+    name = f"{_pools(call, txn)}/{pool_id}"
+    _check_new(txn, POOL, name, pool_id)
+    wanted = _chosen(rest.body(call), _POOL_FIELDS)
+    document = _checked_pool({"name": name, "state": "ACTIVE", **wanted})
+    rest.save(txn, POOL, name, document, parent=name.rpartition("/")[0])
+    return _done(txn, POOL, document)
+
+
+def _create_provider(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    pool = _existing(txn, POOL, _pool_name(call, txn))
+    provider_id = call.query.get("workloadIdentityPoolProviderId", "")
+    name = f"{pool['name']}/providers/{provider_id}"
+    _check_new(txn, PROVIDER, name, provider_id)
+    document = _checked({"name": name, "state": "ACTIVE", **_chosen(rest.body(call), _PROVIDER_FIELDS)})
+    rest.save(txn, PROVIDER, name, document, parent=pool["name"])
+    return _done(txn, PROVIDER, document)
+
+
+def _get(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    def get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        return _shown(txn, rest.load(txn, kind, name(call, txn), what=_TITLES[kind]))
+
+    return get
+
+
+def _list(kind: str, parent: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    def every(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        found = [json.loads(row.body) for row in txn.children(kind, parent(call, txn))[::-1]]
+        kept = [_shown(txn, d) for d in found if d["state"] == "ACTIVE" or rest.flag(call, "showDeleted")]
+        shown, more = rest.page(kept, call)
+        return {_LISTS[kind]: shown, **more}
+
+    return every
+
+
+def _update(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    def update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        current = _existing(txn, kind, name(call, txn))
+        fields = _POOL_FIELDS if kind == POOL else _PROVIDER_FIELDS
+        changed = rest.masked(current, rest.body(call), call.query.get("updateMask", ""), fields)
+        changed = _checked_pool(changed) if kind == POOL else _checked(changed)
+        return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
+
+    return update
+
+
+def _delete(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    def delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        current = _existing(txn, kind, name(call, txn))
+        ends = txn.now + UNDELETE_WITHIN
+        changed = {**current, "state": "DELETED", "expireTime": rest.stamp(ends)}
+        txn.schedule(kind, current["name"], ends)
+        return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
+
+    return delete
+
+
+def _undelete(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    def undelete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        current = rest.load(txn, kind, name(call, txn), what=_TITLES[kind])
+        if current["state"] != "DELETED":
+            raise precondition(f"{current['name']} is not deleted.")
+        txn.unschedule(kind, current["name"])
+        changed = {field: value for field, value in current.items() if field != "expireTime"} | {"state": "ACTIVE"}
+        return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
+
+    return undelete
+
+
+def _existing(txn: Txn, kind: str, name: str) -> rest.Document:
+    """A pool or provider that is not deleted."""
+    document = rest.load(txn, kind, name, what=_TITLES[kind])
+    if document["state"] == "DELETED":
+        raise precondition(f"{name} is deleted; it can be brought back with undelete.")
+    return document
+
+
+def _check_new(txn: Txn, kind: str, name: str, new_id: str) -> None:
+    if not _ID.fullmatch(new_id):
+        raise invalid("The id must be 4 to 32 lower-case letters, digits and hyphens, not beginning with gcp-.")
+    if txn.get(kind, name) is not None:
+        raise already_exists("Requested entity already exists.")
+
+
+def _chosen(document: rest.Document, fields: frozenset[str]) -> rest.Document:
+    return {name: value for name, value in document.items() if name in fields}
+
+
+def _check_titles(document: rest.Document) -> None:
+    long = len(document.get("displayName") or "") > _LONGEST_TITLE
+    if long or len(document.get("description") or "") > _LONGEST_DESCRIPTION:
+        raise invalid(f"A display name has at most {_LONGEST_TITLE} characters, a description {_LONGEST_DESCRIPTION}.")
+
+
+def _checked_pool(pool: rest.Document) -> rest.Document:
+    rest.expect(pool, _POOL_SHAPES)
+    _check_titles(pool)
+    return pool
+
+
+def _checked(provider: rest.Document) -> rest.Document:
+    """The provider with what Google fills in; INVALID_ARGUMENT when it cannot work."""
+    rest.expect(provider, _PROVIDER_SHAPES)
+    _check_titles(provider)
+    kinds = [kind for kind in _KIND_SHAPES if kind in provider]
+    if len(kinds) != 1 or not isinstance(provider[kinds[0]], dict):
+        raise invalid("A provider is exactly one of oidc, aws and saml.")
+    rest.expect(provider[kinds[0]], _KIND_SHAPES[kinds[0]], within=f"{kinds[0]}.")
+    if "aws" in provider and not _AWS_ACCOUNT.fullmatch(provider["aws"].get("accountId") or ""):
+        raise invalid("An AWS account id has 12 digits.", field="aws.account_id")
+    if "oidc" in provider:
+        _check_oidc(provider["oidc"])
+    mapping = provider.get("attributeMapping") or (_AWS_MAPPING if "aws" in provider else {})
+    if "google.subject" not in mapping:
+        raise invalid("The attribute mapping must give google.subject.", field="attribute_mapping")
+    for target, expression in mapping.items():
+        if not _MAPPED.fullmatch(target):
+            raise invalid(f"{target[:128]} cannot be mapped to.", field="attribute_mapping")
+        _check_expression(expression, "attribute_mapping")
+    if provider.get("attributeCondition"):
+        _check_expression(provider["attributeCondition"], "attribute_condition")
+    return {**provider, "attributeMapping": dict(mapping)}
+
+
+def _check_oidc(oidc: rest.Document) -> None:
+    if not _ISSUER.fullmatch(oidc.get("issuerUri") or ""):
+        raise invalid("The issuer must be a https URL.", field="oidc.issuer_uri")
+    if len(oidc.get("allowedAudiences") or ()) > 10:
+        raise invalid("A provider allows at most 10 audiences.", field="oidc.allowed_audiences")
+    if oidc.get("jwksJson"):
+        try:
+            keys = json.loads(oidc["jwksJson"])["keys"]
+        except (ValueError, TypeError, KeyError):
+            keys = None
+        if not isinstance(keys, list) or not keys:
+            raise invalid("The JWK set is not valid.", field="oidc.jwks_json")
+
+
+def _check_expression(expression: str, field: str) -> None:
+    try:
+        cel.compiled(expression)
+    except CelError as error:
+        raise invalid(f"The expression cannot be parsed: {error}.", field=field) from None
+
+
+def _shown(txn: Txn, document: rest.Document) -> rest.Document:
+    kind, project, *others = document["name"].split("/")
+    # Google answers with the number here always, and audiences need it.
+    return {**document, "name": "/".join([kind, project_numbers.number_of(txn, project), *others])}
+
+
+def _done(txn: Txn, kind: str, document: rest.Document) -> rest.Document:
+    shown = _shown(txn, document)
+    serial = txn.next("federation operations")
+    message = f"google.iam.v1.{'WorkloadIdentityPool' if kind == POOL else 'WorkloadIdentityPoolProvider'}"
+    return rest.operation(txn, f"{shown['name']}/operations/{serial:020}", message, shown, metadata={})
+
+
+def _gone(name: str, txn: Txn) -> None:
+    """The timer of a deleted pool, its providers with it."""
+    for row in txn.children(PROVIDER, name):
+        txn.delete(PROVIDER, row.name)
+    txn.delete(POOL, name)
+
+
+def _provider_gone(name: str, txn: Txn) -> None:
+    txn.delete(PROVIDER, name)
+
+
+_TITLES = {POOL: "Workload identity pool", PROVIDER: "Workload identity pool provider"}
+_LISTS = {POOL: "workloadIdentityPools", PROVIDER: "workloadIdentityPoolProviders"}
+
+
+def _parent(call: RestCall) -> str:
+    return f"projects/{call.path['project']}"
+
+
+def _routes(
+    kind: str,
+    template: str,
+    variable: str,
+    create: Callable[[RestCall, Caller, Txn], rest.Document],
+    parent: Callable[[RestCall, Txn], str],
+    name: Callable[[RestCall, Txn], str],
+) -> tuple[Route, ...]:
+    noun = "WorkloadIdentityPool" if kind == POOL else "WorkloadIdentityPoolProvider"
+    permission = f"iam.workloadIdentityPool{'s' if kind == POOL else 'Providers'}"
+    service = "google.iam.v1.WorkloadIdentityPools"
+    one = f"{template}/{{{variable}}}"
+    return (
+        Route("POST", template, f"{service}/Create{noun}", create, f"{permission}.create", _parent, mutates=True),
+        Route("GET", template, f"{service}/List{noun}s", _list(kind, parent), f"{permission}.list", _parent),
+        Route("GET", one, f"{service}/Get{noun}", _get(kind, name), f"{permission}.get", _parent),
+        Route("PATCH", one, f"{service}/Update{noun}", _update(kind, name), f"{permission}.update", _parent,
+              mutates=True),
+        Route("DELETE", one, f"{service}/Delete{noun}", _delete(kind, name), f"{permission}.delete", _parent,
+              mutates=True),
+        Route("POST", f"{one}:undelete", f"{service}/Undelete{noun}", _undelete(kind, name), f"{permission}.undelete",
+              _parent, mutates=True),
+    )  # fmt: skip
+
+
+_ALL = "/v1/projects/{project}/locations/global/workloadIdentityPools"
+
+SERVICE = Service(
+    routes=(
+        *_routes(POOL, _ALL, "pool", _create_pool, _pools, _pool_name),
+        *_routes(PROVIDER, f"{_ALL}/{{pool}}/providers", "provider", _create_provider, _pool_name, _provider_name),
+    ),
+    timers={POOL: _gone, PROVIDER: _provider_gone},
+)

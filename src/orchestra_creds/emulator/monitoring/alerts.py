@@ -1,0 +1,201 @@
+"""Alert policies and notification channels (Monitoring v3): kept and checked, never told to anybody.
+
+Checked is what Google refuses: an alert on log entries without a notification rate limit, a channel that is not there, an absence
+outside of 2 minutes to 23.5 hours, a channel without an address, and deleting a channel that an alert names, unless forced.
+"""
+
+import json
+import re
+import secrets
+from collections.abc import Callable
+
+from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol.errors import invalid, precondition
+from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.store import project_numbers
+from orchestra_creds.emulator.store.store import Txn
+
+ALERTS = "alertPolicies"
+CHANNELS = "notificationChannels"
+_ADDRESS = {
+    "email": "email_address",
+    "pubsub": "topic",
+    "sms": "number",
+    "webhook_tokenauth": "url",
+    "slack": "channel_name",
+}
+"""Types of channels and the label that each needs (cloud.google.com/monitoring/api/ref_v3, channel descriptors)."""
+_KINDS = frozenset(
+    {
+        "conditionThreshold", "conditionAbsent", "conditionMatchedLog", "conditionMonitoringQueryLanguage",
+        "conditionPrometheusQueryLanguage", "conditionSql",
+    }
+)  # fmt: skip
+_COMBINERS = frozenset({"AND", "OR", "AND_WITH_MATCHING_RESOURCE"})
+_MOST_CONDITIONS = 6
+_ABSENCE = (120, 84_600)
+"""Seconds an absence may last (cloud.google.com/monitoring/alerts/concepts-indepth)."""
+_MUTABLE = {
+    ALERTS: frozenset(
+        {
+            "displayName", "documentation", "userLabels", "conditions", "combiner", "enabled", "notificationChannels",
+            "alertStrategy", "severity",
+        }
+    ),
+    CHANNELS: frozenset({"type", "displayName", "description", "labels", "userLabels", "enabled"}),
+}  # fmt: skip
+_SHAPES = {
+    ALERTS: {"displayName": str, "userLabels": dict, "combiner": str, "enabled": bool, "notificationChannels": list},
+    CHANNELS: {
+        "type": str,
+        "displayName": str,
+        "description": str,
+        "labels": dict,
+        "userLabels": dict,
+        "enabled": bool,
+    },
+}
+_Handler = Callable[[RestCall, Caller, Txn], rest.Document]
+
+
+def _parent(call: RestCall, txn: Txn) -> str:
+    return f"projects/{project_numbers.id_of(txn, call.path['project'])}"
+
+
+def _load(kind: str, call: RestCall, txn: Txn) -> rest.Document:
+    return rest.load(txn, kind, f"{_parent(call, txn)}/{kind}/{call.path['id']}")
+
+
+def _create(kind: str) -> _Handler:
+    def create(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
+        wanted, parent = rest.body(call), _parent(call, txn)
+        name = f"{parent}/{kind}/{10**18 + secrets.randbelow(9 * 10**18)}"
+        made = {"mutateTime": rest.stamp(txn.now), "mutatedBy": caller.principal.partition(":")[2]}
+        document = {field: wanted[field] for field in sorted(_MUTABLE[kind]) if field in wanted}
+        return _save(kind, txn, parent, {"enabled": True, **document, "name": name, "creationRecord": made})
+
+    return create
+
+
+def _save(kind: str, txn: Txn, parent: str, document: rest.Document) -> rest.Document:
+    rest.expect(document, _SHAPES[kind])
+    checked = _alert(txn, document) if kind == ALERTS else _channel(document)
+    return rest.save(txn, kind, document["name"], checked, parent=parent)
+
+
+def _channel(channel: rest.Document) -> rest.Document:
+    if channel.get("type") not in _ADDRESS:
+        raise invalid(f"Unknown type of channel: {str(channel.get('type', ''))[:64]}.", field="type")
+    needed = _ADDRESS[channel["type"]]
+    if not channel.get("labels", {}).get(needed):
+        raise invalid(f"A channel of type {channel['type']} needs the label {needed}.", field="labels")
+    return channel
+
+
+def _alert(txn: Txn, alert: rest.Document) -> rest.Document:
+    conditions = alert.get("conditions")
+    if not alert.get("displayName"):
+        raise invalid("An alert policy needs a display name.", field="alert_policy.display_name")
+    if alert.get("combiner") not in _COMBINERS:
+        raise invalid("An alert policy needs a combiner.", field="alert_policy.combiner")
+    if not isinstance(conditions, list) or not 0 < len(conditions) <= _MOST_CONDITIONS:
+        raise invalid(f"An alert policy has 1 to {_MOST_CONDITIONS} conditions.", field="alert_policy.conditions")
+    for name in alert.get("notificationChannels", []):
+        if txn.get(CHANNELS, name) is None:
+            raise invalid(f"Notification channel {name} does not exist.", field="alert_policy.notification_channels")
+    checked = [_condition(alert, condition) for condition in conditions]
+    if len(checked) > 1 and any("conditionMatchedLog" in one for one in checked):
+        raise invalid("A condition on log entries stands alone.", field="alert_policy.conditions")
+    return {**alert, "conditions": checked}
+
+
+def _condition(alert: rest.Document, condition: rest.Document) -> rest.Document:
+    kinds = [kind for kind in _KINDS if isinstance(condition, dict) and kind in condition]
+    if len(kinds) != 1 or not isinstance(condition[kinds[0]], dict):
+        raise invalid("A condition is of exactly one kind.", field="alert_policy.conditions")
+    inner, where = condition[kinds[0]], "alert_policy.conditions"
+    if kinds[0] in {"conditionMatchedLog", "conditionAbsent", "conditionThreshold"} and not inner.get("filter"):
+        raise invalid("A condition needs a filter.", field=f"{where}.filter")
+    if kinds[0] == "conditionMatchedLog":
+        limit = (alert.get("alertStrategy") or {}).get("notificationRateLimit") or {}
+        if not _seconds(limit.get("period")):
+            raise invalid(
+                "An alert on log entries needs a notification rate limit.", field="alert_policy.alert_strategy"
+            )
+    if kinds[0] == "conditionAbsent":
+        window = _seconds(inner.get("duration"))
+        if not _ABSENCE[0] <= window <= _ABSENCE[1] or window % 60:
+            raise invalid("An absence lasts whole minutes, 2 minutes to 23.5 hours.", field=f"{where}.duration")
+    return {"name": f"{alert['name']}/conditions/{10**18 + secrets.randbelow(9 * 10**18)}", **condition}
+
+
+def _seconds(duration: object) -> int:
+    """A duration in whole seconds; 0 for what is none."""
+    match = re.fullmatch(r"([0-9]+)(\.0+)?s", duration) if isinstance(duration, str) else None
+    return int(match[1]) if match else 0
+
+
+def _get(kind: str) -> _Handler:
+    return lambda call, _caller, txn: _load(kind, call, txn)
+
+
+def _list(kind: str) -> _Handler:
+    def every(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        found = [json.loads(row.body) for row in txn.children(kind, _parent(call, txn))[::-1]]
+        shown, more = rest.page(found, call)
+        return {kind: shown, "totalSize": len(found), **more}
+
+    return every
+
+
+def _patch(kind: str) -> _Handler:
+    def patch(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
+        changed = rest.masked(_load(kind, call, txn), rest.body(call), call.query.get("updateMask", ""), _MUTABLE[kind])
+        record = {"mutateTime": rest.stamp(txn.now), "mutatedBy": caller.principal.partition(":")[2]}
+        return _save(kind, txn, _parent(call, txn), {**changed, "mutationRecord": record})
+
+    return patch
+
+
+def _delete_alert(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    txn.delete(ALERTS, _load(ALERTS, call, txn)["name"])
+    return {}
+
+
+def _delete_channel(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    name = _load(CHANNELS, call, txn)["name"]
+    users = [json.loads(row.body) for row in txn.children(ALERTS, _parent(call, txn))]
+    users = [alert for alert in users if name in alert.get("notificationChannels", [])]
+    if users and not rest.flag(call, "force"):
+        raise precondition(f"Channel {name} is used by alert policy {users[0]['name']}.")
+    for alert in users:
+        kept = [channel for channel in alert["notificationChannels"] if channel != name]
+        rest.save(txn, ALERTS, alert["name"], {**alert, "notificationChannels": kept})
+    txn.delete(CHANNELS, name)
+    return {}
+
+
+def _project(call: RestCall) -> str:
+    return f"projects/{call.path['project']}"
+
+
+def _routes(kind: str, service: str, noun: str, plural: str, delete: _Handler) -> tuple[Route, ...]:
+    every, one = f"/v3/projects/{{project}}/{kind}", f"/v3/projects/{{project}}/{kind}/{{id}}"
+    full, prefix = f"google.monitoring.v3.{service}", f"monitoring.{kind}"
+    return (
+        Route("POST", every, f"{full}/Create{noun}", _create(kind), f"{prefix}.create", _project, mutates=True),
+        Route("GET", every, f"{full}/List{plural}", _list(kind), f"{prefix}.list", _project),
+        Route("GET", one, f"{full}/Get{noun}", _get(kind), f"{prefix}.get", _project),
+        Route("PATCH", one, f"{full}/Update{noun}", _patch(kind), f"{prefix}.update", _project, mutates=True),
+        Route("DELETE", one, f"{full}/Delete{noun}", delete, f"{prefix}.delete", _project, mutates=True),
+    )
+
+
+SERVICE = Service(
+    routes=(
+        *_routes(ALERTS, "AlertPolicyService", "AlertPolicy", "AlertPolicies", _delete_alert),
+        *_routes(
+            CHANNELS, "NotificationChannelService", "NotificationChannel", "NotificationChannels", _delete_channel
+        ),
+    )
+)

@@ -1,0 +1,217 @@
+"""Trouble on demand: errors before and after the work, latency, late consistency, and quotas.
+
+All of it is data in the store, so one process arms a fault and another, already running, meets it. Calls are
+counted per rule from the moment it is armed; a rule that has fired as often as asked is spent and removed.
+"""
+
+import dataclasses
+import enum
+import fnmatch
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from google.rpc import error_details_pb2
+
+from orchestra_creds.emulator.protocol.errors import Code, EmuError
+from orchestra_creds.emulator.store.store import Txn
+from orchestra_creds.errors import ConfigError
+
+LONGEST_DELAY = timedelta(seconds=30)
+"""A real delay is cut here, so that a forgotten rule cannot hang a test run."""
+
+_QUOTA_WINDOW_SECONDS = 60
+
+
+class Phase(enum.StrEnum):
+    """When the error comes: the work not begun, or the work done and the reply lost."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+class Lag(enum.StrEnum):
+    """What may be seen late; the value of each is a number of seconds, 0 by default."""
+
+    LATEST = "latest"  # the version that `latest` means
+    ALIAS = "alias"  # aliases after UpdateSecret
+    STATE = "state"  # the state of a version after enable, disable, destroy
+    LIST = "list"  # new versions and secrets in lists
+    IAM = "iam"  # new keys, key states and policies
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One rule. `method` is a shell pattern over full RPC and route names (`*/AddSecretVersion`).
+
+    It fires on the `first` matching call after arming and on `times` calls in all (0: until removed). `code` may be
+    OK for a rule that only delays; `delay` passes in real time, or on the emulator's clock with `on_clock`.
+    """
+
+    method: str
+    code: Code = Code.UNAVAILABLE
+    phase: Phase = Phase.BEFORE
+    first: int = 1
+    times: int = 1
+    message: str = ""
+    delay: timedelta = timedelta(0)
+    on_clock: bool = False
+    seen: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the faults decided for one call."""
+
+    before: EmuError | None = None
+    after: EmuError | None = None
+    delay: timedelta = timedelta(0)
+
+
+NO_FAULT = Verdict()
+
+
+def code_named(name: str) -> Code:
+    """The status called `name` (google.rpc.Code).
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return Code[name.upper()]
+    except KeyError:
+        raise ConfigError(
+            f"there is no status {name!r}", hint=f"one of {', '.join(code.name for code in Code)}"
+        ) from None
+
+
+def lag_named(name: str) -> Lag:
+    """The thing called `name` that may be seen late.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    try:
+        return Lag(name)
+    except ValueError:
+        raise ConfigError(f"{name!r} cannot be seen late", hint=f"one of {', '.join(Lag)}") from None
+
+
+def arm(txn: Txn, fault: Fault) -> None:
+    """Add a rule."""
+    if fault.first < 1 or fault.times < 0 or fault.delay < timedelta(0):
+        raise ConfigError("a fault needs first >= 1, times >= 0 and a delay that is not negative")
+    txn.set_setting("faults", [*txn.setting("faults", []), _encoded(fault)])
+
+
+def armed(txn: Txn) -> list[Fault]:
+    """The rules that are not spent, in the order in which they were armed."""
+    return [_decoded(rule) for rule in txn.setting("faults", [])]
+
+
+def clear(txn: Txn) -> None:
+    """Remove every rule, lag and quota."""
+    for key in ("faults", "quota", "quota_used", *(f"lag:{lag}" for lag in Lag)):
+        txn.set_setting(key, None)
+
+
+def set_lag(txn: Txn, lag: Lag, seconds: float) -> None:
+    """Let something be seen late by so many seconds of the emulator's clock."""
+    if seconds < 0:
+        raise ConfigError("a lag is not negative")
+    txn.set_setting(f"lag:{lag}", seconds or None)
+
+
+def lag(txn: Txn, which: Lag) -> float:
+    """How many seconds late `which` is seen."""
+    return float(txn.setting(f"lag:{which}", 0.0))
+
+
+def lags(txn: Txn) -> dict[Lag, float]:
+    """Every lag that is set, in seconds."""
+    return {which: seconds for which in Lag if (seconds := lag(txn, which))}
+
+
+def set_quota(txn: Txn, bucket: str, per_minute: int | None) -> None:
+    """Allow so many calls a minute from a bucket; None: no limit.
+
+    A bucket is a kind of call (`access`, `read`, `write`, or a method's own) of all services together, or of one:
+    `google.iam.admin.v1.IAM:write`.
+    """
+    quotas = {**txn.setting("quota", {}), bucket: per_minute}
+    txn.set_setting("quota", {name: limit for name, limit in quotas.items() if limit is not None} or None)
+
+
+def quotas(txn: Txn) -> dict[str, int]:
+    """The calls a minute that each limited bucket allows."""
+    return dict(txn.setting("quota", {}))
+
+
+def take(txn: Txn, method: str) -> Verdict:
+    """Count this call against every matching rule and say what happens to it."""
+    rules = armed(txn)
+    if not rules:
+        return NO_FAULT
+    before = after = None
+    delay = timedelta(0)
+    left = []
+    for rule in rules:
+        if not fnmatch.fnmatchcase(method, rule.method):
+            left.append(rule)
+            continue
+        counted = dataclasses.replace(rule, seen=rule.seen + 1)
+        fires = counted.seen >= rule.first
+        if not (rule.times and counted.seen >= rule.first + rule.times - 1):
+            left.append(counted)
+        if not fires:
+            continue
+        if rule.on_clock:
+            txn.set_setting("clock_offset", txn.setting("clock_offset", 0.0) + rule.delay.total_seconds())
+            txn.now += rule.delay
+        else:
+            delay = min(delay + rule.delay, LONGEST_DELAY)
+        if rule.code is not Code.OK:
+            error = EmuError(rule.code, rule.message or f"Injected fault ({rule.phase} the work).")
+            if rule.phase is Phase.BEFORE:
+                before = before or error
+            else:
+                after = after or error
+    txn.set_setting("faults", [_encoded(rule) for rule in left] or None)
+    return Verdict(before, after, delay)
+
+
+def draw(txn: Txn, method: str, kind: str) -> None:
+    """Take one call from its quota buckets; RESOURCE_EXHAUSTED when this minute's are used up."""
+    limits = quotas(txn)
+    for bucket in (kind, f"{method.partition('/')[0]}:{kind}"):
+        if bucket in limits:
+            _draw(txn, bucket, limits[bucket])
+
+
+def _draw(txn: Txn, bucket: str, limit: int) -> None:
+    window = int(txn.now.timestamp() // _QUOTA_WINDOW_SECONDS)
+    used = txn.setting("quota_used", {})
+    since, count = used.get(bucket, (window, 0))
+    count = count + 1 if since == window else 1
+    if count > limit:
+        message = f"Quota exceeded for quota metric '{bucket}' and limit '{bucket} requests per minute'."
+        info = error_details_pb2.ErrorInfo(
+            reason="RATE_LIMIT_EXCEEDED", domain="googleapis.com", metadata={"quota_limit_value": str(limit)}
+        )
+        raise EmuError(Code.RESOURCE_EXHAUSTED, message, info)
+    txn.set_setting("quota_used", {**used, bucket: (window, count)})
+
+
+def _encoded(fault: Fault) -> dict[str, Any]:
+    return {**dataclasses.asdict(fault), "code": fault.code.name, "delay": fault.delay.total_seconds()}
+
+
+def _decoded(rule: dict[str, Any]) -> Fault:
+    return Fault(
+        **{
+            **rule,
+            "code": Code[rule["code"]],
+            "phase": Phase(rule["phase"]),
+            "delay": timedelta(seconds=rule["delay"]),
+        }
+    )

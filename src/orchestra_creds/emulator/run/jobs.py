@@ -1,0 +1,191 @@
+"""Cloud Run jobs (Admin API v2): kept, changed under their etag, with their IAM policy; a run is recorded and starts nothing.
+
+An update replaces the job as a whole, as at Google. A job runs as an account, and writing it needs `iam.serviceAccounts.actAs` on that.
+"""
+
+import re
+import secrets
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import google.iam.v1.iam_policy_pb2 as iam_policy
+from google.protobuf import json_format
+
+from orchestra_creds.emulator.access import policies
+from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol.errors import aborted, already_exists, invalid
+from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.scheduler import locations as job_locations
+from orchestra_creds.emulator.server.transcode import fill
+from orchestra_creds.emulator.store import project_numbers
+from orchestra_creds.emulator.store.store import Txn
+
+KIND = "run_job"
+_SERVICE = "google.cloud.run.v2.Jobs"
+_ID = re.compile(r"[a-z]([a-z0-9-]{0,47}[a-z0-9])?")
+_DURATION = re.compile(r"[0-9]+(\.[0-9]+)?s")
+_MUTABLE = frozenset({"labels", "annotations", "launchStage", "binaryAuthorization", "template", "client"})
+
+
+def _load(call: RestCall, txn: Txn) -> rest.Document:
+    return job_locations.load(KIND, call, txn)
+
+
+def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    wanted, job_id = rest.body(call), call.query.get("jobId", "")
+    if not _ID.fullmatch(job_id):
+        raise invalid("A job id has less than 50 lower-case letters, digits and hyphens.", field="job_id")
+    if wanted.get("name"):
+        raise invalid("The name of a new job must be empty; its id goes into job_id.", field="job.name")
+    name = f"{job_locations.parent(call, txn)}/jobs/{job_id}"
+    if txn.get(KIND, name) is not None:
+        raise already_exists(f"Resource '{job_id}' already exists.")
+    made = {"name": name, "uid": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)), "executionCount": 0}
+    return _written(call, txn, {**made, "createTime": rest.stamp(txn.now), "generation": "0"}, wanted)
+
+
+def _update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    current, wanted = _load(call, txn), rest.body(call)
+    _check_etag(wanted.get("etag", ""), current)
+    return _written(call, txn, {field: value for field, value in current.items() if field not in _MUTABLE}, wanted)
+
+
+def _written(call: RestCall, txn: Txn, kept: rest.Document, wanted: rest.Document) -> rest.Document:
+    job = {
+        "launchStage": "GA",
+        **kept,
+        **{field: wanted[field] for field in sorted(_MUTABLE) if field in wanted},
+        "template": _template(wanted.get("template"), txn, call),
+        "generation": str(int(kept["generation"]) + 1),
+        "updateTime": rest.stamp(txn.now),
+        "etag": f'"{secrets.token_urlsafe(12)}"',
+        "reconciling": False,
+        "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
+    }
+    rest.expect(job, {"labels": dict, "annotations": dict, "launchStage": str})
+    return _operation(call, txn, "Job", rest.save(txn, KIND, job["name"], job, parent=job_locations.parent(call, txn)))
+
+
+def _template(template: Any, txn: Txn, call: RestCall) -> rest.Document:
+    task = template.get("template") if isinstance(template, dict) else None
+    containers = task.get("containers") if isinstance(task, dict) else None
+    if not isinstance(containers, list) or not containers or not all(isinstance(one, dict) for one in containers):
+        raise invalid("A job needs a container.", field="job.template.template.containers")
+    for container in containers:
+        if not isinstance(container.get("image"), str) or not container["image"]:
+            raise invalid("A container needs an image.", field="job.template.template.containers.image")
+        rest.expect(container, {"args": list, "command": list}, within="containers.")
+        _check_environment(container.get("env", []))
+    number = project_numbers.number_of(txn, project_numbers.id_of(txn, call.path["project"]))
+    whole = {
+        "timeout": "600s",
+        "maxRetries": 3,
+        "serviceAccount": f"{number}-compute@developer.gserviceaccount.com",
+        "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
+        **task,  # type: ignore[dict-item]  # checked above
+    }
+    rest.expect(whole, {"timeout": str, "maxRetries": int, "serviceAccount": str}, within="template.")
+    if not _DURATION.fullmatch(whole["timeout"]) or whole["maxRetries"] < 0:
+        raise invalid("Timeout and retries of a task must not be negative.", field="job.template.template")
+    return {"taskCount": 1, **template, "template": whole}
+
+
+def _check_environment(variables: Any) -> None:
+    if not isinstance(variables, list) or not all(isinstance(one, dict) and one.get("name") for one in variables):
+        raise invalid("A variable needs a name.", field="job.template.template.containers.env")
+    names = [one["name"] for one in variables]
+    if len(set(names)) < len(names):
+        raise invalid("A variable may be set once.", field="job.template.template.containers.env")
+
+
+def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    return _load(call, txn)
+
+
+def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    return job_locations.listed(KIND, call, txn)
+
+
+def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    current = _load(call, txn)
+    _check_etag(call.query.get("etag", ""), current)
+    txn.delete(KIND, current["name"])
+    txn.delete(policies.KIND, current["name"])
+    return _operation(call, txn, "Job", {**current, "deleteTime": rest.stamp(txn.now)})
+
+
+def _run(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    current = _load(call, txn)
+    _check_etag(rest.body(call).get("etag", ""), current)
+    execution = {
+        "name": f"{current['name'].rpartition('/')[2]}-{secrets.token_hex(3)}",
+        "createTime": rest.stamp(txn.now),
+    }
+    changed = {**current, "executionCount": current["executionCount"] + 1, "latestCreatedExecution": execution}
+    rest.save(txn, KIND, current["name"], changed)
+    shown = {**execution, "name": f"{current['name']}/executions/{execution['name']}", "job": current["name"]}
+    return _operation(call, txn, "Execution", shown)
+
+
+def _check_etag(given: Any, current: rest.Document) -> None:
+    if given and given != current["etag"]:
+        raise aborted(f"Conflict for resource '{current['name']}': the etag is not the current one.")
+
+
+def _operation(call: RestCall, txn: Txn, message: str, response: rest.Document) -> rest.Document:
+    name = f"{job_locations.parent(call, txn)}/operations/{secrets.token_hex(16)}"
+    return rest.operation(txn, name, f"google.cloud.run.v2.{message}", response)
+
+
+def _policy(
+    message: type[Any], handle: Callable[[Any, Caller, Txn], Any]
+) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    """One of the three policy methods, over REST."""
+
+    def answer(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
+        request = message()
+        fill(request, rest.body(call))
+        request.resource = job_locations.name(call, txn)
+        document: rest.Document = json_format.MessageToDict(handle(request, caller, txn))
+        return document
+
+    return answer
+
+
+def _job(call: RestCall) -> str:
+    return f"{job_locations.project(call)}/locations/{call.path['location']}/jobs/{call.path['job']}"
+
+
+def _accounts(job: object) -> list[object]:
+    found = job
+    for step in ("template", "template", "serviceAccount"):
+        found = found.get(step) if isinstance(found, dict) else None
+    return [found] if found else []
+
+
+_ALL = "/v2/projects/{project}/locations/{location}/jobs"
+_ONE = f"{_ALL}/{{job}}"
+_PREFIX = "run.jobs"
+
+SERVICE = Service(
+    routes=(
+        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", job_locations.project, mutates=True,
+              needs=job_locations.writing(f"{_PREFIX}.create", job_locations.project, _accounts)),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", job_locations.project),
+        Route("GET", f"{_ONE}:getIamPolicy", f"{_SERVICE}/GetIamPolicy",
+              _policy(iam_policy.GetIamPolicyRequest, policies.get_policy), f"{_PREFIX}.getIamPolicy", _job),
+        Route("POST", f"{_ONE}:setIamPolicy", f"{_SERVICE}/SetIamPolicy",
+              _policy(iam_policy.SetIamPolicyRequest, policies.set_policy), f"{_PREFIX}.setIamPolicy", _job,
+              mutates=True),
+        Route("POST", f"{_ONE}:testIamPermissions", f"{_SERVICE}/TestIamPermissions",
+              _policy(iam_policy.TestIamPermissionsRequest, policies.test_permissions), "", _job),
+        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", _job),
+        Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _update, "", _job, mutates=True,
+              needs=job_locations.writing(f"{_PREFIX}.update", _job, _accounts)),
+        Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", _job, mutates=True),
+        Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", _job, mutates=True),
+        Route("GET", "/v2/{name=projects/*/locations/*/operations/*}", "google.longrunning.Operations/GetOperation",
+              rest.get_operation, "run.operations.get", lambda call: "/".join(call.path["name"].split("/")[:2])),
+    )
+)  # fmt: skip

@@ -1,0 +1,50 @@
+"""What jobs of Cloud Scheduler and of Cloud Run share: names in a location, pages, and the right to act as an account."""
+
+import json
+from collections.abc import Callable, Iterable
+
+from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol.service import Need, RestCall
+from orchestra_creds.emulator.store import project_numbers
+from orchestra_creds.emulator.store.store import Txn
+
+
+def parent(call: RestCall, txn: Txn) -> str:
+    """The location that the path names, with the project by id."""
+    return f"projects/{project_numbers.id_of(txn, call.path['project'])}/locations/{call.path['location']}"
+
+
+def name(call: RestCall, txn: Txn) -> str:
+    """The job that the path names."""
+    return f"{parent(call, txn)}/jobs/{call.path['job']}"
+
+
+def load(kind: str, call: RestCall, txn: Txn) -> rest.Document:
+    """The stored job, or NOT_FOUND."""
+    return rest.load(txn, kind, name(call, txn), what="Job")
+
+
+def listed(kind: str, call: RestCall, txn: Txn) -> rest.Document:
+    """One page of the location's jobs, by name."""
+    found = sorted(
+        (json.loads(row.body) for row in txn.children(kind, parent(call, txn))), key=lambda one: str(one["name"])
+    )
+    shown, more = rest.page(found, call)
+    return {"jobs": shown, **more}
+
+
+def project(call: RestCall) -> str:
+    """The project as the caller wrote it: what permissions are looked for on."""
+    return f"projects/{call.path['project']}"
+
+
+def writing(
+    permission: str, resource: Callable[[RestCall], str], accounts: Callable[[object], Iterable[object]]
+) -> Callable[[RestCall], tuple[Need, ...]]:
+    """What it takes to write a job: the permission, and to act as the accounts that its body names."""
+
+    def needs(call: RestCall) -> tuple[Need, ...]:
+        named = [f"projects/-/serviceAccounts/{account}" for account in accounts(call.body)]
+        return Need(permission, resource(call)), *(Need("iam.serviceAccounts.actAs", account) for account in named)
+
+    return needs

@@ -1,0 +1,61 @@
+"""How secrets and versions are kept: their records, names, etags and events. Shared by secret_manager/secrets.py and secret_manager/versions.py."""
+
+import re
+import secrets
+from typing import Any
+
+from google.cloud.secretmanager_v1 import types
+
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import invalid, not_found, precondition
+from orchestra_creds.emulator.protocol.routes import raw
+from orchestra_creds.emulator.store.store import AuditEntry, Row, Txn
+
+SECRET = "secret"  # noqa: S105  # a kind of resource
+VERSION = "version"
+EVENTS = "service:secretmanager.googleapis.com"
+"""Who stands as the caller of events in the audit log: what Pub/Sub topics would be told."""
+
+Secret = raw(types.Secret)
+SecretVersion = raw(types.SecretVersion)
+
+PARENT_NAME = re.compile(r"projects/[^/]+(?:/locations/(?P<region>[^/]+))?")
+SECRET_NAME = re.compile(rf"(?P<parent>{PARENT_NAME.pattern})/secrets/[^/]+")
+VERSION_NAME = re.compile(rf"(?P<secret>{SECRET_NAME.pattern})/versions/(?P<version>[^/]+)")
+
+
+def load_secret(txn: Txn, name: str) -> Any:
+    """The secret called `name`; NOT_FOUND, or INVALID_ARGUMENT when that is no name of a secret."""
+    if not SECRET_NAME.fullmatch(name):
+        raise invalid(f"Invalid resource field value in the request: [{name[:512]}].", field="name")
+    body = txn.get(SECRET, name)
+    if body is None:
+        raise not_found(f"Secret [{name}] not found.")
+    return Secret.FromString(body)
+
+
+def new_etag() -> str:
+    """An etag as the service writes it, quotes included."""
+    return f'"{secrets.token_hex(7)}"'
+
+
+def check_etag(given: str, stored: str) -> None:
+    """Refuse a stale etag; an empty one is not checked."""
+    if given and given != stored:
+        raise precondition("The etag provided does not match the current etag of the resource.", kind="ETAG")
+
+
+def number_counter(secret: str) -> str:
+    """The counter that numbers the versions of a secret."""
+    return f"versions:{secret}"
+
+
+def is_settled(txn: Txn, row: Row) -> bool:
+    """Whether lists show the row already."""
+    return row.created <= txn.now.timestamp() - faults.lag(txn, faults.Lag.LIST)
+
+
+def publish(txn: Txn, secret: Any, event: str, resource: str) -> None:
+    """What Pub/Sub topics would be told stands in the audit log."""
+    if secret.topics:
+        txn.record(AuditEntry(txn.now, f"event/{event}", resource, EVENTS, "OK", mutating=False))

@@ -1,0 +1,125 @@
+"""Which APIs are switched on in a project (Service Usage v1).
+
+The APIs that are served here are on from the start, but for Cloud Run and Cloud Scheduler, which a new project at Google
+has to enable too; all others are off. A switch is remembered; calls to an API that
+was disabled are refused (service_usage/disabled_apis.py).
+"""
+
+import re
+from collections.abc import Callable
+
+from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol.errors import invalid, not_found
+from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.store import project_numbers
+from orchestra_creds.emulator.store.store import Txn
+
+TITLES = {
+    "apikeys.googleapis.com": "API Keys API",
+    "cloudresourcemanager.googleapis.com": "Cloud Resource Manager API",
+    "iam.googleapis.com": "Identity and Access Management (IAM) API",
+    "iamcredentials.googleapis.com": "IAM Service Account Credentials API",
+    "logging.googleapis.com": "Cloud Logging API",
+    "monitoring.googleapis.com": "Cloud Monitoring API",
+    "orgpolicy.googleapis.com": "Organization Policy API",
+    "policyanalyzer.googleapis.com": "Policy Analyzer API",
+    "secretmanager.googleapis.com": "Secret Manager API",
+    "serviceusage.googleapis.com": "Service Usage API",
+    "storage.googleapis.com": "Cloud Storage API",
+    "sts.googleapis.com": "Security Token Service API",
+}
+"""What is on from the start."""
+
+_SWITCH = "service_switch"
+_SERVICE = "google.api.serviceusage.v1.ServiceUsage"
+_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.googleapis\.com")
+_MOST = 20
+"""Services that one batchEnable may name (cloud.google.com/service-usage/docs/reference/rest)."""
+
+
+def is_switched_off(txn: Txn, project: str, service: str) -> bool:
+    """Return whether an API was disabled in a project; one that nobody has switched yet was not."""
+    return txn.get(_SWITCH, f"projects/{project}/services/{service}") == b"DISABLED"
+
+
+def _document(txn: Txn, project: str, service: str) -> rest.Document:
+    if not _NAME.fullmatch(service):
+        raise not_found(f"Not found or permission denied for service(s): {service[:200]}.")
+    switched = txn.get(_SWITCH, f"projects/{project}/services/{service}")
+    state = switched.decode() if switched is not None else "ENABLED" if service in TITLES else "DISABLED"
+    shown = project_numbers.number_of(txn, project)
+    return {
+        "name": f"projects/{shown}/services/{service}",
+        "parent": f"projects/{shown}",
+        "config": {"name": service, "title": TITLES.get(service, service)},
+        "state": state,
+    }
+
+
+def _project(call: RestCall, txn: Txn) -> str:
+    return project_numbers.id_of(txn, call.path["project"])
+
+
+def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    return _document(txn, _project(call, txn), call.path["service"])
+
+
+def _batch_get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    names = [name.rpartition("/")[2] for name in call.query.get("names", "").split(",") if name]
+    return {"services": [_document(txn, _project(call, txn), name) for name in names]}
+
+
+def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    project = _project(call, txn)
+    switched = {row.name.rpartition("/")[2] for row in txn.children(_SWITCH, f"projects/{project}")}
+    found = [_document(txn, project, service) for service in sorted(switched | set(TITLES))]
+    wanted = call.query.get("filter", "").partition(":")[2] or call.query.get("filter", "").partition("=")[2]
+    shown, more = rest.page([d for d in found if not wanted or d["state"] == wanted.strip()], call)
+    return {"services": shown, **more}
+
+
+def _switch(state: str) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    def switch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        document = _set(txn, _project(call, txn), call.path["service"], state)
+        kind = f"google.api.serviceusage.v1.{state.title().removesuffix('d')}ServiceResponse"
+        return rest.operation(txn, "", kind, {"service": document})
+
+    return switch
+
+
+def _batch_enable(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+    names = rest.body(call).get("serviceIds", [])
+    if not isinstance(names, list) or not 0 < len(names) <= _MOST:
+        raise invalid(f"One to {_MOST} services can be enabled at once.", field="service_ids")
+    services = [_set(txn, _project(call, txn), str(name), "ENABLED") for name in names]
+    kind = "google.api.serviceusage.v1.BatchEnableServicesResponse"
+    return rest.operation(txn, "", kind, {"services": services})
+
+
+def _set(txn: Txn, project: str, service: str, state: str) -> rest.Document:
+    _document(txn, project, service)
+    txn.put(_SWITCH, f"projects/{project}/services/{service}", state.encode(), parent=f"projects/{project}")
+    return _document(txn, project, service)
+
+
+def _parent(call: RestCall) -> str:
+    return f"projects/{call.path['project']}"
+
+
+_ALL = "/v1/projects/{project}/services"
+_ONE = f"{_ALL}/{{service}}"
+_PREFIX = "serviceusage.services"
+
+SERVICE = Service(
+    routes=(
+        Route("GET", _ALL, f"{_SERVICE}/ListServices", _list, f"{_PREFIX}.list", _parent),
+        Route("GET", f"{_ALL}:batchGet", f"{_SERVICE}/BatchGetServices", _batch_get, f"{_PREFIX}.list", _parent),
+        Route("GET", _ONE, f"{_SERVICE}/GetService", _get, f"{_PREFIX}.get", _parent),
+        Route("POST", f"{_ONE}:enable", f"{_SERVICE}/EnableService", _switch("ENABLED"), f"{_PREFIX}.enable", _parent,
+              mutates=True),
+        Route("POST", f"{_ONE}:disable", f"{_SERVICE}/DisableService", _switch("DISABLED"), f"{_PREFIX}.disable",
+              _parent, mutates=True),
+        Route("POST", f"{_ALL}:batchEnable", f"{_SERVICE}/BatchEnableServices", _batch_enable, f"{_PREFIX}.enable",
+              _parent, mutates=True),
+    )
+)  # fmt: skip
