@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page
-from orchestra_creds.core.credential import KeyOrigin
+from orchestra_creds.core.cloud_types import KeyOrigin
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.server import control

@@ -6,7 +6,7 @@ import signal
 import sys
 from types import FrameType
 
-from orchestra_creds.cli.streams import patient_stderr
+from orchestra_creds.cli.stderr import patient_stderr
 from orchestra_creds.errors import ExitCode
 
 
@@ -36,10 +36,10 @@ def main() -> None:
             sys.stdout.write(version_line() + "\n")
             return
         if sys.argv[1:2] == ["scan"]:
-            from orchestra_creds.cli import fast
+            from orchestra_creds.cli import fast_scan
 
             gc.set_threshold(_GARBAGE)
-            if (code := fast.scan(sys.argv[1:])) is not None:
+            if (code := fast_scan.scan(sys.argv[1:])) is not None:
                 end(code)
         from orchestra_creds.cli.app import run
 

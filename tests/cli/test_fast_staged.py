@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.cli import fast
+from orchestra_creds.cli import fast_scan
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.engine import engine
 from orchestra_creds.scanner.engine.compiled_cache import NAME, Kept, recall, remember
@@ -194,7 +194,7 @@ def test_outside_of_a_repository_the_verb_says_so(tmp_path: Path, cache: Path) -
     ],
 )
 def test_plain_arguments_go_the_fast_way(arguments: list[str], source: str, format_: str) -> None:
-    plain = fast._parsed(arguments)
+    plain = fast_scan._parsed(arguments)
     assert plain is not None
     assert (plain.source, plain.format) == (source, format_)
 
@@ -220,7 +220,7 @@ def test_plain_arguments_go_the_fast_way(arguments: list[str], source: str, form
     ],
 )
 def test_all_other_arguments_go_to_the_verb(arguments: list[str]) -> None:
-    assert fast._parsed(arguments) is None
+    assert fast_scan._parsed(arguments) is None
 
 
 @pytest.mark.parametrize("name", ["ORCHESTRA_CREDS_CONFIG", "ORCHESTRA_CREDS_FORMAT", "_ORCHESTRA_CREDS_COMPLETE"])
@@ -228,9 +228,9 @@ def test_settings_in_the_environment_go_to_the_verb(name: str, monkeypatch: pyte
     monkeypatch.chdir(tmp_path)
     for key in [key for key in os.environ if key.startswith("ORCHESTRA_CREDS")]:
         monkeypatch.delenv(key)
-    assert not fast._has_settings()
+    assert not fast_scan._has_settings()
     monkeypatch.setenv(name, "x")
-    assert fast._has_settings()
+    assert fast_scan._has_settings()
 
 
 def test_the_cache_is_trusted_only_when_it_is_ours_alone(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestra_creds.core.credential import KeyOrigin, VersionState
+from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.gcp.keys import IamKeyStore

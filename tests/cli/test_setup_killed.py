@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, Policy
 from orchestra_creds.emulator.server import control
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.resources import RestProjectStore

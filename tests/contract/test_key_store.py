@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from orchestra_creds.core.credential import Key, KeyOrigin
+from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.emulator.iam import keys as emulated
 from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import (

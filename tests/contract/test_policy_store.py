@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, Policy
 from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from tests.contract.conftest import World

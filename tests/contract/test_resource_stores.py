@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from orchestra_creds.core.credential import Binding
+from orchestra_creds.core.cloud_types import Binding
 from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.resources import Kind, Ref, RemovableStore, Resource, ResourceStore
 from orchestra_creds.emulator.protocol.faults import Phase

@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 import pytest
 
-from orchestra_creds.core.credential import VersionState
+from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.faults import Phase
 from orchestra_creds.errors import (

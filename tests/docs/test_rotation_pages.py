@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.config import declared
+from orchestra_creds.config import credential_declarations
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.declaration import Kind
+from orchestra_creds.core.credential import Kind
 from orchestra_creds.render import metrics
 from orchestra_creds.rotation.status import Problem
 from tests.cli.conftest import Operator
@@ -38,29 +38,29 @@ def test_every_kind_has_an_example_that_is_understood() -> None:
             else f'[credentials.app-key]\nkind = "generated"\n{text}'
         )
         for name, table in credentials(whole).credentials.items():
-            kinds.add(declared.credential(name, table, "demo-project").kind)
+            kinds.add(credential_declarations.credential(name, table, "demo-project").kind)
     assert kinds == set(Kind)
 
 
 def test_every_destination_has_an_example() -> None:
     found = re.findall(r'^kind\s+= "(file|command|secret|github)"', KINDS, flags=re.MULTILINE)
-    assert set(found) == set(declared._NEEDS)
+    assert set(found) == set(credential_declarations._NEEDS)
 
 
 def test_the_example_of_the_rotation_page_is_understood() -> None:
     (text,) = settings(ROTATION)
     document = credentials(text)
-    both = [declared.credential(name, table, "acme-dev") for name, table in document.credentials.items()]
+    both = [credential_declarations.credential(name, table, "acme-dev") for name, table in document.credentials.items()]
     assert [each.account for each in both] == ["app-one@acme-dev.iam.gserviceaccount.com", ""]
 
 
 def test_labels_say_the_same_as_the_file() -> None:
     (text,) = settings(ROTATION)
     for name, table in credentials(text).credentials.items():
-        written = declared.credential(name, table, "acme-dev")
-        labels = declared.labels_of(written, "acme-dev")
+        written = credential_declarations.credential(name, table, "acme-dev")
+        labels = credential_declarations.labels_of(written, "acme-dev")
         assert all(re.fullmatch(r"[a-z0-9_-]{0,63}", value) for value in labels.values())
-        read = declared.labelled(written.secret, labels, "acme-dev")
+        read = credential_declarations.labelled(written.secret, labels, "acme-dev")
         assert read is not None
         assert (read.kind, read.account, read.policy) == (written.kind, written.account, written.policy)
 

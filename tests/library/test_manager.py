@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 import orchestra_creds
 from orchestra_creds import fastapi as ours
-from orchestra_creds.core.credential import Payload
+from orchestra_creds.core.cloud_types import Payload
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, UnavailableError

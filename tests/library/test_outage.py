@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from orchestra_creds import fastapi as ours
-from orchestra_creds.core.credential import Payload
+from orchestra_creds.core.cloud_types import Payload
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, CredsError, UnavailableError
 from orchestra_creds.library.aio import AsyncCredentialManager

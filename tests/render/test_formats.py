@@ -19,8 +19,8 @@ from orchestra_creds.errors import ConfigError
 from orchestra_creds.render import github, gitleaks_report, html, sarif, scan_json, terminal
 from orchestra_creds.render.numbers import count, seconds, size
 from orchestra_creds.render.report import FORMATS, render
+from orchestra_creds.render.scan_text import summary
 from orchestra_creds.render.style import Style, style_of
-from orchestra_creds.render.words import summary
 from orchestra_creds.scanner.finding import ScanReport, Skipped
 from orchestra_creds.scanner.rule import Severity
 from tests.render.conftest import CANARIES, PASSWORD, PAT, assembled, sighting

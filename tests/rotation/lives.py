@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Self
 
-from orchestra_creds.core.declaration import Credential, Strategy
+from orchestra_creds.core.credential import Credential, Strategy
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.rotation.engine import Attempt
 from orchestra_creds.rotation.outcome import Ending, Outcome

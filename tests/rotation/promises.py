@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from orchestra_creds.core.credential import KeyOrigin, VersionState
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.policy import SHORTEST_GRACE
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.state import Phase

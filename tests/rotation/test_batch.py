@@ -8,8 +8,8 @@ from unittest import mock
 
 import pytest
 
-from orchestra_creds.core.declaration import Credential, Kind
-from orchestra_creds.gcp.pace import PER_MINUTE, SHARE, Pace, bucket_of
+from orchestra_creds.core.credential import Credential, Kind
+from orchestra_creds.gcp.rate_limit import PER_MINUTE, SHARE, Pace, bucket_of
 from orchestra_creds.rotation import batch
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.outcome import Ending

@@ -9,7 +9,7 @@ import random
 
 import pytest
 
-from orchestra_creds.core.declaration import Strategy
+from orchestra_creds.core.credential import Strategy
 from tests.rotation.lives import Life
 from tests.rotation.world import Loss
 

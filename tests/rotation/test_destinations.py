@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from nacl.public import PrivateKey, SealedBox
 
-from orchestra_creds.core.declaration import Copy
+from orchestra_creds.core.credential import Copy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination
 from orchestra_creds.errors import (

@@ -5,10 +5,10 @@ from unittest import mock
 
 import pytest
 
-from orchestra_creds.core.declaration import Credential, Hooks
+from orchestra_creds.core.credential import Credential, Hooks
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.rotation.hands import Hands
+from orchestra_creds.rotation.executor import Hands
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.state import Phase
 from tests.rotation.world import World, service_account_key

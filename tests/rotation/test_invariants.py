@@ -7,8 +7,8 @@ from unittest import mock
 
 import pytest
 
-from orchestra_creds.core.credential import VersionState
-from orchestra_creds.core.declaration import Copy, Credential, Strategy
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import Copy, Credential, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, PreconditionError, UnavailableError

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.core.credential import VersionState
-from orchestra_creds.core.declaration import ApiKey, Copy, Credential, Generated, Kind
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import ApiKey, Copy, Credential, Generated, Kind
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.core.credential import VersionState
-from orchestra_creds.core.declaration import ApiKey, Copy, Credential, Kind, Strategy
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import ApiKey, Copy, Credential, Kind, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.credential import Binding, Policy
-from orchestra_creds.core.declaration import Credential, Kind, Strategy
+from orchestra_creds.core.cloud_types import Binding, Policy
+from orchestra_creds.core.credential import Credential, Kind, Strategy
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.identity import oauth, tokens
 from orchestra_creds.emulator.protocol import faults

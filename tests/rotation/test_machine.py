@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.core.declaration import Copy, Credential, Kind
+from orchestra_creds.core.credential import Copy, Credential, Kind
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import CredsError, PreconditionError
 from orchestra_creds.rotation import machine

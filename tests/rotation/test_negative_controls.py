@@ -8,11 +8,11 @@ from unittest import mock
 
 import pytest
 
-from orchestra_creds.core.declaration import Strategy
+from orchestra_creds.core.credential import Strategy
 from orchestra_creds.errors import CredsError, NotFoundError, UnavailableError
 from orchestra_creds.rotation import engine, machine
 from orchestra_creds.rotation.engine import Attempt
-from orchestra_creds.rotation.hands import Hands
+from orchestra_creds.rotation.executor import Hands
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Action, Found, Situation
 from tests.rotation.lives import Life

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.core.credential import VersionState
-from orchestra_creds.core.declaration import Credential, Kind, Postgres
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import Credential, Kind, Postgres
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuers.postgres import PostgresRoles

@@ -12,7 +12,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestra_creds.core.declaration import Strategy
+from orchestra_creds.core.credential import Strategy
 from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.situation import LEASE
 from tests.rotation.lives import Life

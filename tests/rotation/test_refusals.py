@@ -7,8 +7,8 @@ from google.auth.exceptions import RefreshError
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 
-from orchestra_creds.core.credential import VersionState
-from orchestra_creds.core.declaration import Strategy
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import Strategy
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import AuthError, CredentialRefusedError, CredsError, NotLoggedInError, PreconditionError
 from orchestra_creds.gcp.errors import proving, translated

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from orchestra_creds.core.declaration import Copy, Credential
+from orchestra_creds.core.credential import Copy, Credential
 from orchestra_creds.emulator.iam import keys as emulator_keys
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.rotation.issuer import Held
@@ -97,7 +97,7 @@ def test_a_key_that_google_found_in_public_is_told(world: World, credential: Cre
 
 
 def test_a_lost_creation_is_told_until_it_is_swept(world: World, credential: Credential) -> None:
-    from orchestra_creds.core.declaration import Strategy
+    from orchestra_creds.core.credential import Strategy
 
     declared = service_account_key(credential.account, strategy=Strategy.CREATE)
     create = next(n for n, name in enumerate(calls_of(world, declared)) if name == "CreateServiceAccountKey")

@@ -7,8 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from orchestra_creds.core.credential import VersionState
-from orchestra_creds.core.declaration import ApiKey, Credential, Kind, Strategy
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import ApiKey, Credential, Kind, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, CredsError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore

@@ -20,8 +20,8 @@ from unittest import mock
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from orchestra_creds.core.credential import KeyOrigin, VersionState
-from orchestra_creds.core.declaration import Credential, Kind, Strategy
+from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
+from orchestra_creds.core.credential import Credential, Kind, Strategy
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.core.ports import Destination
 from orchestra_creds.emulator.iam import key_records
@@ -37,13 +37,13 @@ from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.engine import Attempt, Pause, Run
-from orchestra_creds.rotation.hands import Hands
+from orchestra_creds.rotation.executor import Hands
 from orchestra_creds.rotation.issuer import Issuer
 from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
 from orchestra_creds.rotation.outcome import Event, Outcome
+from orchestra_creds.rotation.run_clock import Time
 from orchestra_creds.rotation.situation import ORDINARY, Want
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, decode
-from orchestra_creds.rotation.timing import Time
 from tests.contract.direct import DirectSession
 
 PROJECT = "demo-project"

@@ -7,7 +7,7 @@ from typing import Any
 from orchestra_creds.bootstrap.setup import _with_operations
 from orchestra_creds.config.desired import desired
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, Policy
 from orchestra_creds.core.resources import Desired, Kind
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
 from orchestra_creds.gcp import alerts, resources

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.core.credential import Binding, Policy, VersionState
+from orchestra_creds.core.cloud_types import Binding, Policy, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.identity import oauth, tokens

@@ -165,7 +165,7 @@ def open_cloud(
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
     silence_libraries()
-    from orchestra_creds.gcp.pace import Pace
+    from orchestra_creds.gcp.rate_limit import Pace
     from orchestra_creds.gcp.session import Endpoints, Session
 
     if not local:

@@ -10,13 +10,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.config import declared
+from orchestra_creds.config import credential_declarations
 from orchestra_creds.config.label_trust import LabelTrust, label_trust
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
 
 if TYPE_CHECKING:
-    from orchestra_creds.core.credential import Secret
+    from orchestra_creds.core.cloud_types import Secret
 
 OVERDUE_AFTER = timedelta(days=2)
 """How long after the day on its label a secret that is not declared here counts as forgotten: two daily runs of whoever declares it."""
@@ -67,7 +67,9 @@ class Declared:
         document = cloud.settings.document
         self._trust = label_trust(document, cloud.project, every=from_labels)
         tables = document.credentials
-        self._in_file = {name: declared.credential(name, table, cloud.project) for name, table in tables.items()}
+        self._in_file = {
+            name: credential_declarations.credential(name, table, cloud.project) for name, table in tables.items()
+        }
         self._by_secret: dict[str, Credential] = {}
         self._left_out: list[Undeclared] = []
         for credential in self._in_file.values():
@@ -98,8 +100,12 @@ class Declared:
         found = self._labelled(secret) if secret is not None else None
         if found is None:
             known = ", ".join(sorted(self._in_file)) or "none"
-            unread = secret is not None and declared.LABEL_KIND in secret.labels
-            way = "its secret is labelled: --from-labels" if unread else f"label its secret with {declared.LABEL_KIND}"
+            unread = secret is not None and credential_declarations.LABEL_KIND in secret.labels
+            way = (
+                "its secret is labelled: --from-labels"
+                if unread
+                else f"label its secret with {credential_declarations.LABEL_KIND}"
+            )
             raise NotFoundError(f"there is no credential {name!r}", hint=f"in the file: {known}; or {way}")
         return found
 
@@ -131,20 +137,20 @@ class Declared:
         return [one.secret for one in self._left_out if one.labelled]
 
     def _leave_out(self, secret: "Secret") -> None:
+        from orchestra_creds.rotation.outcomes import LABEL_DUE
         from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX
-        from orchestra_creds.rotation.summary import LABEL_DUE
 
         ours = ANNOTATION in secret.annotations or self._trust.ours(secret.name, secret.labels)
         if ours and not secret.name.endswith(STAGING_SUFFIX):
             due = secret.labels.get(LABEL_DUE, "")
-            labelled = declared.LABEL_KIND in secret.labels and not self._trust.every
+            labelled = credential_declarations.LABEL_KIND in secret.labels and not self._trust.every
             self._left_out.append(Undeclared(secret.name, due, labelled))
 
     def _labelled(self, secret: "Secret") -> Found | Refused | None:
         if not self._trust.counts(secret.name, secret.labels, self._cloud.project):
             return None
         try:
-            credential = declared.labelled(secret.name, secret.labels, self._cloud.project)
+            credential = credential_declarations.labelled(secret.name, secret.labels, self._cloud.project)
         except ConfigError as error:
             return Refused(secret.name, secret.name, "labels", error)
         return self._checked(credential, secret) if credential else None
@@ -176,7 +182,7 @@ def _labels_say_the_same(cloud: Cloud, credential: Credential, trust: LabelTrust
     secret = cloud.secrets.find_secret(credential.secret)
     try:
         trust.require_allowed(credential)
-        said = declared.labelled(secret.name, secret.labels, cloud.project) if secret else None
+        said = credential_declarations.labelled(secret.name, secret.labels, cloud.project) if secret else None
     except ConfigError:
         return False
     return said is not None and replace(said, name=credential.name, source=credential.source) == credential

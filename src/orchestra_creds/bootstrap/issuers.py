@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.core.declaration import Copy, Credential, Kind
+from orchestra_creds.core.credential import Copy, Credential, Kind
 
 if TYPE_CHECKING:
     from orchestra_creds.core.ports import Destination

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Protocol
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.declarations import Declared, Found, Refused, Undeclared
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.errors import CredsError, ExitCode, NotFoundError, PreconditionError
 
 if TYPE_CHECKING:
-    from orchestra_creds.core.credential import Secret
+    from orchestra_creds.core.cloud_types import Secret
     from orchestra_creds.rotation.engine import Attempt, Run
     from orchestra_creds.rotation.issuer import Held, Issuer
     from orchestra_creds.rotation.outcome import Event, Outcome, Report
@@ -64,7 +64,7 @@ class Workshop:
         from orchestra_creds.bootstrap.issuers import destinations_of, issuer_of
         from orchestra_creds.rotation import programs
         from orchestra_creds.rotation.engine import Attempt
-        from orchestra_creds.rotation.hands import Hands
+        from orchestra_creds.rotation.executor import Hands
 
         credential = found.credential
         issuer = issuer_of(credential, self.cloud, now=self.run.time.now)
@@ -131,7 +131,7 @@ def rotated(
     from orchestra_creds.rotation import batch
     from orchestra_creds.rotation.engine import Run
     from orchestra_creds.rotation.outcome import Report
-    from orchestra_creds.rotation.timing import Time
+    from orchestra_creds.rotation.run_clock import Time
 
     declared_ones = Declared(cloud, from_labels=from_labels)
     time = Time(service_clock(cloud), monotonic, stopping.sleep)
@@ -230,7 +230,7 @@ def _referenced(secret: "Secret | None") -> frozenset[str]:
 
 def _keys_of(cloud: Cloud, account: str, unknown: dict[str, None]) -> "Sequence[Held] | None":
     """The account's keys with their last use; None when there is no such account. Why a last use is unknown goes to `unknown`."""
-    from orchestra_creds.core.credential import KeyOrigin
+    from orchestra_creds.core.cloud_types import KeyOrigin
     from orchestra_creds.rotation.issuer import Held
 
     uses: Mapping[str, datetime] = {}

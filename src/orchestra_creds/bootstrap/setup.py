@@ -191,7 +191,7 @@ def destroyable(cloud: Cloud, name: str) -> str:
         PreconditionError: setup did not make it, or a version of it can still be read.
     """
     from orchestra_creds.config.desired import OWNED, OWNER
-    from orchestra_creds.core.credential import VersionState
+    from orchestra_creds.core.cloud_types import VersionState
 
     secret = cloud.secrets.get_secret(name)
     if secret.labels.get(OWNED) != OWNER:

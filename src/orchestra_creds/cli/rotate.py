@@ -9,7 +9,7 @@ import typer
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
 from orchestra_creds.cli.session import STDOUT, DefaultGroup, Session
-from orchestra_creds.cli.stopping import Stop, stoppable
+from orchestra_creds.cli.signals import Stop, stoppable
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -83,14 +83,14 @@ def rotate(
     disabled, and deleted after the soak. Each later step is a later run.
     """
     from orchestra_creds.bootstrap.rotation import rotated
-    from orchestra_creds.cli import cron
+    from orchestra_creds.cli import rotation_run
     from orchestra_creds.core import durations
     from orchestra_creds.rotation.situation import Want
 
     if bool(names) + all_ + due != 1:
         raise ConfigError("say what to rotate", hint="credentials by name, or --all, or --due")
     want = Want(force=force or leaked, leaked=leaked, adopt=adopt)
-    around = cron.Around(
+    around = rotation_run.Around(
         quiet_when_idle=due,
         fail_if_locked=fail_if_locked or leaked,
         jitter=durations.parse(jitter, what="--jitter"),
@@ -102,7 +102,7 @@ def rotate(
         work = partial(rotated, cloud, names or (), want, from_labels=from_labels, jobs=jobs, stopping=stop)
         if dry_run:
             return _shown(work(dry=True), stop, dry=True)
-        result = _shown(cron.run(cloud, session, around, stop, work), stop, silent=due)
+        result = _shown(rotation_run.run(cloud, session, around, stop, work), stop, silent=due)
     if metrics_file == str(STDOUT) and result is not None:
         raise typer.Exit(result.exit_code)  # standard output holds one document
     return result
@@ -121,7 +121,7 @@ def resume(
 ) -> Result | None:
     """Go on with what a crash left, and begin nothing new."""
     from orchestra_creds.bootstrap.rotation import rotated
-    from orchestra_creds.cli import cron
+    from orchestra_creds.cli import rotation_run
     from orchestra_creds.rotation.situation import Want
 
     with stoppable() as stop:
@@ -129,7 +129,7 @@ def resume(
         work = partial(
             rotated, cloud, names or (), want, from_labels=from_labels, take_over=take_over, jobs=jobs, stopping=stop
         )
-        return _shown(cron.run(cloud, session, cron.Around(), stop, work), stop)
+        return _shown(rotation_run.run(cloud, session, rotation_run.Around(), stop, work), stop)
 
 
 @app.command()
@@ -144,14 +144,14 @@ def rollback(
 ) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
     from orchestra_creds.bootstrap.rotation import rotated
-    from orchestra_creds.cli import cron
+    from orchestra_creds.cli import rotation_run
     from orchestra_creds.rotation.situation import Want
 
     with stoppable() as stop:
         work = partial(rotated, cloud, [name], Want(back=True), from_labels=from_labels, stopping=stop)
         if dry_run:
             return _shown(work(dry=True), stop, dry=True)
-        return _shown(cron.run(cloud, session, cron.Around(), stop, work), stop)
+        return _shown(rotation_run.run(cloud, session, rotation_run.Around(), stop, work), stop)
 
 
 @app.command()
@@ -166,11 +166,11 @@ def history(
     ] = False,
 ) -> Result:
     """Show the steps that this machine has taken, from its journal."""
-    from orchestra_creds.cli import cron
+    from orchestra_creds.cli import rotation_run
     from orchestra_creds.render import rotation as show
     from orchestra_creds.rotation.journal import Journal
 
-    journal = Journal(cron.state_file(cloud, "rotations").with_suffix(".jsonl"))
+    journal = Journal(rotation_run.state_file(cloud, "rotations").with_suffix(".jsonl"))
     return show.history(journal.entries(name), journal.verify() if verify else None)
 
 

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from orchestra_creds.cli.streams import to_nowhere
+from orchestra_creds.cli.stderr import to_nowhere
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError

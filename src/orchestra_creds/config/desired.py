@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator, Mapping
 from datetime import date
 
-from orchestra_creds.config import declared
+from orchestra_creds.config import credential_declarations
 from orchestra_creds.config.credentials import CredentialTable
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
-from orchestra_creds.core import declaration, durations, federation
+from orchestra_creds.core import credential, durations, federation
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
 from orchestra_creds.core.values import full_name
@@ -75,7 +75,7 @@ def _services(document: Document) -> set[str]:
         *NEEDED_SERVICES,
         *document.services,
         *([STS] if document.github else []),
-        *([API_KEYS] if declaration.Kind.API_KEY in kinds else []),
+        *([API_KEYS] if credential.Kind.API_KEY in kinds else []),
     }
 
 
@@ -152,7 +152,9 @@ def _policy_labels(document: Document, policy: str, secret: str, account: str, p
         settle=table.settle,
         require_unused=table.require_unused,
     )
-    return declared.labels_of(declared.credential(secret, as_credential, project), project)
+    return credential_declarations.labels_of(
+        credential_declarations.credential(secret, as_credential, project), project
+    )
 
 
 def _environments(document: Document, name: str, table: SecretTable) -> tuple[str, ...]:
@@ -305,5 +307,5 @@ def _known(names: Mapping[str, AccountTable] | Mapping[str, object]) -> str:
 
 def _rotated_by_us(secret: Resource) -> bool:
     labels = secret.fields.get("labels")
-    kind = labels.get(declared.LABEL_KIND, "manual") if isinstance(labels, Mapping) else "manual"
+    kind = labels.get(credential_declarations.LABEL_KIND, "manual") if isinstance(labels, Mapping) else "manual"
     return kind != "manual"

@@ -7,10 +7,10 @@ itself names: an account with `keys = "rotated"`, or a secret that it gives a ro
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from orchestra_creds.config.declared import LABEL, LABEL_ACCOUNT, account_mail
+from orchestra_creds.config.credential_declarations import LABEL, LABEL_ACCOUNT, account_mail
 from orchestra_creds.config.document import Document
 from orchestra_creds.core.accounts import mail
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
 

@@ -1,127 +1,109 @@
-"""The cloud's things in our words: secrets, their versions, service-account keys, policies and tokens.
-
-Frozen data without behaviour of its own. Times are aware and in UTC. No value of a secret is in here but in `Payload`,
-`NewKey` and `Token`, where it is a `Material`.
-"""
+"""What operators declare: a credential, its kind, its policy, and where copies of it go. Frozen data, no material."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
-from orchestra_creds.core.material import Material
+from orchestra_creds.core.policy import RotationPolicy
+
+DEFAULT_POLICY = RotationPolicy()
 
 
-class VersionState(StrEnum):
-    """The states of a secret's version (Secret Manager API, SecretVersion.State)."""
+class Kind(StrEnum):
+    """What a credential is, and so who makes its successor."""
 
-    ENABLED = "enabled"
-    DISABLED = "disabled"
-    DESTROYED = "destroyed"
+    SERVICE_ACCOUNT_KEY = "service-account-key"
+    GENERATED = "generated"
+    COMMAND = "command"
+    API_KEY = "api-key"
+    POSTGRES = "postgres"
+    MANUAL = "manual"
+
+
+class Strategy(StrEnum):
+    """How a service-account key comes to be: its public half uploaded, or made by Google. AUTO uploads where that is allowed."""
+
+    AUTO = "auto"
+    UPLOAD = "upload"
+    CREATE = "create"
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
-    """A secret without its material. `aliases` name version numbers; `location` is empty for a global secret."""
+class Copy:
+    """One destination beyond the secret. `options` are those of its kind: `path`, `argv`, `repository` and so on."""
+
+    kind: str
+    name: str
+    options: Mapping[str, str | int | tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """Programs of the operator, each an argument list; empty means none.
+
+    pre     before the first change; a failure vetoes the rotation     fail   after a rotation that failed
+    deploy  after publication, repeated until it succeeds; gets names and numbers in its environment, never material
+    """
+
+    pre: tuple[str, ...] = ()
+    deploy: tuple[str, ...] = ()
+    fail: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """How a `generated` credential looks: random bytes in an encoding, or `length` characters of an alphabet."""
+
+    bytes: int = 32
+    encoding: str = "urlsafe-base64"
+    length: int = 0
+    alphabet: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Postgres:
+    """Where a `postgres` credential lives.
+
+    users   one role, or two that take turns                 admin_secret  holds the connection string of a role that may alter them
+    form    what readers get: `url` or `password`
+    """
+
+    host: str = "localhost"
+    port: int = 5432
+    database: str = "postgres"
+    users: tuple[str, ...] = ()
+    admin_secret: str = ""
+    sslmode: str = "verify-full"
+    form: str = "url"
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """The API key whose restrictions the first successor takes over: its id or resource name."""
+
+    like: str = ""
+    display_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """One declared credential. `secret` is the name of its secret; `source` tells where it was declared: `file` or `labels`."""
 
     name: str
-    etag: str
-    created: datetime
-    labels: Mapping[str, str] = field(default_factory=dict)
-    annotations: Mapping[str, str] = field(default_factory=dict)
-    aliases: Mapping[str, int] = field(default_factory=dict)
-    destroy_ttl: timedelta | None = None
-    expires: datetime | None = None
-    replicas: tuple[str, ...] = ()
-    location: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One version of a secret. `destroy_at` is set while a delayed destruction is pending."""
-
+    kind: Kind
     secret: str
-    number: int
-    state: VersionState
-    created: datetime
-    etag: str
-    destroyed: datetime | None = None
-    destroy_at: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """The material of one version, whose checksum was verified."""
-
-    secret: str
-    number: int
-    material: Material
-
-
-class KeyOrigin(StrEnum):
-    """Who made a key. SYSTEM keys are Google's own and are never touched."""
-
-    USER = "user"
-    SYSTEM = "system"
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """A service-account key resource. `disable_reason` and `status` are Google's words, e.g. exposed on the internet."""
-
-    id: str
-    account: str
-    origin: KeyOrigin
-    created: datetime
-    expires: datetime | None
-    disabled: bool
-    uploaded: bool = False
-    disable_reason: str = ""
-    status: tuple[str, ...] = ()
-    last_used: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class NewKey:
-    """A key at the one moment when its private half is there: the JSON file, as Google hands it out."""
-
-    key: Key
-    material: Material
-
-
-@dataclass(frozen=True, slots=True)
-class ApiKeyFacts:
-    """An API key without its string. `restrictions` are Google's JSON, to be handed on as they are."""
-
-    id: str
-    display_name: str
-    created: datetime
-    restrictions: Mapping[str, object] = field(default_factory=dict)
-    deleted: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """A role and who holds it. `condition` is a CEL expression; empty means always."""
-
-    role: str
-    members: frozenset[str]
-    condition: str = ""
-    condition_title: str = ""
-    condition_description: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """Who may do what on one resource; `etag` guards a write against a change in between."""
-
-    bindings: tuple[Binding, ...]
-    etag: str
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    """A short-lived access token."""
-
-    material: Material
-    expires: datetime
+    policy: RotationPolicy = DEFAULT_POLICY
+    account: str = ""
+    strategy: Strategy = Strategy.AUTO
+    copies: tuple[Copy, ...] = ()
+    hooks: Hooks = Hooks()
+    probe: tuple[str, ...] = ()
+    """A program that proves a successor, material on its standard input; exit 0 means that it works."""
+    command: tuple[str, ...] = ()
+    generated: Generated = Generated()
+    postgres: Postgres = Postgres()
+    api_key: ApiKey = ApiKey()
+    timeout: timedelta = timedelta(seconds=60)
+    """How long one of the operator's programs may take."""
+    source: str = "file"

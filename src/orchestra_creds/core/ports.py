@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from orchestra_creds.core.credential import ApiKeyFacts, Key, NewKey, Payload, Policy, Secret, Token, Version
+from orchestra_creds.core.cloud_types import ApiKeyFacts, Key, NewKey, Payload, Policy, Secret, Token, Version
 from orchestra_creds.core.material import Material
 
 

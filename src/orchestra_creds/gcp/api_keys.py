@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
-from orchestra_creds.core.credential import ApiKeyFacts
+from orchestra_creds.core.cloud_types import ApiKeyFacts
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.gcp.api import Api

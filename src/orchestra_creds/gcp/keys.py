@@ -8,7 +8,7 @@ from typing import Any
 
 from google.cloud import iam_admin_v1 as iam
 
-from orchestra_creds.core.credential import Key, KeyOrigin, NewKey
+from orchestra_creds.core.cloud_types import Key, KeyOrigin, NewKey
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.gcp.session import Session

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, Policy
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.gcp.session import Session
 

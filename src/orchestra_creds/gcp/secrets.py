@@ -8,7 +8,7 @@ import google_crc32c
 from google.cloud import secretmanager_v1 as sm
 from google.protobuf import duration_pb2, field_mask_pb2
 
-from orchestra_creds.core.credential import Payload, Secret, Version, VersionState
+from orchestra_creds.core.cloud_types import Payload, Secret, Version, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError, UnavailableError
 from orchestra_creds.gcp.errors import translated

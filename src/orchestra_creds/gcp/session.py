@@ -26,7 +26,7 @@ from orchestra_creds.errors import ConfigError, UnavailableError
 from orchestra_creds.gcp import identity
 from orchestra_creds.gcp.errors import translated
 from orchestra_creds.gcp.identity import TokenCredentials
-from orchestra_creds.gcp.pace import Pace, bucket_of
+from orchestra_creds.gcp.rate_limit import Pace, bucket_of
 
 DEADLINE = 10.0
 """Seconds a call may take, retries included."""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import requests
 from google.oauth2.service_account import Credentials
 
-from orchestra_creds.core.credential import Token
+from orchestra_creds.core.cloud_types import Token
 from orchestra_creds.core.material import Material
 from orchestra_creds.gcp import key_file as files
 from orchestra_creds.gcp.errors import from_status, proving, translated

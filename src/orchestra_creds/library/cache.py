@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
-from orchestra_creds.core.credential import Payload
+from orchestra_creds.core.cloud_types import Payload
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredsError, UnavailableError
 from orchestra_creds.library.threads import ReadThreads

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra_creds.core import values
-from orchestra_creds.core.credential import Key, KeyOrigin, NewKey
+from orchestra_creds.core.cloud_types import Key, KeyOrigin, NewKey
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore
 from orchestra_creds.errors import (

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestra_creds.core import values
-from orchestra_creds.core.credential import Binding, Policy, Secret, Version, VersionState
+from orchestra_creds.core.cloud_types import Binding, Policy, Secret, Version, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import PolicyStore, SecretStore
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from orchestra_creds.core.credential import Key, Secret, Version
+from orchestra_creds.core.cloud_types import Key, Secret, Version
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.render.times import time_text

@@ -9,7 +9,7 @@ from collections import Counter
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
-from orchestra_creds.render.words import origin, spot, summary
+from orchestra_creds.render.scan_text import origin, spot, summary
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 

@@ -13,7 +13,7 @@ from orchestra_creds import __version__
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import seconds, size
-from orchestra_creds.render.words import by_credential, origin, spot, summary, things
+from orchestra_creds.render.scan_text import by_credential, origin, spot, summary, things
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 

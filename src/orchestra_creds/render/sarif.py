@@ -12,7 +12,7 @@ from urllib.parse import quote
 from orchestra_creds import __version__
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
-from orchestra_creds.render.words import origin, spot
+from orchestra_creds.render.scan_text import origin, spot
 from orchestra_creds.scanner.finding import Finding, Place, ScanReport
 from orchestra_creds.scanner.rule import Confidence, Severity
 

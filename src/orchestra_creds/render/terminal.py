@@ -10,8 +10,8 @@ import textwrap
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
+from orchestra_creds.render.scan_text import by_credential, origin, spot, summary
 from orchestra_creds.render.style import PLAIN, Style
-from orchestra_creds.render.words import by_credential, origin, spot, summary
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 

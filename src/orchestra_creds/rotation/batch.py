@@ -13,7 +13,7 @@ from datetime import datetime
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation.engine import Attempt, Pause
 from orchestra_creds.rotation.outcome import Ending, Outcome
-from orchestra_creds.rotation.timing import Time
+from orchestra_creds.rotation.run_clock import Time
 
 WAITING_FOR_EACH = 32
 """Attempts that may wait beside each one at work: a settle time is about so many times as long as the calls of a rotation."""

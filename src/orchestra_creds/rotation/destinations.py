@@ -4,7 +4,7 @@ import os
 from datetime import timedelta
 
 from orchestra_creds import outfile
-from orchestra_creds.core.declaration import Copy
+from orchestra_creds.core.credential import Copy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from orchestra_creds.core.credential import Secret
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.cloud_types import Secret
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
     ConstraintError,
@@ -23,12 +23,12 @@ from orchestra_creds.errors import (
     UnavailableError,
 )
 from orchestra_creds.rotation import machine
-from orchestra_creds.rotation.hands import Hands
+from orchestra_creds.rotation.executor import Hands
 from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Stage, Step
+from orchestra_creds.rotation.outcomes import aliases_of, labels_of, outcome_of
+from orchestra_creds.rotation.run_clock import Time
 from orchestra_creds.rotation.situation import LEASE, LOOKS, ORDINARY, READS, Action, Found, Seen, Situation, Want
 from orchestra_creds.rotation.state import ANNOTATION, State, Trouble, decode, encode
-from orchestra_creds.rotation.summary import aliases_of, labels_of, outcome_of
-from orchestra_creds.rotation.timing import Time
 from orchestra_creds.rotation.transitions import WRITES_STATE, after, predicted
 
 SUCCESSES = 3

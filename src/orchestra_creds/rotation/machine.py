@@ -5,7 +5,7 @@ dry run only predicts them: that is why a plan equals what the run does. Steps t
 and what a crash at each of them leaves behind, is in docs/rotation.md.
 """
 
-from orchestra_creds.core.declaration import Kind
+from orchestra_creds.core.credential import Kind
 from orchestra_creds.core.durations import written
 from orchestra_creds.errors import IncompleteError, PreconditionError
 from orchestra_creds.rotation.outcome import Step

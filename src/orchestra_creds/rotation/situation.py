@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.state import STAGING_SUFFIX, Retiring, State
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestra_creds.core.credential import Secret
-from orchestra_creds.core.declaration import Credential, Kind
+from orchestra_creds.core.cloud_types import Secret
+from orchestra_creds.core.credential import Credential, Kind
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuer import Held
 from orchestra_creds.rotation.state import Phase, Retirement, Retiring, State, decode

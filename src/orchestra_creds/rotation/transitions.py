@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from orchestra_creds.core.declaration import Kind
+from orchestra_creds.core.credential import Kind
 from orchestra_creds.rotation.machine import behind, end_of, returning
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import LEASE, PREDICTED, SWEEP_AFTER, Action, Found, Seen, Situation

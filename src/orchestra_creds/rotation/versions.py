@@ -3,7 +3,7 @@
 See cloud.google.com/secret-manager/docs/reference/consistency.
 """
 
-from orchestra_creds.core.credential import Version, VersionState
+from orchestra_creds.core.cloud_types import Version, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import NotFoundError, PreconditionError

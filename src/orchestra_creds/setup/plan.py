@@ -6,7 +6,7 @@ Nothing is ever planned to be removed, but accessors of secrets that are declare
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from orchestra_creds.core.credential import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, Policy
 from orchestra_creds.core.resources import NUMBER, Desired, Grant, Kind, Ref, Resource
 from orchestra_creds.setup.change import Action, Change, Plan, Risk
 from orchestra_creds.setup.drift import drifts

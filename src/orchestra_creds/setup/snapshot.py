@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 
-from orchestra_creds.core.credential import KeyOrigin, Policy, Secret
+from orchestra_creds.core.cloud_types import KeyOrigin, Policy, Secret
 from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
 from orchestra_creds.core.resources import Desired, Kind, ProjectStore, Ref, Resource, ResourceStore
 from orchestra_creds.core.values import is_placeholder

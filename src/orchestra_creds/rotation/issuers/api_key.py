@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import ApiKeyStore
 from orchestra_creds.errors import CredentialRefusedError, NotFoundError, PreconditionError

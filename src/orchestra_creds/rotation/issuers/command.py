@@ -15,7 +15,7 @@ import binascii
 import json
 from typing import Any
 
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredentialRefusedError, PreconditionError
 from orchestra_creds.rotation import programs

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 
 from orchestra_creds.core import values
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.rotation.issuers.simple import VersionOnly

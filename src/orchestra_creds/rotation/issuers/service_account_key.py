@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from orchestra_creds.core.credential import Key, KeyOrigin
-from orchestra_creds.core.declaration import Credential, Strategy
+from orchestra_creds.core.cloud_types import Key, KeyOrigin
+from orchestra_creds.core.credential import Credential, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 
-from orchestra_creds.core.declaration import Credential
+from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredentialRefusedError
 from orchestra_creds.rotation import programs

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from orchestra_creds.core.credential import Secret, VersionState
+from orchestra_creds.core.cloud_types import Secret, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import (

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orchestra_creds import folders, outfile
 from orchestra_creds.cli.session import STDOUT, Session, write_stdout
-from orchestra_creds.cli.stopping import Stop
+from orchestra_creds.cli.signals import Stop
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, UnavailableError
 

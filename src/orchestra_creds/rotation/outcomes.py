@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from orchestra_creds.core.declaration import Kind
+from orchestra_creds.core.credential import Kind
 from orchestra_creds.core.durations import rough
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode

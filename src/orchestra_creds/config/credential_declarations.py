@@ -14,7 +14,7 @@ import msgspec
 from orchestra_creds.config.credentials import CredentialTable, DestinationTable
 from orchestra_creds.core import durations
 from orchestra_creds.core.accounts import mail
-from orchestra_creds.core.declaration import (
+from orchestra_creds.core.credential import (
     ApiKey,
     Copy,
     Credential,
