@@ -29,24 +29,24 @@ def test_the_environment_names_other_folders() -> None:
 
 
 def test_a_private_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:
-    made = folders.private(str(tmp_path / "deep" / "state"))
+    made = folders.make_private_folder(str(tmp_path / "deep" / "state"))
     assert stat.S_IMODE(os.stat(made).st_mode) == 0o700
 
 
 def test_a_folder_that_others_may_only_read_is_closed_to_them(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache").chmod(0o755)
-    assert stat.S_IMODE(os.stat(folders.private(str(tmp_path / "cache"))).st_mode) == 0o700
+    assert stat.S_IMODE(os.stat(folders.make_private_folder(str(tmp_path / "cache"))).st_mode) == 0o700
 
 
 def test_a_folder_that_others_may_write_is_refused(tmp_path: Path) -> None:
     (tmp_path / "open").mkdir()
     (tmp_path / "open").chmod(0o777)
     with pytest.raises(ConfigError, match="can be written by others"):
-        folders.private(str(tmp_path / "open"))
+        folders.make_private_folder(str(tmp_path / "open"))
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="cannot make the folder"):
-        folders.private(str(tmp_path / "file" / "state"))
+        folders.make_private_folder(str(tmp_path / "file" / "state"))

@@ -25,7 +25,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
 
 from benchmarks import page
 from orchestra_creds.emulator.server import control
-from orchestra_creds.emulator.server.servers import Endpoints
+from orchestra_creds.emulator.server.servers import EmulatorEndpoints
 
 PROJECT = "projects/demo-project"
 DATA = b"x" * 2400
@@ -105,7 +105,7 @@ def _calls(state: Path, times: int) -> str:
     return f"{page.table(rows)}\nThe daemon holds {idle} MiB at first and {busy} MiB after these calls (RSS).\n"
 
 
-def _rest_client(endpoints: Endpoints) -> SecretManagerServiceClient:
+def _rest_client(endpoints: EmulatorEndpoints) -> SecretManagerServiceClient:
     options = {"api_endpoint": endpoints.http}
     return SecretManagerServiceClient(transport="rest", client_options=options, credentials=AnonymousCredentials())
 

@@ -256,11 +256,11 @@ def memory(sizes: Sequence[int]) -> str:
 
 def _issue_directly(here: Cloud, size: int) -> None:
     """Give every secret a version and a state, without the minutes that real rotations would take."""
-    from orchestra_creds.rotation.state import ANNOTATION, Current, State, encode
+    from orchestra_creds.rotation.state import ANNOTATION, CurrentCredential, State, encode
 
     store = Store(here.state)
     emulator = Emulator(store, control.SERVICES)
-    state = encode(State(generation=1, current=Current("first", (1,), store.now())))
+    state = encode(State(generation=1, current=CurrentCredential("first", (1,), store.now())))
     for number in range(size):
         name = f"projects/{PROJECT}/secrets/c{number:05}"
         add, update = f"{SECRET_MANAGER}/AddSecretVersion", f"{SECRET_MANAGER}/UpdateSecret"

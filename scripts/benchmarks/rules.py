@@ -18,7 +18,7 @@ from typing import Any, Final
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine, EngineKind
 from orchestra_creds.scanner.engine.libraries import hyperscan
-from orchestra_creds.scanner.engine.patterns import Plan, quoted
+from orchestra_creds.scanner.engine.patterns import PatternSet, quote_literal
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 
@@ -86,7 +86,7 @@ def examined(rules: Sequence[Rule], text: bytes) -> tuple[float, float, Counter[
         for start in range(0, len(text), _BATCH):
             batch = text[start : start + _BATCH]
             began = time.perf_counter()
-            candidates = engine.candidates(batch)
+            candidates = engine.find_hits(batch)
             middle = time.perf_counter()
             engine.settle(engine.examine(batch, candidates))
             last_time += time.perf_counter() - middle
@@ -121,13 +121,13 @@ def main() -> int:
         print("no text there", file=sys.stderr)
         return 2
     rules = all_rules()
-    patterns = Plan(rules).patterns
+    patterns = PatternSet(rules).patterns
     names = [rule.id for rule in rules] + [f"({carrier.kind} {carrier.pattern})" for carrier in CARRIERS]
     part = text[: options.megabytes * 1_000_000]
     costs = [
         measure(
             name,
-            [pattern.pattern] if pattern.pattern else [quoted(one) for one in pattern.literals],
+            [pattern.pattern] if pattern.pattern else [quote_literal(one) for one in pattern.literals],
             part,
             options.rounds,
         )

@@ -20,7 +20,7 @@ from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 
 ROUNDS = 8
@@ -62,7 +62,7 @@ def _measured(*, old: bool) -> tuple[str, ...]:
         daemon = control.find_daemon(here.state)
         assert daemon is not None
         ends = Endpoints(daemon.endpoints.grpc, daemon.endpoints.http)
-        session = Session("demo-project", endpoints=ends, environment={})
+        session = ApiSession("demo-project", endpoints=ends, environment={})
         here.run("rotate", "--all")  # both begin with a secret that holds a good key
         variables = control.environment(here.state, daemon.endpoints, project="demo-project", access_token="")
         environment = here.environment | dict(variables) | {"CLOUDSDK_CONFIG": str(Path(folder) / "config")}
@@ -70,7 +70,7 @@ def _measured(*, old: bool) -> tuple[str, ...]:
             here.advance(91)
             if chance.random() < 0.5:
                 with control.change_state(here.state) as txn:
-                    lost = faults.Fault(f"*/{chance.choice(LOSSES)}", Code.INTERNAL, faults.Phase.AFTER, times=1)
+                    lost = faults.Fault(f"*/{chance.choice(LOSSES)}", Code.INTERNAL, faults.FaultPhase.AFTER, times=1)
                     faults.arm(txn, lost)
             began = time.perf_counter()
             if old:
@@ -97,7 +97,7 @@ def _measured(*, old: bool) -> tuple[str, ...]:
     return str(ROUNDS), f"{seconds[ROUNDS // 2]:.1f}", str(broken), str(lost)
 
 
-def _authenticates(session: Session) -> bool:
+def _authenticates(session: ApiSession) -> bool:
     try:
         KeyTokenIssuer(session).mint(SecretManagerStore(session).access("app-key", "latest").material)
     except CredsError:
@@ -105,7 +105,7 @@ def _authenticates(session: Session) -> bool:
     return True
 
 
-def _lost(session: Session, account: str) -> int:
+def _lost(session: ApiSession, account: str) -> int:
     """Enabled keys that no readable version holds."""
     import json
 

@@ -6,11 +6,11 @@ import signal
 import sys
 from types import FrameType
 
-from orchestra_creds.cli.stderr import patient_stderr
+from orchestra_creds.cli.stderr import install_patient_stderr
 from orchestra_creds.errors import ExitCode
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> None:
+def _handle_sigterm(_signal: int, _frame: FrameType | None) -> None:
     """SIGTERM unwinds like an exception, so that `finally` blocks run: no child and no half report stays behind."""
     raise SystemExit(ExitCode.TERMINATED)
 
@@ -27,8 +27,8 @@ _GARBAGE = 20_000
 
 def main() -> None:
     """Run the command line in `sys.argv` and exit with its code."""
-    signal.signal(signal.SIGTERM, _terminated)
-    patient_stderr()
+    signal.signal(signal.SIGTERM, _handle_sigterm)
+    install_patient_stderr()
     try:
         if sys.argv[1:] == ["--version"]:
             from orchestra_creds.cli.version import version_line

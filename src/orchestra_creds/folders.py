@@ -36,7 +36,7 @@ def _standard(kind: str, environment: Mapping[str, str]) -> str:
     return find(PROGRAM, appauthor=False)
 
 
-def private(folder: str) -> str:
+def make_private_folder(folder: str) -> str:
     """Make the folder (0700) where it is missing; returns its path.
 
     Raises:

@@ -43,7 +43,7 @@ def ask(operator: Operator, method: str, **fields: Any) -> Any:
 def arm(operator: Operator, method: str, phase: str, *, code: str = "UNAVAILABLE", times: int = 0) -> None:
     """Let calls of a method fail; for ever unless told."""
     with control.change_state(state_of(operator)) as txn:
-        faults.arm(txn, faults.Fault(f"*/{method}", Code[code], faults.Phase(phase), times=times))
+        faults.arm(txn, faults.Fault(f"*/{method}", Code[code], faults.FaultPhase(phase), times=times))
 
 
 def disarm(operator: Operator) -> None:

@@ -19,7 +19,7 @@ PATIENCE = 30.0
 class Gate:
     """Stops one changing call, before or after its work, until its caller is dead."""
 
-    def __init__(self, running: control.Running) -> None:
+    def __init__(self, running: control.InProcessEmulator) -> None:
         self.serve = running.emulator._serve
         self.target, self.late = -1, False
         self.count = itertools.count()
@@ -61,7 +61,7 @@ class Gate:
 
 
 @contextmanager
-def gated(running: control.Running) -> Iterator[Gate]:
+def gated(running: control.InProcessEmulator) -> Iterator[Gate]:
     """A gate in front of the embedded cloud, for as long as the block runs."""
     gate = Gate(running)
     running.emulator._serve = gate.stop  # type: ignore[method-assign]
@@ -76,7 +76,7 @@ def points_of(count: int) -> list[tuple[int, bool]]:
     return [(target, late) for target in range(count) for late in (False, True)]
 
 
-def point_at(operator: Operator, running: control.Running) -> None:
+def point_at(operator: Operator, running: control.InProcessEmulator) -> None:
     """Let the operator's commands use this embedded cloud."""
     operator.environment |= {
         "ORCHESTRA_CREDS_EMULATOR_GRPC": running.endpoints.grpc,

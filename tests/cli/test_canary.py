@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 import pytest
 
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 from tests import loopback
 from tests.cli.cloud import arm, at_a_terminal, daemon_of, disarm, exported, make_account, state_of
 from tests.cli.conftest import COMMAND, Ended, Operator, appears
@@ -200,7 +200,7 @@ def test_every_failure_of_the_cloud_shows_nothing(watched: Watched, phase: str) 
 def test_a_damaged_payload_shows_nothing(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     value = CANARY.encode()
     watched("secret", "set", "n", stdin=value)
-    connect = Session.connect
+    connect = ApiSession.connect
 
     def there(method: str, message: Any) -> Any:
         return flipped(message) if method.endswith("AddSecretVersion") else message
@@ -209,7 +209,7 @@ def test_a_damaged_payload_shows_nothing(watched: Watched, monkeypatch: pytest.M
         return flipped(message) if method.endswith("AccessSecretVersion") else message
 
     for way in (Tampered(there, same), Tampered(same, back)):
-        monkeypatch.setattr(Session, "connect", lambda self, way=way: grpc.intercept_channel(connect(self), way))
+        monkeypatch.setattr(ApiSession, "connect", lambda self, way=way: grpc.intercept_channel(connect(self), way))
         verb = ["set", "n"] if way._there is there else ["get", "n"]
         ended = watched("secret", *verb, stdin=value)
         assert (ended.code, ended.stdout, "damaged on the way" in ended.stderr) == (6, b"", True)

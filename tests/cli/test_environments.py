@@ -131,7 +131,7 @@ def test_a_secret_of_an_environment_is_in_exactly_one_project(projects: dict[str
     found = [
         (environment, project)
         for project in {"home", *filter(None, projects.values())}
-        for table in environments.narrowed(document, project).secrets.values()
+        for table in environments.narrow_document(document, project).secrets.values()
         for environment in table.environments or ("",)
     ]
     assert sorted(found) == sorted([("", "home"), *((e, p or "home") for e, p in projects.items())])

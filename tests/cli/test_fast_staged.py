@@ -11,7 +11,7 @@ import pytest
 from orchestra_creds.cli import fast_scan
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.engine import engine
-from orchestra_creds.scanner.engine.compiled_cache import NAME, Kept, recall, remember
+from orchestra_creds.scanner.engine.compiled_cache import NAME, CompiledRules, recall, remember
 from orchestra_creds.scanner.git import staged_precheck
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
@@ -194,7 +194,7 @@ def test_outside_of_a_repository_the_verb_says_so(tmp_path: Path, cache: Path) -
     ],
 )
 def test_plain_arguments_go_the_fast_way(arguments: list[str], source: str, format_: str) -> None:
-    plain = fast_scan._parsed(arguments)
+    plain = fast_scan._parse_arguments(arguments)
     assert plain is not None
     assert (plain.source, plain.format) == (source, format_)
 
@@ -220,7 +220,7 @@ def test_plain_arguments_go_the_fast_way(arguments: list[str], source: str, form
     ],
 )
 def test_all_other_arguments_go_to_the_verb(arguments: list[str]) -> None:
-    assert fast_scan._parsed(arguments) is None
+    assert fast_scan._parse_arguments(arguments) is None
 
 
 @pytest.mark.parametrize("name", ["ORCHESTRA_CREDS_CONFIG", "ORCHESTRA_CREDS_FORMAT", "_ORCHESTRA_CREDS_COMPLETE"])
@@ -240,7 +240,7 @@ def test_the_cache_is_trusted_only_when_it_is_ours_alone(tmp_path: Path) -> None
     def keep() -> None:
         remember(str(folder), lambda: b"compiled", 300, all_rules())
 
-    def kept() -> Kept | None:
+    def kept() -> CompiledRules | None:
         return recall(str(folder))
 
     keep()

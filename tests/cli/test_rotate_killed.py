@@ -14,7 +14,7 @@ from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.state import STAGING_SUFFIX, Phase, decode
 from tests.cli.conftest import COMMAND, Operator
@@ -38,7 +38,7 @@ strategy = "{strategy}"
 class Scene:
     """An operator, a cloud whose calls can be stopped, and what is true of it."""
 
-    def __init__(self, operator: Operator, running: control.Running, strategy: str) -> None:
+    def __init__(self, operator: Operator, running: control.InProcessEmulator, strategy: str) -> None:
         running.emulator.store.reset()
         self.operator, self.running = operator, running
         ends = running.endpoints
@@ -47,7 +47,7 @@ class Scene:
         method = f"{IAM_ADMIN}/CreateServiceAccount"
         request = rpcs()[method].request(name="projects/demo-project", account_id="app-one")
         self.account = str(running.emulator.rpc(method, request, {}).email)
-        session = Session("demo-project", endpoints=Endpoints(ends.grpc, ends.http), environment={})
+        session = ApiSession("demo-project", endpoints=Endpoints(ends.grpc, ends.http), environment={})
         self.session = session
         self.secrets, self.keys, self.tokens = (
             SecretManagerStore(session),
@@ -68,20 +68,20 @@ class Scene:
         self.tokens.mint(self.secrets.access("app-key", "latest").material)
         self.tokens.mint(self.secrets.access("app-key", "current").material)
         enabled = {k.id for k in self.keys.list_keys(self.account) if k.origin is KeyOrigin.USER and not k.disabled}
-        assert enabled <= state.referenced
+        assert enabled <= state.referenced_ids
         staged = self.secrets.list_versions("app-key" + STAGING_SUFFIX)
         assert {version.state for version in staged} == {VersionState.DESTROYED}
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     with control.start_in_process(tmp_path_factory.mktemp("killed") / "emulator.db") as running:
         yield running
 
 
 @pytest.mark.parametrize("strategy", ["upload", "create"])
 def test_kill_nine_at_any_changing_call_is_mended_by_the_next_run(
-    operator: Operator, running: control.Running, strategy: str, exhaustive: bool, tally: dict[str, int]
+    operator: Operator, running: control.InProcessEmulator, strategy: str, exhaustive: bool, tally: dict[str, int]
 ) -> None:
     with gated(running) as gate:
         scene = Scene(operator, running, strategy)
@@ -106,7 +106,9 @@ def test_kill_nine_at_any_changing_call_is_mended_by_the_next_run(
         scene.session.close()
 
 
-def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(operator: Operator, running: control.Running) -> None:
+def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(
+    operator: Operator, running: control.InProcessEmulator
+) -> None:
     with gated(running) as gate:
         scene = Scene(operator, running, "upload")
         gate.arm(4, late=True)
@@ -133,7 +135,7 @@ def test_sigterm_finishes_the_step_in_hand_and_ends_with_143(operator: Operator,
 
 
 def test_a_run_by_cron_ends_what_a_killed_run_was_told_had_leaked(
-    operator: Operator, running: control.Running, exhaustive: bool, tally: dict[str, int]
+    operator: Operator, running: control.InProcessEmulator, exhaustive: bool, tally: dict[str, int]
 ) -> None:
     with gated(running) as gate:
         scene = Scene(operator, running, "upload")

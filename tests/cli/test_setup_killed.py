@@ -5,11 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from orchestra_creds.core.cloud_types import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, IamPolicy
 from orchestra_creds.emulator.server import control
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.resources import RestProjectStore
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from tests.cli.conftest import Operator
 from tests.cli.killing import gated, point_at, points_of
 from tests.setup.stage import FULL
@@ -20,7 +20,7 @@ THEIRS = Binding("roles/viewer", frozenset({"user:ada@example.com"}))
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     with control.start_in_process(tmp_path_factory.mktemp("killed") / "emulator.db") as running:
         yield running
 
@@ -28,18 +28,18 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Runnin
 class Scene:
     """An empty project with something of others in it."""
 
-    def __init__(self, operator: Operator, running: control.Running) -> None:
+    def __init__(self, operator: Operator, running: control.InProcessEmulator) -> None:
         self.operator, self.store = operator, running.emulator.store
         point_at(operator, running)
         operator.write("orchestra-creds.toml", FULL)
         ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
-        self.session = Session("demo-project", endpoints=ends, environment={})
+        self.session = ApiSession("demo-project", endpoints=ends, environment={})
         self.policies, self.itself = RestPolicyStore(self.session), RestProjectStore(self.session)
 
     def begin(self) -> None:
         self.store.reset()
         etag = self.policies.get_policy(PROJECT).etag
-        self.policies.set_policy(PROJECT, Policy((THEIRS,), etag))
+        self.policies.set_policy(PROJECT, IamPolicy((THEIRS,), etag))
         self.itself.set_audit({"storage.googleapis.com": frozenset({"DATA_WRITE"})})
 
     def mutations(self) -> int:
@@ -61,7 +61,7 @@ class Scene:
 
 
 def test_kill_nine_at_any_changing_call_is_mended_by_running_it_again(
-    operator: Operator, running: control.Running, exhaustive: bool, tally: dict[str, int]
+    operator: Operator, running: control.InProcessEmulator, exhaustive: bool, tally: dict[str, int]
 ) -> None:
     with gated(running) as gate:
         scene = Scene(operator, running)

@@ -23,7 +23,7 @@ from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from tests import loopback
 from tests.contract.direct import DirectSession
@@ -40,7 +40,7 @@ class World:
     """One cloud under test, and the adapters on it."""
 
     def __init__(
-        self, kind: str, project: str, open_session: Callable[..., Session], running: "Emulator | None"
+        self, kind: str, project: str, open_session: Callable[..., ApiSession], running: "Emulator | None"
     ) -> None:
         self.kind = kind
         self.project = project
@@ -50,7 +50,7 @@ class World:
         self._made: list[Callable[[], None]] = []
         self.session = self.open()
 
-    def open(self, **options: Any) -> Session:
+    def open(self, **options: Any) -> ApiSession:
         """Another session, for example with another identity."""
         session = self._open(self.project, **options)
         self._sessions.callback(session.close)
@@ -103,7 +103,7 @@ class World:
         headers = {"authorization": f"Bearer {self.emulator.store.owner_token}"}
         return self.emulator.rpc(name, rpcs()[name].request(**fields), headers)
 
-    def arm(self, method: str, phase: faults.Phase, *, code: Code = Code.UNAVAILABLE, times: int = 1) -> None:
+    def arm(self, method: str, phase: faults.FaultPhase, *, code: Code = Code.UNAVAILABLE, times: int = 1) -> None:
         """The next calls of a method meet an error."""
         with self.emulator.store.transaction() as txn:
             faults.arm(txn, faults.Fault(f"*/{method}", code, phase, times=times))
@@ -160,27 +160,27 @@ def nothing_leaves_the_loopback(request: pytest.FixtureRequest) -> Iterator[None
 
 
 @pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     with control.start_in_process(tmp_path_factory.mktemp("cloud") / "emulator.db") as running:
         yield running
 
 
 @pytest.fixture(scope="session")
-def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     """An embedded cloud that identifies callers and checks their permissions."""
     with control.start_in_process(tmp_path_factory.mktemp("cloud") / "emulator.db", auth=True) as running:
         yield running
 
 
-def on(kind: str, running: control.Running, **defaults: Any) -> World:
+def on(kind: str, running: control.InProcessEmulator, **defaults: Any) -> World:
     """A world on an emptied embedded cloud."""
     running.emulator.store.reset()
     ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
 
-    def open_session(project: str, **options: Any) -> Session:
+    def open_session(project: str, **options: Any) -> ApiSession:
         options = {"environment": {}, **defaults, **options}
         if kind == "wire":
-            return Session(project, endpoints=ends, **options)
+            return ApiSession(project, endpoints=ends, **options)
         return DirectSession(project, running.emulator, **options)
 
     if kind == "numbers":
@@ -203,7 +203,7 @@ def opened(request: pytest.FixtureRequest) -> Iterator[World]:
         project = os.environ.get(LIVE_PROJECT, "")
         if not project:
             pytest.skip(f"{LIVE_PROJECT} names no project to test against")
-        world = World("live", project, Session, None)
+        world = World("live", project, ApiSession, None)
     else:
         world = on(request.param, request.getfixturevalue("running"))
     yield world

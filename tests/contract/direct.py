@@ -13,13 +13,13 @@ from orchestra_creds.emulator.protocol.errors import EmuError
 from orchestra_creds.emulator.protocol.routes import rpcs
 from orchestra_creds.emulator.server.dispatch import Emulator
 from orchestra_creds.emulator.server.transcode import Gateway, HttpRequest
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 
 NOWHERE = Endpoints("127.0.0.1:1", "http://127.0.0.1:1")
 STATUS = {status.value[0]: status for status in grpc.StatusCode}
 
 
-class DirectSession(Session):
+class DirectSession(ApiSession):
     """A session whose calls end in the handlers of `emulator`."""
 
     def __init__(self, project: str, emulator: Emulator, **options: Any) -> None:

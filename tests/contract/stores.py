@@ -4,18 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestra_creds.core.resources import Kind, Ref, Resource, ResourceStore
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind, ResourceStore
 from orchestra_creds.gcp import alerts, buckets, resources, run_jobs, schedules
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import Session
-from orchestra_creds.setup.snapshot import SecretResources
+from orchestra_creds.gcp.session import ApiSession
+from orchestra_creds.setup.snapshot import SecretResourceStore
 from tests.contract.conftest import PROJECT
 
 PLACE = "us-central1"
 MAIL = f"runner-one@{PROJECT}.iam.gserviceaccount.com"
 IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + "0" * 64
 JOB = Resource(
-    Ref(Kind.JOB, f"{PLACE}/orchestra-creds"),
+    Ref(ResourceKind.JOB, f"{PLACE}/orchestra-creds"),
     {
         "image": IMAGE,
         "identity": MAIL,
@@ -27,7 +27,7 @@ JOB = Resource(
     },
 )
 SCHEDULE = Resource(
-    Ref(Kind.SCHEDULE, f"{PLACE}/orchestra-creds"),
+    Ref(ResourceKind.SCHEDULE, f"{PLACE}/orchestra-creds"),
     {
         "cron": "17 3 * * *",
         "zone": "Etc/UTC",
@@ -40,7 +40,7 @@ SCHEDULE = Resource(
     },
 )
 CHANNEL = Resource(
-    Ref(Kind.CHANNEL, "email:ops@example.com"),
+    Ref(ResourceKind.CHANNEL, "email:ops@example.com"),
     {
         "type": "email",
         "address": {"email_address": "ops@example.com"},
@@ -49,7 +49,7 @@ CHANNEL = Resource(
     },
 )
 ALERT = Resource(
-    Ref(Kind.ALERT, "orchestra-creds key-created"),
+    Ref(ResourceKind.ALERT, "orchestra-creds key-created"),
     {
         "match": "log",
         "filter": 'protoPayload.methodName="google.iam.admin.v1.CreateServiceAccountKey"',
@@ -66,7 +66,7 @@ ALERT = Resource(
 class Case:
     """A kind: its store, an example, a change, and what the API calls it in permissions and methods."""
 
-    store: Callable[[Session], ResourceStore]
+    store: Callable[[ApiSession], ResourceStore]
     wanted: Resource
     change: Mapping[str, Any]
     permission: str
@@ -75,12 +75,14 @@ class Case:
     has_etag: bool = False
     finds_by: str = "get"
     needs_account: bool = False
-    before: tuple[tuple[Kind, Resource], ...] = field(default=())
+    before: tuple[tuple[ResourceKind, Resource], ...] = field(default=())
 
 
-POOL = Resource(Ref(Kind.POOL, "github-pool"), {"displayName": "GitHub", "description": "Builds.", "disabled": False})
+POOL = Resource(
+    Ref(ResourceKind.POOL, "github-pool"), {"displayName": "GitHub", "description": "Builds.", "disabled": False}
+)
 PROVIDER = Resource(
-    Ref(Kind.PROVIDER, "github-pool/github-provider"),
+    Ref(ResourceKind.PROVIDER, "github-pool/github-provider"),
     {
         "attributeMapping": {"google.subject": "assertion.sub", "attribute.repository_id": "assertion.repository_id"},
         "attributeCondition": "assertion.repository_id == '777'",
@@ -90,10 +92,10 @@ PROVIDER = Resource(
 )
 
 CASES = {
-    Kind.ROLE: Case(
+    ResourceKind.ROLE: Case(
         resources.Roles,
         Resource(
-            Ref(Kind.ROLE, "orchestraCredsReader"),
+            Ref(ResourceKind.ROLE, "orchestraCredsReader"),
             {"title": "Reader", "description": "Reads.", "includedPermissions": ["secretmanager.secrets.list"]},
         ),
         {"includedPermissions": ["secretmanager.secrets.get"]},
@@ -102,10 +104,10 @@ CASES = {
         "ListRoles",
         has_etag=True,
     ),
-    Kind.ACCOUNT: Case(
+    ResourceKind.ACCOUNT: Case(
         resources.Accounts,
         Resource(
-            Ref(Kind.ACCOUNT, f"creds-rotator@{PROJECT}.iam.gserviceaccount.com"),
+            Ref(ResourceKind.ACCOUNT, f"creds-rotator@{PROJECT}.iam.gserviceaccount.com"),
             {"displayName": "Rotator", "description": "Rotates."},
         ),
         {"description": "Rotates, daily."},
@@ -113,7 +115,7 @@ CASES = {
         "CreateServiceAccount",
         "ListServiceAccounts",
     ),
-    Kind.POOL: Case(
+    ResourceKind.POOL: Case(
         resources.Pools,
         POOL,
         {"disabled": True},
@@ -121,19 +123,19 @@ CASES = {
         "CreateWorkloadIdentityPool",
         "ListWorkloadIdentityPools",
     ),
-    Kind.PROVIDER: Case(
+    ResourceKind.PROVIDER: Case(
         resources.Providers,
         PROVIDER,
         {"attributeCondition": "assertion.repository_id == '778'", "disabled": True},
         "iam.workloadIdentityPoolProviders",
         "CreateWorkloadIdentityPoolProvider",
         "ListWorkloadIdentityPoolProviders",
-        before=((Kind.POOL, POOL),),
+        before=((ResourceKind.POOL, POOL),),
     ),
-    Kind.SECRET: Case(
-        lambda session: SecretResources(SecretManagerStore(session)),
+    ResourceKind.SECRET: Case(
+        lambda session: SecretResourceStore(SecretManagerStore(session)),
         Resource(
-            Ref(Kind.SECRET, "db-pass-dev"),
+            Ref(ResourceKind.SECRET, "db-pass-dev"),
             {
                 "labels": {"managed-by": "orchestra-creds"},
                 "replication": ["us-central1"],
@@ -147,10 +149,10 @@ CASES = {
         "ListSecrets",
         has_etag=True,
     ),
-    Kind.BUCKET: Case(
+    ResourceKind.BUCKET: Case(
         buckets.Buckets,
         Resource(
-            Ref(Kind.BUCKET, "demo-project-orchestra-creds"),
+            Ref(ResourceKind.BUCKET, "demo-project-orchestra-creds"),
             {
                 "location": "US-CENTRAL1",
                 "labels": {"managed-by": "orchestra-creds"},
@@ -165,10 +167,10 @@ CASES = {
         "ListBuckets",
         has_etag=True,
     ),
-    Kind.METRIC: Case(
+    ResourceKind.METRIC: Case(
         alerts.Metrics,
         Resource(
-            Ref(Kind.METRIC, "orchestra-creds-finished"),
+            Ref(ResourceKind.METRIC, "orchestra-creds-finished"),
             {"filter": 'jsonPayload.event="rotation.finished"', "description": "Rotations.", "disabled": False},
         ),
         {"filter": 'jsonPayload.event="rotation.failed"'},
@@ -176,7 +178,7 @@ CASES = {
         "CreateLogMetric",
         "ListLogMetrics",
     ),
-    Kind.CHANNEL: Case(
+    ResourceKind.CHANNEL: Case(
         alerts.Channels,
         CHANNEL,
         {"enabled": False},
@@ -185,7 +187,7 @@ CASES = {
         "ListNotificationChannels",
         finds_by="list",
     ),
-    Kind.ALERT: Case(
+    ResourceKind.ALERT: Case(
         alerts.Alerts,
         ALERT,
         {"match": "absence", "filter": 'metric.type="logging.googleapis.com/user/m"', "seconds": 7200},
@@ -193,9 +195,9 @@ CASES = {
         "CreateAlertPolicy",
         "ListAlertPolicies",
         finds_by="list",
-        before=((Kind.CHANNEL, CHANNEL),),
+        before=((ResourceKind.CHANNEL, CHANNEL),),
     ),
-    Kind.JOB: Case(
+    ResourceKind.JOB: Case(
         lambda session: run_jobs.RunJobs(session, (PLACE,)),
         JOB,
         {"arguments": ["rotate", "--due", "--jitter", "5m"], "environment": {"A": "1", "B": "2"}},
@@ -205,7 +207,7 @@ CASES = {
         has_etag=True,
         needs_account=True,
     ),
-    Kind.SCHEDULE: Case(
+    ResourceKind.SCHEDULE: Case(
         lambda session: schedules.Schedules(session, (PLACE,)),
         SCHEDULE,
         {"cron": "5 4 * * *", "deadline": 300, "paused": True},

@@ -4,7 +4,7 @@ import pytest
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
 from tests.contract.conftest import World
@@ -57,7 +57,7 @@ def test_a_name_that_is_none_is_refused_here(store: RestApiKeyStore, name: str) 
 
 
 def test_a_lost_reply_is_unavailable_and_is_not_repeated(store: RestApiKeyStore, world: World) -> None:
-    world.arm("CreateKey", Phase.AFTER, code=Code.INTERNAL)
+    world.arm("CreateKey", FaultPhase.AFTER, code=Code.INTERNAL)
     with pytest.raises(UnavailableError):
         store.create("lost", display_name="", restrictions={})
     assert store.find("lost") is not None

@@ -12,7 +12,7 @@ from cryptography.x509.oid import NameOID
 
 from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.emulator.iam import keys as emulated
-from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import (
     AuthError,
     ConfigError,
@@ -165,7 +165,7 @@ def test_bad_input_is_told_in_our_words(
     assert caught.value.hint != ""
 
 
-@pytest.mark.parametrize("phase", [Phase.BEFORE, Phase.AFTER])
+@pytest.mark.parametrize("phase", [FaultPhase.BEFORE, FaultPhase.AFTER])
 @pytest.mark.parametrize(
     ("method", "call"),
     [
@@ -176,7 +176,7 @@ def test_bad_input_is_told_in_our_words(
     ids=["create", "upload", "delete"],
 )
 def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeated(
-    world: World, account: str, method: str, call: Callable[[IamKeyStore, str, str], object], phase: Phase
+    world: World, account: str, method: str, call: Callable[[IamKeyStore, str, str], object], phase: FaultPhase
 ) -> None:
     key_id = world.keys.create_key(account).key.id
     before = world.calls(method)
@@ -202,7 +202,7 @@ def test_a_lost_reply_of_a_call_that_may_be_repeated_is_mended(
 ) -> None:
     key_id = world.keys.create_key(account).key.id
     before = world.calls(method)
-    world.arm(method, Phase.AFTER)
+    world.arm(method, FaultPhase.AFTER)
     call(world.keys, account, key_id)
     assert world.calls(method) == before + 2
 

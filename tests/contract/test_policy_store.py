@@ -2,8 +2,8 @@
 
 import pytest
 
-from orchestra_creds.core.cloud_types import Binding, Policy
-from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.core.cloud_types import Binding, IamPolicy
+from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from tests.contract.conftest import World
 
@@ -39,17 +39,17 @@ def test_a_policy_that_was_set_is_read_back_whole(world: World, resource: str, m
         condition_title="for now",
         condition_description="said at length",
     )
-    stored = world.policies.set_policy(resource, Policy((*policy.bindings, always, until), policy.etag))
+    stored = world.policies.set_policy(resource, IamPolicy((*policy.bindings, always, until), policy.etag))
     read = world.policies.get_policy(resource)
     assert (set(read.bindings) >= {always, until}, stored.etag, read.etag != policy.etag) == (True, read.etag, True)
 
 
 def test_a_policy_is_changed_under_its_etag(world: World, resource: str, member: str) -> None:
     first = world.policies.get_policy(resource)
-    theirs = Policy((*first.bindings, Binding(ROLE, frozenset({member}))), first.etag)
+    theirs = IamPolicy((*first.bindings, Binding(ROLE, frozenset({member}))), first.etag)
     world.policies.set_policy(resource, theirs)
     with pytest.raises(PreconditionError, match="concurrent"):
-        world.policies.set_policy(resource, Policy((), first.etag))
+        world.policies.set_policy(resource, IamPolicy((), first.etag))
     assert Binding(ROLE, frozenset({member})) in world.policies.get_policy(resource).bindings
 
 
@@ -69,13 +69,13 @@ def test_an_unknown_resource_is_told(world: World) -> None:
 def test_a_role_that_is_none_is_refused(world: World, resource: str, member: str) -> None:
     policy = world.policies.get_policy(resource)
     with pytest.raises(ConfigError):
-        world.policies.set_policy(resource, Policy((Binding("no-role", frozenset({member})),), policy.etag))
+        world.policies.set_policy(resource, IamPolicy((Binding("no-role", frozenset({member})),), policy.etag))
 
 
 def test_a_lost_reply_is_mended_when_reading_and_told_when_writing(world: World, resource: str) -> None:
-    world.arm("GetIamPolicy", Phase.AFTER)
+    world.arm("GetIamPolicy", FaultPhase.AFTER)
     policy = world.policies.get_policy(resource)
-    world.arm("SetIamPolicy", Phase.AFTER)
+    world.arm("SetIamPolicy", FaultPhase.AFTER)
     before = world.calls("SetIamPolicy")
     with pytest.raises(UnavailableError):
         world.policies.set_policy(resource, policy)

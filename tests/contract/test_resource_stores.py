@@ -7,8 +7,8 @@ import pytest
 
 from orchestra_creds.core.cloud_types import Binding
 from orchestra_creds.core.permissions import least_role
-from orchestra_creds.core.resources import Kind, Ref, RemovableStore, Resource, ResourceStore
-from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.core.resources import Ref, RemovableStore, Resource, ResourceKind, ResourceStore
+from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp import alerts, resources, run_jobs, schedules
 from orchestra_creds.gcp.policies import RestPolicyStore
@@ -20,13 +20,13 @@ BY_ETAG = pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() 
 
 
 LISTED_FIRST = {
-    Kind.ALERT: ("monitoring.notificationChannels", "ListNotificationChannels"),
-    Kind.PROVIDER: ("iam.workloadIdentityPools", "ListWorkloadIdentityPools"),
+    ResourceKind.ALERT: ("monitoring.notificationChannels", "ListNotificationChannels"),
+    ResourceKind.PROVIDER: ("iam.workloadIdentityPools", "ListWorkloadIdentityPools"),
 }
 """What a list of these lists before: its permission and method."""
 
 
-def prepared(world: World, kind: Kind) -> tuple[Case, ResourceStore]:
+def prepared(world: World, kind: ResourceKind) -> tuple[Case, ResourceStore]:
     """The case and its store, with what must be there first."""
     case = CASES[kind]
     for before, wanted in case.before:
@@ -43,7 +43,7 @@ def found(store: ResourceStore, ref: Ref) -> Resource:
 
 
 @BY_KIND
-def test_what_was_made_is_read_back_and_listed(embedded: World, kind: Kind) -> None:
+def test_what_was_made_is_read_back_and_listed(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
@@ -52,14 +52,14 @@ def test_what_was_made_is_read_back_and_listed(embedded: World, kind: Kind) -> N
 
 
 @BY_KIND
-def test_what_is_not_there_is_none(embedded: World, kind: Kind) -> None:
+def test_what_is_not_there_is_none(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     assert store.find(case.wanted.ref) is None
     assert case.wanted.ref not in {one.ref for one in store.every()}
 
 
 @pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.finds_by == "get"])
-def test_what_is_there_is_not_made_twice(embedded: World, kind: Kind) -> None:
+def test_what_is_there_is_not_made_twice(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     with pytest.raises(PreconditionError):
@@ -67,7 +67,7 @@ def test_what_is_there_is_not_made_twice(embedded: World, kind: Kind) -> None:
 
 
 @BY_KIND
-def test_an_update_writes_the_named_fields_and_no_others(embedded: World, kind: Kind) -> None:
+def test_an_update_writes_the_named_fields_and_no_others(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
@@ -76,7 +76,7 @@ def test_an_update_writes_the_named_fields_and_no_others(embedded: World, kind: 
 
 
 @BY_ETAG
-def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(embedded: World, kind: Kind) -> None:
+def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     first = found(store, case.wanted.ref)
@@ -89,16 +89,16 @@ def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(embedded: Wor
 
 
 @BY_KIND
-def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: World, kind: Kind) -> None:
+def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
-    embedded.arm(case.create, Phase.AFTER)
+    embedded.arm(case.create, FaultPhase.AFTER)
     with pytest.raises(UnavailableError):
         store.create(case.wanted)
     assert found(store, case.wanted.ref).fields == case.wanted.fields
 
 
 @BY_KIND
-def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World, kind: Kind) -> None:
+def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World, kind: ResourceKind) -> None:
     case, store = prepared(strict, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
@@ -106,7 +106,7 @@ def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World
     calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: list(theirs.every()), "list"),
         (lambda: theirs.find(case.wanted.ref), case.finds_by),
-        (lambda: theirs.create(case.wanted), "list" if kind is Kind.ALERT else "create"),
+        (lambda: theirs.create(case.wanted), "list" if kind is ResourceKind.ALERT else "create"),
     )
     for call, verb in calls:
         with pytest.raises(AuthError, match=r"permission \S+ is missing") as caught:
@@ -120,7 +120,7 @@ def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World
 
 
 @BY_KIND
-def test_many_are_listed_without_reading_each(embedded: World, kind: Kind) -> None:
+def test_many_are_listed_without_reading_each(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     name = case.wanted.ref.name
     for number in range(60):
@@ -135,8 +135,10 @@ def test_many_are_listed_without_reading_each(embedded: World, kind: Kind) -> No
     assert len(calls) <= 4
 
 
-@pytest.mark.parametrize("kind", [Kind.SECRET, Kind.BUCKET, Kind.CHANNEL, Kind.ALERT, Kind.JOB])
-def test_labels_of_others_stay(embedded: World, kind: Kind) -> None:
+@pytest.mark.parametrize(
+    "kind", [ResourceKind.SECRET, ResourceKind.BUCKET, ResourceKind.CHANNEL, ResourceKind.ALERT, ResourceKind.JOB]
+)
+def test_labels_of_others_stay(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(replace(case.wanted, fields={**case.wanted.fields, "labels": {"team": "ops"}}))
     there = found(store, case.wanted.ref)
@@ -145,7 +147,12 @@ def test_labels_of_others_stay(embedded: World, kind: Kind) -> None:
 
 
 def test_a_name_that_would_leave_its_path_is_refused_before_a_call(embedded: World) -> None:
-    for kind, name in ((Kind.BUCKET, "a/b"), (Kind.METRIC, ".."), (Kind.JOB, "us/a/b"), (Kind.SCHEDULE, "us/")):
+    for kind, name in (
+        (ResourceKind.BUCKET, "a/b"),
+        (ResourceKind.METRIC, ".."),
+        (ResourceKind.JOB, "us/a/b"),
+        (ResourceKind.SCHEDULE, "us/"),
+    ):
         with pytest.raises(ConfigError, match="is no name of a"):
             CASES[kind].store(embedded.session).find(Ref(kind, name))
 
@@ -177,7 +184,7 @@ def test_a_job_is_run(embedded: World) -> None:
 
 
 def test_a_schedule_that_shall_be_paused_is_made_and_paused(embedded: World) -> None:
-    case, store = prepared(embedded, Kind.SCHEDULE)
+    case, store = prepared(embedded, ResourceKind.SCHEDULE)
     store.create(replace(SCHEDULE, fields={**SCHEDULE.fields, "paused": True}))
     assert found(store, SCHEDULE.ref).fields["paused"] is True
     store.update(SCHEDULE, ("paused",), "")
@@ -197,13 +204,13 @@ def test_of_two_channels_with_one_name_the_first_is_taken(embedded: World) -> No
     assert [one.fields["enabled"] for one in store.every()] == [True]
 
 
-@pytest.mark.parametrize("kind", [Kind.ROLE, Kind.POOL, Kind.PROVIDER])
-def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ResourceKind.ROLE, ResourceKind.POOL, ResourceKind.PROVIDER])
+def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     pools = "locations/global/workloadIdentityPools"
     name = case.wanted.ref.name.replace("/", "/providers/")
-    kinds = {Kind.ROLE: "roles", Kind.POOL: pools, Kind.PROVIDER: pools}
+    kinds = {ResourceKind.ROLE: "roles", ResourceKind.POOL: pools, ResourceKind.PROVIDER: pools}
     embedded.session.rest("delete it", "DELETE", "iam", f"v1/projects/{PROJECT}/{kinds[kind]}/{name}")
     assert [one.deleted for one in store.every()] == [True]
     with pytest.raises(PreconditionError):
@@ -212,12 +219,12 @@ def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, 
     assert found(store, case.wanted.ref).fields == case.wanted.fields
 
 
-@pytest.mark.parametrize("kind", [Kind.BUCKET, Kind.JOB])
-def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(embedded: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ResourceKind.BUCKET, ResourceKind.JOB])
+def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(embedded: World, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     name = case.wanted.ref.name
-    resource = f"projects/_/buckets/{name}" if kind is Kind.BUCKET else _job_name(name)
+    resource = f"projects/_/buckets/{name}" if kind is ResourceKind.BUCKET else _job_name(name)
     member = f"serviceAccount:{embedded.account('reader')}"
     first = embedded.policies.get_policy(resource)
     until = Binding("roles/viewer", frozenset({member}), 'request.time < timestamp("2100-01-01T00:00:00Z")', "t", "d")
@@ -230,16 +237,16 @@ def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(embedded:
     assert embedded.policies.test_permissions(resource, asked) == frozenset(asked)
 
 
-@pytest.mark.parametrize("kind", [Kind.BUCKET, Kind.JOB])
-def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ResourceKind.BUCKET, ResourceKind.JOB])
+def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: World, kind: ResourceKind) -> None:
     case, store = prepared(strict, kind)
     store.create(case.wanted)
     other = replace(case.wanted, ref=Ref(kind, f"{case.wanted.ref.name}2"))
     store.create(other)
     caller = strict.account("reader")
     name = case.wanted.ref.name
-    resource = f"projects/_/buckets/{name}" if kind is Kind.BUCKET else _job_name(name)
-    role = "roles/storage.admin" if kind is Kind.BUCKET else "roles/run.admin"
+    resource = f"projects/_/buckets/{name}" if kind is ResourceKind.BUCKET else _job_name(name)
+    role = "roles/storage.admin" if kind is ResourceKind.BUCKET else "roles/run.admin"
     policy = strict.policies.get_policy(resource)
     granted = (Binding(role, frozenset({f"serviceAccount:{caller}"})),)
     strict.policies.set_policy(resource, replace(policy, bindings=granted))
@@ -251,8 +258,8 @@ def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: World, kind: Kind)
     assert held == {f"{case.permission}.delete"}
 
 
-@pytest.mark.parametrize("kind", [Kind.JOB, Kind.SCHEDULE])
-def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ResourceKind.JOB, ResourceKind.SCHEDULE])
+def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: World, kind: ResourceKind) -> None:
     case, _ = prepared(strict, kind)
     caller = strict.account("deployer")
     policy = strict.policies.get_policy(f"projects/{PROJECT}")
@@ -273,7 +280,7 @@ def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: World, kind
 def test_the_long_spelling_of_a_pool_permission_gives_the_permission(strict: World) -> None:
     permissions = ["iam.googleapis.com/workloadIdentityPools.list"]
     role = Resource(
-        Ref(Kind.ROLE, "poolReader"), {"title": "Pools", "description": "", "includedPermissions": permissions}
+        Ref(ResourceKind.ROLE, "poolReader"), {"title": "Pools", "description": "", "includedPermissions": permissions}
     )
     resources.Roles(strict.session).create(role)
     assert found(resources.Roles(strict.session), role.ref).fields["includedPermissions"] == permissions
@@ -289,12 +296,12 @@ def _job_name(name: str) -> str:
     return f"projects/{PROJECT}/locations/{place}/jobs/{job}"
 
 
-@pytest.mark.parametrize("kind", [Kind.JOB, Kind.SCHEDULE])
-def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [ResourceKind.JOB, ResourceKind.SCHEDULE])
+def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: ResourceKind) -> None:
     case, _ = prepared(embedded, kind)
-    stores: dict[Kind, RemovableStore] = {
-        Kind.JOB: run_jobs.RunJobs(embedded.session, (PLACE,)),
-        Kind.SCHEDULE: schedules.Schedules(embedded.session, (PLACE,)),
+    stores: dict[ResourceKind, RemovableStore] = {
+        ResourceKind.JOB: run_jobs.RunJobs(embedded.session, (PLACE,)),
+        ResourceKind.SCHEDULE: schedules.Schedules(embedded.session, (PLACE,)),
     }
     store = stores[kind]
     store.create(case.wanted)
@@ -312,7 +319,7 @@ def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: Kin
 
 # -- services: they have a name and nothing else
 
-API = Resource(Ref(Kind.SERVICE, "aiplatform.googleapis.com"))
+API = Resource(Ref(ResourceKind.SERVICE, "aiplatform.googleapis.com"))
 
 
 def test_an_api_is_there_when_it_is_enabled_and_enabled_again_without_harm(embedded: World) -> None:
@@ -327,7 +334,7 @@ def test_an_api_is_there_when_it_is_enabled_and_enabled_again_without_harm(embed
 
 def test_a_lost_reply_of_an_api_is_told_and_it_is_enabled(embedded: World) -> None:
     store = resources.Services(embedded.session)
-    embedded.arm("EnableService", Phase.AFTER)
+    embedded.arm("EnableService", FaultPhase.AFTER)
     with pytest.raises(UnavailableError):
         store.create(API)
     assert store.find(API.ref) == API
@@ -384,7 +391,7 @@ def test_who_is_exempt_from_the_audit_stays_exempt(embedded: World) -> None:
 
 def test_a_lost_reply_of_the_audit_is_told_and_it_is_changed(embedded: World) -> None:
     store = resources.RestProjectStore(embedded.session)
-    embedded.arm("SetIamPolicy", Phase.AFTER)
+    embedded.arm("SetIamPolicy", FaultPhase.AFTER)
     with pytest.raises(UnavailableError):
         store.set_audit({"iam.googleapis.com": frozenset({"DATA_READ"})})
     assert store.audit() == {"iam.googleapis.com": frozenset({"DATA_READ"})}

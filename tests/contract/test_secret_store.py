@@ -10,7 +10,7 @@ import pytest
 
 from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import (
     AuthError,
     ConfigError,
@@ -20,7 +20,7 @@ from orchestra_creds.errors import (
     UnavailableError,
 )
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import LOCAL_DEADLINE, Endpoints, Session
+from orchestra_creds.gcp.session import LOCAL_DEADLINE, ApiSession, Endpoints
 from tests.contract.conftest import LIVE, Tamper, Tampered, World, opened
 
 ONE = Material(b"first\x00value\xff")
@@ -206,7 +206,7 @@ def test_a_checksum_that_is_not_confirmed_is_told(world: World, name: str) -> No
         SecretManagerStore(tampered(world, same, forgetful)).add_version(name, ONE)
 
 
-def tampered(world: World, there: Tamper, back: Tamper) -> Session:
+def tampered(world: World, there: Tamper, back: Tamper) -> ApiSession:
     """A session over a wire that changes messages."""
     session = world.open()
     session.channel = grpc.intercept_channel(session.channel, Tampered(there, back))
@@ -225,9 +225,9 @@ def tampered(world: World, there: Tamper, back: Tamper) -> Session:
     ],
     ids=lambda case: case if isinstance(case, str) else "",
 )
-@pytest.mark.parametrize("phase", [Phase.BEFORE, Phase.AFTER])
+@pytest.mark.parametrize("phase", [FaultPhase.BEFORE, FaultPhase.AFTER])
 def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeated(
-    world: World, name: str, method: str, call: Callable[[SecretManagerStore, str], object], phase: Phase
+    world: World, name: str, method: str, call: Callable[[SecretManagerStore, str], object], phase: FaultPhase
 ) -> None:
     before = world.calls(method)
     world.arm(method, phase)
@@ -254,13 +254,13 @@ def test_a_lost_reply_of_a_call_that_may_be_repeated_is_mended(
     world: World, name: str, method: str, call: Callable[[SecretManagerStore, str], object]
 ) -> None:
     before = world.calls(method)
-    world.arm(method, Phase.AFTER)
+    world.arm(method, FaultPhase.AFTER)
     call(world.secrets, name)
     assert world.calls(method) == before + 2
 
 
 def test_a_refused_connection_is_told_within_the_deadline() -> None:
-    session = Session("demo-project", endpoints=Endpoints("127.0.0.1:1", "http://127.0.0.1:1"), environment={})
+    session = ApiSession("demo-project", endpoints=Endpoints("127.0.0.1:1", "http://127.0.0.1:1"), environment={})
     started = time.monotonic()
     with pytest.raises(UnavailableError, match="cannot read secret n"):
         SecretManagerStore(session).get_secret("n")

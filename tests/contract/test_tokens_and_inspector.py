@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.emulator.protocol.faults import Phase
+from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, UnavailableError
 from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from tests.contract.conftest import World, on
 
@@ -80,40 +80,40 @@ def test_what_is_no_key_file_is_told(world: World, content: bytes) -> None:
         world.tokens.mint(Material(content))
 
 
-def test_a_silent_token_endpoint_is_no_refusal(running: control.Running) -> None:
+def test_a_silent_token_endpoint_is_no_refusal(running: control.InProcessEmulator) -> None:
     world = on("direct", running)
     new = world.keys.create_key(world.account())
-    world.arm("Token", Phase.BEFORE, times=0)
+    world.arm("Token", FaultPhase.BEFORE, times=0)
     with pytest.raises(UnavailableError, match="no answer from the token endpoint"):
         world.tokens.mint(new.material)
 
 
 def test_facts_of_the_project_are_told(world: World) -> None:
-    assert world.inspector.api_enabled("secretmanager.googleapis.com")
-    assert world.inspector.constraint_enforced("iam.disableServiceAccountKeyUpload") in {True, False}
+    assert world.inspector.is_api_enabled("secretmanager.googleapis.com")
+    assert world.inspector.is_constraint_enforced("iam.disableServiceAccountKeyUpload") in {True, False}
     assert abs(world.inspector.server_time() - datetime.now(UTC)) < timedelta(minutes=2)
 
 
 def test_a_constraint_in_force_is_told(world: World) -> None:
     constraint = "iam.disableServiceAccountKeyCreation"
-    assert not world.inspector.constraint_enforced(constraint) or world.kind == "live"
+    assert not world.inspector.is_constraint_enforced(constraint) or world.kind == "live"
     world.emulator  # noqa: B018  # an organization policy of a real project is not ours to change
     policy = {"name": f"projects/{world.project}/policies/{constraint}", "spec": {"rules": [{"enforce": True}]}}
     world.session.rest("set", "POST", "orgpolicy", f"v2/projects/{world.project}/policies", body=policy)
-    assert world.inspector.constraint_enforced(constraint)
+    assert world.inspector.is_constraint_enforced(constraint)
 
 
 def test_lost_replies_about_facts_are_mended(world: World) -> None:
     for method in ("GetService", "GetEffectivePolicy"):
-        world.arm(method, Phase.AFTER)
-    assert world.inspector.api_enabled("secretmanager.googleapis.com")
-    assert not world.inspector.constraint_enforced("iam.disableServiceAccountKeyCreation")
+        world.arm(method, FaultPhase.AFTER)
+    assert world.inspector.is_api_enabled("secretmanager.googleapis.com")
+    assert not world.inspector.is_constraint_enforced("iam.disableServiceAccountKeyCreation")
 
 
 def test_a_closed_port_is_told_over_http_as_well() -> None:
-    session = Session("demo-project", endpoints=Endpoints("127.0.0.1:1", "http://127.0.0.1:1"), environment={})
+    session = ApiSession("demo-project", endpoints=Endpoints("127.0.0.1:1", "http://127.0.0.1:1"), environment={})
     inspector = RestProjectInspector(session)
-    for attempt in (inspector.server_time, lambda: inspector.api_enabled("x")):
+    for attempt in (inspector.server_time, lambda: inspector.is_api_enabled("x")):
         with pytest.raises(UnavailableError):
             attempt()
     session.close()

@@ -85,7 +85,7 @@ def test_no_refusal_quotes_the_value(data: bytes) -> None:
 
 @pytest.mark.parametrize(("encoding", "expected"), [("urlsafe-base64", b"-_8"), ("base64", b"+/8="), ("hex", b"fbff")])
 def test_generated_values_have_the_encoding(encoding: str, expected: bytes) -> None:
-    assert values.generated(b"\xfb\xff", encoding).reveal() == expected
+    assert values.random_value(b"\xfb\xff", encoding).reveal() == expected
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from orchestra_creds.config import credential_declarations
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.credential import Kind
+from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.render import metrics
 from orchestra_creds.rotation.status import Problem
 from tests.cli.conftest import Operator
@@ -39,7 +39,7 @@ def test_every_kind_has_an_example_that_is_understood() -> None:
         )
         for name, table in credentials(whole).credentials.items():
             kinds.add(credential_declarations.credential(name, table, "demo-project").kind)
-    assert kinds == set(Kind)
+    assert kinds == set(CredentialKind)
 
 
 def test_every_destination_has_an_example() -> None:
@@ -60,7 +60,7 @@ def test_labels_say_the_same_as_the_file() -> None:
         written = credential_declarations.credential(name, table, "acme-dev")
         labels = credential_declarations.labels_of(written, "acme-dev")
         assert all(re.fullmatch(r"[a-z0-9_-]{0,63}", value) for value in labels.values())
-        read = credential_declarations.labelled(written.secret, labels, "acme-dev")
+        read = credential_declarations.from_labels(written.secret, labels, "acme-dev")
         assert read is not None
         assert (read.kind, read.account, read.policy) == (written.kind, written.account, written.policy)
 

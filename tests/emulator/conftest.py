@@ -71,32 +71,32 @@ def refused(code: Code, text: str = "") -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     with control.start_in_process(tmp_path_factory.mktemp("state") / "emulator.db") as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     """An embedded cloud that identifies callers and checks their permissions."""
     with control.start_in_process(tmp_path_factory.mktemp("guarded") / "emulator.db", auth=True) as running:
         yield running
 
 
 @pytest.fixture
-def cloud(running: control.Running) -> Cloud:
+def cloud(running: control.InProcessEmulator) -> Cloud:
     running.emulator.store.reset()
     return Cloud(running.emulator)
 
 
 @pytest.fixture(scope="module")
-def grpc_client(running: control.Running) -> Iterator[SecretManagerServiceClient]:
+def grpc_client(running: control.InProcessEmulator) -> Iterator[SecretManagerServiceClient]:
     with grpc.insecure_channel(running.endpoints.grpc) as channel:
         yield SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=channel))
 
 
 @pytest.fixture(scope="module")
-def rest_client(running: control.Running) -> SecretManagerServiceClient:
+def rest_client(running: control.InProcessEmulator) -> SecretManagerServiceClient:
     options = {"api_endpoint": running.endpoints.http}
     return SecretManagerServiceClient(transport="rest", client_options=options, credentials=AnonymousCredentials())
 

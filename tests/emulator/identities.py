@@ -93,7 +93,7 @@ def federated(emulator: Emulator, principal: str, *also: str) -> Caller:
     with emulator.store.transaction() as txn:
         expires = (txn.now + tokens.LIFETIME).timestamp()
         txn.put("pool", "x", b'{"state": "ACTIVE"}')
-        return Caller(emulator, tokens.issue(txn, tokens.Grant(principal, "x", "", (SCOPE,), expires, also=also)))
+        return Caller(emulator, tokens.issue(txn, tokens.TokenGrant(principal, "x", "", (SCOPE,), expires, also=also)))
 
 
 def credentials(key_file: dict[str, Any]) -> service_account.Credentials:

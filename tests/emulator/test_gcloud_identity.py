@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed
-from orchestra_creds.emulator.identity.jwt import public_jwk, write
+from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed_certificate
+from orchestra_creds.emulator.identity.jwt import public_jwk, write_jwt
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.gcloud import Step, tell
@@ -243,7 +243,7 @@ def prepare(folder: Path, state: Path, http: str, project: str) -> None:
     """Put the files that the stories name into a folder."""
     private = new_private_key()
     now = datetime.now(UTC)
-    certificate = self_signed(private, "mine", now, now + timedelta(days=30))
+    certificate = self_signed_certificate(private, "mine", now, now + timedelta(days=30))
     (folder / "certificate.pem").write_text(pem(certificate))
     (folder / "broken.pem").write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
     (folder / "jwks.json").write_text(json.dumps({"keys": [public_jwk(private.public_key(), "one")]}))
@@ -255,7 +255,7 @@ def prepare(folder: Path, state: Path, http: str, project: str) -> None:
     provider = f"//iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/builds/providers/forge"
     claims = {"iss": "https://forge.example.com", "sub": "job", "owner": "acme", "repository": "acme/site"}
     times = {"iat": int(now.timestamp()), "exp": int(now.timestamp()) + 3600}
-    (folder / "token").write_text(write({**claims, **times, "aud": f"https:{provider}"}, private, "one"))
+    (folder / "token").write_text(write_jwt({**claims, **times, "aud": f"https:{provider}"}, private, "one"))
     config = {
         "type": "external_account",
         "audience": provider,

@@ -36,7 +36,7 @@ QUERY = st.dictionaries(
 
 
 @pytest.fixture(scope="module")
-def furnished(running: control.Running) -> Gateway:
+def furnished(running: control.InProcessEmulator) -> Gateway:
     """A cloud where the paths below lead somewhere."""
     running.emulator.store.reset()
     boss = Caller(running.emulator, "")
@@ -114,7 +114,7 @@ def test_fields_of_the_wrong_type_are_refused(furnished: Gateway, verb: str, tar
 @pytest.mark.parametrize(
     "header", ["", "Basic x", "Bearer", "Bearer ", "Bearer é", "Bearer \udcff", "Bearer " + "a." * 5000, "Bearer a.b.c"]
 )
-def test_any_authorization_header_has_an_answer(guarded: control.Running, header: str) -> None:
+def test_any_authorization_header_has_an_answer(guarded: control.InProcessEmulator, header: str) -> None:
     gateway = Gateway(guarded.emulator)
     for path in (f"/v1/{PROJECT}/secrets", "/userinfo"):
         assert gateway.answer(HttpRequest("GET", path, {"authorization": header})).status == 401

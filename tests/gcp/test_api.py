@@ -6,12 +6,12 @@ import pytest
 
 from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
 from orchestra_creds.gcp.api import PATIENCE, Api, part
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 RUNNING = {"name": "operations/1", "done": False}
 
 
-class Scripted(Session):
+class Scripted(ApiSession):
     """A session whose answers are written down beforehand; the last one stays."""
 
     def __init__(self, *answers: dict[str, Any]) -> None:
@@ -56,7 +56,7 @@ def test_the_error_of_an_operation_is_told() -> None:
 
 def test_a_list_is_read_to_its_last_page() -> None:
     session = Scripted({"things": [{"n": 1}], "nextPageToken": "t"}, {"nextPageToken": "u"}, {"things": [{"n": 2}]})
-    assert list(Api(session, "iam", "v1").listed("list things", "things", "things")) == [{"n": 1}, {"n": 2}]
+    assert list(Api(session, "iam", "v1").list_items("list things", "things", "things")) == [{"n": 1}, {"n": 2}]
     assert len(session.asked) == 3
 
 

@@ -23,7 +23,7 @@ from orchestra_creds.errors import (
     QuotaError,
     UnavailableError,
 )
-from orchestra_creds.gcp.errors import BY_HTTP, TABLE, from_call, translated
+from orchestra_creds.gcp.errors import BY_HTTP, TABLE, from_call, translate_errors
 from tests.contract.direct import DirectError
 
 
@@ -44,7 +44,7 @@ def over_rest(status: int, body: bytes) -> google.GoogleAPICallError:
 
 def told(error: BaseException) -> CredsError:
     """The error as the operator meets it."""
-    with pytest.raises(CredsError) as caught, translated("do it"):
+    with pytest.raises(CredsError) as caught, translate_errors("do it"):
         raise error
     return caught.value
 

@@ -18,7 +18,7 @@ from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
 from orchestra_creds.gcp.identity import TokenCredentials
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import DEADLINE, LOCAL_DEADLINE, Endpoints, Session
+from orchestra_creds.gcp.session import DEADLINE, LOCAL_DEADLINE, ApiSession, Endpoints
 from tests import loopback
 
 TOKEN = "made" + "-up-token"
@@ -66,10 +66,10 @@ def nothing_leaves_the_loopback() -> Iterator[None]:
 
 
 @pytest.fixture
-def google_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Session, Recorder]]:
+def google_session(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[ApiSession, Recorder]]:
     """A session for Google whose HTTP calls are recorded."""
     monkeypatch.setattr(google.auth, "default", lambda **_options: (Account(), "p"))
-    session, recorder = Session("acme-dev"), Recorder()
+    session, recorder = ApiSession("acme-dev"), Recorder()
     session.http.mount("https://", recorder)
     yield session, recorder
     session.close()
@@ -96,9 +96,9 @@ def silent() -> Iterator[Endpoints]:
     ids=["read", "write", "rest read", "rest write"],
 )
 def test_a_service_that_never_answers_is_given_up_at_the_deadline(
-    silent: Endpoints, call: Callable[[Session], object]
+    silent: Endpoints, call: Callable[[ApiSession], object]
 ) -> None:
-    session = Session("demo-project", endpoints=silent, environment={})
+    session = ApiSession("demo-project", endpoints=silent, environment={})
     session.deadline = 1.2
     started = time.monotonic()
     with pytest.raises(UnavailableError):
@@ -108,12 +108,12 @@ def test_a_service_that_never_answers_is_given_up_at_the_deadline(
 
 
 def test_google_has_ten_seconds_and_this_machine_five(
-    google_session: tuple[Session, Recorder], silent: Endpoints
+    google_session: tuple[ApiSession, Recorder], silent: Endpoints
 ) -> None:
     session, recorder = google_session
     session.rest("look", "GET", "iam", "v1/projects/p/serviceAccounts")
     assert [0 < timeout <= DEADLINE for timeout in recorder.timeouts] == [True]
-    assert (DEADLINE, Session("p", endpoints=silent).deadline) == (10.0, LOCAL_DEADLINE)
+    assert (DEADLINE, ApiSession("p", endpoints=silent).deadline) == (10.0, LOCAL_DEADLINE)
 
 
 def test_a_proxy_of_the_environment_never_sees_the_embedded_cloud(
@@ -124,7 +124,7 @@ def test_a_proxy_of_the_environment_never_sees_the_embedded_cloud(
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
     with control.start_in_process(tmp_path / "emulator.db") as running:
-        session = Session(
+        session = ApiSession(
             "demo-project", endpoints=Endpoints(running.endpoints.grpc, running.endpoints.http), environment={}
         )
         SecretManagerStore(session).create_secret("n")
@@ -133,7 +133,7 @@ def test_a_proxy_of_the_environment_never_sees_the_embedded_cloud(
 
 
 def test_a_netrc_does_not_replace_the_token(
-    google_session: tuple[Session, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    google_session: tuple[ApiSession, Recorder], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     netrc = tmp_path / "netrc"
     netrc.write_text("default login somebody password else\n")
@@ -145,7 +145,7 @@ def test_a_netrc_does_not_replace_the_token(
     assert (headers["authorization"], headers["x-goog-user-project"]) == (f"Bearer {TOKEN}", "acme-quota")
 
 
-def test_regional_secrets_are_asked_for_in_their_region(google_session: tuple[Session, Recorder]) -> None:
+def test_regional_secrets_are_asked_for_in_their_region(google_session: tuple[ApiSession, Recorder]) -> None:
     session, recorder = google_session
     RestPolicyStore(session).get_policy("projects/p/locations/europe-west3/secrets/n")
     RestPolicyStore(session).get_policy("projects/p/secrets/n")
@@ -153,7 +153,7 @@ def test_regional_secrets_are_asked_for_in_their_region(google_session: tuple[Se
     assert hosts == ["secretmanager.europe-west3.rep.googleapis.com", "secretmanager.googleapis.com"]
 
 
-def test_credentials_hold_tokens_and_nothing_that_looks_things_up(google_session: tuple[Session, Recorder]) -> None:
+def test_credentials_hold_tokens_and_nothing_that_looks_things_up(google_session: tuple[ApiSession, Recorder]) -> None:
     session, recorder = google_session
     credentials = session.credentials
     assert isinstance(credentials, TokenCredentials)
@@ -165,7 +165,7 @@ def test_credentials_hold_tokens_and_nothing_that_looks_things_up(google_session
 
 def test_impersonation_asks_google_for_a_token_and_uses_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(google.auth, "default", lambda **_options: (Account(), "p"))
-    session, recorder = Session("acme-dev", impersonate="rotator@acme-dev.iam.gserviceaccount.com"), Recorder()
+    session, recorder = ApiSession("acme-dev", impersonate="rotator@acme-dev.iam.gserviceaccount.com"), Recorder()
     recorder.body = {"accessToken": "of-the-" + "rotator", "expireTime": "2100-01-01T00:00:00Z"}
     session.http.mount("https://", recorder)
     session.rest("look", "GET", "iam", "v1/x")
@@ -182,7 +182,7 @@ def test_impersonation_asks_google_for_a_token_and_uses_it(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("path", ["v1/../x", "v1//x", "v1/a?b", "v1/a#b", "v1/a%2fb", "v1/ä", "v1/a b"])
-def test_a_path_that_is_no_name_is_not_called(google_session: tuple[Session, Recorder], path: str) -> None:
+def test_a_path_that_is_no_name_is_not_called(google_session: tuple[ApiSession, Recorder], path: str) -> None:
     session, recorder = google_session
     with pytest.raises(ConfigError):
         session.rest("look", "GET", "iam", path)
@@ -193,7 +193,7 @@ def test_without_credentials_one_is_told_to_log_in(tmp_path: Path, monkeypatch: 
     for name in ("GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG"):
         monkeypatch.setenv(name, str(tmp_path) if name == "CLOUDSDK_CONFIG" else "")
     monkeypatch.setenv("NO_GCE_CHECK", "true")
-    session = Session("acme-dev")
+    session = ApiSession("acme-dev")
     with pytest.raises(AuthError) as caught:
         SecretManagerStore(session)
     assert "gcloud auth application-default login" in caught.value.hint

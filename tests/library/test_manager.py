@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 
 import orchestra_creds
 from orchestra_creds import fastapi as ours
-from orchestra_creds.core.cloud_types import Payload
+from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
@@ -35,7 +35,7 @@ class Counting:
         self.world, self.reads = world, 0
         self.gate: threading.Event | None = None
 
-    def access(self, name: str, version: int | str) -> Payload:
+    def access(self, name: str, version: int | str) -> VersionMaterial:
         self.reads += 1
         if self.gate is not None:
             self.gate.wait(10)

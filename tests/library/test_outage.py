@@ -14,7 +14,7 @@ from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
 
 from orchestra_creds import fastapi as ours
-from orchestra_creds.core.cloud_types import Payload
+from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, CredsError, UnavailableError
 from orchestra_creds.library.aio import AsyncCredentialManager
@@ -33,12 +33,12 @@ class Store:
         self.gate = threading.Event()
         self.gate.set()
 
-    def access(self, name: str, _version: int | str) -> Payload:
+    def access(self, name: str, _version: int | str) -> VersionMaterial:
         self.reads += 1
         self.gate.wait(20)
         if self.error is not None:
             raise self.error
-        return Payload(name, self.number, Material(f"value-{self.number}".encode()))
+        return VersionMaterial(name, self.number, Material(f"value-{self.number}".encode()))
 
 
 class Clock:

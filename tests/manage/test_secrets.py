@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.core.cloud_types import Binding, Policy, VersionState
+from orchestra_creds.core.cloud_types import Binding, IamPolicy, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import ConfigError, PreconditionError
@@ -21,13 +21,13 @@ ROLE = secrets.ROLES["accessor"]
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     with control.start_in_process(tmp_path_factory.mktemp("cloud") / "emulator.db") as running:
         yield running
 
 
 @pytest.fixture
-def session(running: control.Running) -> Iterator[DirectSession]:
+def session(running: control.InProcessEmulator) -> Iterator[DirectSession]:
     running.emulator.store.reset()
     session = DirectSession("demo-project", running.emulator, environment={})
     yield session
@@ -51,7 +51,7 @@ def test_a_value_that_is_refused_creates_nothing(store: SecretManagerStore) -> N
     assert list(store.list_secrets()) == []
 
 
-def test_storing_asks_nothing_but_to_add(store: SecretManagerStore, running: control.Running) -> None:
+def test_storing_asks_nothing_but_to_add(store: SecretManagerStore, running: control.InProcessEmulator) -> None:
     secrets.store_value(store, "n", VALUE, labels={"env": "dev"})
     assert store.get_secret("n").labels == {"env": "dev"}
     with running.emulator.store.transaction() as txn:
@@ -62,7 +62,7 @@ def test_storing_asks_nothing_but_to_add(store: SecretManagerStore, running: con
 
 
 def test_disable_and_enable_are_done_once_and_destroying_needs_the_first(
-    store: SecretManagerStore, running: control.Running
+    store: SecretManagerStore, running: control.InProcessEmulator
 ) -> None:
     secrets.store_value(store, "n", VALUE)
     with pytest.raises(PreconditionError, match="is enabled"):
@@ -113,7 +113,7 @@ def test_a_grant_keeps_the_rest_of_the_policy(store: SecretManagerStore, policie
         ROLE, frozenset({"user:ada@example.com"}), 'request.time < timestamp("2100-01-01T00:00:00Z")', "t", "d"
     )
     other = Binding("roles/secretmanager.viewer", frozenset({"group:all@example.com"}))
-    policies.set_policy(resource, Policy((until, other), policies.get_policy(resource).etag))
+    policies.set_policy(resource, IamPolicy((until, other), policies.get_policy(resource).etag))
     assert secrets.grant(policies, resource, READER, "accessor").changed
     assert set(policies.get_policy(resource).bindings) == {until, other, Binding(ROLE, frozenset({READER}))}
     assert not secrets.grant(policies, resource, READER, ROLE).changed
@@ -127,7 +127,7 @@ class Racing:
         self.get_policy = inner.get_policy
         self.test_permissions = inner.test_permissions
 
-    def set_policy(self, resource: str, policy: Policy) -> Policy:
+    def set_policy(self, resource: str, policy: IamPolicy) -> IamPolicy:
         if self._times:
             self._times -= 1
             theirs = secrets.with_member(self._inner.get_policy(resource), ROLE, f"user:{self._times}@example.com")

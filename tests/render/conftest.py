@@ -9,7 +9,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.scanner import fingerprint
 from orchestra_creds.scanner.baseline import report as scan_report
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.finding import Place, ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.finding import FindingPlace, ScanReport, ScanStats, SkippedItem
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 KEY = fingerprint.FingerprintKey(Material(bytes(range(32))))
@@ -53,12 +53,12 @@ def sighting(
     decoded: tuple[str, ...] = (),
 ) -> Sighting:
     text = (rule.prefix + value).encode()
-    place = Place(path, line, line, 7, commit, author, f"{day}T10:00:00Z" if day else "", in_head)
+    place = FindingPlace(path, line, line, 7, commit, author, f"{day}T10:00:00Z" if day else "", in_head)
     found = Detection(rule, 0, len(text), 0, len(text), Material(text), rule.confidence, decoded, "")
     return Sighting(found, place, Material(b"x = " + text), Material(text))
 
 
-def assembled(*sightings: Sighting, source: str = "tree", skipped: tuple[Skipped, ...] = ()) -> ScanReport:
+def assembled(*sightings: Sighting, source: str = "tree", skipped: tuple[SkippedItem, ...] = ()) -> ScanReport:
     return scan_report.report(
         sightings,
         root="/somewhere",
@@ -79,7 +79,7 @@ def report() -> ScanReport:
         sighting(ACCOUNT, two, "conf/key.json", 6, commit="b" * 40, day="2025-02-03", author="Max [x]", in_head=True),
         sighting(PASSWORD, three, "app.cfg", 1, commit="c" * 40, day="2024-06-01"),
         source="history",
-        skipped=(Skipped("big\x07.bin", "larger than 100 MB"),),
+        skipped=(SkippedItem("big\x07.bin", "larger than 100 MB"),),
     )
 
 

@@ -21,7 +21,7 @@ from orchestra_creds.render.numbers import count, seconds, size
 from orchestra_creds.render.report import FORMATS, render
 from orchestra_creds.render.scan_text import summary
 from orchestra_creds.render.style import Style, style_of
-from orchestra_creds.scanner.finding import ScanReport, Skipped
+from orchestra_creds.scanner.finding import ScanReport, SkippedItem
 from orchestra_creds.scanner.rule import Severity
 from tests.render.conftest import CANARIES, PASSWORD, PAT, assembled, sighting
 
@@ -145,20 +145,20 @@ def test_a_terminal_shows_some_places_and_counts_the_others() -> None:
 
 
 def test_a_terminal_counts_what_could_not_be_read_beyond_the_first() -> None:
-    many = assembled(skipped=tuple(Skipped(f"f{n:02}", "denied") for n in range(25)))
+    many = assembled(skipped=tuple(SkippedItem(f"f{n:02}", "denied") for n in range(25)))
     assert "not looked at: 5 more" in terminal.render(many, TERMINAL)
     assert terminal.render(many).count("not looked at: f") == 25
 
 
 def test_an_incomplete_scan_never_looks_clean() -> None:
-    report = assembled(skipped=(Skipped("a", "denied"),))
+    report = assembled(skipped=(SkippedItem("a", "denied"),))
     assert "INCOMPLETE: 1 item not looked at" in terminal.render(report).splitlines()[-1]
     assert "\x1b[32m" not in terminal.render(report, TERMINAL)
 
 
 @pytest.mark.parametrize("format_", ["table", "json", "sarif", "html", "github"])
 def test_what_was_not_looked_at_is_named(format_: str) -> None:
-    text = render(assembled(skipped=(Skipped("lost.bin", "denied"),)), format_)
+    text = render(assembled(skipped=(SkippedItem("lost.bin", "denied"),)), format_)
     assert "lost.bin" in text
 
 

@@ -27,7 +27,7 @@ def test_a_short_job_draws_nothing() -> None:
     one.start(items=100, size=1000)
     clock.now = 0.4
     one.advance(items=100, size=1000)
-    one.done()
+    one.finish()
     assert stream.getvalue() == ""
 
 
@@ -35,7 +35,7 @@ def test_the_line_tells_items_bytes_findings_and_the_time_left() -> None:
     clock = Clock()
     one, stream = progress(clock)
     one.start(items=1000, size=4_000_000)
-    one.found(2)
+    one.add_findings(2)
     clock.now = 3.0
     one.advance(items=300, size=1_000_000)
     assert stream.getvalue() == "\r300 of 1,000 files, 1.0 MB, 2 findings, 9.0 s left\x1b[K"
@@ -43,10 +43,10 @@ def test_the_line_tells_items_bytes_findings_and_the_time_left() -> None:
 
 def test_what_comes_first_is_told_at_once_and_gone_when_the_job_is_over() -> None:
     one, stream = progress(Clock())
-    one.preparing("compiling 540 rules")
+    one.announce("compiling 540 rules")
     assert stream.getvalue() == "\rcompiling 540 rules\x1b[K"
     one.start(items=1, size=1)
-    one.done()
+    one.finish()
     assert stream.getvalue().endswith("\r\x1b[K\r")
 
 
@@ -67,7 +67,7 @@ def test_pictures_are_at_most_ten_a_second_and_gone_at_the_end() -> None:
         clock.now = 1.0 + tick / 100
         one.advance(items=1)
     assert 9 <= stream.getvalue().count("file") <= 11
-    one.done()
+    one.finish()
     assert stream.getvalue().endswith("\r\x1b[K\r")
 
 
@@ -89,4 +89,4 @@ def test_a_terminal_that_went_away_ends_no_scan() -> None:
     one.advance(items=1)
     clock.now = 2.0
     one.advance(items=1)
-    one.done()
+    one.finish()

@@ -111,7 +111,9 @@ class Watch:
         self.look()
         for credential in credentials:
             self._rests(credential.secret)
-        known = frozenset[str]().union(*(self.world.state(credential.secret).referenced for credential in credentials))
+        known = frozenset[str]().union(
+            *(self.world.state(credential.secret).referenced_ids for credential in credentials)
+        )
         with self.world.aside():
             left = self.world.enabled_keys(self.account) - known - set(self.foreign)
         if left:

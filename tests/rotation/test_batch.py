@@ -8,7 +8,7 @@ from unittest import mock
 
 import pytest
 
-from orchestra_creds.core.credential import Credential, Kind
+from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.gcp.rate_limit import PER_MINUTE, SHARE, Pace, bucket_of
 from orchestra_creds.rotation import batch
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
@@ -47,7 +47,7 @@ def test_attempts_are_taken_from_their_source_as_places_become_free(world: World
 
 
 def test_workers_share_the_work(world: World) -> None:
-    credentials = [Credential(f"g{n}", Kind.GENERATED, f"g{n}", POLICY) for n in range(20)]
+    credentials = [Credential(f"g{n}", CredentialKind.GENERATED, f"g{n}", POLICY) for n in range(20)]
     attempts = (world.attempt(each, issuer=GeneratedValues(each, Counting())) for each in credentials)
     outcomes = list(batch.run(attempts, world.time, jobs=4))
     assert {outcome.credential for outcome in outcomes} == {credential.name for credential in credentials}
@@ -58,7 +58,7 @@ def test_workers_share_the_work(world: World) -> None:
 def test_a_bug_ends_one_attempt_and_its_text_is_not_shown(world: World, jobs: int) -> None:
     first, second = keys(world, 2)
     broken = world.attempt(first)
-    with mock.patch.object(broken.hands, "does", {}):
+    with mock.patch.object(broken.executor, "does", {}):
         outcomes = {o.credential: o for o in batch.run([broken, world.attempt(second)], world.time, jobs=jobs)}
     assert (outcomes["c0"].ending, outcomes["c0"].code) == (Ending.FAILED, 70)
     assert "KeyError" in outcomes["c0"].message
@@ -117,7 +117,7 @@ def test_the_engine_stays_under_the_emulated_quota(world: World) -> None:
     from orchestra_creds.gcp.secrets import SecretManagerStore
 
     world.secrets = SecretManagerStore(world.session)
-    credentials = [Credential(f"g{n:03}", Kind.GENERATED, f"g{n:03}", POLICY) for n in range(150)]
+    credentials = [Credential(f"g{n:03}", CredentialKind.GENERATED, f"g{n:03}", POLICY) for n in range(150)]
     attempts = (world.attempt(each, issuer=GeneratedValues(each, Counting())) for each in credentials)
     before, began = len(world.emulator.mutations), world.clock
     assert {outcome.ending for outcome in batch.run(attempts, world.time)} == {Ending.ROTATED}

@@ -8,7 +8,7 @@ import pytest
 from orchestra_creds.core.credential import Credential, Hooks
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.rotation.executor import Hands
+from orchestra_creds.rotation.executor import StepExecutor
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.state import Phase
 from tests.rotation.world import World, service_account_key
@@ -33,12 +33,12 @@ class Programs:
 
 @pytest.fixture
 def hooked(world: World) -> Iterator[tuple[Credential, Programs]]:
-    programs, real = Programs(), Hands.__init__
+    programs, real = Programs(), StepExecutor.__init__
 
-    def with_hook(hands: Hands, *args: object, **options: object) -> None:
+    def with_hook(hands: StepExecutor, *args: object, **options: object) -> None:
         real(hands, *args, **{**options, "hook": programs})  # type: ignore[arg-type]
 
-    with mock.patch.object(Hands, "__init__", with_hook):
+    with mock.patch.object(StepExecutor, "__init__", with_hook):
         yield service_account_key(world.account(), hooks=HOOKS), programs
 
 

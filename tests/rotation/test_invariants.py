@@ -13,7 +13,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.outcome import Ending, Outcome
-from orchestra_creds.rotation.situation import PREDICTED, Action, Want
+from orchestra_creds.rotation.situation import PREDICTED, RunRequest, StepKind
 from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement
 from tests.rotation.promises import Watch
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
@@ -63,7 +63,7 @@ def test_i1_readers_never_break(world: World, credential: Credential, account: s
 def test_i2_no_enabled_key_of_ours_is_left_unreferenced(world: World, credential: Credential, account: str) -> None:
     world.rotate(credential)
     rotate_when_due(world, credential)
-    assert world.enabled_keys(account) == world.state().referenced
+    assert world.enabled_keys(account) == world.state().referenced_ids
     world.pass_time(POLICY.grace)
     world.rotate(credential)
     current = world.state().current
@@ -85,8 +85,8 @@ def test_i3_nothing_is_disabled_unless_the_current_one_authenticated_in_the_same
         outcome = world.rotate(credential, issuer=silent)
     assert outcome.ending is Ending.FAILED
     assert world.enabled_keys(account) == before
-    actions = [step.action for step in world.rotate(credential).steps]
-    assert actions.index(Action.PROVE) < actions.index(Action.DISABLE)
+    actions = [step.kind for step in world.rotate(credential).steps]
+    assert actions.index(StepKind.PROVE) < actions.index(StepKind.DISABLE)
 
 
 def test_i4_keys_of_others_are_untouched(world: World, credential: Credential, account: str) -> None:
@@ -180,7 +180,7 @@ def test_i11_a_dry_run_changes_nothing_and_plans_what_the_run_does(world: World,
         plan = world.rotate(credential, dry=True)
         assert len(world.emulator.mutations) == before
         done = world.rotate(credential)
-        assert [(s.action, s.resource) for s in plan.steps] == [(s.action, s.resource) for s in done.steps]
+        assert [(s.kind, s.resource) for s in plan.steps] == [(s.kind, s.resource) for s in done.steps]
         assert plan.mutations == done.mutations
         assert PREDICTED not in {step.detail for step in done.steps}
 
@@ -221,12 +221,12 @@ def test_i14_a_rollback_restores_service_in_three_changes(world: World, credenti
     assert first is not None
     rotate_when_due(world, credential)
     before = len(world.emulator.mutations)
-    attempt = world.attempt(credential, Want(back=True))
+    attempt = world.attempt(credential, RunRequest(back=True))
     until_promoted = []
-    attempt.run.tell = lambda event: until_promoted.append((event.step.action, len(world.emulator.mutations) - before))
+    attempt.run.tell = lambda event: until_promoted.append((event.step.kind, len(world.emulator.mutations) - before))
     outcome = world.finish(attempt)
     assert outcome.ending is Ending.ROTATED
-    assert dict(until_promoted)[Action.PROMOTE] <= 3
+    assert dict(until_promoted)[StepKind.PROMOTE] <= 3
     state = world.state()
     assert state.current is not None
     assert (state.current.id, state.current.versions) == (first.id, (1, 3))
@@ -241,14 +241,14 @@ def test_a_rollback_enables_a_predecessor_that_was_disabled(world: World, creden
     world.pass_time(POLICY.grace)
     world.rotate(credential)
     assert first.id not in world.enabled_keys(account)
-    assert world.rotate(credential, Want(back=True)).ending is Ending.ROTATED
+    assert world.rotate(credential, RunRequest(back=True)).ending is Ending.ROTATED
     assert first.id in world.enabled_keys(account)
     assert world.authenticates("db-key", "latest")
 
 
 def test_a_rollback_without_a_predecessor_is_refused(world: World, credential: Credential) -> None:
     world.rotate(credential)
-    outcome = world.rotate(credential, Want(back=True))
+    outcome = world.rotate(credential, RunRequest(back=True))
     assert isinstance(outcome.error, PreconditionError)
     assert "no predecessor" in outcome.message
 
@@ -296,7 +296,7 @@ def test_an_adopted_key_is_retired_like_any_other(world: World, account: str) ->
     made = world.keys.create_key(account)
     world.secrets.add_version("db-key", made.material)
     credential = service_account_key(account)
-    assert world.rotate(credential, Want(adopt=True)).message.startswith("adopted")
+    assert world.rotate(credential, RunRequest(adopt=True)).message.startswith("adopted")
     rotate_when_due(world, credential)
     assert len(world.enabled_keys(account)) == 2
     world.pass_time(POLICY.grace)
@@ -342,7 +342,7 @@ def test_a_denied_permission_is_named_and_loses_nothing(world: World, account: s
     outcome = world.rotate(credential)
     assert isinstance(outcome.error, AuthError)
     assert world.state().lease is None
-    assert world.state().trouble is not None
+    assert world.state().last_failure is not None
     world.disarm()
     assert world.rotate(credential).ending is Ending.ROTATED
 
@@ -351,7 +351,7 @@ def test_an_asked_for_end_finishes_the_step_in_hand_and_gives_the_lease_back(
     world: World, credential: Credential
 ) -> None:
     attempt = world.attempt(credential)
-    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.action == Action.STAGE)
+    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.kind == StepKind.STAGE)
     outcome = world.finish(attempt)
     assert (outcome.ending, outcome.code) == (Ending.STOPPED, 143)
     assert world.state().lease is None
@@ -384,10 +384,10 @@ def test_a_policy_that_may_not_be_read_is_unknown_and_an_upload_that_it_forbids_
     assert (second.ending, second.code) == (Ending.ROTATED, 0), second
     assert not world.keys.get_key(account, second.identifier).uploaded
     assert any("disableServiceAccountKeyUpload" in note for note in second.notes)
-    assert Action.ACTIVATE not in {Action(step.action) for step in second.steps}
+    assert StepKind.ACTIVATE not in {StepKind(step.kind) for step in second.steps}
     assert world.authenticates("db-key", "latest")
     assert world.staged() == []
-    assert world.enabled_keys(account) == world.state().referenced == {first.identifier, second.identifier}
+    assert world.enabled_keys(account) == world.state().referenced_ids == {first.identifier, second.identifier}
     assert world.state().unresolved == ()
 
 

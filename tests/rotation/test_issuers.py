@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.cloud_types import VersionState
-from orchestra_creds.core.credential import ApiKey, Copy, Credential, Generated, Kind
+from orchestra_creds.core.credential import ApiKey, Copy, Credential, CredentialKind, GenerateOptions
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
@@ -23,13 +23,13 @@ from orchestra_creds.rotation import programs
 from orchestra_creds.rotation.issuers.api_key import ApiKeys
 from orchestra_creds.rotation.issuers.command import ProgramIssuer
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
-from orchestra_creds.rotation.issuers.manual import ByHand
+from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.outcome import Ending
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.world import POLICY, World
 
 
-def declared(kind: Kind, **fields: Any) -> Credential:
+def declared(kind: CredentialKind, **fields: Any) -> Credential:
     return replace(Credential("db", kind, "db", POLICY), **fields)
 
 
@@ -54,7 +54,7 @@ class Counting:
 
 @given(st.integers(16, 200), st.sampled_from(["urlsafe-base64", "base64", "hex"]))
 def test_generated_bytes_are_worth_what_was_asked_for(count: int, encoding: str) -> None:
-    issuer = GeneratedValues(declared(Kind.GENERATED, generated=Generated(count, encoding)), Counting())
+    issuer = GeneratedValues(declared(CredentialKind.GENERATED, generated=GenerateOptions(count, encoding)), Counting())
     issuer.check()
     text = issuer.make("", "t").reveal().decode()
     if encoding == "hex":
@@ -72,8 +72,8 @@ def test_generated_bytes_are_worth_what_was_asked_for(count: int, encoding: str)
 def test_letters_come_from_the_alphabet_alone_and_none_is_favoured(alphabet: str) -> None:
     if len(alphabet) < 2:
         return
-    wanted = Generated(length=256 - 256 % len(alphabet), alphabet=alphabet)
-    issuer = GeneratedValues(declared(Kind.GENERATED, generated=wanted), Counting())
+    wanted = GenerateOptions(length=256 - 256 % len(alphabet), alphabet=alphabet)
+    issuer = GeneratedValues(declared(CredentialKind.GENERATED, generated=wanted), Counting())
     made = issuer.make("", "t").reveal().decode()
     assert len(made) == wanted.length
     assert set(Counter(made).values()) == {wanted.length // len(alphabet)}
@@ -82,22 +82,22 @@ def test_letters_come_from_the_alphabet_alone_and_none_is_favoured(alphabet: str
 @pytest.mark.parametrize(
     "wanted",
     [
-        Generated(bytes=8),
-        Generated(bytes=100_000),
-        Generated(length=8, alphabet="abc"),
-        Generated(length=200, alphabet="aab"),
-        Generated(length=200, alphabet="a\n"),
-        Generated(length=200),
-        Generated(encoding="rot13"),
+        GenerateOptions(bytes=8),
+        GenerateOptions(bytes=100_000),
+        GenerateOptions(length=8, alphabet="abc"),
+        GenerateOptions(length=200, alphabet="aab"),
+        GenerateOptions(length=200, alphabet="a\n"),
+        GenerateOptions(length=200),
+        GenerateOptions(encoding="rot13"),
     ],
 )
-def test_a_weak_or_impossible_value_is_refused(wanted: Generated) -> None:
+def test_a_weak_or_impossible_value_is_refused(wanted: GenerateOptions) -> None:
     with pytest.raises(ConfigError):
-        GeneratedValues(declared(Kind.GENERATED, generated=wanted), Counting()).check()
+        GeneratedValues(declared(CredentialKind.GENERATED, generated=wanted), Counting()).check()
 
 
 def test_a_generated_value_lives_and_ends(world: World) -> None:
-    credential = declared(Kind.GENERATED)
+    credential = declared(CredentialKind.GENERATED)
     issuer = GeneratedValues(credential, Counting())
     for step, ending in (
         (timedelta(0), Ending.ROTATED),
@@ -113,7 +113,7 @@ def test_a_generated_value_lives_and_ends(world: World) -> None:
 
 def test_a_value_that_a_person_set_becomes_the_current_one_and_is_carried_on(world: World) -> None:
     shelf = Shelf()
-    credential = declared(Kind.GENERATED, copies=(Copy("file", "shelf"),))
+    credential = declared(CredentialKind.GENERATED, copies=(Copy("file", "shelf"),))
     issuer = GeneratedValues(credential, Counting())
     world.rotate(credential, issuer=issuer, destinations=[shelf])
     world.secrets.add_version("db", Material(b"set by hand, and long enough"))
@@ -127,8 +127,8 @@ def test_a_value_that_a_person_set_becomes_the_current_one_and_is_carried_on(wor
 
 
 def test_a_manual_credential_is_never_rotated_but_recorded(world: World) -> None:
-    credential = declared(Kind.MANUAL)
-    issuer = ByHand(credential)
+    credential = declared(CredentialKind.MANUAL)
+    issuer = ManualIssuer(credential)
     assert world.rotate(credential, issuer=issuer).ending is Ending.ATTENTION
     world.secrets.create_secret("db")
     world.secrets.add_version("db", Material(b"first"))
@@ -150,7 +150,7 @@ def test_an_api_key_takes_over_the_restrictions_and_its_predecessor_is_deleted(w
     keys = RestApiKeyStore(world.session)
     limits = {"apiTargets": [{"service": "vision.googleapis.com"}]}
     keys.create("model", display_name="vision", restrictions=limits)
-    credential = declared(Kind.API_KEY, api_key=ApiKey(like="model"))
+    credential = declared(CredentialKind.API_KEY, api_key=ApiKey(like="model"))
     issuer = ApiKeys(credential, keys)
     first = world.rotate(credential, issuer=issuer)
     assert first.ending is Ending.ROTATED
@@ -171,11 +171,11 @@ def test_an_api_key_takes_over_the_restrictions_and_its_predecessor_is_deleted(w
 def test_a_lost_creation_of_an_api_key_is_found_again(world: World) -> None:
     keys = RestApiKeyStore(world.session)
     keys.create("model", display_name="m", restrictions={})
-    credential = declared(Kind.API_KEY, api_key=ApiKey(like="model"))
+    credential = declared(CredentialKind.API_KEY, api_key=ApiKey(like="model"))
     issuer = ApiKeys(credential, keys)
     from orchestra_creds.emulator.protocol import faults
 
-    world.arm("CreateKey", Code.INTERNAL, phase=faults.Phase.AFTER, times=1)
+    world.arm("CreateKey", Code.INTERNAL, phase=faults.FaultPhase.AFTER, times=1)
     outcome = world.rotate(credential, issuer=issuer)
     assert outcome.ending is Ending.ROTATED
     with world.aside():
@@ -186,7 +186,7 @@ def test_a_lost_creation_of_an_api_key_is_found_again(world: World) -> None:
 
 
 def test_an_api_key_without_a_model_is_refused(world: World) -> None:
-    credential = declared(Kind.API_KEY, api_key=ApiKey(like="nowhere"))
+    credential = declared(CredentialKind.API_KEY, api_key=ApiKey(like="nowhere"))
     outcome = world.rotate(credential, issuer=ApiKeys(credential, RestApiKeyStore(world.session)))
     assert isinstance(outcome.error, NotFoundError)
 
@@ -194,7 +194,7 @@ def test_an_api_key_without_a_model_is_refused(world: World) -> None:
 def test_a_deleted_api_key_does_not_verify(world: World) -> None:
     keys = RestApiKeyStore(world.session)
     keys.create("model", display_name="m", restrictions={})
-    issuer = ApiKeys(declared(Kind.API_KEY, api_key=ApiKey(like="model")), keys)
+    issuer = ApiKeys(declared(CredentialKind.API_KEY, api_key=ApiKey(like="model")), keys)
     material = keys.material("model")
     issuer.verify(material)
     keys.delete("model")
@@ -237,7 +237,7 @@ def program(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_the_operators_program_makes_proves_and_revokes(world: World, program: tuple[Path, Path]) -> None:
     file, shelf = program
-    credential = declared(Kind.COMMAND, command=(str(file),))
+    credential = declared(CredentialKind.COMMAND, command=(str(file),))
     issuer = ProgramIssuer(credential)
     for step, ending in (
         (timedelta(0), Ending.ROTATED),
@@ -269,7 +269,7 @@ def test_an_answer_that_is_none_is_refused_without_being_quoted(tmp_path: Path, 
     file.write_text(f"#!/bin/sh\ncat > /dev/null\necho '{output}'\necho canary-on-stderr >&2\n")
     file.chmod(0o755)
     with pytest.raises(PreconditionError) as caught:
-        ProgramIssuer(declared(Kind.COMMAND, command=(str(file),))).create("t")
+        ProgramIssuer(declared(CredentialKind.COMMAND, command=(str(file),))).create("t")
     assert "canary" not in str(caught.value) + caught.value.hint
     assert output not in str(caught.value)
 
@@ -285,11 +285,11 @@ def test_any_json_is_an_answer_or_one_clear_refusal(answer: object) -> None:
     class Echo(ProgramIssuer):
         def _call(self, verb: str, question: dict[str, str]) -> dict[str, Any]:  # noqa: ARG002  the answer is given
             if not isinstance(answer, dict):
-                raise self._wrong(verb)
+                raise self._answer_error(verb)
             return answer
 
     try:
-        identifier, material = Echo(declared(Kind.COMMAND, command=("x",))).create("t")
+        identifier, material = Echo(declared(CredentialKind.COMMAND, command=("x",))).create("t")
     except PreconditionError:
         return
     assert identifier
@@ -332,7 +332,7 @@ def test_a_probe_that_says_no_stops_the_rotation(world: World, tmp_path: Path) -
     file.write_text("#!/bin/sh\ncat > /dev/null\nexit 1\n")
     file.chmod(0o755)
     assert file.stat().st_mode & stat.S_IXUSR
-    credential = declared(Kind.GENERATED)
+    credential = declared(CredentialKind.GENERATED)
     world.rotate(credential, issuer=GeneratedValues(credential, Counting()))
     picky = replace(credential, probe=(str(file),))
     world.pass_time(POLICY.every)

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.rotation.journal import GENESIS, Journal
-from orchestra_creds.rotation.outcome import Event, Stage, Step
+from orchestra_creds.rotation.outcome import Event, Step, StepStatus
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 
 def event(number: int, credential: str = "db") -> Event:
-    return Event(NOW, "run", credential, number, Step("stage", f"resource-{number}"), Stage.DONE)
+    return Event(NOW, "run", credential, number, Step("stage", f"resource-{number}"), StepStatus.DONE)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from orchestra_creds.core.cloud_types import VersionState
-from orchestra_creds.core.credential import ApiKey, Copy, Credential, Kind, Strategy
+from orchestra_creds.core.credential import ApiKey, Copy, Credential, CredentialKind, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
@@ -19,16 +19,16 @@ from orchestra_creds.gcp.api_keys import RestApiKeyStore
 from orchestra_creds.rotation.issuer import Issuer
 from orchestra_creds.rotation.issuers.api_key import ApiKeys
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
-from orchestra_creds.rotation.issuers.manual import ByHand
+from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.outcome import Ending
-from orchestra_creds.rotation.situation import LEASE, Action, Want
+from orchestra_creds.rotation.situation import LEASE, RunRequest, StepKind
 from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement, decode, encode
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.test_year import FakeProgram
 from tests.rotation.world import POLICY, Died, Loss, World, service_account_key
 
-LEAKED = Want(leaked=True, force=True)
-BACK = Want(back=True)
+LEAKED = RunRequest(leaked=True, force=True)
+BACK = RunRequest(back=True)
 STRATEGIES = (Strategy.UPLOAD, Strategy.CREATE)
 
 
@@ -48,7 +48,7 @@ def first_id(world: World) -> str:
     return current.id
 
 
-def plain(kind: Kind, **fields: Any) -> Credential:
+def plain(kind: CredentialKind, **fields: Any) -> Credential:
     return Credential("db-key", kind, "db-key", POLICY, command=("program",), api_key=ApiKey(like="model"), **fields)
 
 
@@ -85,7 +85,7 @@ def test_the_end_is_looked_for_until_it_is_known_everywhere(world: World, creden
     assert outcome.code is ExitCode.OK
     assert not world.authenticates("db-key", 1)
     assert leaked not in world.enabled_keys(account)
-    assert Action.PROVE_END in {step.action for step in outcome.steps}
+    assert StepKind.PROVE_END in {step.kind for step in outcome.steps}
 
 
 def test_a_plan_for_what_leaked_is_what_the_run_does(world: World, credential: Credential) -> None:
@@ -94,18 +94,18 @@ def test_a_plan_for_what_leaked_is_what_the_run_does(world: World, credential: C
     plan = world.rotate(credential, LEAKED, dry=True)
     assert len(world.emulator.mutations) == before
     done = world.rotate(credential, LEAKED)
-    assert [(s.action, s.resource) for s in plan.steps] == [(s.action, s.resource) for s in done.steps]
+    assert [(s.kind, s.resource) for s in plan.steps] == [(s.kind, s.resource) for s in done.steps]
 
 
-@pytest.mark.parametrize("kind", [Kind.GENERATED, Kind.COMMAND, Kind.API_KEY])
-def test_every_kind_ends_what_leaked_in_the_same_run(world: World, kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [CredentialKind.GENERATED, CredentialKind.COMMAND, CredentialKind.API_KEY])
+def test_every_kind_ends_what_leaked_in_the_same_run(world: World, kind: CredentialKind) -> None:
     keys = RestApiKeyStore(world.session, sleep=lambda _seconds: None)
     keys.create("model", display_name="model", restrictions={})
     credential = plain(kind)
-    issuers: dict[Kind, Issuer] = {
-        Kind.GENERATED: GeneratedValues(credential, random.Random(1).randbytes),
-        Kind.COMMAND: FakeProgram(credential),
-        Kind.API_KEY: ApiKeys(credential, keys),
+    issuers: dict[CredentialKind, Issuer] = {
+        CredentialKind.GENERATED: GeneratedValues(credential, random.Random(1).randbytes),
+        CredentialKind.COMMAND: FakeProgram(credential),
+        CredentialKind.API_KEY: ApiKeys(credential, keys),
     }
     issuer = issuers[kind]
     world.rotate(credential, issuer=issuer)
@@ -115,7 +115,7 @@ def test_every_kind_ends_what_leaked_in_the_same_run(world: World, kind: Kind) -
     assert world.versions() == {1: VersionState.DISABLED, 2: VersionState.ENABLED}
     if isinstance(issuer, FakeProgram):
         assert issuer.revoked == {leaked}
-    if kind is Kind.API_KEY:
+    if kind is CredentialKind.API_KEY:
         facts = keys.find(leaked)
         assert facts is not None
         assert facts.deleted
@@ -130,9 +130,9 @@ def test_an_adopted_api_key_that_leaked_is_deleted_but_never_the_model(world: Wo
     keys.create("by-hand", display_name="by hand", restrictions={})
     world.secrets.create_secret("db-key")
     world.secrets.add_version("db-key", keys.material("by-hand"))
-    credential = plain(Kind.API_KEY)
+    credential = plain(CredentialKind.API_KEY)
     issuer = ApiKeys(credential, keys)
-    world.rotate(credential, Want(adopt=True), issuer=issuer)
+    world.rotate(credential, RunRequest(adopt=True), issuer=issuer)
     assert world.rotate(credential, LEAKED, issuer=issuer).code is ExitCode.OK
     facts = keys.find("by-hand")
     assert facts is not None
@@ -142,11 +142,11 @@ def test_an_adopted_api_key_that_leaked_is_deleted_but_never_the_model(world: Wo
 
 
 def test_a_credential_that_still_works_is_never_called_dead(world: World) -> None:
-    credential = plain(Kind.COMMAND)
+    credential = plain(CredentialKind.COMMAND)
     issuer = Stubborn(credential)
     world.rotate(credential, issuer=issuer)
     leaked = first_id(world)
-    for want in (LEAKED, Want()):
+    for want in (LEAKED, RunRequest()):
         outcome = world.rotate(credential, want, issuer=issuer)
         assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION)
         assert leaked in outcome.message
@@ -159,8 +159,8 @@ def test_a_credential_that_still_works_is_never_called_dead(world: World) -> Non
 def test_the_wish_about_a_manual_one_waits_for_its_successor(world: World) -> None:
     world.secrets.create_secret("db-key")
     world.secrets.add_version("db-key", Material(b"first"))
-    credential = plain(Kind.MANUAL)
-    issuer = ByHand(credential)
+    credential = plain(CredentialKind.MANUAL)
+    issuer = ManualIssuer(credential)
     world.rotate(credential, issuer=issuer)
     outcome = world.rotate(credential, LEAKED, issuer=issuer)
     assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION)
@@ -212,10 +212,10 @@ def test_an_asked_for_end_keeps_the_wish(world: World, credential: Credential, a
     world.rotate(credential)
     leaked = first_id(world)
     attempt = world.attempt(credential, LEAKED)
-    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.action == Action.LEAK)
+    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.kind == StepKind.LEAK)
     assert world.finish(attempt).code is ExitCode.TERMINATED
     world.stopping = False
-    assert world.rotate(credential, Want(start=False)).ending is Ending.ROTATED
+    assert world.rotate(credential, RunRequest(start=False)).ending is Ending.ROTATED
     assert leaked not in world.enabled_keys(account)
 
 
@@ -351,7 +351,7 @@ def test_a_rollback_that_is_resumed_gives_up_a_key_that_leaked_meanwhile(
     assert world.state().phase is Phase.ISSUED
     expose(world, account, old)
     world.pass_time(LEASE + timedelta(minutes=1))
-    outcome = world.rotate(credential, Want(start=False))
+    outcome = world.rotate(credential, RunRequest(start=False))
     assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION)
     assert old not in world.enabled_keys(account)
     assert (world.state().phase, len(world.versions())) == (Phase.IDLE, 2)
@@ -359,7 +359,7 @@ def test_a_rollback_that_is_resumed_gives_up_a_key_that_leaked_meanwhile(
 
 
 def test_a_generated_value_that_a_person_disabled_does_not_come_back(world: World) -> None:
-    credential = plain(Kind.GENERATED)
+    credential = plain(CredentialKind.GENERATED)
     issuer = GeneratedValues(credential, random.Random(1).randbytes)
     world.rotate(credential, issuer=issuer)
     world.pass_time(POLICY.every)

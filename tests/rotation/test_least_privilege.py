@@ -6,13 +6,13 @@ from datetime import timedelta
 import pytest
 
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.cloud_types import Binding, Policy
-from orchestra_creds.core.credential import Credential, Kind, Strategy
+from orchestra_creds.core.cloud_types import Binding, IamPolicy
+from orchestra_creds.core.credential import Credential, CredentialKind, Strategy
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.identity import oauth, tokens
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.emulator.server.dispatch import all_allowed, everyone_is_owner
+from orchestra_creds.emulator.server.dispatch import allow_all, identify_owner
 from orchestra_creds.errors import AuthError, CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
@@ -21,7 +21,7 @@ from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.outcome import Ending
-from orchestra_creds.rotation.situation import Want
+from orchestra_creds.rotation.situation import RunRequest
 from orchestra_creds.setup.example import example
 from tests.contract.direct import DirectSession
 from tests.rotation.test_issuers import Counting
@@ -47,7 +47,7 @@ class Guarded(World):
         there = policies.get_policy(f"projects/{PROJECT}")
         member = frozenset({f"serviceAccount:{rotator.email}"})
         bound = Binding(f"projects/{PROJECT}/roles/{ROLE}", member)
-        policies.set_policy(f"projects/{PROJECT}", Policy((*there.bindings, bound), there.etag))
+        policies.set_policy(f"projects/{PROJECT}", IamPolicy((*there.bindings, bound), there.etag))
         self._rotator = rotator
         self.emulator._identify, self.emulator._authorize = oauth.identify, access.authorize
         self.log_in()
@@ -61,7 +61,7 @@ class Guarded(World):
         self.tokens, self.inspector = KeyTokenIssuer(self.session), RestProjectInspector(self.session)
 
     def close(self) -> None:
-        self.emulator._identify, self.emulator._authorize = everyone_is_owner, all_allowed
+        self.emulator._identify, self.emulator._authorize = identify_owner, allow_all
         super().close()
 
 
@@ -69,9 +69,9 @@ def whole_life(world: Guarded) -> list[str]:
     """Every verb of a rotator: issue, rotate, lose a reply, retire, roll back, for a key and for a value; what was refused."""
     refused: list[str] = []
     key = service_account_key(world.target, strategy=Strategy.AUTO, policy=UNUSED)
-    value = Credential("value", Kind.GENERATED, "value", POLICY)
+    value = Credential("value", CredentialKind.GENERATED, "value", POLICY)
 
-    def run(credential: Credential, want: Want, step: timedelta) -> None:
+    def run(credential: Credential, want: RunRequest, step: timedelta) -> None:
         world.pass_time(step)
         world.log_in()
         issuer = world.issuer(key) if credential is key else GeneratedValues(value, Counting())
@@ -80,10 +80,10 @@ def whole_life(world: Guarded) -> list[str]:
             refused.append(outcome.message)
         refused.extend(note for note in outcome.notes if "permission" in note)
 
-    plain, back = Want(), Want(back=True)
+    plain, back = RunRequest(), RunRequest(back=True)
     for credential in (key, value):
         run(credential, plain, timedelta(0))
-        world.arm("UploadServiceAccountKey", Code.INTERNAL, phase=faults.Phase.AFTER, times=1)
+        world.arm("UploadServiceAccountKey", Code.INTERNAL, phase=faults.FaultPhase.AFTER, times=1)
         run(credential, plain, POLICY.every + timedelta(hours=1))
         run(credential, plain, POLICY.grace)
         run(credential, back, timedelta(hours=1))
@@ -110,7 +110,7 @@ def test_a_rotator_that_may_not_read_organization_policies_is_refused_nothing() 
     world = Guarded(tuple(each for each in PERMISSIONS if each != POLICY_READER))
     try:
         with pytest.raises(AuthError, match=POLICY_READER):
-            world.inspector.constraint_enforced("iam.disableServiceAccountKeyUpload")
+            world.inspector.is_constraint_enforced("iam.disableServiceAccountKeyUpload")
         assert whole_life(world) == []
     finally:
         world.close()

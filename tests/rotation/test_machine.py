@@ -9,33 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.core.credential import Copy, Credential, Kind
+from orchestra_creds.core.credential import Copy, Credential, CredentialKind
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import CredsError, PreconditionError
 from orchestra_creds.rotation import machine
-from orchestra_creds.rotation.situation import LOOKS, Action, Found, Seen, Situation, Want
+from orchestra_creds.rotation.situation import LOOKS, Observations, RunRequest, Situation, StepKind, StepResult
 from orchestra_creds.rotation.state import (
     ANNOTATION,
-    Current,
+    CurrentCredential,
+    LastFailure,
     Lease,
+    OrphanWindow,
     Phase,
+    Predecessor,
     Retirement,
-    Retiring,
     State,
     Successor,
-    Trouble,
-    Window,
     decode,
     encode,
 )
-from orchestra_creds.rotation.transitions import after, predicted
+from orchestra_creds.rotation.transitions import predict_result, situation_after
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENTS = st.integers(1, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 IDS = st.text("abcdef0123456789", min_size=1, max_size=12)
 NUMBERS = st.integers(1, 50)
 RETIRING = st.builds(
-    Retiring,
+    Predecessor,
     IDS,
     st.lists(NUMBERS, max_size=3).map(tuple),
     st.sampled_from(Retirement),
@@ -50,32 +50,33 @@ STATES = st.builds(
     base=st.integers(0, 9),
     staged_base=st.integers(0, 9),
     successor=st.builds(Successor, st.integers(0, 12), IDS | st.just(""), IDS | st.just("")),
-    current=st.none() | st.builds(Current, IDS, st.lists(NUMBERS, min_size=1, max_size=3).map(tuple), MOMENTS),
+    current=st.none()
+    | st.builds(CurrentCredential, IDS, st.lists(NUMBERS, min_size=1, max_size=3).map(tuple), MOMENTS),
     retiring=st.lists(RETIRING, max_size=3, unique_by=lambda entry: entry.id).map(tuple),
-    unresolved=st.lists(st.builds(Window, st.lists(IDS, max_size=2).map(tuple), MOMENTS, MOMENTS), max_size=2).map(
-        tuple
-    ),
+    unresolved=st.lists(
+        st.builds(OrphanWindow, st.lists(IDS, max_size=2).map(tuple), MOMENTS, MOMENTS), max_size=2
+    ).map(tuple),
     delivered=st.dictionaries(IDS, IDS, max_size=2),
     hooked=st.integers(0, 99),
     settled=st.none() | MOMENTS,
-    trouble=st.none() | st.builds(Trouble, MOMENTS, IDS, IDS),
+    last_failure=st.none() | st.builds(LastFailure, MOMENTS, IDS, IDS),
 )
-LOOKED: dict[Action, dict[str, object]] = {
-    Action.LOOK_AT_VERSIONS: {"newest": 3, "newest_is_ours": True},
-    Action.LOOK_AT_STAGING: {"staging": True, "staged_top": 2},
-    Action.LOOK_FOR_STAGED: {"staged": 0},
-    Action.LOOK_FOR_MADE: {"made": ""},
-    Action.LOOK_FOR_PUBLISHED: {"published": 0},
-    Action.LOOK_AT_HEALTH: {"healthy": True},
-    Action.LOOK_FOR_ORPHANS: {"orphans": ("f00",)},
-    Action.PREFLIGHT: {"ready": True},
+LOOKED: dict[StepKind, dict[str, object]] = {
+    StepKind.LOOK_AT_VERSIONS: {"newest": 3, "newest_is_ours": True},
+    StepKind.LOOK_AT_STAGING: {"staging": True, "staged_top": 2},
+    StepKind.LOOK_FOR_STAGED: {"staged": 0},
+    StepKind.LOOK_FOR_MADE: {"made": ""},
+    StepKind.LOOK_FOR_PUBLISHED: {"published": 0},
+    StepKind.LOOK_AT_HEALTH: {"healthy": True},
+    StepKind.LOOK_FOR_ORPHANS: {"orphans": ("f00",)},
+    StepKind.PREFLIGHT: {"ready": True},
 }
 
 
-def looked(situation: Situation, action: Action, resource: str) -> Found:
-    if action is Action.LOOK_AT_USE:
-        return Found(facts={"uses": {**situation.seen.uses, resource.rpartition("/")[2]: None}})
-    return Found(facts=LOOKED[action])
+def looked(situation: Situation, action: StepKind, resource: str) -> StepResult:
+    if action is StepKind.LOOK_AT_USE:
+        return StepResult(facts={"uses": {**situation.seen.uses, resource.rpartition("/")[2]: None}})
+    return StepResult(facts=LOOKED[action])
 
 
 @given(STATES)
@@ -100,14 +101,16 @@ def test_no_text_in_the_annotation_is_a_bug(text: str) -> None:
 
 @given(
     STATES,
-    st.sampled_from([Kind.SERVICE_ACCOUNT_KEY, Kind.GENERATED, Kind.COMMAND]),
-    st.builds(Want, force=st.booleans(), adopt=st.booleans(), leaked=st.booleans(), start=st.booleans()),
+    st.sampled_from([CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.GENERATED, CredentialKind.COMMAND]),
+    st.builds(RunRequest, force=st.booleans(), adopt=st.booleans(), leaked=st.booleans(), start=st.booleans()),
     st.booleans(),
     MOMENTS,
 )
-def test_every_situation_comes_to_an_end(state: State, kind: Kind, want: Want, local: bool, now: datetime) -> None:
+def test_every_situation_comes_to_an_end(
+    state: State, kind: CredentialKind, want: RunRequest, local: bool, now: datetime
+) -> None:
     credential = Credential("c", kind, "c", copies=(Copy("file", "f"),))
-    situation = Situation(credential, state, Seen(local=local), want, "me", now)
+    situation = Situation(credential, state, Observations(local=local), want, "me", now)
     seen_steps = []
     for _ in range(60):
         try:
@@ -116,10 +119,10 @@ def test_every_situation_comes_to_an_end(state: State, kind: Kind, want: Want, l
             return
         if step is None:
             return
-        seen_steps.append(step.action)
-        action = Action(step.action)
-        found = looked(situation, action, step.resource) if action in LOOKS else predicted(situation, step)
-        situation = after(situation, step, found)
+        seen_steps.append(step.kind)
+        action = StepKind(step.kind)
+        found = looked(situation, action, step.resource) if action in LOOKS else predict_result(situation, step)
+        situation = situation_after(situation, step, found)
     pytest.fail(f"no end: {seen_steps[-12:]}")
 
 
@@ -127,26 +130,26 @@ def test_every_situation_comes_to_an_end(state: State, kind: Kind, want: Want, l
 def test_nothing_is_retired_before_its_time(state: State, now: datetime, grace: int, soak: int) -> None:
     policy = RotationPolicy(grace=timedelta(days=grace), soak=timedelta(days=soak), require_unused=timedelta(0))
     situation = Situation(
-        Credential("c", Kind.SERVICE_ACCOUNT_KEY, "c", policy),
+        Credential("c", CredentialKind.SERVICE_ACCOUNT_KEY, "c", policy),
         state,
-        Seen(proved=True, staging=False),
-        Want(),
+        Observations(proved=True, staging=False),
+        RunRequest(),
         "me",
         now,
     )
     situation = replace(situation, state=replace(state, phase=Phase.IDLE, unresolved=(), successor=Successor()))
     step = machine.next_step(situation)
-    if step is None or Action(step.action) not in {Action.DISABLE, Action.DELETE, Action.DESTROY}:
+    if step is None or StepKind(step.kind) not in {StepKind.DISABLE, StepKind.DELETE, StepKind.DESTROY}:
         return
     entry = next(entry for entry in state.retiring if entry.id == step.detail)
     assert state.current is not None
     assert entry.id != state.current.id
-    if Action(step.action) is Action.DISABLE and entry.phase is Retirement.GRACE:
+    if StepKind(step.kind) is StepKind.DISABLE and entry.phase is Retirement.GRACE:
         assert entry.since is not None
         assert now >= entry.since + policy.grace
-    if Action(step.action) is not Action.DISABLE:
+    if StepKind(step.kind) is not StepKind.DISABLE:
         assert entry.phase is Retirement.DISABLED
         assert entry.since is not None
         assert now >= entry.since + policy.soak
-    if Action(step.action) is Action.DESTROY:
+    if StepKind(step.kind) is StepKind.DESTROY:
         assert int(step.resource.rpartition("/")[2]) < state.current.version

@@ -12,9 +12,9 @@ from orchestra_creds.core.credential import Strategy
 from orchestra_creds.errors import CredsError, NotFoundError, UnavailableError
 from orchestra_creds.rotation import engine, machine
 from orchestra_creds.rotation.engine import Attempt
-from orchestra_creds.rotation.executor import Hands
+from orchestra_creds.rotation.executor import StepExecutor
 from orchestra_creds.rotation.outcome import Step
-from orchestra_creds.rotation.situation import Action, Found, Situation
+from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from tests.rotation.lives import Life
 from tests.rotation.promises import BrokenPromiseError
 from tests.rotation.world import POLICY, Died, Loss
@@ -45,17 +45,20 @@ def test_the_real_engine_is_not_caught(strategy: Strategy) -> None:
 
 
 def test_publishing_without_proof_is_caught() -> None:
-    with mock.patch.object(Hands, "_verify", return_value=Found()), mock.patch.object(engine, "SUCCESSES", 1):
+    with (
+        mock.patch.object(StepExecutor, "_verify", return_value=StepResult()),
+        mock.patch.object(engine, "SUCCESSES", 1),
+    ):
         life = Life(Strategy.UPLOAD, lags=True, policy=replace(POLICY, settle=timedelta(0)))
         assert caught(life).startswith("I1")
 
 
 def test_disabling_before_the_successor_is_stored_is_caught() -> None:
     class Eager(Attempt):
-        def _perform(self, step: Step, action: Action) -> None:
-            current = self._now().state.current
-            if action is Action.PUBLISH and current is not None:
-                self.hands._issuer.disable(current.id)
+        def _perform(self, step: Step, action: StepKind) -> None:
+            current = self._current_situation().state.current
+            if action is StepKind.PUBLISH and current is not None:
+                self.executor._issuer.disable(current.id)
             super()._perform(step, action)
 
     assert caught(Life(Strategy.UPLOAD, engine=Eager)).startswith("I1")
@@ -63,13 +66,13 @@ def test_disabling_before_the_successor_is_stored_is_caught() -> None:
 
 def test_undoing_on_an_ambiguous_error_is_caught() -> None:
     class Undoing(Attempt):
-        def _perform(self, step: Step, action: Action) -> None:
+        def _perform(self, step: Step, action: StepKind) -> None:
             try:
                 super()._perform(step, action)
             except UnavailableError:
-                if action is Action.PUBLISH:
-                    self.hands._issuer.disable(self._now().state.successor.id)
-                    self.hands._issuer.delete(self._now().state.successor.id)
+                if action is StepKind.PUBLISH:
+                    self.executor._issuer.disable(self._current_situation().state.successor.id)
+                    self.executor._issuer.delete(self._current_situation().state.successor.id)
                 raise
 
     publish = number_of("AddSecretVersion", nth=4)
@@ -82,36 +85,36 @@ def test_a_short_grace_is_caught() -> None:
 
 
 def test_making_a_key_valid_before_it_is_stored_is_caught() -> None:
-    real = Hands._stage
+    real = StepExecutor._stage
 
-    def valid_first(hands: Hands, situation: Situation, step: Step) -> Found:
+    def valid_first(hands: StepExecutor, situation: Situation, step: Step) -> StepResult:
         made = hands._issuer.make("", situation.token)
         hands._issuer.activate(made, situation.token)
         return real(hands, situation, step)
 
     stage = number_of("AddSecretVersion", nth=3)
-    with mock.patch.object(Hands, "_stage", valid_first):
+    with mock.patch.object(StepExecutor, "_stage", valid_first):
         assert caught(Life(Strategy.UPLOAD), {stage: Loss.DEATH_AFTER}).startswith("I2")
 
 
 def test_probing_by_latest_is_caught() -> None:
-    def by_latest(hands: Hands, name: str, at_least: int) -> int:
+    def by_latest(hands: StepExecutor, name: str, at_least: int) -> int:
         return max(hands._latest(name), at_least)
 
     publish = number_of("AddSecretVersion", nth=4, lags=True)
-    with mock.patch.object(Hands, "_top", by_latest):
+    with mock.patch.object(StepExecutor, "_top", by_latest):
         assert caught(Life(Strategy.UPLOAD, lags=True), {publish: Loss.DEATH_AFTER}) != ""
 
 
 def test_taking_any_error_for_absence_is_caught() -> None:
-    def careless(hands: Hands, name: str, number: int | str) -> Any:
+    def careless(hands: StepExecutor, name: str, number: int | str) -> Any:
         try:
             return hands._secrets.get_version(name, number)
         except (NotFoundError, CredsError):
             return None
 
     publish = number_of("AddSecretVersion", nth=4)
-    with mock.patch.object(Hands, "_found_version", careless):
+    with mock.patch.object(StepExecutor, "_find_version", careless):
         broken = [
             caught(Life(Strategy.UPLOAD), {publish: Loss.LOST_REPLY, publish + further: Loss.REFUSED})
             for further in range(1, 8)
@@ -122,7 +125,7 @@ def test_taking_any_error_for_absence_is_caught() -> None:
 def test_retiring_the_newest_version_is_caught() -> None:
     def newest_too(situation: Situation, entry: Any) -> list[Step]:
         newest = situation.state.current.version if situation.state.current else 0
-        return [Step(Action.DESTROY, f"{situation.credential.secret}/versions/{newest}", detail=entry.id)]
+        return [Step(StepKind.DESTROY, f"{situation.credential.secret}/versions/{newest}", detail=entry.id)]
 
     with mock.patch.object(machine, "end_of", newest_too):
         assert caught(Life(Strategy.UPLOAD)) != ""

@@ -14,12 +14,12 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.core.cloud_types import VersionState
-from orchestra_creds.core.credential import Credential, Kind, Postgres
+from orchestra_creds.core.credential import Credential, CredentialKind, Postgres
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuers.postgres import PostgresRoles
 from orchestra_creds.rotation.outcome import Ending
-from orchestra_creds.rotation.situation import Want
+from orchestra_creds.rotation.situation import RunRequest
 from tests.rotation.test_issuers import Counting
 from tests.rotation.world import POLICY, World
 
@@ -91,7 +91,7 @@ def world(server: Server) -> Iterator[World]:
 def declared(server: Server, **fields: object) -> Credential:
     options: dict[str, object] = {"users": ("app_a", "app_b"), "admin_secret": "pg-admin", "host": "127.0.0.1"}
     wanted = Postgres(**{**options, "port": server.port, "sslmode": "disable", **fields})  # type: ignore[arg-type]
-    return replace(Credential("db", Kind.POSTGRES, "db", POLICY), postgres=wanted)
+    return replace(Credential("db", CredentialKind.POSTGRES, "db", POLICY), postgres=wanted)
 
 
 def issuer(world: World, credential: Credential) -> PostgresRoles:
@@ -133,8 +133,8 @@ def test_the_other_user_is_not_touched_while_it_is_in_its_grace(world: World, se
     makers = issuer(world, credential)
     world.rotate(credential, issuer=makers)
     first = world.secrets.access("db", "latest").material.reveal()
-    world.rotate(credential, Want(force=True), issuer=makers)
-    outcome = world.rotate(credential, Want(force=True), issuer=makers)
+    world.rotate(credential, RunRequest(force=True), issuer=makers)
+    outcome = world.rotate(credential, RunRequest(force=True), issuer=makers)
     assert isinstance(outcome.error, PreconditionError)
     assert "grace" in outcome.message
     assert connects(first) == "app_a"
@@ -146,9 +146,9 @@ def test_a_leaked_password_opens_nothing_after_the_run_even_in_the_grace_of_the_
     credential = declared(server)
     makers = issuer(world, credential)
     world.rotate(credential, issuer=makers)
-    world.rotate(credential, Want(force=True), issuer=makers)
+    world.rotate(credential, RunRequest(force=True), issuer=makers)
     leaked = world.secrets.access("db", "latest").material.reveal()
-    outcome = world.rotate(credential, Want(leaked=True, force=True), issuer=makers)
+    outcome = world.rotate(credential, RunRequest(leaked=True, force=True), issuer=makers)
     assert (outcome.ending, outcome.code) == (Ending.ROTATED, 0)
     assert (connects(leaked), connects(world.secrets.access("db", "latest").material.reveal())) == ("", "app_a")
     assert world.versions("db")[2] is VersionState.DISABLED
@@ -167,7 +167,7 @@ def test_retiring_an_old_generation_never_locks_out_a_newer_one_of_the_same_user
     assert (old, new) == ("app_a#one", "app_a#two")
     makers.disable(old)
     makers.delete(old)
-    assert connects(makers.payload(made, new).reveal()) == "app_a"
+    assert connects(makers.secret_value(made, new).reveal()) == "app_a"
 
 
 def test_a_rollback_lets_the_old_user_in_again(world: World, server: Server) -> None:
@@ -178,7 +178,7 @@ def test_a_rollback_lets_the_old_user_in_again(world: World, server: Server) -> 
     world.rotate(credential, issuer=makers)
     world.pass_time(POLICY.grace)
     world.rotate(credential, issuer=makers)
-    assert world.rotate(credential, Want(back=True), issuer=makers).ending is Ending.ROTATED
+    assert world.rotate(credential, RunRequest(back=True), issuer=makers).ending is Ending.ROTATED
     assert connects(world.secrets.access("db", "latest").material.reveal()) == "app_a"
 
 

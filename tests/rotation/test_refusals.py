@@ -11,9 +11,9 @@ from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import Strategy
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import AuthError, CredentialRefusedError, CredsError, NotLoggedInError, PreconditionError
-from orchestra_creds.gcp.errors import proving, translated
+from orchestra_creds.gcp.errors import proving, translate_errors
 from orchestra_creds.rotation.outcome import Ending
-from orchestra_creds.rotation.situation import Action
+from orchestra_creds.rotation.situation import StepKind
 from tests.rotation.world import POLICY, World, service_account_key
 
 
@@ -130,7 +130,7 @@ def test_a_version_that_somebody_destroyed_is_replaced(world: World) -> None:
     world.pass_time(POLICY.grace)
     world.secrets.destroy_version("db-key", 2)
     outcome = world.rotate(credential)
-    assert Action.BEGIN in {step.action for step in outcome.steps}
+    assert StepKind.BEGIN in {step.kind for step in outcome.steps}
     assert world.versions()[3] is VersionState.ENABLED
 
 
@@ -159,7 +159,7 @@ def test_only_a_refused_grant_is_about_the_key(
         ask()
     assert isinstance(refused.value, meant)
     assert isinstance(refused.value, CredentialRefusedError) is (meant is CredentialRefusedError)
-    with pytest.raises(CredsError) as login, translated("read secret x"):
+    with pytest.raises(CredsError) as login, translate_errors("read secret x"):
         ask()
     assert not isinstance(login.value, CredentialRefusedError)
     assert login.value.exit_code == (6 if retryable else 3)

@@ -7,10 +7,10 @@ import pytest
 from orchestra_creds.core.credential import Copy, Credential
 from orchestra_creds.emulator.iam import keys as emulator_keys
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.rotation.issuer import Held
-from orchestra_creds.rotation.situation import Want
+from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.situation import RunRequest
 from orchestra_creds.rotation.state import ANNOTATION
-from orchestra_creds.rotation.status import Facts, Problem, Standing, standing, survey
+from orchestra_creds.rotation.status import CredentialFacts, CredentialStatus, Problem, credential_status, survey
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
 
@@ -20,17 +20,19 @@ def credential(world: World) -> Credential:
     return service_account_key(world.account())
 
 
-def stands(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> Standing:
+def stands(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> CredentialStatus:
     held = [
-        Held(key.id, not key.disabled, key.created, None, f"{key.disable_reason} {' '.join(key.status)}")
+        IssuedCredential(key.id, not key.disabled, key.created, None, f"{key.disable_reason} {' '.join(key.status)}")
         for key in world.keys.list_keys(credential.account)
         if key.origin == "user"
     ]
-    return standing(Facts(credential, world.secrets.find_secret(credential.secret), held), world.clock, tolerance)
+    return credential_status(
+        CredentialFacts(credential, world.secrets.find_secret(credential.secret), held), world.clock, tolerance
+    )
 
 
 def problems(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> set[Problem]:
-    return {complaint.problem for complaint in stands(world, credential, tolerance).complaints}
+    return {complaint.problem for complaint in stands(world, credential, tolerance).problems}
 
 
 def test_a_healthy_credential_has_no_problem_through_its_whole_life(world: World, credential: Credential) -> None:
@@ -40,7 +42,7 @@ def test_a_healthy_credential_has_no_problem_through_its_whole_life(world: World
         world.pass_time(step)
         world.rotate(credential)
     one = stands(world, credential)
-    assert (one.generation, one.version, one.complaints) == (2, 2, ())
+    assert (one.generation, one.version, one.problems) == (2, 2, ())
 
 
 def test_without_a_version_it_says_so(world: World, credential: Credential) -> None:
@@ -59,7 +61,7 @@ def test_an_interrupted_rotation_is_told_once_its_lease_is_over(world: World, cr
     world.rotate(credential)
     world.lose({14: Loss.DEATH_AFTER})
     with pytest.raises(Died):
-        world.rotate(credential, Want(force=True))
+        world.rotate(credential, RunRequest(force=True))
     assert problems(world, credential) == set()
     world.pass_time(timedelta(minutes=16))
     assert Problem.STUCK in problems(world, credential)
@@ -70,7 +72,7 @@ def test_a_destination_that_lags_behind_is_named(world: World, credential: Crede
     shelf.broken = True
     declared = service_account_key(credential.account, copies=(Copy("file", "shelf"),))
     world.rotate(declared, destinations=[shelf])
-    (complaint,) = stands(world, declared).complaints
+    (complaint,) = stands(world, declared).problems
     assert (complaint.problem, complaint.detail) == (Problem.BEHIND, "shelf")
     assert stands(world, declared).destinations == {"shelf": False}
 
@@ -132,7 +134,7 @@ def calls_of(world: World, credential: Credential) -> list[str]:
 
 def test_a_predecessor_that_lingers_is_told(world: World, credential: Credential) -> None:
     world.rotate(credential)
-    world.rotate(credential, Want(force=True))
+    world.rotate(credential, RunRequest(force=True))
     world.pass_time(POLICY.grace + timedelta(days=3))
     assert problems(world, credential) == {Problem.LINGERS}
 
@@ -145,9 +147,9 @@ def test_a_state_that_cannot_be_read_is_a_problem_and_no_crash(world: World, cre
 def test_what_has_a_problem_comes_first_then_what_is_due_next(world: World, credential: Credential) -> None:
     world.rotate(credential)
     good = stands(world, credential)
-    bad = standing(Facts(service_account_key("x@y"), None, None), world.clock)
+    bad = credential_status(CredentialFacts(service_account_key("x@y"), None, None), world.clock)
     found = survey("p", [good, bad], world.clock)
-    assert [one.complaints != () for one in found.standings] == [True, False]
+    assert [one.problems != () for one in found.statuses] == [True, False]
     assert found.needs_operator
 
 

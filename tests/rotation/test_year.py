@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from orchestra_creds.core.cloud_types import VersionState
-from orchestra_creds.core.credential import ApiKey, Credential, Kind, Strategy
+from orchestra_creds.core.credential import ApiKey, Credential, CredentialKind, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import AuthError, CredsError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
@@ -16,7 +16,7 @@ from orchestra_creds.rotation.issuer import Issuer
 from orchestra_creds.rotation.issuers.api_key import ApiKeys
 from orchestra_creds.rotation.issuers.command import ProgramIssuer
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
-from orchestra_creds.rotation.issuers.manual import ByHand
+from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.situation import LEASE, SWEEP_AFTER
 from orchestra_creds.rotation.state import Phase
@@ -24,7 +24,14 @@ from tests.rotation.lives import LAGS
 from tests.rotation.world import POLICY, Died, Loss, World, service_account_key
 
 DAY = timedelta(days=1)
-KINDS = (Kind.SERVICE_ACCOUNT_KEY, Kind.SERVICE_ACCOUNT_KEY, Kind.GENERATED, Kind.COMMAND, Kind.API_KEY, Kind.MANUAL)
+KINDS = (
+    CredentialKind.SERVICE_ACCOUNT_KEY,
+    CredentialKind.SERVICE_ACCOUNT_KEY,
+    CredentialKind.GENERATED,
+    CredentialKind.COMMAND,
+    CredentialKind.API_KEY,
+    CredentialKind.MANUAL,
+)
 MAY_BE_LATE = DAY
 """Beyond the days on which a run was disturbed: the first one left in peace makes good what those did not."""
 
@@ -77,24 +84,24 @@ class Project:
         policy = replace(
             POLICY, every=timedelta(days=self.chance.choice([20, 30, 60, 90])), settle=timedelta(seconds=30)
         )
-        if kind is Kind.SERVICE_ACCOUNT_KEY:
+        if kind is CredentialKind.SERVICE_ACCOUNT_KEY:
             strategy = Strategy.UPLOAD if number % 2 else Strategy.CREATE
             made = service_account_key(self.world.account(f"account-{name}"), strategy=strategy, policy=policy)
             return replace(made, name=name, secret=name)
-        if kind is Kind.MANUAL:
+        if kind is CredentialKind.MANUAL:
             self.world.secrets.create_secret(name)
         return Credential(name, kind, name, policy, command=("program",), api_key=ApiKey(like="model"))
 
     def issuer(self, credential: Credential) -> Issuer:
         match credential.kind:
-            case Kind.GENERATED:
+            case CredentialKind.GENERATED:
                 return GeneratedValues(credential, self.chance.randbytes)
-            case Kind.COMMAND:
+            case CredentialKind.COMMAND:
                 return self.programs.setdefault(credential.name, FakeProgram(credential))
-            case Kind.API_KEY:
+            case CredentialKind.API_KEY:
                 return ApiKeys(credential, self.keys)
-            case Kind.MANUAL:
-                return ByHand(credential)
+            case CredentialKind.MANUAL:
+                return ManualIssuer(credential)
         return self.world.issuer(credential)
 
     def cron(self, *, calm: bool) -> None:
@@ -119,7 +126,7 @@ class Project:
     def person(self) -> None:
         """Stores what only a person can, when it is due."""
         for credential in self.credentials:
-            if credential.kind is Kind.MANUAL:
+            if credential.kind is CredentialKind.MANUAL:
                 current = self.world.state(credential.secret).current
                 if current is None or self.world.clock >= credential.policy.due_at(current.since):
                     self.world.secrets.add_version(credential.secret, Material(self.chance.randbytes(20)))
@@ -179,11 +186,11 @@ def test_a_year_of_cron_breaks_no_reader_and_leaves_nothing_behind(exhaustive: b
         assert world.staged(credential.secret) == []
         if credential.account:
             with world.aside():
-                assert world.enabled_keys(credential.account) <= state.referenced
+                assert world.enabled_keys(credential.account) <= state.referenced_ids
         with world.aside():
             enabled = {n for n, there in world.versions(credential.secret).items() if there is VersionState.ENABLED}
         assert state.current is not None
-        if credential.kind is not Kind.MANUAL:
+        if credential.kind is not CredentialKind.MANUAL:
             assert enabled <= {*state.current.versions, *(n for entry in state.retiring for n in entry.versions)}
     tally["virtual days"] += days
     tally["rotations in virtual time"] += sum(world.state(c.secret).generation for c in project.credentials)

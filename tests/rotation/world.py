@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
-from orchestra_creds.core.credential import Credential, Kind, Strategy
+from orchestra_creds.core.credential import Credential, CredentialKind, Strategy
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.core.ports import Destination
 from orchestra_creds.emulator.iam import key_records
@@ -37,12 +37,12 @@ from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.engine import Attempt, Pause, Run
-from orchestra_creds.rotation.executor import Hands
+from orchestra_creds.rotation.executor import StepExecutor
 from orchestra_creds.rotation.issuer import Issuer
 from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
 from orchestra_creds.rotation.outcome import Event, Outcome
-from orchestra_creds.rotation.run_clock import Time
-from orchestra_creds.rotation.situation import ORDINARY, Want
+from orchestra_creds.rotation.run_clock import RunClock
+from orchestra_creds.rotation.situation import ORDINARY, RunRequest
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, decode
 from tests.contract.direct import DirectSession
 
@@ -201,7 +201,9 @@ class World:
                 for which, seconds in lags.items():
                     faults.set_lag(txn, which, seconds)
 
-    def arm(self, method: str, code: Code, *, phase: faults.Phase = faults.Phase.BEFORE, times: int = 0) -> None:
+    def arm(
+        self, method: str, code: Code, *, phase: faults.FaultPhase = faults.FaultPhase.BEFORE, times: int = 0
+    ) -> None:
         with self.store.transaction() as txn:
             faults.arm(txn, faults.Fault(f"*/{method}", code, phase, times=times))
 
@@ -212,15 +214,15 @@ class World:
     # -- the engine
 
     @property
-    def time(self) -> Time:
-        return Time(
+    def time(self) -> RunClock:
+        return RunClock(
             now=lambda: self.clock,
             monotonic=lambda: self.clock.timestamp(),  # noqa: PLW0108  the clock moves
             sleep=lambda seconds: self.pass_time(timedelta(seconds=seconds)),
         )
 
     def issuer(self, credential: Credential) -> Issuer:
-        assert credential.kind is Kind.SERVICE_ACCOUNT_KEY
+        assert credential.kind is CredentialKind.SERVICE_ACCOUNT_KEY
         return ServiceAccountKeys(
             credential,
             self.keys,
@@ -234,7 +236,7 @@ class World:
     def attempt(
         self,
         credential: Credential,
-        want: Want = ORDINARY,
+        want: RunRequest = ORDINARY,
         *,
         dry: bool = False,
         destinations: Sequence[Destination] = (),
@@ -244,13 +246,13 @@ class World:
         engine: type[Attempt] = Attempt,
     ) -> Attempt:
         issuer = issuer or self.issuer(credential)
-        hands = Hands(
+        hands = StepExecutor(
             self.secrets,
             issuer,
             destinations,
             siblings=lambda: self.siblings(credential),
             hook=lambda argv, told: None,
-            held=issuer.held,
+            held=issuer.list_credentials,
         )
         shared = Run(
             run or f"run-{next(self.runs)}",
@@ -271,7 +273,7 @@ class World:
             assert isinstance(step, Pause)
             self.pass_time(max(step.until - self.clock, timedelta(0)))
 
-    def rotate(self, credential: Credential, want: Want = ORDINARY, **options: Any) -> Outcome:
+    def rotate(self, credential: Credential, want: RunRequest = ORDINARY, **options: Any) -> Outcome:
         return self.finish(self.attempt(credential, want, **options))
 
     def siblings(self, credential: Credential) -> list[State]:
@@ -311,4 +313,6 @@ class World:
 def service_account_key(account: str, **fields: Any) -> Credential:
     """The credential that most tests rotate."""
     options: dict[str, Any] = {"policy": POLICY, "strategy": Strategy.UPLOAD, **fields}
-    return Credential(name="db-key", kind=Kind.SERVICE_ACCOUNT_KEY, secret="db-key", account=account, **options)
+    return Credential(
+        name="db-key", kind=CredentialKind.SERVICE_ACCOUNT_KEY, secret="db-key", account=account, **options
+    )

@@ -28,7 +28,7 @@ def rule(name: str, pattern: str, *, longest: int = 128, group: int = 0, entropy
 
 def detect(engine: Engine, data: Buffer) -> list[Detection]:
     """Everything in one text, not settled."""
-    return engine.examine(data, engine.candidates(data))
+    return engine.examine(data, engine.find_hits(data))
 
 
 def told(detections: list[Detection]) -> list[tuple[object, ...]]:

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
-from orchestra_creds.scanner.content.archives import Limits
+from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
-from orchestra_creds.scanner.git.collect import Collected, Terms, collect
+from orchestra_creds.scanner.git.collect import CollectionResult, CollectOptions, collect
 from orchestra_creds.scanner.git.history import LIMIT
 from orchestra_creds.scanner.git.jobs import plan_all
-from orchestra_creds.scanner.git.objects import Database
+from orchestra_creds.scanner.git.objects import ObjectDatabase
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
@@ -81,22 +81,22 @@ def key_of(detection: Detection) -> Key:
 def whole(text: bytes, *, one: Engine | None = None) -> list[Key]:
     """A scan of the whole text, settled."""
     one = one or engine()
-    return sorted(map(key_of, one.settle(one.examine(text, one.candidates(text)))), key=repr)
+    return sorted(map(key_of, one.settle(one.examine(text, one.find_hits(text)))), key=repr)
 
 
-def collected(folder: Path, *, jobs: int = 1) -> Collected:
+def collected(folder: Path, *, jobs: int = 1) -> CollectionResult:
     """All objects of a repository, as the history scan collects them."""
     found = Repository.discover(folder)
     assert found is not None
-    plan = plan_all(found, Database.open(found.common_dir / "objects"))
-    return collect(plan, engine(), Terms(jobs, LIMIT, Limits()), key=b"k" * 16)
+    plan = plan_all(found, ObjectDatabase.open(found.common_dir / "objects"))
+    return collect(plan, engine(), CollectOptions(jobs, LIMIT, ArchiveLimits()), key=b"k" * 16)
 
 
-def by_object(found: Collected) -> dict[str, list[Key]]:
+def by_object(found: CollectionResult) -> dict[str, list[Key]]:
     """Which object holds what, and where."""
     rules = engine().rules
     held: dict[str, list[Key]] = {}
-    for oid, spots in found.spots.items():
+    for oid, spots in found.spans.items():
         texts = ((spot, found.texts[spot.digest]) for spot in spots)
         held[oid.hex()] = sorted(((rules[text.rule].id, *spot[1:], *text[1:]) for spot, text in texts), key=repr)
     return held
@@ -111,7 +111,7 @@ def each_object_whole(folder: Path) -> dict[str, list[Key]]:
     assert reader is not None
     for oid, text in reader.texts(oids).items():
         one = engine()
-        found = locate_all(text, one.settle(one.examine(text, one.candidates(text))), "")
+        found = locate_all(text, one.settle(one.examine(text, one.find_hits(text))), "")
         if found:
             held[oid] = sorted(map(_seen, found), key=repr)
     return held

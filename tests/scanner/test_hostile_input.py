@@ -19,10 +19,10 @@ import pytest
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.report import FORMATS, render
-from orchestra_creds.scanner.content.archives import Limits
+from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.explore import Explorer
 from orchestra_creds.scanner.request import Source
-from orchestra_creds.scanner.safe_open import MOST_OPEN, Descent
+from orchestra_creds.scanner.safe_open import MOST_OPEN, TreeOpener
 from tests.scanner.trees import ENGINE, RULE, git, look, places, repository, skipped, token, write
 
 
@@ -99,12 +99,12 @@ def test_a_path_that_climbs_is_refused(path: bytes, tmp_path: Path, outside: Pat
     tree = write(tmp_path / "tree", {"a/b": b""})
     assert (tree / os.fsdecode(path)).exists()  # the control
     with pytest.raises(OSError, match="leaves the tree"):
-        os.close(Descent(os.fsencode(tree)).open(path))
+        os.close(TreeOpener(os.fsencode(tree)).open(path))
 
 
 def test_a_folder_that_turns_into_a_link_while_it_is_read_leads_nowhere(tmp_path: Path, outside: Path) -> None:
     tree = write(tmp_path / "tree", {"d/secret.txt": b"inside"})
-    descent = Descent(os.fsencode(tree))
+    descent = TreeOpener(os.fsencode(tree))
     (tree / "d").rename(tree / "was")
     (tree / "d").symlink_to(outside)
     with pytest.raises(OSError, match=r"Not a directory|symbolic link"):
@@ -277,7 +277,7 @@ def test_one_line_of_a_gigabyte_takes_no_memory(tmp_path: Path) -> None:
 # ---- archives -----------------------------------------------------------------------------------------------------
 
 
-def explore(content: bytes, limits: Limits) -> Explorer:
+def explore(content: bytes, limits: ArchiveLimits) -> Explorer:
     explorer = Explorer(ENGINE, limits=limits)
     explorer.scan_bytes(content, "a")
     return explorer
@@ -286,7 +286,7 @@ def explore(content: bytes, limits: Limits) -> Explorer:
 def test_a_gzip_bomb_ends_at_the_limit() -> None:
     bomb = gzip.compress(gzip.compress(b"\0" * (64 << 20)))
     assert len(bomb) < 2000  # the control: it unfolds 30,000 times
-    explorer = explore(bomb, Limits(floor=4 << 20))
+    explorer = explore(bomb, ArchiveLimits(floor=4 << 20))
     assert [item.reason for item in explorer.gathered.skipped] == ["decompresses to more than 200 times its size"]
     assert explorer.gathered.size < 10 << 20
 
@@ -299,7 +299,7 @@ def test_a_zip_whose_members_overlap_ends_at_the_limit() -> None:
         one = archive.infolist()[0]
         archive.filelist += [one] * 500
         archive.NameToInfo |= {f"{n}": one for n in range(500)}
-    explorer = explore(out.getvalue(), Limits(floor=4 << 20))
+    explorer = explore(out.getvalue(), ArchiveLimits(floor=4 << 20))
     assert len(out.getvalue()) < 40_000  # the control: 500 MB in 40 kB
     assert explorer.gathered.skipped
     assert explorer.gathered.size < 12 << 20
@@ -315,9 +315,11 @@ def test_an_archive_that_holds_itself_ends_at_the_depth() -> None:
             content = out.getvalue()
         return content
 
-    explorer = explore(nested(40), Limits(depth=5))
+    explorer = explore(nested(40), ArchiveLimits(depth=5))
     assert [item.path for item in explorer.gathered.skipped] == ["a" + "!a.zip" * 5]
-    assert len(explore(nested(5), Limits(depth=5)).gathered.sightings) == 1  # the control: it is the depth that ends it
+    assert (
+        len(explore(nested(5), ArchiveLimits(depth=5)).gathered.sightings) == 1
+    )  # the control: it is the depth that ends it
 
 
 def test_a_member_cannot_be_written_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -325,7 +327,9 @@ def test_a_member_cannot_be_written_anywhere(tmp_path: Path, monkeypatch: pytest
     monkeypatch.chdir(tmp_path / "tree")
     with zipfile.ZipFile("a.zip", "w") as archive:
         archive.writestr(zipfile.ZipInfo("../climbed"), token(1))
-    assert [s.place.path for s in explore(Path("a.zip").read_bytes(), Limits()).gathered.sightings] == ["a!../climbed"]
+    assert [s.place.path for s in explore(Path("a.zip").read_bytes(), ArchiveLimits()).gathered.sightings] == [
+        "a!../climbed"
+    ]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["tree"]
 
 

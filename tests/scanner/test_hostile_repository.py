@@ -48,7 +48,7 @@ class Trap:
         found = Repository.discover(self.folder)
         assert found is not None
         found.ls_files()
-        found.staged()
+        found.staged_files()
         scan_history(found, ENGINE, jobs=1)
         scan_history(found, ENGINE, since="HEAD", jobs=1)
         return self.marker.exists()
@@ -203,7 +203,7 @@ def test_a_repository_of_somebody_else_is_read_and_its_owner_does_not_matter(tmp
     assert b"dubious ownership" in refused.stderr
     found = Repository.discover(trap.folder)
     assert found is not None
-    assert [one.content for one in found.staged()] == [token(2)]
+    assert [one.content for one in found.staged_files()] == [token(2)]
     assert scan_history(found, ENGINE, jobs=1).sightings
 
 

@@ -29,13 +29,13 @@ def engine() -> Engine:
 @pytest.fixture(scope="module")
 def report(engine: Engine) -> ScanReport:
     key = fingerprint.FingerprintKey(Material(b"k" * 32))
-    found = engine.settle(engine.examine(TEXT, engine.candidates(TEXT)))
+    found = engine.settle(engine.examine(TEXT, engine.find_hits(TEXT)))
     filters = scan_report.Filters(key, date(2026, 1, 1))
     return scan_report.report(locate_all(TEXT, found, "a.py"), root=".", source="tree", filters=filters)
 
 
 def rules_in(engine: Engine, text: bytes) -> set[str]:
-    return {found.rule.id for found in engine.settle(engine.examine(text, engine.candidates(text)))}
+    return {found.rule.id for found in engine.settle(engine.examine(text, engine.find_hits(text)))}
 
 
 @pytest.mark.parametrize("format_", FORMATS)

@@ -15,14 +15,14 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.progress import NoProgress
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
-from orchestra_creds.scanner.content.archives import Limits
+from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, BlobScan, scan_whole
-from orchestra_creds.scanner.content.explore import Gathered
+from orchestra_creds.scanner.content.explore import ExploreResult
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.parallel import workers
-from orchestra_creds.scanner.parallel.wire import Wire
-from orchestra_creds.scanner.parallel.workers import Answer, Death
+from orchestra_creds.scanner.parallel.wire import SightingCodec
+from orchestra_creds.scanner.parallel.workers import Answer, WorkerDeath
 from orchestra_creds.scanner.request import Source
 from orchestra_creds.scanner.tree.batch_scan import BATCH
 from orchestra_creds.scanner.tree.inventory import Inventory
@@ -37,10 +37,10 @@ def spots(sightings: list[Sighting]) -> list[tuple[str, int, int, int, int, byte
     )
 
 
-def run_tree(root: Path, jobs: int, engine: Engine = ENGINE) -> Gathered:
+def run_tree(root: Path, jobs: int, engine: Engine = ENGINE) -> ExploreResult:
     files = sorted(str(p.relative_to(root)).encode() for p in root.rglob("*") if p.is_file())
     inventory = Inventory(os.fsencode(root), files)
-    return scan_tree(engine, inventory, jobs=jobs, limits=Limits(), max_size=0, progress=NoProgress())
+    return scan_tree(engine, inventory, jobs=jobs, limits=ArchiveLimits(), max_size=0, progress=NoProgress())
 
 
 PIECES = st.lists(
@@ -65,7 +65,7 @@ def test_batches_find_what_each_file_by_itself_holds(contents: list[bytes]) -> N
         for name, content in zip(files, contents, strict=True):
             Path(folder, name.decode()).write_bytes(content)
         scan = TreeScan(
-            Explorer(ENGINE, limits=Limits(depth=0)),
+            Explorer(ENGINE, limits=ArchiveLimits(depth=0)),
             os.fsencode(folder),
             files,
             named=(),
@@ -125,10 +125,10 @@ def test_large_files_are_scanned_in_pieces_with_true_lines(tree: Path) -> None:
 class Fatal(Engine):
     """An engine that dies on one file, as on a fault in native code or for want of memory."""
 
-    def candidates(self, data: object) -> list[tuple[int, int]]:
+    def find_hits(self, data: object) -> list[tuple[int, int]]:
         if b"die here" in bytes(data):  # type: ignore[call-overload]
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().candidates(data)  # type: ignore[arg-type]
+        return super().find_hits(data)  # type: ignore[arg-type]
 
 
 def test_files_of_a_killed_worker_are_named_and_the_rest_is_kept(tree: Path) -> None:
@@ -153,16 +153,16 @@ def test_every_token_is_served_once_and_deaths_are_told() -> None:
                 os.kill(os.getpid(), signal.SIGTERM)
             answer(b"%d" % drawn.start)
 
-    answers = list(workers.forked(serve, workers.tokens(100, 2, 10), 2))
+    answers = list(workers.run_in_processes(serve, workers.tokens(100, 2, 10), 2))
     assert sorted(int(a) for a in answers if isinstance(a, bytes)) == [0, 10, 20, 40, 50, 60, 70, 80, 90]
-    assert [a for a in answers if isinstance(a, Death)] == [Death(signal.SIGTERM)]
+    assert [a for a in answers if isinstance(a, WorkerDeath)] == [WorkerDeath(signal.SIGTERM)]
 
 
 def test_a_worker_that_fails_says_nothing_and_is_a_death(capfd: pytest.CaptureFixture[str]) -> None:
     def serve(_tokens: Iterator[range], _answer: Answer) -> None:
         raise ValueError(token().decode())
 
-    assert list(workers.forked(serve, [range(1)], 1)) == [Death(0)]
+    assert list(workers.run_in_processes(serve, [range(1)], 1)) == [WorkerDeath(0)]
     assert capfd.readouterr() == ("", "")
 
 
@@ -172,7 +172,7 @@ def test_no_worker_outlives_the_one_who_asked() -> None:
             answer(b"%d" % os.getpid())
             signal.pause()
 
-    answers = workers.forked(serve, [range(1), range(1, 2)], 2)
+    answers = workers.run_in_processes(serve, [range(1), range(1, 2)], 2)
     pids = [int(a) for a in (next(answers), next(answers)) if isinstance(a, bytes)]
     del answers  # what an exception in the middle of the loop does
     gc.collect()
@@ -186,7 +186,7 @@ def test_large_answers_arrive_whole() -> None:
         for drawn in tokens:
             answer(bytes([drawn.start]) * 1_000_000)
 
-    answers = list(workers.forked(serve, workers.tokens(6, 2, 1), 2))
+    answers = list(workers.run_in_processes(serve, workers.tokens(6, 2, 1), 2))
     assert sorted(set(a) == {a[0]} and len(a) for a in answers if isinstance(a, bytes)) == [1_000_000] * 6
 
 
@@ -201,7 +201,7 @@ def test_work_is_shared_out_without_gaps() -> None:
 
 def test_sightings_travel_whole_between_processes() -> None:
     sightings = scan_whole(ENGINE, b"a\n  x = " + token() + b" # gitleaks:allow\n", "odd\udcff")
-    wire = Wire(ENGINE.rules)
+    wire = SightingCodec(ENGINE.rules)
     again, more = wire.loads(wire.dumps(sightings, 1, "two", [b"3"]))
     assert again == sightings
     assert more == (1, "two", [b"3"])
@@ -218,7 +218,7 @@ def serve(tokens, answer):
 import signal
 def terminated(*_): raise SystemExit(143)
 signal.signal(signal.SIGTERM, terminated)
-for answer in workers.forked(serve, workers.tokens(2, 2, 1), 2):
+for answer in workers.run_in_processes(serve, workers.tokens(2, 2, 1), 2):
     print(int(answer), flush=True)
 """
 
@@ -289,7 +289,7 @@ def test_progress_hears_of_every_file_and_byte(tree: Path) -> None:
         count = Count()
         files = sorted(str(p.relative_to(tree)).encode() for p in tree.rglob("*") if p.is_file())
         inventory = Inventory(os.fsencode(tree), files)
-        found = scan_tree(ENGINE, inventory, jobs=jobs, limits=Limits(), max_size=0, progress=count)
+        found = scan_tree(ENGINE, inventory, jobs=jobs, limits=ArchiveLimits(), max_size=0, progress=count)
         assert (count.items, count.size) == (401, found.size)
 
 

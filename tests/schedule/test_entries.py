@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.schedule import crontab, install, programs, systemd
-from orchestra_creds.schedule.entry import Entry, entry
+from orchestra_creds.schedule.entry import ScheduleEntry, entry
 
 COMMAND = ("/opt/orchestra creds/bin/orchestra-creds", "rotate", "--due", "--ping-url", "https://hc.example/a%20b$c")
 WANTED = entry("acme-prod", COMMAND, "03:17")
@@ -29,7 +29,7 @@ def test_foreign_lines_stay_where_they_are(lines: list[str], ended: bool) -> Non
     once = crontab.with_entry(before, WANTED)
     assert "\n".join(crontab.block(WANTED)) in once
     assert once.startswith(before)
-    assert crontab.without(once, "acme-prod") == before
+    assert crontab.without_block(once, "acme-prod") == before
     assert crontab.with_entry(once, WANTED) == once
 
 
@@ -38,27 +38,27 @@ def test_a_block_that_was_changed_by_hand_costs_nobody_a_line(inside: list[str])
     begin, _, end = crontab.block(WANTED)
     text = "\n".join([begin, *inside, *([end] if inside else []), "3 3 * * * theirs", ""])
     with pytest.raises(ConfigError, match="changed by hand"):
-        crontab.without(text, "acme-prod")
+        crontab.without_block(text, "acme-prod")
     with pytest.raises(ConfigError, match="changed by hand"):
         crontab.with_entry(text, WANTED)
 
 
 def test_a_block_that_an_editor_gave_carriage_returns_is_still_ours() -> None:
     text = crontab.with_entry("a\n", WANTED).replace("\n", "\r\n")
-    assert crontab.without(text, "acme-prod") == "a\r\n"
-    assert crontab.found(text, "acme-prod") == crontab.block(WANTED)[1]
+    assert crontab.without_block(text, "acme-prod") == "a\r\n"
+    assert crontab.block_line(text, "acme-prod") == crontab.block(WANTED)[1]
 
 
 def test_a_changed_entry_takes_the_place_of_the_old_one() -> None:
     text = crontab.with_entry("a\n", WANTED) + "b\n"
-    later = Entry("acme-prod", COMMAND, 4, 0)
+    later = ScheduleEntry("acme-prod", COMMAND, 4, 0)
     assert crontab.with_entry(text, later).splitlines() == ["a", *crontab.block(later), "b"]
 
 
 def test_another_projects_block_is_foreign() -> None:
     other = entry("acme-dev", COMMAND)
     both = crontab.with_entry(crontab.with_entry("", WANTED), other)
-    assert crontab.without(both, "acme-prod") == crontab.with_entry("", other)
+    assert crontab.without_block(both, "acme-prod") == crontab.with_entry("", other)
 
 
 def test_a_percent_sign_does_not_end_the_command() -> None:
@@ -126,22 +126,22 @@ def real_crontab() -> Iterator[None]:
 def test_the_real_crontab_takes_it_and_gives_it_back() -> None:
     with real_crontab():
         programs.write_crontab("# mine\n0 0 * * * true\n")
-        assert install.into_crontab(WANTED).changed
-        assert not install.into_crontab(WANTED).changed
-        assert [one.what for one in install.shown("acme-prod", [])] == [crontab.block(WANTED)[1]]
+        assert install.install_crontab(WANTED).changed
+        assert not install.install_crontab(WANTED).changed
+        assert [one.what for one in install.list_installations("acme-prod", [])] == [crontab.block(WANTED)[1]]
         assert programs.read_crontab().startswith("# mine\n0 0 * * * true\n")
-        install.removed("acme-prod", [], user=True)
+        install.remove_installations("acme-prod", [], user=True)
         assert programs.read_crontab() == "# mine\n0 0 * * * true\n"
-        assert install.shown("acme-prod", []) == []
+        assert install.list_installations("acme-prod", []) == []
 
 
 def test_units_are_written_once_and_removed(tmp_path: Path) -> None:
-    first = install.into_systemd(WANTED, tmp_path, user=True)
+    first = install.install_systemd(WANTED, tmp_path, user=True)
     assert first.changed
-    assert not install.into_systemd(WANTED, tmp_path, user=True).changed
+    assert not install.install_systemd(WANTED, tmp_path, user=True).changed
     timer = tmp_path / "orchestra-creds-acme-prod.timer"
     assert timer.stat().st_mode & 0o777 == 0o644
     if first.todo:
         assert first.todo.endswith("enable --now orchestra-creds-acme-prod.timer")
-    install.removed("acme-prod", [tmp_path], user=True)
+    install.remove_installations("acme-prod", [tmp_path], user=True)
     assert os.listdir(tmp_path) == []

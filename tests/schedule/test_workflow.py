@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds import __version__
-from orchestra_creds.cli.remote_schedule import Remote, workflow
+from orchestra_creds.cli.remote_schedule import RemoteOptions, workflow
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.schedule import workflow as workflows
 from orchestra_creds.schedule.entry import entry
@@ -106,7 +106,7 @@ def test_what_could_break_out_of_the_file_is_refused(field: str, value: str, sai
 
 def test_it_is_written_once_and_what_a_person_changed_is_kept(tmp_path: Path) -> None:
     path = tmp_path / ".github" / "workflows" / "rotate.yml"
-    remote = Remote(identity=MAIL, provider=PROVIDER, environment="production", output=str(path))
+    remote = RemoteOptions(identity=MAIL, provider=PROVIDER, environment="production", output=str(path))
     assert workflow(WANTED, remote).changed
     before = path.stat()
     assert not workflow(WANTED, remote).changed
@@ -115,7 +115,7 @@ def test_it_is_written_once_and_what_a_person_changed_is_kept(tmp_path: Path) ->
     with pytest.raises(ConfigError, match="holds something else"):
         workflow(WANTED, remote)
     assert path.read_text().endswith("# mine\n")
-    assert workflow(WANTED, Remote(MAIL, "", "", PROVIDER, "production", str(path), yes=True)).changed
+    assert workflow(WANTED, RemoteOptions(MAIL, "", "", PROVIDER, "production", str(path), yes=True)).changed
     assert path.read_text() == text()
 
 

@@ -5,10 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from orchestra_creds.bootstrap.setup import _with_operations
-from orchestra_creds.config.desired import desired
+from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.cloud_types import Binding, Policy
-from orchestra_creds.core.resources import Desired, Kind
+from orchestra_creds.core.cloud_types import Binding, IamPolicy
+from orchestra_creds.core.resources import DesiredState, ResourceKind
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
 from orchestra_creds.gcp import alerts, resources
 from orchestra_creds.gcp.buckets import Buckets
@@ -16,10 +16,10 @@ from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.run_jobs import RunJobs
 from orchestra_creds.gcp.schedules import Schedules
 from orchestra_creds.setup.apply import apply
-from orchestra_creds.setup.change import Applied, Plan
+from orchestra_creds.setup.change import ChangeOutcome, Plan
 from orchestra_creds.setup.example import example
 from orchestra_creds.setup.plan import plan
-from orchestra_creds.setup.snapshot import Project, SecretResources, look
+from orchestra_creds.setup.snapshot import ProjectPorts, SecretResourceStore, take_snapshot
 from tests.rotation.world import PROJECT, Loss, World
 
 SMALL = f"""
@@ -84,30 +84,30 @@ class Stage:
     def read(self, text: str) -> None:
         """Take this file from now on."""
         document = parse(text, "test.toml")
-        self.wanted: Desired = _with_operations(desired(document, PROJECT), document)
+        self.wanted: DesiredState = _with_operations(desired_state(document, PROJECT), document)
 
     @property
-    def project(self) -> Project:
+    def project(self) -> ProjectPorts:
         session, sleep = self.world.session, self.sleep
-        return Project(
+        return ProjectPorts(
             PROJECT,
             self.world.secrets,
             self.world.keys,
             self.policies,
             resources.RestProjectStore(session),
             {
-                Kind.SERVICE: resources.Services(session, sleep=sleep),
-                Kind.ROLE: resources.Roles(session, sleep=sleep),
-                Kind.ACCOUNT: resources.Accounts(session, sleep=sleep),
-                Kind.SECRET: SecretResources(self.world.secrets),
-                Kind.POOL: resources.Pools(session, sleep=sleep),
-                Kind.PROVIDER: resources.Providers(session, sleep=sleep),
-                Kind.BUCKET: Buckets(session),
-                Kind.METRIC: alerts.Metrics(session),
-                Kind.CHANNEL: alerts.Channels(session),
-                Kind.ALERT: alerts.Alerts(session),
-                Kind.JOB: RunJobs(session, (PLACE,), sleep=sleep),
-                Kind.SCHEDULE: Schedules(session, (PLACE,)),
+                ResourceKind.SERVICE: resources.Services(session, sleep=sleep),
+                ResourceKind.ROLE: resources.Roles(session, sleep=sleep),
+                ResourceKind.ACCOUNT: resources.Accounts(session, sleep=sleep),
+                ResourceKind.SECRET: SecretResourceStore(self.world.secrets),
+                ResourceKind.POOL: resources.Pools(session, sleep=sleep),
+                ResourceKind.PROVIDER: resources.Providers(session, sleep=sleep),
+                ResourceKind.BUCKET: Buckets(session),
+                ResourceKind.METRIC: alerts.Metrics(session),
+                ResourceKind.CHANNEL: alerts.Channels(session),
+                ResourceKind.ALERT: alerts.Alerts(session),
+                ResourceKind.JOB: RunJobs(session, (PLACE,), sleep=sleep),
+                ResourceKind.SCHEDULE: Schedules(session, (PLACE,)),
             },
         )
 
@@ -115,11 +115,11 @@ class Stage:
         self.world.pass_time(timedelta(seconds=seconds))
 
     def plan(self) -> Plan:
-        return plan(self.wanted, look(self.project, self.wanted))
+        return plan(self.wanted, take_snapshot(self.project, self.wanted))
 
     def apply(
         self, between: Callable[[], None] = lambda: None, losses: Mapping[int, Loss] | None = None
-    ) -> list[Applied]:
+    ) -> list[ChangeOutcome]:
         """Plan and apply; `between` happens after the plan, losses are counted from there."""
         planned = self.plan()
         between()
@@ -136,7 +136,7 @@ class Stage:
     def bind(self, holder: str, role: str, member: str) -> None:
         """A foreign grant."""
         policy = self.policies.get_policy(holder)
-        self.policies.set_policy(holder, Policy((*policy.bindings, Binding(role, frozenset({member}))), policy.etag))
+        self.policies.set_policy(holder, IamPolicy((*policy.bindings, Binding(role, frozenset({member}))), policy.etag))
 
     def members(self, holder: str, role: str) -> set[str]:
         found = [binding.members for binding in self.policies.get_policy(holder).bindings if binding.role == role]

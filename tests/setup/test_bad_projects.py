@@ -6,10 +6,10 @@ from datetime import timedelta
 import pytest
 from google.rpc import error_details_pb2
 
-from orchestra_creds.core.resources import Kind, Ref
+from orchestra_creds.core.resources import Ref, ResourceKind
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.resource_manager import org_policy
-from orchestra_creds.setup.change import Action, Applied
+from orchestra_creds.setup.change import ChangeKind, ChangeOutcome
 from tests.rotation.world import PROJECT
 from tests.setup.stage import FULL, SMALL, Stage, pool_path, role_path
 
@@ -41,16 +41,16 @@ IN_THE_WAY = {
     "no accounts": (
         constrained("iam.disableServiceAccountCreation", {"enforce": True}),
         constrained("iam.disableServiceAccountCreation"),
-        Kind.ACCOUNT,
+        ResourceKind.ACCOUNT,
         "organization policy iam.disableServiceAccountCreation is in the way",
     ),
     "no such place": (
         constrained("gcp.resourceLocations", {"values": {"allowedValues": ["in:eu-locations"]}}),
         constrained("gcp.resourceLocations"),
-        Kind.SECRET,
+        ResourceKind.SECRET,
         "organization policy gcp.resourceLocations is in the way",
     ),
-    "quota": (at_most(1), at_most(100), Kind.ACCOUNT, "maximum number of service accounts"),
+    "quota": (at_most(1), at_most(100), ResourceKind.ACCOUNT, "maximum number of service accounts"),
 }
 
 
@@ -63,7 +63,7 @@ def test_what_is_in_the_way_is_told_and_the_rest_goes_on(stage: Stage, name: str
     assert {one.change.ref.kind for one in failed if one.change.ref is not None} == {kind}
     assert all(said in one.message and "\n" not in one.message and one.hint for one in failed)
     assert all(one.message.endswith("is missing") for one in endings if one.ending == "skipped")
-    assert {Kind.SERVICE, Kind.ROLE, Kind.POOL} <= {
+    assert {ResourceKind.SERVICE, ResourceKind.ROLE, ResourceKind.POOL} <= {
         one.change.ref.kind for one in endings if one.ending == "done" and one.change.ref is not None
     }
     undo(stage)
@@ -89,7 +89,11 @@ def answer_late(stage: Stage, refusals: int) -> None:
     def refuse(name: str) -> None:
         api = next((prefix for prefix in left if name.startswith(prefix)), "")
         service = "iam.googleapis.com" if "iam" in api else "run.googleapis.com"
-        if api and left[api] and stage.project.stores[Kind.SERVICE].find(Ref(Kind.SERVICE, service)) is not None:
+        if (
+            api
+            and left[api]
+            and stage.project.stores[ResourceKind.SERVICE].find(Ref(ResourceKind.SERVICE, service)) is not None
+        ):
             left[api] -= 1
             detail = error_details_pb2.ErrorInfo(reason="SERVICE_DISABLED", metadata={"service": service})
             raise EmuError(Code.PERMISSION_DENIED, "It is disabled.", detail)
@@ -116,7 +120,7 @@ def test_an_api_that_never_answers_is_told_and_nothing_else_of_the_plan_is_calle
         answer_late(stage, 10_000)
         endings = stage.apply()
         assert {
-            (one.change.ref is not None and one.change.ref.kind is Kind.SERVICE, one.ending) for one in endings
+            (one.change.ref is not None and one.change.ref.kind is ResourceKind.SERVICE, one.ending) for one in endings
         } == {
             (True, "done"),
             (False, "failed"),
@@ -128,7 +132,7 @@ def test_an_api_that_never_answers_is_told_and_nothing_else_of_the_plan_is_calle
         stage.close()
 
 
-def purged(stage: Stage, path: str, days: int) -> list[Applied]:
+def purged(stage: Stage, path: str, days: int) -> list[ChangeOutcome]:
     assert {one.ending for one in stage.apply()} == {"done"}
     stage.rest("DELETE", path)
     stage.world.pass_time(timedelta(days=days))
@@ -138,7 +142,7 @@ def purged(stage: Stage, path: str, days: int) -> list[Applied]:
 def test_a_role_that_was_deleted_for_good_blocks_its_id_and_says_so(stage: Stage) -> None:
     (ended, *_) = purged(stage, role_path(), 8)
     assert (ended.ending, "marked for deletion" in ended.message, "37 days" in ended.hint) == ("failed", True, True)
-    assert ended.change.action is Action.CREATE
+    assert ended.change.kind is ChangeKind.CREATE
     stage.world.pass_time(timedelta(days=31))
     assert {one.ending for one in stage.apply()} == {"done"}
 
@@ -146,5 +150,5 @@ def test_a_role_that_was_deleted_for_good_blocks_its_id_and_says_so(stage: Stage
 def test_a_pool_that_was_deleted_for_good_is_made_anew(stage: Stage) -> None:
     endings = purged(stage, pool_path(), 31)
     assert {one.ending for one in endings} == {"done"}
-    assert Action.CREATE in {one.change.action for one in endings}
+    assert ChangeKind.CREATE in {one.change.kind for one in endings}
     assert stage.plan().work == ()

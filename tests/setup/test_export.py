@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.config.desired import desired
+from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
+from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.setup import alerts, export, pulumi, runner, state, terraform
 from orchestra_creds.setup.example import example
 from tests.rotation.world import PROJECT
@@ -19,9 +19,9 @@ MAIL = f"creds-rotator@{PROJECT}.iam.gserviceaccount.com"
 NUMBER = "123456789012"
 
 
-def everything() -> Desired:
+def everything() -> DesiredState:
     """The example, and all that may stand around it."""
-    base = desired(parse(example(PROJECT), "test.toml"), PROJECT)
+    base = desired_state(parse(example(PROJECT), "test.toml"), PROJECT)
     run = runner.cloud_run_job(
         PROJECT,
         image="place/image@sha256:" + "0" * 64,
@@ -36,7 +36,7 @@ def everything() -> Desired:
         *alerts.alerts(("email:ops@example.com",), (), rotator=MAIL, cron="17 3,15 * * *"),
     ]
     every = {resource.ref: resource for resource in (*base.resources, *more)}
-    return Desired(PROJECT, resources=tuple(every.values()), grants=(*base.grants, *run.grants), audit=base.audit)
+    return DesiredState(PROJECT, resources=tuple(every.values()), grants=(*base.grants, *run.grants), audit=base.audit)
 
 
 def calls(text: str) -> list[tuple[str, str, dict[str, Any], ast.Call]]:
@@ -52,7 +52,7 @@ def calls(text: str) -> list[tuple[str, str, dict[str, Any], ast.Call]]:
 
 def test_every_kind_is_there_and_every_kind_is_exported() -> None:
     wanted = everything()
-    assert {resource.ref.kind for resource in wanted.resources} == set(Kind)
+    assert {resource.ref.kind for resource in wanted.resources} == set(ResourceKind)
     blocks = terraform.blocks(wanted, NUMBER)
     assert len(blocks) == len(wanted.resources) + len(wanted.grants) + len(wanted.audit)
     document = json.loads(export.export(wanted, NUMBER, "terraform"))
@@ -72,7 +72,7 @@ def test_pulumi_says_the_same_as_terraform() -> None:
     assert [(kind, label) for kind, label, _, _ in found] == [(pulumi.CLASSES[b.kind], b.label) for b in blocks]
     for block, (_, _, words, _) in zip(blocks, found, strict=True):
         assert (f"import_={block.identifier!r}" in words.pop("opts")) == bool(block.identifier)
-        assert set(words) == {pulumi._named(key, value) for key, value in block.body.items()}
+        assert set(words) == {pulumi._property_name(key, value) for key, value in block.body.items()}
     by_label = {label: words for _, label, words, _ in found}
     assert by_label["orchestra_creds_key_created"]["notification_channels"] == "[channel_1.name]"
     assert "'env': 'dev'" in by_label["redis_host_dev"]["labels"]  # a label of that name is no list of variables
@@ -87,9 +87,9 @@ NASTY = st.text(st.sampled_from("ab-_./@ \"'\\\n${}%#é"), min_size=1, max_size=
 @given(st.lists(NASTY, min_size=1, max_size=6, unique=True))
 def test_no_name_becomes_code_and_no_label_meets_another(names: list[str]) -> None:
     fields = {"displayName": '${file("x")} %{if true}', "description": "'''\n\"\"\""}
-    resources = tuple(Resource(Ref(Kind.ACCOUNT, f"{name}@p"), fields) for name in names)
+    resources = tuple(Resource(Ref(ResourceKind.ACCOUNT, f"{name}@p"), fields) for name in names)
     grants = tuple(Grant("projects/p", f"roles/{name}", "user:a") for name in names)
-    wanted = Desired("p", resources=resources, grants=grants)
+    wanted = DesiredState("p", resources=resources, grants=grants)
     document = json.loads(export.export(wanted, NUMBER, "terraform"))["resource"]
     assert len(document["google_service_account"]) == len(names) == len(document["google_project_iam_member"])
     assert [body["account_id"] for body in document["google_service_account"].values()] == [

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from orchestra_creds.config.desired import desired
+from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core import federation
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.resources import Kind, ResourceStore
+from orchestra_creds.core.resources import ResourceKind, ResourceStore
 from orchestra_creds.emulator.iam.key_records import new_private_key
 from orchestra_creds.emulator.identity import jwt, sts
 from orchestra_creds.emulator.server import control
@@ -24,10 +24,10 @@ from orchestra_creds.gcp import resources
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
-from orchestra_creds.gcp.session import Endpoints, Session
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.plan import plan
-from orchestra_creds.setup.snapshot import Project, SecretResources, look
+from orchestra_creds.setup.snapshot import ProjectPorts, SecretResourceStore, take_snapshot
 from tests.emulator.identities import SCOPE, Caller
 
 PROJECT = "demo-project"
@@ -64,21 +64,21 @@ PRIVATE = new_private_key()
 
 
 @pytest.fixture(scope="module")
-def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]:
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     """A project that `setup` has brought about, in a cloud that checks permissions."""
     with control.start_in_process(tmp_path_factory.mktemp("federation") / "emulator.db", auth=True) as running:
         ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
-        session = Session(PROJECT, endpoints=ends, environment={}, owner_token=running.emulator.store.owner_token)
+        session = ApiSession(PROJECT, endpoints=ends, environment={}, owner_token=running.emulator.store.owner_token)
         secrets = SecretManagerStore(session)
-        stores: dict[Kind, ResourceStore] = {
-            Kind.SERVICE: resources.Services(session),
-            Kind.ROLE: resources.Roles(session),
-            Kind.ACCOUNT: resources.Accounts(session),
-            Kind.SECRET: SecretResources(secrets),
-            Kind.POOL: resources.Pools(session),
-            Kind.PROVIDER: resources.Providers(session),
+        stores: dict[ResourceKind, ResourceStore] = {
+            ResourceKind.SERVICE: resources.Services(session),
+            ResourceKind.ROLE: resources.Roles(session),
+            ResourceKind.ACCOUNT: resources.Accounts(session),
+            ResourceKind.SECRET: SecretResourceStore(secrets),
+            ResourceKind.POOL: resources.Pools(session),
+            ResourceKind.PROVIDER: resources.Providers(session),
         }
-        project = Project(
+        project = ProjectPorts(
             PROJECT,
             secrets,
             IamKeyStore(session),
@@ -86,8 +86,8 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]
             resources.RestProjectStore(session),
             stores,
         )
-        wanted = desired(parse(FILE, "test.toml"), PROJECT)
-        planned = plan(wanted, look(project, wanted))
+        wanted = desired_state(parse(FILE, "test.toml"), PROJECT)
+        planned = plan(wanted, take_snapshot(project, wanted))
         endings = list(apply(planned, project, lambda _seconds: None, lambda: planned))
         assert {one.ending for one in endings} == {"done"}
         keys = {"oidc": {"jwksJson": json.dumps({"keys": [jwt.public_jwk(PRIVATE.public_key(), "k1")]})}}
@@ -99,12 +99,12 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.Running]
         session.close()
 
 
-def number_of(running: control.Running) -> str:
+def number_of(running: control.InProcessEmulator) -> str:
     with running.emulator.store.transaction() as txn:
         return project_numbers.number_of(txn, PROJECT)
 
 
-def token(running: control.Running, pool: str, key: Any = PRIVATE, **claims: Any) -> str:
+def token(running: control.InProcessEmulator, pool: str, key: Any = PRIVATE, **claims: Any) -> str:
     now = int(datetime.now(UTC).timestamp())
     number = number_of(running)
     audience = f"https://iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/{pool}/providers/github-provider"
@@ -124,10 +124,10 @@ def token(running: control.Running, pool: str, key: Any = PRIVATE, **claims: Any
         **({"environment": "production"} if pool == "github-prod" else {}),
         **claims,
     }
-    return jwt.write({name: value for name, value in base.items() if value is not None}, key, "k1")
+    return jwt.write_jwt({name: value for name, value in base.items() if value is not None}, key, "k1")
 
 
-def let_in(running: control.Running, pool: str, subject_token: str) -> str:
+def let_in(running: control.InProcessEmulator, pool: str, subject_token: str) -> str:
     """An access token of the federated principal; empty when it is refused."""
     number = number_of(running)
     status, body = Caller(running.emulator, "").form(
@@ -142,7 +142,7 @@ def let_in(running: control.Running, pool: str, subject_token: str) -> str:
     return str(body["access_token"]) if status == 200 else ""
 
 
-def acting_as(running: control.Running, access_token: str, account: str) -> Caller | None:
+def acting_as(running: control.InProcessEmulator, access_token: str, account: str) -> Caller | None:
     path = f"/v1/projects/-/serviceAccounts/{account}@{PROJECT}.iam.gserviceaccount.com:generateAccessToken"
     status, body = Caller(running.emulator, access_token).rest("POST", path, {"scope": [SCOPE]})
     return Caller(running.emulator, body["accessToken"]) if status == 200 else None
@@ -153,7 +153,7 @@ def reads(caller: Caller, secret: str) -> bool:
 
 
 @pytest.mark.parametrize("env", ["dev", "prod"])
-def test_the_right_build_gets_in_and_reads_exactly_its_secrets(cloud: control.Running, env: str) -> None:
+def test_the_right_build_gets_in_and_reads_exactly_its_secrets(cloud: control.InProcessEmulator, env: str) -> None:
     other = "prod" if env == "dev" else "dev"
     access_token = let_in(cloud, f"github-{env}", token(cloud, f"github-{env}"))
     assert access_token
@@ -183,13 +183,13 @@ def test_the_right_build_gets_in_and_reads_exactly_its_secrets(cloud: control.Ru
         ("github-dev", {"aud": "https://github.com/acme"}),
     ],
 )
-def test_everybody_else_stays_out(cloud: control.Running, pool: str, claims: dict[str, Any]) -> None:
+def test_everybody_else_stays_out(cloud: control.InProcessEmulator, pool: str, claims: dict[str, Any]) -> None:
     assert let_in(cloud, pool, token(cloud, pool, **claims)) == ""
 
 
-def test_a_foreign_signature_stays_out(cloud: control.Running) -> None:
+def test_a_foreign_signature_stays_out(cloud: control.InProcessEmulator) -> None:
     assert let_in(cloud, "github-dev", token(cloud, "github-dev", new_private_key())) == ""
 
 
-def test_a_token_for_one_pool_does_not_open_the_other(cloud: control.Running) -> None:
+def test_a_token_for_one_pool_does_not_open_the_other(cloud: control.InProcessEmulator) -> None:
     assert let_in(cloud, "github-prod", token(cloud, "github-dev", environment="production")) == ""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from orchestra_creds.core.resources import Kind, Resource
+from orchestra_creds.core.resources import Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.setup.alerts import LONGEST_ABSENCE, RULES, SILENT, alerts
 from orchestra_creds.setup.state import bucket
@@ -16,7 +16,7 @@ MAIL = "creds-rotator@acme-dev.iam.gserviceaccount.com"
 
 def by_rule(*rules: str, rotator: str = "", cron: str = TWICE) -> Mapping[str, Resource]:
     found = alerts([EMAIL], rules, rotator=rotator, cron=cron)
-    return {one.ref.name.removeprefix("orchestra-creds "): one for one in found if one.ref.kind is Kind.ALERT}
+    return {one.ref.name.removeprefix("orchestra-creds "): one for one in found if one.ref.kind is ResourceKind.ALERT}
 
 
 def test_no_rule_named_means_all_seven() -> None:
@@ -34,7 +34,7 @@ def test_without_a_schedule_that_could_be_missed_silence_is_no_rule() -> None:
 
 def test_silence_waits_as_long_as_can_be_noticed_and_needs_its_metric() -> None:
     found = list(alerts([EMAIL], [SILENT], cron=TWICE))
-    assert [one.ref.kind for one in found] == [Kind.CHANNEL, Kind.METRIC, Kind.ALERT]
+    assert [one.ref.kind for one in found] == [ResourceKind.CHANNEL, ResourceKind.METRIC, ResourceKind.ALERT]
     assert found[2].fields["seconds"] == LONGEST_ABSENCE
     assert found[1].ref.name in str(found[2].fields["filter"])
 

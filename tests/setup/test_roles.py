@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.core.cloud_types import Binding, Policy, VersionState
+from orchestra_creds.core.cloud_types import Binding, IamPolicy, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.identity import oauth, tokens
-from orchestra_creds.emulator.server.dispatch import all_allowed, everyone_is_owner
+from orchestra_creds.emulator.server.dispatch import allow_all, identify_owner
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
@@ -54,7 +54,7 @@ class Acting(Stage):
         world.session.rest("make the role", "POST", "iam", f"v1/projects/{PROJECT}/roles", body=role)
         there = self.policies.get_policy(f"projects/{PROJECT}")
         bound = Binding(f"projects/{PROJECT}/roles/acting", frozenset({f"serviceAccount:{actor.email}"}))
-        self.policies.set_policy(f"projects/{PROJECT}", Policy((*there.bindings, bound), there.etag))
+        self.policies.set_policy(f"projects/{PROJECT}", IamPolicy((*there.bindings, bound), there.etag))
         world.emulator._identify, world.emulator._authorize = oauth.identify, access.authorize
         with world.store.transaction() as txn:
             token, _ = tokens.for_account(txn, actor, (tokens.CLOUD_PLATFORM,))
@@ -67,7 +67,7 @@ class Acting(Stage):
         """Let somebody else prepare what is done next."""
         emulator = self.world.emulator
         asked = emulator._identify, emulator._authorize
-        emulator._identify, emulator._authorize = everyone_is_owner, all_allowed
+        emulator._identify, emulator._authorize = identify_owner, allow_all
         yield
         emulator._identify, emulator._authorize = asked
 

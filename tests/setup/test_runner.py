@@ -6,27 +6,27 @@ from dataclasses import replace
 
 import pytest
 
-from orchestra_creds.core.resources import Desired, Kind, Ref, RemovableStore
+from orchestra_creds.core.resources import DesiredState, Ref, RemovableStore, ResourceKind
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.run_jobs import RunJobs
 from orchestra_creds.gcp.schedules import Schedules
 from orchestra_creds.setup.apply import apply
-from orchestra_creds.setup.change import Action, Applied, Plan
+from orchestra_creds.setup.change import ChangeKind, ChangeOutcome, Plan
 from orchestra_creds.setup.plan import plan
-from orchestra_creds.setup.runner import INVOKER, cloud_run_job, remove, standing
-from orchestra_creds.setup.snapshot import look_at
+from orchestra_creds.setup.runner import INVOKER, cloud_run_job, existing_resources, remove
+from orchestra_creds.setup.snapshot import take_partial_snapshot
 from tests.rotation.world import PROJECT, Died, Loss
 from tests.setup.stage import Stage, account
 
 MAIL = f"creds-rotator@{PROJECT}.iam.gserviceaccount.com"
 IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:"
-REF = Ref(Kind.JOB, "us-central1/orchestra-creds-rotate")
+REF = Ref(ResourceKind.JOB, "us-central1/orchestra-creds-rotate")
 HOLDER = f"projects/{PROJECT}/locations/us-central1/jobs/orchestra-creds-rotate"
 
 
 def wanted(
     *, image: str = IMAGE + "0" * 64, identity: str = MAIL, region: str = "us-central1", name: str = REF.name[12:]
-) -> Desired:
+) -> DesiredState:
     return cloud_run_job(
         PROJECT,
         image=image,
@@ -45,10 +45,10 @@ class Runner(Stage):
         super().__init__()
         account(self, "creds-rotator")
 
-    def plan_run(self, desired: Desired) -> Plan:
-        return plan(desired, look_at(self.project, desired))
+    def plan_run(self, desired: DesiredState) -> Plan:
+        return plan(desired, take_partial_snapshot(self.project, desired))
 
-    def run(self, desired: Desired) -> list[Applied]:
+    def run(self, desired: DesiredState) -> list[ChangeOutcome]:
         return list(apply(self.plan_run(desired), self.project, self.sleep, lambda: self.plan_run(desired)))
 
 
@@ -61,7 +61,7 @@ def stage() -> Iterator[Runner]:
 
 def test_it_is_made_once_and_a_second_run_changes_nothing(stage: Runner) -> None:
     assert [one.ending for one in stage.run(wanted())] == ["done"] * 5
-    job = stage.project.stores[Kind.JOB].find(REF)
+    job = stage.project.stores[ResourceKind.JOB].find(REF)
     assert job is not None
     assert (job.fields["image"], job.fields["identity"]) == (IMAGE + "0" * 64, MAIL)
     assert stage.members(HOLDER, INVOKER) == {f"serviceAccount:{MAIL}"}
@@ -74,7 +74,7 @@ def test_it_is_made_once_and_a_second_run_changes_nothing(stage: Runner) -> None
 def test_a_new_image_changes_the_job_alone(stage: Runner) -> None:
     stage.run(wanted())
     (change,) = stage.plan_run(wanted(image=IMAGE + "1" * 64)).changes
-    assert (change.action, change.ref, change.fields) == (Action.UPDATE, REF, ("image",))
+    assert (change.kind, change.ref, change.fields) == (ChangeKind.UPDATE, REF, ("image",))
     assert [one.ending for one in stage.run(wanted(image=IMAGE + "1" * 64))] == ["done"]
 
 
@@ -137,10 +137,10 @@ def test_what_cannot_be_is_one_line_before_any_call(field: str, value: str, said
 # -- taking it away again
 
 
-def stores(stage: Runner) -> dict[Kind, RemovableStore]:
+def stores(stage: Runner) -> dict[ResourceKind, RemovableStore]:
     return {
-        Kind.JOB: RunJobs(stage.world.session, sleep=stage.sleep),
-        Kind.SCHEDULE: Schedules(stage.world.session),
+        ResourceKind.JOB: RunJobs(stage.world.session, sleep=stage.sleep),
+        ResourceKind.SCHEDULE: Schedules(stage.world.session),
     }
 
 
@@ -150,22 +150,22 @@ def test_a_removal_that_was_interrupted_is_completed_by_another(stage: Runner, n
     stage.run(wanted())
     stage.world.lose({number: loss})
     with contextlib.suppress(Died, UnavailableError):
-        remove(stores(stage), standing(stores(stage), "us-central1"))
+        remove(stores(stage), existing_resources(stores(stage), "us-central1"))
     stage.world.lose({})
-    left = {resource.ref.kind for resource in standing(stores(stage), "us-central1")}
-    assert left != {Kind.SCHEDULE}  # nothing starts what is not there
-    remove(stores(stage), standing(stores(stage), "us-central1"))
-    assert standing(stores(stage), "us-central1") == []
+    left = {resource.ref.kind for resource in existing_resources(stores(stage), "us-central1")}
+    assert left != {ResourceKind.SCHEDULE}  # nothing starts what is not there
+    remove(stores(stage), existing_resources(stores(stage), "us-central1"))
+    assert existing_resources(stores(stage), "us-central1") == []
 
 
 def test_a_job_that_we_did_not_make_stays_and_so_does_its_schedule(stage: Runner) -> None:
     stage.run(wanted())
-    job = stores(stage)[Kind.JOB].find(REF)
+    job = stores(stage)[ResourceKind.JOB].find(REF)
     assert job is not None
     template = stage.world.session.rest("read it", "GET", "run", f"v2/{HOLDER}")["template"]
     theirs = {"labels": {"managed-by": "others"}, "template": template}
     stage.world.session.rest("change it", "PATCH", "run", f"v2/{HOLDER}", body=theirs)
     before = stage.mutations()
     with pytest.raises(PreconditionError, match="was not made by orchestra-creds"):
-        remove(stores(stage), standing(stores(stage), "us-central1"))
+        remove(stores(stage), existing_resources(stores(stage), "us-central1"))
     assert stage.mutations() == before

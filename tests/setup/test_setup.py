@@ -7,13 +7,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.config.desired import desired
+from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import ConfigError, CredsError
-from orchestra_creds.setup.change import Action, Risk
+from orchestra_creds.setup.change import ChangeKind, Risk
 from orchestra_creds.setup.example import example
 from tests.rotation.world import PROJECT, Died, Loss
 from tests.setup.stage import (
@@ -54,7 +54,7 @@ def test_the_whole_example_applies_and_a_second_run_changes_nothing() -> None:
         assert len(endings) == 50
         before = stage.mutations()
         again = stage.plan()
-        assert (again.work, again.drifted) == ((), False)
+        assert (again.work, again.has_drift) == ((), False)
         assert stage.apply() == []
         assert stage.mutations() == before
     finally:
@@ -63,18 +63,18 @@ def test_the_whole_example_applies_and_a_second_run_changes_nothing() -> None:
 
 @pytest.mark.parametrize("only", ["services", "roles", "accounts", "secrets", "federation", "access", "audit"])
 def test_a_part_by_itself_is_quiet_once_all_is_done(only: str) -> None:
-    from orchestra_creds.bootstrap.setup import _only
+    from orchestra_creds.bootstrap.setup import _select_kinds
 
     stage = whole()
     try:
         whole_plan = {change.what for change in stage.plan().work}
-        everything, stage.wanted = stage.wanted, _only(stage.wanted, only)
+        everything, stage.wanted = stage.wanted, _select_kinds(stage.wanted, only)
         part = {change.what for change in stage.plan().work}
         assert part
         assert part <= whole_plan
         stage.wanted = everything
         stage.apply()
-        stage.wanted = _only(everything, only)
+        stage.wanted = _select_kinds(everything, only)
         assert stage.plan().work == ()
     finally:
         stage.close()
@@ -89,7 +89,7 @@ def test_a_plan_changes_nothing(stage: Stage) -> None:
 def test_everything_is_as_the_file_says(stage: Stage) -> None:
     done(stage)
     stores = stage.project.stores
-    pool = stores[Kind.PROVIDER].find(Ref(Kind.PROVIDER, "github-dev/github-provider"))
+    pool = stores[ResourceKind.PROVIDER].find(Ref(ResourceKind.PROVIDER, "github-dev/github-provider"))
     assert pool is not None
     assert "assertion.repository_owner_id == '4242'" in str(pool.fields["attributeCondition"])
     assert "assertion.repository_id in ['777']" in str(pool.fields["attributeCondition"])
@@ -151,16 +151,16 @@ def test_other_accessors_of_an_exact_secret_are_drift_and_are_removed(stage: Sta
     stage.bind(SECRET, ACCESSOR, "user:eve@example.com")
     planned = stage.plan()
     (change,) = planned.work
-    assert (change.action, change.risk) == (Action.REVOKE, Risk.NARROWING)
-    assert planned.drifted
+    assert (change.kind, change.risk) == (ChangeKind.REVOKE, Risk.NARROWING)
+    assert planned.has_drift
     done(stage)
     assert stage.members(SECRET, ACCESSOR) == {RUNNER}
 
 
 def test_a_replication_that_differs_is_refused_and_nothing_is_replaced(stage: Stage) -> None:
     stage.world.secrets.create_secret("api-key-dev", replicas=("europe-west1",))
-    refused = [change for change in stage.plan().changes if change.action is Action.REFUSED]
-    assert [change.ref for change in refused] == [Ref(Kind.SECRET, "api-key-dev")]
+    refused = [change for change in stage.plan().changes if change.kind is ChangeKind.REFUSED]
+    assert [change.ref for change in refused] == [Ref(ResourceKind.SECRET, "api-key-dev")]
     assert {one.ending for one in stage.apply()} == {"done"}
     assert stage.world.secrets.get_secret("api-key-dev").replicas == ("europe-west1",)
 
@@ -175,8 +175,10 @@ def test_a_deleted_pool_comes_back_closed_is_put_right_and_only_then_opened(stag
     def watch(name: str, mutates: bool) -> None:
         if mutates and "Pool" in name:
             with stage.world.aside():
-                pool = stage.project.stores[Kind.POOL].find(Ref(Kind.POOL, "github-dev"))
-                provider = stage.project.stores[Kind.PROVIDER].find(Ref(Kind.PROVIDER, "github-dev/github-provider"))
+                pool = stage.project.stores[ResourceKind.POOL].find(Ref(ResourceKind.POOL, "github-dev"))
+                provider = stage.project.stores[ResourceKind.PROVIDER].find(
+                    Ref(ResourceKind.PROVIDER, "github-dev/github-provider")
+                )
             if pool is not None and provider is not None:
                 condition = str(provider.fields["attributeCondition"])
                 order.append(
@@ -194,7 +196,7 @@ def test_a_deleted_pool_comes_back_closed_is_put_right_and_only_then_opened(stag
 def test_a_deleted_role_comes_back_with_the_permissions_of_the_file(stage: Stage) -> None:
     done(stage)
     stage.rest("DELETE", role_path())
-    assert [change.action for change in stage.plan().work] == [Action.UNDELETE]
+    assert [change.kind for change in stage.plan().work] == [ChangeKind.UNDELETE]
     done(stage)
     assert stage.plan().work == ()
 
@@ -265,8 +267,8 @@ DRIFTS: dict[str, Callable[[Stage], object]] = {
         "PATCH", f"storage/v1/b/{BUCKET}", {"versioning": {"enabled": False}}
     ),
     "delete job": lambda s: s.rest("DELETE", job_path("v2")),
-    "other image": lambda s: s.project.stores[Kind.JOB].update(
-        Resource(Ref(Kind.JOB, JOB), {"image": IMAGE.replace("0", "1")}), ("image",), ""
+    "other image": lambda s: s.project.stores[ResourceKind.JOB].update(
+        Resource(Ref(ResourceKind.JOB, JOB), {"image": IMAGE.replace("0", "1")}), ("image",), ""
     ),
     "delete schedule": lambda s: s.rest("DELETE", job_path("v1")),
     "pause schedule": lambda s: s.rest("POST", f"{job_path('v1')}:pause", {}),
@@ -296,7 +298,7 @@ def test_each_drift_is_one(name: str) -> None:
     try:
         done(stage)
         DRIFTS[name](stage)
-        assert stage.plan().drifted == (name not in {"foreign role", "relabel secret"} or bool(stage.plan().work))
+        assert stage.plan().has_drift == (name not in {"foreign role", "relabel secret"} or bool(stage.plan().work))
         done(stage)
         assert stage.plan().work == ()
     finally:
@@ -332,7 +334,7 @@ def test_any_drift_converges_or_stops_and_nothing_foreign_is_lost(before: list[s
         assert {one.ending for one in rest} <= {"done"}, rest
         assert stage.plan().work == ()
         assert stage.members(f"projects/{PROJECT}", "roles/browser") == {"user:ada@example.com"}
-        assert stage.project.stores[Kind.ACCOUNT].find(Ref(Kind.ACCOUNT, foreign)) is not None
+        assert stage.project.stores[ResourceKind.ACCOUNT].find(Ref(ResourceKind.ACCOUNT, foreign)) is not None
     finally:
         stage.close()
 
@@ -396,7 +398,7 @@ def test_each_drift_rule_names_what_is_dangerous(stage: Stage, rule: str) -> Non
     RULES[rule](stage)
     found = stage.plan()
     assert rule in {drift.rule for drift in found.drifts}
-    assert found.drifted
+    assert found.has_drift
 
 
 # -- the file
@@ -426,7 +428,7 @@ def test_each_drift_rule_names_what_is_dangerous(stage: Stage, rule: str) -> Non
 def test_what_cannot_be_is_one_line_before_any_call(before: str, after: str, said: str) -> None:
     assert before in SMALL
     with pytest.raises(ConfigError) as caught:
-        desired(parse(SMALL.replace(before, after, 1), "test.toml"), PROJECT)
+        desired_state(parse(SMALL.replace(before, after, 1), "test.toml"), PROJECT)
     assert said in str(caught.value)
 
 

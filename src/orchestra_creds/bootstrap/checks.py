@@ -30,7 +30,7 @@ def machine_checks() -> "Iterator[Check]":
     )
     for name, folder in (("state folder", folders.state_folder()), ("cache folder", folders.cache_folder())):
         try:
-            yield Check(name, Health.OK, f"{folders.private(folder)} is yours alone")
+            yield Check(name, Health.OK, f"{folders.make_private_folder(folder)} is yours alone")
         except ConfigError as error:
             yield Check(name, Health.FAIL, str(error), error.hint)
     try:
@@ -51,7 +51,7 @@ def project_checks(cloud: "Cloud") -> "Iterator[Check]":
     from orchestra_creds.manage.doctor import cloud_checks
 
     return cloud_checks(
-        place=cloud.place,
+        place=cloud.description,
         project=cloud.project,
         tokens=cloud.tokens,
         policies=cloud.policies,
@@ -65,12 +65,12 @@ def project_checks(cloud: "Cloud") -> "Iterator[Check]":
 
 def _services_of_file(cloud: "Cloud") -> list[str]:
     """Return the APIs that sections of orchestra-creds.toml need; none where it is missing or wrong, which `setup` explains."""
-    from orchestra_creds.bootstrap.setup import wanted_of
-    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.bootstrap.setup import load_desired_state
+    from orchestra_creds.core.resources import ResourceKind
 
     try:
-        resources = wanted_of(cloud).resources
+        resources = load_desired_state(cloud).resources
     except ConfigError:
         return []
-    names = {resource.ref.name for resource in resources if resource.ref.kind is Kind.SERVICE}
+    names = {resource.ref.name for resource in resources if resource.ref.kind is ResourceKind.SERVICE}
     return sorted(names - set(cloud.settings.document.services))

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
         SecretStore,
         TokenIssuer,
     )
-    from orchestra_creds.emulator.server.control import Running
-    from orchestra_creds.gcp.session import Session
+    from orchestra_creds.emulator.server.control import InProcessEmulator
+    from orchestra_creds.gcp.session import ApiSession
 
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
@@ -33,7 +33,9 @@ _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 class Cloud:
     """The stores of one cloud, made when first used; close it, or use it in a `with` block."""
 
-    def __init__(self, session: "Session", settings: "Settings", location: str, embedded: "Running | None") -> None:
+    def __init__(
+        self, session: "ApiSession", settings: "Settings", location: str, embedded: "InProcessEmulator | None"
+    ) -> None:
         self.session = session
         self.project = session.project
         self.settings = settings
@@ -83,7 +85,7 @@ class Cloud:
         return RestProjectInspector(self.session)
 
     @property
-    def place(self) -> str:
+    def description(self) -> str:
         """Which cloud this is, in words."""
         return (
             "Google Cloud" if self.session.endpoints is None else f"the embedded cloud at {self.session.endpoints.grpc}"
@@ -104,13 +106,13 @@ class Cloud:
             )
         return full_name(name, environment, self.settings.document.naming.secret)
 
-    def guarded(self, environment: str) -> bool:
+    def is_guarded(self, environment: str) -> bool:
         """Whether a person who works on it is asked for more."""
-        from orchestra_creds.config.environments import guarded
+        from orchestra_creds.config.environments import is_guarded
 
-        return guarded(self.settings.document, environment)
+        return is_guarded(self.settings.document, environment)
 
-    def in_environment(self, name: str, environment: str) -> bool:
+    def is_in_environment(self, name: str, environment: str) -> bool:
         """Whether a secret belongs to an environment, by its name."""
         return not environment or self.full_name(name, environment) == name
 
@@ -156,7 +158,7 @@ def open_cloud(
     from orchestra_creds.config.environments import project_of
 
     settings = configuration.load(config)
-    endpoints = None if backend == "gcp" else named_endpoints(os.environ)
+    endpoints = None if backend == "gcp" else endpoints_from_environment(os.environ)
     wanted = project or project_of(settings.document, environment)
     local = backend == "local" or endpoints is not None
     if not local and not wanted:
@@ -166,10 +168,10 @@ def open_cloud(
         )
     silence_libraries()
     from orchestra_creds.gcp.rate_limit import Pace
-    from orchestra_creds.gcp.session import Endpoints, Session
+    from orchestra_creds.gcp.session import ApiSession, Endpoints
 
     if not local:
-        session = Session(wanted, impersonate=impersonate, reason=reason, announce=say, pace=Pace())
+        session = ApiSession(wanted, impersonate=impersonate, reason=reason, announce=say, pace=Pace())
         return Cloud(session, settings, location, None)
     from orchestra_creds.emulator.server import control
 
@@ -181,7 +183,7 @@ def open_cloud(
         embedded = control.start_in_process(emulator_state())
         endpoints = embedded.endpoints.grpc, embedded.endpoints.http
     wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
-    session = Session(
+    session = ApiSession(
         wanted,
         endpoints=Endpoints(*endpoints),
         impersonate=impersonate,
@@ -200,7 +202,7 @@ def key_credentials(key_file: "Material", scopes: tuple[str, ...]) -> object:
     """
     from orchestra_creds.gcp import key_file as files
 
-    ends = named_endpoints(os.environ)
+    ends = endpoints_from_environment(os.environ)
     return files.credentials(files.parse(key_file), ends[1] if ends else "").with_scopes(scopes)
 
 
@@ -214,7 +216,7 @@ def silence_libraries() -> None:
     os.environ["GRPC_VERBOSITY"] = "NONE"
 
 
-def named_endpoints(environment: Mapping[str, str]) -> tuple[str, str] | None:
+def endpoints_from_environment(environment: Mapping[str, str]) -> tuple[str, str] | None:
     """The gRPC and HTTP endpoints that `emulator env` exported, or None.
 
     Raises:
@@ -236,4 +238,4 @@ def named_endpoints(environment: Mapping[str, str]) -> tuple[str, str] | None:
 
 def emulator_state() -> Path:
     """The state file of the embedded cloud, in a private folder."""
-    return Path(folders.private(folders.state_folder())) / "emulator.db"
+    return Path(folders.make_private_folder(folders.state_folder())) / "emulator.db"

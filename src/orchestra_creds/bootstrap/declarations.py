@@ -16,22 +16,22 @@ from orchestra_creds.core.credential import Credential
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
 
 if TYPE_CHECKING:
-    from orchestra_creds.core.cloud_types import Secret
+    from orchestra_creds.core.cloud_types import SecretResource
 
 OVERDUE_AFTER = timedelta(days=2)
 """How long after the day on its label a secret that is not declared here counts as forgotten: two daily runs of whoever declares it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CatalogEntry:
     """A declared credential, and its secret if a list showed it."""
 
     credential: Credential
-    secret: "Secret | None" = None
+    secret: "SecretResource | None" = None
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedEntry:
     """A declaration that cannot be used, and why: labels that nobody understands, or an account that may have no key."""
 
     name: str
@@ -41,7 +41,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Undeclared:
+class UndeclaredSecret:
     """A secret that this program looks after, by its labels or its state, and that nothing declares in this run.
 
     `due` is the day of its next rotation (YYYYMMDD), or empty; `labelled` tells whether it carries labels that would declare it.
@@ -59,7 +59,7 @@ class Undeclared:
         return "was the file left out (--config FILE)? declare it there, or take our labels off the secret"
 
 
-class Declared:
+class CredentialCatalog:
     """The credentials of one project; with `from_labels`, all labels on secrets count as declarations."""
 
     def __init__(self, cloud: Cloud, *, from_labels: bool = False) -> None:
@@ -71,7 +71,7 @@ class Declared:
             name: credential_declarations.credential(name, table, cloud.project) for name, table in tables.items()
         }
         self._by_secret: dict[str, Credential] = {}
-        self._left_out: list[Undeclared] = []
+        self._left_out: list[UndeclaredSecret] = []
         for credential in self._in_file.values():
             other = self._by_secret.setdefault(credential.secret, credential)
             if other is not credential:
@@ -81,23 +81,23 @@ class Declared:
                 )
 
     @property
-    def of_file(self) -> tuple[Credential, ...]:
+    def file_credentials(self) -> tuple[Credential, ...]:
         """The credentials of the file."""
         return tuple(self._in_file.values())
 
-    def named(self, names: Sequence[str]) -> Iterator[Found | Refused]:
+    def select(self, names: Sequence[str]) -> Iterator[CatalogEntry | RefusedEntry]:
         """Those with these names: of the file, or of a labelled secret.
 
         Raises:
             NotFoundError: there is none of that name.
         """
-        return iter([self._named(name) for name in dict.fromkeys(names)])
+        return iter([self._entry_of_name(name) for name in dict.fromkeys(names)])
 
-    def _named(self, name: str) -> Found | Refused:
+    def _entry_of_name(self, name: str) -> CatalogEntry | RefusedEntry:
         if name in self._in_file:
-            return self._checked(self._in_file[name])
+            return self._entry(self._in_file[name])
         secret = self._cloud.secrets.find_secret(name)
-        found = self._labelled(secret) if secret is not None else None
+        found = self._entry_of_labels(secret) if secret is not None else None
         if found is None:
             known = ", ".join(sorted(self._in_file)) or "none"
             unread = secret is not None and credential_declarations.LABEL_KIND in secret.labels
@@ -109,20 +109,20 @@ class Declared:
             raise NotFoundError(f"there is no credential {name!r}", hint=f"in the file: {known}; or {way}")
         return found
 
-    def every(self) -> Iterator[Found | Refused]:
+    def entries(self) -> Iterator[CatalogEntry | RefusedEntry]:
         """All of them, each secret as one list showed it; those of the file that have no secret yet come last."""
         left = dict(self._by_secret)
         self._left_out = []
         for secret in self._cloud.secrets.list_secrets():
             mine = left.pop(secret.name, None)
-            found = self._checked(mine, secret) if mine else self._labelled(secret)
+            found = self._entry(mine, secret) if mine else self._entry_of_labels(secret)
             if found is not None:
                 yield found
             else:
                 self._leave_out(secret)
-        yield from (self._checked(credential) for credential in left.values())
+        yield from (self._entry(credential) for credential in left.values())
 
-    def undeclared(self, *, anything: bool, now: datetime) -> list[Undeclared]:
+    def undeclared_secrets(self, *, anything: bool, now: datetime) -> list[UndeclaredSecret]:
         """Return the secrets of the last `every` that the operator must hear of, because nothing rotates them any more.
 
         If `anything` is declared, these are the secrets whose next rotation is more than two daily runs ago: others may be in the
@@ -132,11 +132,11 @@ class Declared:
         return [one for one in self._left_out if not anything or "" < one.due < late]
 
     @property
-    def unread(self) -> list[str]:
+    def unread_labels(self) -> list[str]:
         """The secrets of the last `every` whose labels would declare a credential, but do not count in this run."""
         return [one.secret for one in self._left_out if one.labelled]
 
-    def _leave_out(self, secret: "Secret") -> None:
+    def _leave_out(self, secret: "SecretResource") -> None:
         from orchestra_creds.rotation.outcomes import LABEL_DUE
         from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX
 
@@ -144,23 +144,23 @@ class Declared:
         if ours and not secret.name.endswith(STAGING_SUFFIX):
             due = secret.labels.get(LABEL_DUE, "")
             labelled = credential_declarations.LABEL_KIND in secret.labels and not self._trust.every
-            self._left_out.append(Undeclared(secret.name, due, labelled))
+            self._left_out.append(UndeclaredSecret(secret.name, due, labelled))
 
-    def _labelled(self, secret: "Secret") -> Found | Refused | None:
+    def _entry_of_labels(self, secret: "SecretResource") -> CatalogEntry | RefusedEntry | None:
         if not self._trust.counts(secret.name, secret.labels, self._cloud.project):
             return None
         try:
-            credential = credential_declarations.labelled(secret.name, secret.labels, self._cloud.project)
+            credential = credential_declarations.from_labels(secret.name, secret.labels, self._cloud.project)
         except ConfigError as error:
-            return Refused(secret.name, secret.name, "labels", error)
-        return self._checked(credential, secret) if credential else None
+            return RefusedEntry(secret.name, secret.name, "labels", error)
+        return self._entry(credential, secret) if credential else None
 
-    def _checked(self, credential: Credential, secret: "Secret | None" = None) -> Found | Refused:
+    def _entry(self, credential: Credential, secret: "SecretResource | None" = None) -> CatalogEntry | RefusedEntry:
         try:
             self._trust.require_allowed(credential)
         except ConfigError as error:
-            return Refused(credential.name, credential.secret, credential.source, error)
-        return Found(credential, secret)
+            return RefusedEntry(credential.name, credential.secret, credential.source, error)
+        return CatalogEntry(credential, secret)
 
     def account_of(self, secret: str) -> str | None:
         """The account of the credential that a secret holds, if the file tells it."""
@@ -175,14 +175,16 @@ def only_in_file(cloud: Cloud) -> list[str]:
     file says nothing that labels cannot say.
     """
     trust = label_trust(cloud.settings.document, cloud.project, every=True)
-    return [one.name for one in Declared(cloud).of_file if not _labels_say_the_same(cloud, one, trust)]
+    return [
+        one.name for one in CredentialCatalog(cloud).file_credentials if not _labels_say_the_same(cloud, one, trust)
+    ]
 
 
 def _labels_say_the_same(cloud: Cloud, credential: Credential, trust: LabelTrust) -> bool:
     secret = cloud.secrets.find_secret(credential.secret)
     try:
         trust.require_allowed(credential)
-        said = credential_declarations.labelled(secret.name, secret.labels, cloud.project) if secret else None
+        said = credential_declarations.from_labels(secret.name, secret.labels, cloud.project) if secret else None
     except ConfigError:
         return False
     return said is not None and replace(said, name=credential.name, source=credential.source) == credential

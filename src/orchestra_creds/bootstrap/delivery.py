@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from orchestra_creds.manage.delivery import Delivery
 
 
-def chosen(cloud: Cloud, env: str, only: Sequence[str], renamed: Iterable[str]) -> "tuple[Delivery, ...]":
+def select_deliveries(cloud: Cloud, env: str, only: Sequence[str], renamed: Iterable[str]) -> "tuple[Delivery, ...]":
     """What is to be delivered: of the file's secrets, those of the environment."""
     from orchestra_creds.manage.delivery import deliveries, variable_of
 
@@ -23,11 +23,11 @@ def chosen(cloud: Cloud, env: str, only: Sequence[str], renamed: Iterable[str]) 
     return deliveries(known, only, renamed)
 
 
-def delivered(
+def read_deliveries(
     cloud: Cloud, env: str, only: Sequence[str], renamed: Iterable[str], version: str = "latest"
 ) -> "dict[str, Material]":
     """Variable -> value, of all of them or none."""
     from orchestra_creds.manage.delivery import values
 
-    wanted = chosen(cloud, env, only, renamed)
+    wanted = select_deliveries(cloud, env, only, renamed)
     return values(cloud.secrets, wanted, {one.secret: cloud.full_name(one.secret, env) for one in wanted}, version)

@@ -29,7 +29,7 @@ def refuse_exposed(target: str) -> None:
     asked = ("--no-literal-pathspecs", "check-ignore", "--quiet", "--", f"./{inside}")
     code, _, errors = git.call(asked, in_tree=True)
     if code not in {0, 1}:
-        raise git.failed("check-ignore", errors)
+        raise git.call_error("check-ignore", errors)
     if code == 1:
         raise ConfigError(
             f"git does not ignore {target}, and it would hold values",

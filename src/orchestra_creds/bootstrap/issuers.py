@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.core.credential import Copy, Credential, Kind
+from orchestra_creds.core.credential import Copy, Credential, CredentialKind
 
 if TYPE_CHECKING:
     from orchestra_creds.core.ports import Destination
@@ -18,32 +18,32 @@ GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  an addre
 def issuer_of(credential: Credential, cloud: Cloud, *, now: Callable[[], datetime]) -> "Issuer":
     """The issuer of its kind."""
     match credential.kind:
-        case Kind.SERVICE_ACCOUNT_KEY:
+        case CredentialKind.SERVICE_ACCOUNT_KEY:
             from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
 
             ends = cloud.session.endpoints
             uri = f"{ends.http}/token" if ends else GOOGLE_TOKEN_URI
             return ServiceAccountKeys(credential, cloud.keys, cloud.tokens, cloud.inspector, token_uri=uri, now=now)
-        case Kind.GENERATED:
+        case CredentialKind.GENERATED:
             from orchestra_creds.rotation.issuers.generated import GeneratedValues
 
             return GeneratedValues(credential, randomness.token_bytes)
-        case Kind.COMMAND:
+        case CredentialKind.COMMAND:
             from orchestra_creds.rotation.issuers.command import ProgramIssuer
 
             return ProgramIssuer(credential)
-        case Kind.API_KEY:
+        case CredentialKind.API_KEY:
             from orchestra_creds.rotation.issuers.api_key import ApiKeys
 
             return ApiKeys(credential, cloud.api_keys)
-        case Kind.POSTGRES:
+        case CredentialKind.POSTGRES:
             from orchestra_creds.rotation.issuers.postgres import PostgresRoles
 
             return PostgresRoles(credential, cloud.secrets, randomness.token_bytes)
-        case Kind.MANUAL:
-            from orchestra_creds.rotation.issuers.manual import ByHand
+        case CredentialKind.MANUAL:
+            from orchestra_creds.rotation.issuers.manual import ManualIssuer
 
-            return ByHand(credential)
+            return ManualIssuer(credential)
 
 
 def destinations_of(credential: Credential, cloud: Cloud) -> "tuple[Destination, ...]":

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
-from orchestra_creds.bootstrap.declarations import Declared, Found, Refused, Undeclared
+from orchestra_creds.bootstrap.declarations import CatalogEntry, CredentialCatalog, RefusedEntry, UndeclaredSecret
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.errors import CredsError, ExitCode, NotFoundError, PreconditionError
 
 if TYPE_CHECKING:
-    from orchestra_creds.core.cloud_types import Secret
+    from orchestra_creds.core.cloud_types import SecretResource
     from orchestra_creds.rotation.engine import Attempt, Run
-    from orchestra_creds.rotation.issuer import Held, Issuer
+    from orchestra_creds.rotation.issuer import IssuedCredential, Issuer
     from orchestra_creds.rotation.outcome import Event, Outcome, Report
-    from orchestra_creds.rotation.situation import Want
+    from orchestra_creds.rotation.situation import RunRequest
     from orchestra_creds.rotation.state import State
-    from orchestra_creds.rotation.status import Standing, Survey
+    from orchestra_creds.rotation.status import CredentialStatus, Survey
 
 HONEST_CLOCKS = timedelta(seconds=2)
 """The service tells its time to the second; a smaller difference is no difference."""
 
 
-class Stopping(Protocol):
+class StopSignal(Protocol):
     """Tells whether to stop, and waits no longer than until then."""
 
     def __call__(self) -> bool:
@@ -47,51 +47,51 @@ def service_clock(cloud: Cloud) -> Callable[[], datetime]:
 
 
 @dataclass(slots=True)
-class Workshop:
+class AttemptFactory:
     """Makes attempts for one run over one cloud."""
 
     cloud: Cloud
-    declared: Declared
+    catalog: CredentialCatalog
     run: "Run"
-    want: "Want"
+    want: "RunRequest"
     dry: bool = False
     take_over: bool = False
-    _keys: dict[str, "Sequence[Held]"] = field(default_factory=dict)
+    _keys: dict[str, "Sequence[IssuedCredential]"] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def attempt(self, found: Found) -> "Attempt":
+    def attempt(self, found: CatalogEntry) -> "Attempt":
         """The attempt at one credential."""
         from orchestra_creds.bootstrap.issuers import destinations_of, issuer_of
         from orchestra_creds.rotation import programs
         from orchestra_creds.rotation.engine import Attempt
-        from orchestra_creds.rotation.executor import Hands
+        from orchestra_creds.rotation.executor import StepExecutor
 
         credential = found.credential
         issuer = issuer_of(credential, self.cloud, now=self.run.time.now)
 
-        def hook(argv: Sequence[str], told: Mapping[str, str]) -> None:
+        def run_hook(argv: Sequence[str], told: Mapping[str, str]) -> None:
             programs.run(argv, f"hook of {credential.name}", told=told, timeout=credential.timeout)
 
-        hands = Hands(
+        hands = StepExecutor(
             self.cloud.secrets,
             issuer,
             destinations_of(credential, self.cloud),
             siblings=lambda: self._siblings(credential),
-            hook=hook,
-            held=lambda: self._held(credential.account, issuer),
+            hook=run_hook,
+            held=lambda: self._list_credentials(credential.account, issuer),
         )
         return Attempt(
             self.run, credential, hands, self.want, dry=self.dry, take_over=self.take_over, known=found.secret
         )
 
-    def _held(self, account: str, issuer: "Issuer") -> "Sequence[Held]":
+    def _list_credentials(self, account: str, issuer: "Issuer") -> "Sequence[IssuedCredential]":
         """What the issuer lists, asked once a run for each account."""
         if not account:
-            return issuer.held()
+            return issuer.list_credentials()
         with self._lock:
             if account in self._keys:
                 return self._keys[account]
-        held = issuer.held()
+        held = issuer.list_credentials()
         with self._lock:
             return self._keys.setdefault(account, held)
 
@@ -102,7 +102,7 @@ class Workshop:
         for secret in self.cloud.secrets.list_secrets():
             if secret.name == credential.secret or ANNOTATION not in secret.annotations:
                 continue
-            account = self.declared.account_of(secret.name)
+            account = self.catalog.account_of(secret.name)
             if account not in {None, credential.account}:
                 continue
             try:
@@ -111,16 +111,16 @@ class Workshop:
                 yield State(phase=Phase.CREATING)
 
 
-def rotated(
+def rotate_credentials(
     cloud: Cloud,
     names: Sequence[str],
-    want: "Want",
+    want: "RunRequest",
     *,
     from_labels: bool = False,
     dry: bool = False,
     take_over: bool = False,
     jobs: int = 1,
-    stopping: "Stopping",
+    stopping: "StopSignal",
     tell: "Callable[[Event], None]" = lambda _event: None,
 ) -> "Report":
     """A whole run over the named credentials, or over all; with `from_labels`, labels on secrets declare credentials as well.
@@ -131,10 +131,10 @@ def rotated(
     from orchestra_creds.rotation import batch
     from orchestra_creds.rotation.engine import Run
     from orchestra_creds.rotation.outcome import Report
-    from orchestra_creds.rotation.run_clock import Time
+    from orchestra_creds.rotation.run_clock import RunClock
 
-    declared_ones = Declared(cloud, from_labels=from_labels)
-    time = Time(service_clock(cloud), monotonic, stopping.sleep)
+    catalog = CredentialCatalog(cloud, from_labels=from_labels)
+    time = RunClock(service_clock(cloud), monotonic, stopping.sleep)
     run = Run(
         f"{utc_now():%Y%m%d%H%M%S}-{randomness.token_hex(4)}",
         time,
@@ -143,12 +143,12 @@ def rotated(
         tell=tell,
         stopping=stopping,
     )
-    shop = Workshop(cloud, declared_ones, run, want, dry=dry, take_over=take_over)
+    shop = AttemptFactory(cloud, catalog, run, want, dry=dry, take_over=take_over)
     outcomes: list[Outcome] = []
 
     def attempts() -> "Iterator[Attempt]":
-        for one in declared_ones.named(names) if names else declared_ones.every():
-            if isinstance(one, Refused):
+        for one in catalog.select(names) if names else catalog.entries():
+            if isinstance(one, RefusedEntry):
                 outcomes.append(_refusal(one))
             else:
                 yield shop.attempt(one)
@@ -156,48 +156,50 @@ def rotated(
     started = time.now()
     outcomes.extend(batch.run(attempts(), time, jobs=jobs))
     if not names:
-        left_out = declared_ones.undeclared(anything=bool(outcomes), now=started)
+        left_out = catalog.undeclared_secrets(anything=bool(outcomes), now=started)
         outcomes.extend(_attention(one) for one in left_out)
     return Report(run.id, started, time.now(), tuple(sorted(outcomes, key=lambda one: one.credential)))
 
 
-def _refusal(one: Refused) -> "Outcome":
+def _refusal(one: RefusedEntry) -> "Outcome":
     from orchestra_creds.rotation.outcome import Ending, Outcome
 
     error = one.error
     return Outcome(one.name, Ending.FAILED, message=str(error), hint=error.hint, error=error, code=error.exit_code)
 
 
-def _attention(one: Undeclared) -> "Outcome":
+def _attention(one: UndeclaredSecret) -> "Outcome":
     from orchestra_creds.rotation.outcome import Ending, Outcome
 
-    return Outcome(one.secret, Ending.ATTENTION, message=_forgotten(one), hint=one.hint, code=ExitCode.ATTENTION)
+    return Outcome(
+        one.secret, Ending.ATTENTION, message=_undeclared_message(one), hint=one.hint, code=ExitCode.ATTENTION
+    )
 
 
-def _forgotten(one: Undeclared) -> str:
+def _undeclared_message(one: UndeclaredSecret) -> str:
     due = f", and was due on {one.due}" if one.due else ""
     return f"it carries labels or a state of orchestra-creds{due}, but nothing here declares it"
 
 
-def surveyed(
+def survey_credentials(
     cloud: Cloud, names: Sequence[str] = (), *, from_labels: bool = False, tolerance: timedelta = timedelta(0)
 ) -> "Survey":
     """How the named credentials stand, or all; one list of the secrets, and one of the keys for each account."""
-    from orchestra_creds.rotation.status import Facts, standing, survey
+    from orchestra_creds.rotation.status import CredentialFacts, credential_status, survey
 
-    declared_ones, now = Declared(cloud, from_labels=from_labels), service_clock(cloud)
-    every = list(declared_ones.named(names) if names else declared_ones.every())
-    found = [one for one in every if isinstance(one, Found)]
+    catalog, now = CredentialCatalog(cloud, from_labels=from_labels), service_clock(cloud)
+    every = list(catalog.select(names) if names else catalog.entries())
+    found = [one for one in every if isinstance(one, CatalogEntry)]
     secrets = {one.credential.secret: one.secret or cloud.secrets.find_secret(one.credential.secret) for one in found}
     spoken: dict[str, set[str]] = {}
     for one in found:
         with contextlib.suppress(PreconditionError):
-            spoken.setdefault(one.credential.account, set()).update(_referenced(secrets[one.credential.secret]))
+            spoken.setdefault(one.credential.account, set()).update(_referenced_ids(secrets[one.credential.secret]))
     unknown: dict[str, None] = {}
     held = {account: _keys_of(cloud, account, unknown) for account in spoken if account}
     moment = now()
     facts = (
-        Facts(
+        CredentialFacts(
             one.credential,
             secrets[one.credential.secret],
             held.get(one.credential.account),
@@ -205,33 +207,33 @@ def surveyed(
         )
         for one in found
     )
-    rows = [standing(each, moment, tolerance) for each in facts]
-    left_out = [] if names else declared_ones.undeclared(anything=bool(every), now=moment)
-    rows += _unusable([one for one in every if isinstance(one, Refused)], left_out)
+    rows = [credential_status(each, moment, tolerance) for each in facts]
+    left_out = [] if names else catalog.undeclared_secrets(anything=bool(every), now=moment)
+    rows += _unusable([one for one in every if isinstance(one, RefusedEntry)], left_out)
     notes = [f"last use is unknown: {text}" for text in unknown]
-    if every and not names and declared_ones.unread:
-        notes.append(f"labels that do not count without --from-labels: {', '.join(declared_ones.unread)}")
+    if every and not names and catalog.unread_labels:
+        notes.append(f"labels that do not count without --from-labels: {', '.join(catalog.unread_labels)}")
     return survey(cloud.project, rows, moment, notes)
 
 
-def _unusable(refused: Sequence[Refused], left_out: Sequence[Undeclared]) -> "list[Standing]":
-    from orchestra_creds.rotation.status import Complaint, Problem, unusable
+def _unusable(refused: Sequence[RefusedEntry], left_out: Sequence[UndeclaredSecret]) -> "list[CredentialStatus]":
+    from orchestra_creds.rotation.status import CredentialProblem, Problem, unusable
 
-    rows = [unusable(r.name, r.secret, r.source, Complaint(Problem.DECLARATION, str(r.error))) for r in refused]
-    rows += [unusable(u.secret, u.secret, "none", Complaint(Problem.UNDECLARED, u.hint)) for u in left_out]
+    rows = [unusable(r.name, r.secret, r.source, CredentialProblem(Problem.DECLARATION, str(r.error))) for r in refused]
+    rows += [unusable(u.secret, u.secret, "none", CredentialProblem(Problem.UNDECLARED, u.hint)) for u in left_out]
     return rows
 
 
-def _referenced(secret: "Secret | None") -> frozenset[str]:
+def _referenced_ids(secret: "SecretResource | None") -> frozenset[str]:
     from orchestra_creds.rotation.status import state_of
 
-    return state_of(secret).referenced
+    return state_of(secret).referenced_ids
 
 
-def _keys_of(cloud: Cloud, account: str, unknown: dict[str, None]) -> "Sequence[Held] | None":
+def _keys_of(cloud: Cloud, account: str, unknown: dict[str, None]) -> "Sequence[IssuedCredential] | None":
     """The account's keys with their last use; None when there is no such account. Why a last use is unknown goes to `unknown`."""
     from orchestra_creds.core.cloud_types import KeyOrigin
-    from orchestra_creds.rotation.issuer import Held
+    from orchestra_creds.rotation.issuer import IssuedCredential
 
     uses: Mapping[str, datetime] = {}
     try:
@@ -243,7 +245,9 @@ def _keys_of(cloud: Cloud, account: str, unknown: dict[str, None]) -> "Sequence[
     except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
         unknown[str(error)] = None
     return [
-        Held(key.id, not key.disabled, key.created, uses.get(key.id), " ".join((key.disable_reason, *key.status)))
+        IssuedCredential(
+            key.id, not key.disabled, key.created, uses.get(key.id), " ".join((key.disable_reason, *key.status))
+        )
         for key in keys
         if key.origin is KeyOrigin.USER
     ]

@@ -20,8 +20,8 @@ TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tre
 if TYPE_CHECKING:
     from orchestra_creds.config.settings import Settings
     from orchestra_creds.core.progress import Progress
-    from orchestra_creds.scanner.baseline.service import Acceptance, Acceptor
-    from orchestra_creds.scanner.engine.compiled_cache import Kept
+    from orchestra_creds.scanner.baseline.service import Acceptance, BaselineService
+    from orchestra_creds.scanner.engine.compiled_cache import CompiledRules
     from orchestra_creds.scanner.finding import ScanReport
     from orchestra_creds.scanner.request import ScanRequest
     from orchestra_creds.scanner.rule import Rule
@@ -81,11 +81,11 @@ def scan(
 
         select(rulebook()[0], only=only)
     report = pipeline.scan(request, rulebook, progress=progress, meanwhile=meanwhile)
-    wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _named(f.rule, only)))
+    wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _is_selected(f.rule, only)))
     return replace(report, findings=wanted, notes=(*notes, *report.notes))
 
 
-def _rules(request: "ScanRequest") -> "tuple[tuple[Rule, ...], Kept | None]":
+def _rules(request: "ScanRequest") -> "tuple[tuple[Rule, ...], CompiledRules | None]":
     """All rules: as the last scan kept them, compiled, else as they are written."""
     from orchestra_creds.scanner.engine import compiled_cache
 
@@ -100,7 +100,7 @@ def _rules(request: "ScanRequest") -> "tuple[tuple[Rule, ...], Kept | None]":
     return all_rules(), None
 
 
-def _named(rule: str, names: Iterable[str]) -> bool:
+def _is_selected(rule: str, names: Iterable[str]) -> bool:
     """Whether one of the names is this rule's id, or a pattern of ids that it matches."""
     return any(fnmatch.fnmatchcase(rule, name) for name in names)
 
@@ -169,7 +169,7 @@ def _scan_request(
         max_size=_first(choice.max_size, trusted.max_size if trusted else None, DEFAULT_MAX_SIZE),
         archive_depth=_first(choice.archive_depth, trusted.archive_depth if trusted else None, DEFAULT_ARCHIVE_DEPTH),
         engine=choice.engine,
-        cache_dir=folders.private(folders.cache_folder()),
+        cache_dir=folders.make_private_folder(folders.cache_folder()),
         use_cache=choice.use_cache,
         state_dir=folders.state_folder(),
         baseline=choice.baseline,
@@ -197,15 +197,15 @@ def _text(path: Path | None) -> str:
     return "" if path is None else str(path)
 
 
-def baseline(path: Path, *, file: Path | None, history: bool) -> "Acceptor":
+def baseline(path: Path, *, file: Path | None, history: bool) -> "BaselineService":
     """The baseline verbs for the folder whose baseline is meant: that of a repository holds for all of it."""
-    from orchestra_creds.scanner.baseline.service import Acceptor
+    from orchestra_creds.scanner.baseline.service import BaselineService
 
     if not path.is_dir():
         raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
     root = path.resolve() if file else baseline_root(path)
     choice = ScanChoice(paths=(str(root),), source="history" if history else "tree", baseline="")
-    return Acceptor(
+    return BaselineService(
         root,
         file=file,
         scan=lambda: scan(choice),
@@ -233,7 +233,7 @@ def acceptance(reason: str, author: str, expires: datetime | None) -> "Acceptanc
 
 def fingerprint_keys() -> Path:
     """The folder that holds the fingerprint keys."""
-    return Path(folders.private(folders.state_folder())) / "keys"
+    return Path(folders.make_private_folder(folders.state_folder())) / "keys"
 
 
 def rule_families() -> "Mapping[str, Sequence[Rule]]":

@@ -9,56 +9,56 @@ from orchestra_creds.errors import ConfigError, PreconditionError
 
 if TYPE_CHECKING:
     from orchestra_creds.config.document import Document
-    from orchestra_creds.core.resources import Desired, Kind, Ref, RemovableStore
-    from orchestra_creds.setup.change import Applied, Plan
-    from orchestra_creds.setup.snapshot import Project
+    from orchestra_creds.core.resources import DesiredState, Ref, RemovableStore, ResourceKind
+    from orchestra_creds.setup.change import ChangeOutcome, Plan
+    from orchestra_creds.setup.snapshot import ProjectPorts
 
 EXAMPLE_ID = 9_007_199_254_740_991
 """The owner and repositories of the example that `setup init` writes: no number that GitHub will give in our lifetime."""
 
 
-def project_of(cloud: Cloud, locations: Sequence[str] = ()) -> "Project":
+def project_ports(cloud: Cloud, locations: Sequence[str] = ()) -> "ProjectPorts":
     """Every store that `setup` needs; jobs and schedules are listed in these locations."""
-    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.core.resources import ResourceKind
     from orchestra_creds.gcp import alerts
     from orchestra_creds.gcp import resources as adapters
     from orchestra_creds.gcp.buckets import Buckets
     from orchestra_creds.gcp.run_jobs import RunJobs
     from orchestra_creds.gcp.schedules import Schedules
-    from orchestra_creds.setup.snapshot import Project, SecretResources
+    from orchestra_creds.setup.snapshot import ProjectPorts, SecretResourceStore
 
     session = cloud.session
-    return Project(
+    return ProjectPorts(
         cloud.project,
         cloud.secrets,
         cloud.keys,
         cloud.policies,
         adapters.RestProjectStore(session),
         {
-            Kind.SERVICE: adapters.Services(session),
-            Kind.ROLE: adapters.Roles(session),
-            Kind.ACCOUNT: adapters.Accounts(session),
-            Kind.SECRET: SecretResources(cloud.secrets),
-            Kind.POOL: adapters.Pools(session),
-            Kind.PROVIDER: adapters.Providers(session),
-            Kind.BUCKET: Buckets(session),
-            Kind.METRIC: alerts.Metrics(session),
-            Kind.CHANNEL: alerts.Channels(session),
-            Kind.ALERT: alerts.Alerts(session),
-            Kind.JOB: RunJobs(session, locations),
-            Kind.SCHEDULE: Schedules(session, locations),
+            ResourceKind.SERVICE: adapters.Services(session),
+            ResourceKind.ROLE: adapters.Roles(session),
+            ResourceKind.ACCOUNT: adapters.Accounts(session),
+            ResourceKind.SECRET: SecretResourceStore(cloud.secrets),
+            ResourceKind.POOL: adapters.Pools(session),
+            ResourceKind.PROVIDER: adapters.Providers(session),
+            ResourceKind.BUCKET: Buckets(session),
+            ResourceKind.METRIC: alerts.Metrics(session),
+            ResourceKind.CHANNEL: alerts.Channels(session),
+            ResourceKind.ALERT: alerts.Alerts(session),
+            ResourceKind.JOB: RunJobs(session, locations),
+            ResourceKind.SCHEDULE: Schedules(session, locations),
         },
     )
 
 
-def wanted_of(cloud: Cloud, only: str = "", environment: str = "") -> "Desired":
+def load_desired_state(cloud: Cloud, only: str = "", environment: str = "") -> "DesiredState":
     """What the file asks for in this project, or only one kind of it, or only one environment of it.
 
     Raises:
         ConfigError: there is no file, it asks for what cannot be, or it still holds the numbers of the example.
     """
-    from orchestra_creds.config.desired import desired
-    from orchestra_creds.config.environments import narrowed
+    from orchestra_creds.config.desired import desired_state
+    from orchestra_creds.config.environments import narrow_document
 
     settings = cloud.settings
     if settings.path is None:
@@ -69,68 +69,68 @@ def wanted_of(cloud: Cloud, only: str = "", environment: str = "") -> "Desired":
             "github.owner_id is still that of the example",
             hint="gh api users/OWNER --jq .id; gh api repos/OWNER/REPOSITORY --jq .id",
         )
-    document = narrowed(settings.document, cloud.project, environment)
-    return _only(_with_operations(desired(document, cloud.project), document), only)
+    document = narrow_document(settings.document, cloud.project, environment)
+    return _select_kinds(_with_operations(desired_state(document, cloud.project), document), only)
 
 
-def elsewhere(cloud: Cloud) -> "Mapping[str, str]":
+def list_foreign_environments(cloud: Cloud) -> "Mapping[str, str]":
     """Environments of the file that live in another project -> that project."""
-    from orchestra_creds.config.environments import elsewhere
+    from orchestra_creds.config.environments import foreign_environments
 
-    return elsewhere(cloud.settings.document, cloud.project)
+    return foreign_environments(cloud.settings.document, cloud.project)
 
 
-def planned(cloud: Cloud, wanted: "Desired") -> "Plan":
+def make_plan(cloud: Cloud, wanted: "DesiredState") -> "Plan":
     """What differs now."""
     from orchestra_creds.setup.plan import plan
-    from orchestra_creds.setup.snapshot import look
+    from orchestra_creds.setup.snapshot import take_snapshot
 
-    return plan(wanted, look(project_of(cloud, _locations(wanted)), wanted))
+    return plan(wanted, take_snapshot(project_ports(cloud, _locations(wanted)), wanted))
 
 
-def applied(cloud: Cloud, plan: "Plan", plan_again: "Callable[[], Plan]") -> "Iterator[Applied]":
+def apply_plan(cloud: Cloud, plan: "Plan", plan_again: "Callable[[], Plan]") -> "Iterator[ChangeOutcome]":
     """Return what became of each change, as it comes about; `plan_again` plans the same once APIs that were off are enabled."""
     from orchestra_creds.setup.apply import apply
 
-    return apply(plan, project_of(cloud), time.sleep, plan_again)
+    return apply(plan, project_ports(cloud), time.sleep, plan_again)
 
 
-def planned_run(cloud: Cloud, wanted: "Desired", identity: str) -> "Plan":
+def make_run_plan(cloud: Cloud, wanted: "DesiredState", identity: str) -> "Plan":
     """What is missing of the daily run in the cloud.
 
     Raises:
         ConfigError: the account that it shall run as does not exist.
     """
-    from orchestra_creds.core.resources import Kind, Ref
+    from orchestra_creds.core.resources import Ref, ResourceKind
     from orchestra_creds.setup.plan import plan
-    from orchestra_creds.setup.snapshot import look_at
+    from orchestra_creds.setup.snapshot import take_partial_snapshot
 
-    project = project_of(cloud)
-    if project.stores[Kind.ACCOUNT].find(Ref(Kind.ACCOUNT, identity)) is None:
+    project = project_ports(cloud)
+    if project.stores[ResourceKind.ACCOUNT].find(Ref(ResourceKind.ACCOUNT, identity)) is None:
         raise ConfigError(
             f"there is no service account {identity}",
             hint="let `orchestra-creds setup` make it, with the role of a rotator",
         )
-    return plan(wanted, look_at(project, wanted))
+    return plan(wanted, take_partial_snapshot(project, wanted))
 
 
-def run_stores(cloud: Cloud) -> "Mapping[Kind, RemovableStore]":
+def run_stores(cloud: Cloud) -> "Mapping[ResourceKind, RemovableStore]":
     """The stores of the daily run in the cloud."""
-    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.core.resources import ResourceKind
     from orchestra_creds.gcp.run_jobs import RunJobs
     from orchestra_creds.gcp.schedules import Schedules
 
-    return {Kind.JOB: RunJobs(cloud.session), Kind.SCHEDULE: Schedules(cloud.session)}
+    return {ResourceKind.JOB: RunJobs(cloud.session), ResourceKind.SCHEDULE: Schedules(cloud.session)}
 
 
-def _locations(wanted: "Desired") -> list[str]:
-    from orchestra_creds.core.resources import Kind
+def _locations(wanted: "DesiredState") -> list[str]:
+    from orchestra_creds.core.resources import ResourceKind
 
-    placed = {Kind.JOB, Kind.SCHEDULE}
+    placed = {ResourceKind.JOB, ResourceKind.SCHEDULE}
     return sorted({r.ref.name.partition("/")[0] for r in wanted.resources if r.ref.kind in placed})
 
 
-def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
+def _with_operations(wanted: "DesiredState", document: "Document") -> "DesiredState":
     """Beside what the file asks for: the bucket, the run in the cloud, and the alerts of its last tables.
 
     Raises:
@@ -139,7 +139,7 @@ def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
     from dataclasses import replace
 
     from orchestra_creds.core.accounts import mail
-    from orchestra_creds.core.resources import Kind, Ref, Resource
+    from orchestra_creds.core.resources import Ref, Resource, ResourceKind
     from orchestra_creds.setup import alerts, runner, state
 
     more: list[Resource] = []
@@ -168,23 +168,23 @@ def _with_operations(wanted: "Desired", document: "Document") -> "Desired":
         grants = tuple(sorted({*grants, *run.grants}))
     if document.alerts is not None:
         cron = schedule.cron if schedule is not None else ""
-        more += (Resource(Ref(Kind.SERVICE, service)) for service in alerts.SERVICES)
+        more += (Resource(Ref(ResourceKind.SERVICE, service)) for service in alerts.SERVICES)
         more += alerts.alerts(document.alerts.channels, document.alerts.rules, rotator=rotator, cron=cron)
     every = {resource.ref: resource for resource in (*wanted.resources, *more)}
     return replace(wanted, resources=tuple(every.values()), grants=grants)
 
 
-def unknown_of(cloud: Cloud) -> "list[Ref]":
+def unknown_refs(cloud: Cloud) -> "list[Ref]":
     """Secrets and accounts of the project that the file does not speak of."""
-    from orchestra_creds.core.resources import Kind
-    from orchestra_creds.setup.adopt import unknown
+    from orchestra_creds.core.resources import ResourceKind
+    from orchestra_creds.setup.adopt import unknown_resources
 
-    project = project_of(cloud)
-    there = {r.ref: r for kind in (Kind.ACCOUNT, Kind.SECRET) for r in project.stores[kind].every()}
-    return unknown(wanted_of(cloud), there)
+    project = project_ports(cloud)
+    there = {r.ref: r for kind in (ResourceKind.ACCOUNT, ResourceKind.SECRET) for r in project.stores[kind].every()}
+    return unknown_resources(load_desired_state(cloud), there)
 
 
-def destroyable(cloud: Cloud, name: str) -> str:
+def check_destroyable(cloud: Cloud, name: str) -> str:
     """The etag of a secret that may be deleted.
 
     Raises:
@@ -211,20 +211,20 @@ def destroyable(cloud: Cloud, name: str) -> str:
     return secret.etag
 
 
-def _only(wanted: "Desired", only: str) -> "Desired":
+def _select_kinds(wanted: "DesiredState", only: str) -> "DesiredState":
     from dataclasses import replace
 
-    from orchestra_creds.core.resources import Kind
+    from orchestra_creds.core.resources import ResourceKind
 
     parts = {
-        "services": {Kind.SERVICE},
-        "roles": {Kind.ROLE},
-        "accounts": {Kind.ACCOUNT},
-        "secrets": {Kind.SECRET},
-        "federation": {Kind.POOL, Kind.PROVIDER},
-        "state": {Kind.BUCKET},
-        "alerts": {Kind.METRIC, Kind.CHANNEL, Kind.ALERT},
-        "schedule": {Kind.JOB, Kind.SCHEDULE},
+        "services": {ResourceKind.SERVICE},
+        "roles": {ResourceKind.ROLE},
+        "accounts": {ResourceKind.ACCOUNT},
+        "secrets": {ResourceKind.SECRET},
+        "federation": {ResourceKind.POOL, ResourceKind.PROVIDER},
+        "state": {ResourceKind.BUCKET},
+        "alerts": {ResourceKind.METRIC, ResourceKind.CHANNEL, ResourceKind.ALERT},
+        "schedule": {ResourceKind.JOB, ResourceKind.SCHEDULE},
     }
     if not only:
         return wanted

@@ -114,7 +114,7 @@ def audit(
     States: current, moved, expired, vanished. Ends with 1 when one needs a decision. Entries made with --history are audited with it.
     """
     from orchestra_creds.bootstrap import clock, scanning
-    from orchestra_creds.render.baseline import audited
+    from orchestra_creds.render.baseline import audit_result
 
     found = scanning.baseline(path, file=file, history=history).audit(today=clock.utc_now().date(), prune=prune)
     rows = [
@@ -128,7 +128,7 @@ def audit(
         )
         for item in found.entries
     ]
-    emit(audited(rows, pruned=found.pruned, exit_code=found.exit_code), format_)
+    emit(audit_result(rows, pruned=found.pruned, exit_code=found.exit_code), format_)
 
 
 @app.command("import")

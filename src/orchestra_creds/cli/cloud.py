@@ -54,7 +54,7 @@ EnvOption = Annotated[
 ]
 
 
-def _shared(
+def _shared_options(
     *,
     backend: BackendOption = None,
     project: ProjectOption = "",
@@ -87,7 +87,7 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
     The cloud is opened before and closed after the verb; its result is printed in the chosen format and gives the exit code.
     """
     own = list(inspect.signature(verb, eval_str=True).parameters.values())[2:]
-    shared = list(inspect.signature(_shared, eval_str=True).parameters.values())
+    shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
     context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 
     @wraps(verb)

@@ -41,7 +41,7 @@ class ShellKind(StrEnum):
     POWERSHELL = "powershell"
 
 
-class Phase(StrEnum):
+class FaultPhaseName(StrEnum):
     """When a fault comes."""
 
     BEFORE = "before"
@@ -99,11 +99,11 @@ def env(
     """
     from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
-    from orchestra_creds.emulator.server.servers import Endpoints
+    from orchestra_creds.emulator.server.servers import EmulatorEndpoints
 
     state = cloud.emulator_state()
     if unset:
-        nowhere = Endpoints(0, 0)  # only the names count, those of both modes
+        nowhere = EmulatorEndpoints(0, 0)  # only the names count, those of both modes
         both = control.environment(state, nowhere) | control.environment(state, nowhere, access_token="-")  # noqa: S106
         write_stdout(control.exports(both, shell=shell.value, unset=True))
         return
@@ -189,8 +189,8 @@ def fault(
         str, typer.Option("--code", help="The status, e.g. UNAVAILABLE, ABORTED; OK only delays.")
     ] = "UNAVAILABLE",
     phase: Annotated[
-        Phase, typer.Option("--phase", help="Before the work, or after it (the reply is lost).")
-    ] = Phase.BEFORE,
+        FaultPhaseName, typer.Option("--phase", help="Before the work, or after it (the reply is lost).")
+    ] = FaultPhaseName.BEFORE,
     first: Annotated[int, typer.Option("--first", min=1, help="The matching call that meets it first.")] = 1,
     times: Annotated[int, typer.Option("--times", min=0, help="How many calls meet it; 0 until cleared.")] = 1,
     delay: Annotated[str, typer.Option("--delay", metavar="SPAN", help="Wait before the answer, at most 30s.")] = "",
@@ -219,17 +219,17 @@ def fault(
             faults.clear(txn)
         if method:
             wait = parse_span(delay) if delay else timedelta(0)
-            status = faults.code_named(code)
+            status = faults.code_by_name(code)
             faults.arm(
-                txn, faults.Fault(method, status, faults.Phase(phase.value), first=first, times=times, delay=wait)
+                txn, faults.Fault(method, status, faults.FaultPhase(phase.value), first=first, times=times, delay=wait)
             )
         for what, span in _pairs(lag, "--lag WHAT=SPAN"):
-            faults.set_lag(txn, faults.lag_named(what), parse_span(span).total_seconds())
+            faults.set_lag(txn, faults.lag_by_name(what), parse_span(span).total_seconds())
         for bucket, number in _pairs(quota, "--quota BUCKET=N"):
             if number != "none" and not (number.isascii() and number.isdecimal()):
                 raise ConfigError(f"{number!r} is not a number of calls", hint="--quota write=600, or =none")
             faults.set_quota(txn, bucket, None if number == "none" else int(number))
-        armed, lags, quotas = faults.armed(txn), faults.lags(txn), faults.quotas(txn)
+        armed, lags, quotas = faults.active_faults(txn), faults.lags(txn), faults.quotas(txn)
     body = {
         "faults": [
             {

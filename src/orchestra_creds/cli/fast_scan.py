@@ -27,7 +27,7 @@ SETTINGS = "orchestra-creds.toml"
 _UNTOUCHED = ("ORCHESTRA_CREDS_STATE_DIR", "ORCHESTRA_CREDS_CACHE_DIR", "ORCHESTRA_CREDS_DEBUG")
 
 
-class Plain:
+class PlainArguments:
     """Arguments that need no parser: paths, and options by their long names."""
 
     def __init__(self, paths: list[str], options: dict[str, str]) -> None:
@@ -48,14 +48,14 @@ class Plain:
 def scan(arguments: list[str]) -> int | None:
     """The exit code of `scan`, or None when the arguments are not plain or the place is special."""
     began = time.perf_counter()
-    plain = _parsed(arguments)
+    plain = _parse_arguments(arguments)
     if plain is None or _on_a_terminal() or _has_settings():
         return None
     try:
-        answer = _quick(plain.format, began) if plain.source == "staged" and not plain.paths else None
+        answer = _precheck_staged(plain.format, began) if plain.source == "staged" and not plain.paths else None
         if plain.source == "history" and len(plain.paths) <= 1 and "--no-cache" not in plain.options:
-            answer = _replayed(plain, began)
-        text, code = answer or _rendered(_scan(plain), plain)
+            answer = _replay_history(plain, began)
+        text, code = answer or _render_report(_scan(plain), plain)
         return _print(text, code)
     except KeyboardInterrupt:
         sys.stderr.write("cancelled\n")
@@ -67,12 +67,12 @@ def scan(arguments: list[str]) -> int | None:
         return error.exit_code
 
 
-def _quick(format_: str, began: float) -> tuple[str, int] | None:
+def _precheck_staged(format_: str, began: float) -> tuple[str, int] | None:
     """The report and the exit code when no rule matches anything."""
     from orchestra_creds import folders
     from orchestra_creds.scanner.git import staged_precheck
 
-    looked = staged_precheck.nothing_staged(".", folders.cache_folder())
+    looked = staged_precheck.precheck_staged(".", folders.cache_folder())
     if looked is None:
         return None
     root, files, size = looked
@@ -92,22 +92,22 @@ def _quick(format_: str, began: float) -> tuple[str, int] | None:
     return render(report, format_), 0
 
 
-def _replayed(plain: Plain, began: float) -> tuple[str, int]:
+def _replay_history(plain: PlainArguments, began: float) -> tuple[str, int]:
     """The report and the exit code of a whole history: those of the last scan where nothing has changed since."""
     from orchestra_creds import folders
     from orchestra_creds.scanner.git import report_cache
 
-    history = report_cache.History(
+    history = report_cache.ReportCache(
         plain.paths[0] if plain.paths else ".", folders.cache_folder(), folders.state_folder()
     )
     report = history.report(time.perf_counter() - began)
     if report is None:
         report = _scan(plain)
         history.keep(report)
-    return _rendered(report, plain)
+    return _render_report(report, plain)
 
 
-def _scan(plain: Plain) -> "ScanReport":
+def _scan(plain: PlainArguments) -> "ScanReport":
     from orchestra_creds.bootstrap import scanning
 
     choice = scanning.ScanChoice(
@@ -121,7 +121,7 @@ def _scan(plain: Plain) -> "ScanReport":
     return scanning.scan(choice, meanwhile=lambda: _prepare(plain.format))
 
 
-def _rendered(report: "ScanReport", plain: Plain) -> tuple[str, int]:
+def _render_report(report: "ScanReport", plain: PlainArguments) -> tuple[str, int]:
     """The text and the exit code of a report; its notes go to standard error."""
     from orchestra_creds.core.text import visible
     from orchestra_creds.render.report import render
@@ -140,7 +140,7 @@ def _prepare(format_: str) -> None:
         from orchestra_creds.render import scan_json  # noqa: F401
 
 
-def _parsed(arguments: list[str]) -> Plain | None:
+def _parse_arguments(arguments: list[str]) -> PlainArguments | None:
     """The arguments of `scan`, when nothing among them needs Typer."""
     if arguments[:1] != ["scan"]:
         return None
@@ -158,7 +158,7 @@ def _parsed(arguments: list[str]) -> Plain | None:
             paths.append(argument)
         else:
             return None
-    plain = Plain(paths, options)
+    plain = PlainArguments(paths, options)
     return plain if plain.is_plain else None
 
 

@@ -73,7 +73,7 @@ def create(
     else:
         refuse_terminal("a private key", hint="use -o FILE, --secret NAME or a pipe")
     new = keys.create(cloud.keys, account)
-    with keys.deleted_on_failure(cloud.keys, new.key):
+    with keys.delete_on_failure(cloud.keys, new.key):
         if file is not None:
             outfile.write(str(file), new.material.reveal())
         elif secret:
@@ -81,7 +81,7 @@ def create(
         else:
             write_stdout(new.material.reveal())
     session.say(f"key {new.key.id} is in {file or (f'secret {secret}' if secret else 'standard output')}")
-    return show.key_changed(new.key) if file or secret else None  # standard output holds one document
+    return show.key_result(new.key) if file or secret else None  # standard output holds one document
 
 
 @app.command()
@@ -97,7 +97,7 @@ def upload(
     from orchestra_creds.manage import keys
     from orchestra_creds.render import cloud as show
 
-    return show.key_changed(keys.upload(cloud.keys, account, keys.read_certificate(certificate)))
+    return show.key_result(keys.upload(cloud.keys, account, keys.read_certificate(certificate)))
 
 
 @app.command()
@@ -107,7 +107,7 @@ def disable(session: Session, cloud: Cloud, *, account: AccountArgument, key: Ke
     from orchestra_creds.manage import keys
     from orchestra_creds.render import cloud as show
 
-    return show.key_changed(keys.disable(cloud.keys, account, key))
+    return show.key_result(keys.disable(cloud.keys, account, key))
 
 
 @app.command()
@@ -117,7 +117,7 @@ def enable(session: Session, cloud: Cloud, *, account: AccountArgument, key: Key
     from orchestra_creds.manage import keys
     from orchestra_creds.render import cloud as show
 
-    return show.key_changed(keys.enable(cloud.keys, account, key))
+    return show.key_result(keys.enable(cloud.keys, account, key))
 
 
 @app.command()
@@ -138,4 +138,4 @@ def delete(
     keys.check_deletable(cloud.keys, account, key)
     confirm_name(f"deleting key {key} of {account} cannot be undone", key, given=key if yes else confirmed)
     cloud.keys.delete_key(account, key)
-    return show.key_deleted(account, key)
+    return show.key_deletion_result(account, key)

@@ -61,7 +61,7 @@ def secure_credential_manager(words: ArgumentsArgument = None) -> None:
 def setup_secure_credentials() -> None:
     """What setup_secure_credentials.sh was for: shows what differs from orchestra-creds.toml; never pushes a value."""
     _advise("setup", "it shows first and asks; values are stored with: orchestra-creds secret set NAME")
-    _end(lambda: _ours("setup", "--plan"))
+    _end(lambda: _run_verb("setup", "--plan"))
 
 
 def _end(action: Callable[[], int]) -> None:
@@ -74,7 +74,7 @@ def _end(action: Callable[[], int]) -> None:
     raise typer.Exit(1 if code else 0)
 
 
-def _ours(*arguments: str) -> int:
+def _run_verb(*arguments: str) -> int:
     """Run one of our own verbs in this process; its exit code."""
     from orchestra_creds.cli import app as root
 
@@ -94,18 +94,18 @@ def _help() -> int:
 
 
 def _get(name: str) -> int:
-    return _ours("secret", "get", name, "--reveal")
+    return _run_verb("secret", "get", name, "--reveal")
 
 
 def _check(name: str) -> int:
     """Silent: callers read the exit code only."""
     with _Silence():
-        return _ours("secret", "get", name, "--exists")
+        return _run_verb("secret", "get", name, "--exists")
 
 
 def _create(name: str, file: str) -> int:
     with _Silence():
-        there = _ours("secret", "get", name, "--exists") == 0
+        there = _run_verb("secret", "get", name, "--exists") == 0
     if there:
         raise PreconditionError(f"secret {name} has a value already", hint="update-secret stores a new version")
     return _update(name, file)
@@ -118,7 +118,7 @@ def _update(name: str, file: str) -> int:
             before = os.dup(0)
             os.dup2(stream.fileno(), 0)
             try:
-                return _ours("secret", "set", name, "--stdin")
+                return _run_verb("secret", "set", name, "--stdin")
             finally:
                 os.dup2(before, 0)
                 os.close(before)
@@ -127,17 +127,17 @@ def _update(name: str, file: str) -> int:
 
 
 def _list() -> int:
-    return _ours("secret", "list")
+    return _run_verb("secret", "list")
 
 
 def _rotate(account: str) -> int:
     _advise(f"rotate {account}-key", "the predecessor stays valid for its grace")
-    return _ours("rotate", f"{account.partition('@')[0]}-key")
+    return _run_verb("rotate", f"{account.partition('@')[0]}-key")
 
 
 def _federation() -> int:
     _advise("setup --only federation", "a condition on numbers is required, and generated")
-    return _ours("setup", "--only", "federation", "--plan")
+    return _run_verb("setup", "--only", "federation", "--plan")
 
 
 def _create_account(name: str, roles: str) -> int:
@@ -156,7 +156,7 @@ def _create_account(name: str, roles: str) -> int:
 def _secure() -> int:
     """Find what leaked; nothing is deleted: the only copy of a key is worth more than a tidy folder until its successor is proven."""
     _advise("scan", "then rotate what it finds with --leaked; no file is deleted")
-    return _ours("scan", ".")
+    return _run_verb("scan", ".")
 
 
 def _environment() -> int:

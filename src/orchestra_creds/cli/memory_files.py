@@ -43,7 +43,7 @@ def memory_folder(mounts: Path) -> str:
     Raises:
         PreconditionError: there is none.
     """
-    types = _mounted(mounts)
+    types = _mount_types(mounts)
     for place in (os.environ.get("XDG_RUNTIME_DIR", ""), "/dev/shm"):  # noqa: S108  memory, and private below
         if place and os.access(place, os.W_OK) and _type_at(os.path.realpath(place), types) in IN_MEMORY:
             return place
@@ -53,7 +53,7 @@ def memory_folder(mounts: Path) -> str:
     )
 
 
-def _mounted(mounts: Path) -> dict[str, str]:
+def _mount_types(mounts: Path) -> dict[str, str]:
     """Mount point -> type; of several mounts at one point the last counts."""
     try:
         lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()

@@ -11,12 +11,12 @@ from orchestra_creds.errors import ConfigError
 if TYPE_CHECKING:
     from orchestra_creds.bootstrap.cloud import Cloud
     from orchestra_creds.core.resources import Resource
-    from orchestra_creds.schedule.entry import Entry
-    from orchestra_creds.schedule.install import Installed
+    from orchestra_creds.schedule.entry import ScheduleEntry
+    from orchestra_creds.schedule.install import Installation
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteOptions:
     """What the two runners are told beside the time."""
 
     identity: str = ""
@@ -45,7 +45,7 @@ def require_labels(cloud: "Cloud", runner: str) -> None:
         )
 
 
-def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
+def cloud_run_job(cloud: "Cloud", wanted: "ScheduleEntry", remote: RemoteOptions) -> Result:
     """Look, ask, make the job and its schedule, and prove them; a second time changes nothing."""
     from orchestra_creds.bootstrap import setup as making
     from orchestra_creds.render import setup as show
@@ -60,20 +60,20 @@ def cloud_run_job(cloud: "Cloud", wanted: "Entry", remote: Remote) -> Result:
         cron=f"{wanted.minute} {wanted.hour} * * *",
         arguments=("rotate", "--due", "--from-labels", "--backend", "gcp", "--project", cloud.project, *options),
     )
-    found = making.planned_run(cloud, desired, remote.identity)
+    found = making.make_run_plan(cloud, desired, remote.identity)
     if not found.work:
         return show.plan(found)
     confirm(f"make {len(found.work)} changes in project {found.project}?", yes=remote.yes)
-    endings = making.applied(cloud, found, lambda: making.planned_run(cloud, desired, remote.identity))
-    return show.applied(found.project, list(endings))
+    endings = making.apply_plan(cloud, found, lambda: making.make_run_plan(cloud, desired, remote.identity))
+    return show.apply_result(found.project, list(endings))
 
 
-def print_workflow(wanted: "Entry", remote: Remote) -> None:
+def print_workflow(wanted: "ScheduleEntry", remote: RemoteOptions) -> None:
     """Print the workflow, and write no file."""
     write_stdout(_workflow_text(wanted, remote))
 
 
-def _workflow_text(wanted: "Entry", remote: Remote) -> str:
+def _workflow_text(wanted: "ScheduleEntry", remote: RemoteOptions) -> str:
     from orchestra_creds.schedule import workflow as workflows
 
     return workflows.workflow(
@@ -81,11 +81,11 @@ def _workflow_text(wanted: "Entry", remote: Remote) -> str:
     )
 
 
-def workflow(wanted: "Entry", remote: Remote) -> "Installed":
+def workflow(wanted: "ScheduleEntry", remote: RemoteOptions) -> "Installation":
     """Write the workflow, whole or not at all; one that a person changed is replaced only with `--yes`."""
     from orchestra_creds import outfile
     from orchestra_creds.schedule import workflow as workflows
-    from orchestra_creds.schedule.install import UNIT_MODE, Installed
+    from orchestra_creds.schedule.install import UNIT_MODE, Installation
 
     text = _workflow_text(wanted, remote)
     path = Path(remote.output or workflows.FILE)
@@ -99,56 +99,58 @@ def workflow(wanted: "Entry", remote: Remote) -> "Installed":
             raise ConfigError(f"cannot make {path.parent}: {(error.strerror or '').lower()}") from None
         outfile.write(str(path), text, mode=UNIT_MODE)
     when = f"daily at {wanted.hour:02}:{wanted.minute:02} UTC as {remote.identity}"
-    return Installed("github-actions", str(path), when, changed=there != text)
+    return Installation("github-actions", str(path), when, changed=there != text)
 
 
-def shown_job(cloud: "Cloud", region: str) -> "list[Installed]":
+def find_job(cloud: "Cloud", region: str) -> "list[Installation]":
     """The job in the project, or nothing."""
     from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.setup.runner import standing
+    from orchestra_creds.setup.runner import existing_resources
 
-    return _jobs(standing(making.run_stores(cloud), region))
+    return _installations(existing_resources(making.run_stores(cloud), region))
 
 
-def removed_job(cloud: "Cloud", region: str, *, yes: bool) -> "list[Installed]":
+def remove_job(cloud: "Cloud", region: str, *, yes: bool) -> "list[Installation]":
     """Delete the schedule, then the job, when both are ours; what was there."""
     from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.setup.runner import remove, standing
+    from orchestra_creds.setup.runner import existing_resources, remove
 
     stores = making.run_stores(cloud)
-    found = standing(stores, region)
+    found = existing_resources(stores, region)
     if found:
         confirm(f"delete {' and '.join(str(one.ref) for one in found)} in project {cloud.project}?", yes=yes)
         remove(stores, found)
-    return _jobs(found)
+    return _installations(found)
 
 
-def _jobs(found: "list[Resource]") -> "list[Installed]":
-    from orchestra_creds.core.resources import Kind
-    from orchestra_creds.schedule.install import Installed
+def _installations(found: "list[Resource]") -> "list[Installation]":
+    from orchestra_creds.core.resources import ResourceKind
+    from orchestra_creds.schedule.install import Installation
 
     told = {
-        Kind.SCHEDULE: lambda f: f"{f['cron']} {f['zone']} as {f['identity']}" + (", paused" if f["paused"] else ""),
-        Kind.JOB: lambda f: f"{f['image']} {' '.join(f['arguments'])}",
+        ResourceKind.SCHEDULE: lambda f: (
+            f"{f['cron']} {f['zone']} as {f['identity']}" + (", paused" if f["paused"] else "")
+        ),
+        ResourceKind.JOB: lambda f: f"{f['image']} {' '.join(f['arguments'])}",
     }
-    return [Installed("cloud-run-job", str(one.ref), told[one.ref.kind](one.fields)) for one in found]
+    return [Installation("cloud-run-job", str(one.ref), told[one.ref.kind](one.fields)) for one in found]
 
 
-def shown_workflow(project: str, output: str) -> "list[Installed]":
+def find_workflow(project: str, output: str) -> "list[Installation]":
     """The workflow for a project, in the working folder or where `--output` says, or nothing."""
     from orchestra_creds.schedule import workflow as workflows
-    from orchestra_creds.schedule.install import Installed
+    from orchestra_creds.schedule.install import Installation
 
     path = Path(output or workflows.FILE)
     text = _text(path)
     if text is None or not workflows.is_ours(text, project):
         return []
-    return [Installed("github-actions", str(path), workflows.schedule_of(text))]
+    return [Installation("github-actions", str(path), workflows.schedule_of(text))]
 
 
-def removed_workflow(project: str, output: str, *, yes: bool) -> "list[Installed]":
+def remove_workflow(project: str, output: str, *, yes: bool) -> "list[Installation]":
     """Remove that file; git has it still, when it was ever committed."""
-    found = shown_workflow(project, output)
+    found = find_workflow(project, output)
     if found:
         confirm(f"remove {found[0].where}?", yes=yes)
         Path(found[0].where).unlink(missing_ok=True)

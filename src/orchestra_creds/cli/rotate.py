@@ -9,7 +9,7 @@ import typer
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
 from orchestra_creds.cli.session import STDOUT, DefaultGroup, Session
-from orchestra_creds.cli.signals import Stop, stoppable
+from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
 
@@ -82,15 +82,15 @@ def rotate(
     The successor is made, stored, proven by real tokens, and only then published; the predecessor stays valid for the grace, is
     disabled, and deleted after the soak. Each later step is a later run.
     """
-    from orchestra_creds.bootstrap.rotation import rotated
+    from orchestra_creds.bootstrap.rotation import rotate_credentials
     from orchestra_creds.cli import rotation_run
     from orchestra_creds.core import durations
-    from orchestra_creds.rotation.situation import Want
+    from orchestra_creds.rotation.situation import RunRequest
 
     if bool(names) + all_ + due != 1:
         raise ConfigError("say what to rotate", hint="credentials by name, or --all, or --due")
-    want = Want(force=force or leaked, leaked=leaked, adopt=adopt)
-    around = rotation_run.Around(
+    want = RunRequest(force=force or leaked, leaked=leaked, adopt=adopt)
+    around = rotation_run.RunOptions(
         quiet_when_idle=due,
         fail_if_locked=fail_if_locked or leaked,
         jitter=durations.parse(jitter, what="--jitter"),
@@ -98,11 +98,11 @@ def rotate(
         metrics_file=metrics_file,
         from_labels=from_labels,
     )
-    with stoppable() as stop:
-        work = partial(rotated, cloud, names or (), want, from_labels=from_labels, jobs=jobs, stopping=stop)
+    with catch_stop_signals() as stop:
+        work = partial(rotate_credentials, cloud, names or (), want, from_labels=from_labels, jobs=jobs, stopping=stop)
         if dry_run:
-            return _shown(work(dry=True), stop, dry=True)
-        result = _shown(rotation_run.run(cloud, session, around, stop, work), stop, silent=due)
+            return _run_result(work(dry=True), stop, dry=True)
+        result = _run_result(rotation_run.run(cloud, session, around, stop, work), stop, silent=due)
     if metrics_file == str(STDOUT) and result is not None:
         raise typer.Exit(result.exit_code)  # standard output holds one document
     return result
@@ -120,16 +120,23 @@ def resume(
     jobs: JobsOption = 4,
 ) -> Result | None:
     """Go on with what a crash left, and begin nothing new."""
-    from orchestra_creds.bootstrap.rotation import rotated
+    from orchestra_creds.bootstrap.rotation import rotate_credentials
     from orchestra_creds.cli import rotation_run
-    from orchestra_creds.rotation.situation import Want
+    from orchestra_creds.rotation.situation import RunRequest
 
-    with stoppable() as stop:
-        want = Want(start=False)
+    with catch_stop_signals() as stop:
+        want = RunRequest(start=False)
         work = partial(
-            rotated, cloud, names or (), want, from_labels=from_labels, take_over=take_over, jobs=jobs, stopping=stop
+            rotate_credentials,
+            cloud,
+            names or (),
+            want,
+            from_labels=from_labels,
+            take_over=take_over,
+            jobs=jobs,
+            stopping=stop,
         )
-        return _shown(rotation_run.run(cloud, session, rotation_run.Around(), stop, work), stop)
+        return _run_result(rotation_run.run(cloud, session, rotation_run.RunOptions(), stop, work), stop)
 
 
 @app.command()
@@ -143,15 +150,15 @@ def rollback(
     dry_run: DryRunOption = False,
 ) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
-    from orchestra_creds.bootstrap.rotation import rotated
+    from orchestra_creds.bootstrap.rotation import rotate_credentials
     from orchestra_creds.cli import rotation_run
-    from orchestra_creds.rotation.situation import Want
+    from orchestra_creds.rotation.situation import RunRequest
 
-    with stoppable() as stop:
-        work = partial(rotated, cloud, [name], Want(back=True), from_labels=from_labels, stopping=stop)
+    with catch_stop_signals() as stop:
+        work = partial(rotate_credentials, cloud, [name], RunRequest(back=True), from_labels=from_labels, stopping=stop)
         if dry_run:
-            return _shown(work(dry=True), stop, dry=True)
-        return _shown(rotation_run.run(cloud, session, rotation_run.Around(), stop, work), stop)
+            return _run_result(work(dry=True), stop, dry=True)
+        return _run_result(rotation_run.run(cloud, session, rotation_run.RunOptions(), stop, work), stop)
 
 
 @app.command()
@@ -174,7 +181,7 @@ def history(
     return show.history(journal.entries(name), journal.verify() if verify else None)
 
 
-def _shown(report: "Report | None", stop: Stop, *, dry: bool = False, silent: bool = False) -> Result | None:
+def _run_result(report: "Report | None", stop: StopFlag, *, dry: bool = False, silent: bool = False) -> Result | None:
     """What is printed; with `silent`, nothing at all when nobody has to look and nothing was done."""
     from orchestra_creds.render import rotation as show
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from orchestra_creds import folders, outfile
 from orchestra_creds.cli.session import STDOUT, Session, write_stdout
-from orchestra_creds.cli.signals import Stop
+from orchestra_creds.cli.signals import StopFlag
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, UnavailableError
 
@@ -26,7 +26,7 @@ METRICS_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
-class Around:
+class RunOptions:
     """The operator's choices about a run; `quiet_when_idle` is `--due`."""
 
     quiet_when_idle: bool = False
@@ -39,11 +39,11 @@ class Around:
 
 def state_file(cloud: "Cloud", name: str) -> Path:
     """A file of this project in the private state folder."""
-    return Path(folders.private(folders.state_folder())) / f"{name}-{cloud.project}"
+    return Path(folders.make_private_folder(folders.state_folder())) / f"{name}-{cloud.project}"
 
 
 @contextlib.contextmanager
-def alone(cloud: "Cloud", *, fail_if_locked: bool) -> Iterator[bool]:
+def machine_lock(cloud: "Cloud", *, fail_if_locked: bool) -> Iterator[bool]:
     """Whether no other run for this project is going on on this machine.
 
     Raises:
@@ -67,7 +67,7 @@ def alone(cloud: "Cloud", *, fail_if_locked: bool) -> Iterator[bool]:
         lock.release()
 
 
-class Telling:
+class RunListener:
     """Listens to the steps of a run: the journal takes all, the log those that change something, a terminal the last one."""
 
     def __init__(self, cloud: "Cloud", session: Session, *, as_json: bool) -> None:
@@ -81,7 +81,7 @@ class Telling:
     def __call__(self, event: "Event") -> None:
         """A step was taken."""
         from orchestra_creds.render import log
-        from orchestra_creds.rotation.outcome import Stage
+        from orchestra_creds.rotation.outcome import StepStatus
 
         try:
             self._journal.record(event)
@@ -89,10 +89,10 @@ class Telling:
             self._session.say(f"the journal cannot be written: {(error.strerror or type(error).__name__).lower()}")
         self.changes += event.step.mutates
         if self._as_json:
-            if event.step.mutates or event.stage is Stage.FAILED:
+            if event.step.mutates or event.stage is StepStatus.FAILED:
                 self._write(log.event_line(event))
         elif self._terminal:
-            sys.stderr.write(f"\r\x1b[K{visible(event.credential)}: {visible(str(event.step.action))}")
+            sys.stderr.write(f"\r\x1b[K{visible(event.credential)}: {visible(str(event.step.kind))}")
             sys.stderr.flush()
 
     def end(self, report: "Report", *, quiet: bool) -> None:
@@ -113,8 +113,8 @@ class Telling:
             sys.stderr.write(line + "\n")
 
 
-def jittered(
-    jitter: timedelta, cloud: "Cloud", due: Callable[[], bool], stop: Stop, say: Callable[[str], None]
+def wait_for_jitter(
+    jitter: timedelta, cloud: "Cloud", due: Callable[[], bool], stop: StopFlag, say: Callable[[str], None]
 ) -> None:
     """Wait a little before a run that has something to do, so that many machines do not knock at once; always as long on this one."""
     if not jitter or (sys.stdin is not None and sys.stdin.isatty()) or not due():
@@ -126,7 +126,7 @@ def jittered(
 
 
 def run(
-    cloud: "Cloud", session: Session, around: Around, stop: Stop, rotated: Callable[..., "Report"]
+    cloud: "Cloud", session: Session, around: RunOptions, stop: StopFlag, rotated: Callable[..., "Report"]
 ) -> "Report | None":
     """A run with everything around it; None when another one is going on here."""
     from orchestra_creds.notify.ping import Ping
@@ -135,16 +135,16 @@ def run(
         outfile.check(around.metrics_file)
     as_json = around.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
     began = time.monotonic()
-    with alone(cloud, fail_if_locked=around.fail_if_locked) as free:
+    with machine_lock(cloud, fail_if_locked=around.fail_if_locked) as free:
         if not free:
             session.say(f"skipped: another rotate for {cloud.project} is running on this machine")
             return None
-        telling = Telling(cloud, session, as_json=as_json)
-        ping = Ping(around.ping_url, _short(cloud.project), session.say) if around.ping_url else None
+        telling = RunListener(cloud, session, as_json=as_json)
+        ping = Ping(around.ping_url, _ping_run_id(cloud.project), session.say) if around.ping_url else None
         if ping:
             ping.start()
         try:
-            jittered(around.jitter, cloud, lambda: _due(rotated), stop, session.say)
+            wait_for_jitter(around.jitter, cloud, lambda: _is_work_due(rotated), stop, session.say)
             report = rotated(tell=telling)
         except CredsError as error:
             if ping:
@@ -160,17 +160,17 @@ def run(
     return report
 
 
-def _due(rotated: Callable[..., "Report"]) -> bool:
+def _is_work_due(rotated: Callable[..., "Report"]) -> bool:
     from orchestra_creds.rotation.outcome import Ending
 
     return any(outcome.ending is Ending.PLANNED for outcome in rotated(dry=True).outcomes)
 
 
-def _write_metrics(cloud: "Cloud", around: Around, seconds: float, *, success: bool) -> None:
-    from orchestra_creds.bootstrap.rotation import surveyed
+def _write_metrics(cloud: "Cloud", around: RunOptions, seconds: float, *, success: bool) -> None:
+    from orchestra_creds.bootstrap.rotation import survey_credentials
     from orchestra_creds.render import metrics
 
-    found = surveyed(cloud, from_labels=around.from_labels)
+    found = survey_credentials(cloud, from_labels=around.from_labels)
     text = metrics.metrics(found, ended=found.at, seconds=seconds, success=success)
     if around.metrics_file == str(STDOUT):
         write_stdout(text)
@@ -178,7 +178,7 @@ def _write_metrics(cloud: "Cloud", around: Around, seconds: float, *, success: b
         outfile.write(around.metrics_file, text, mode=METRICS_MODE)
 
 
-def _short(text: str) -> str:
+def _ping_run_id(text: str) -> str:
     """A name for the run of a dead man's switch: it pairs a start with its end."""
     digest = hashlib.sha256(f"{text}{time.time_ns()}".encode()).hexdigest()
     return f"{digest[:8]}-{digest[8:12]}-4{digest[13:16]}-8{digest[17:20]}-{digest[20:32]}"

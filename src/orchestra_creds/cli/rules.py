@@ -36,6 +36,6 @@ def rules(
     if format_ is Format.JSON:
         write_stdout(show.as_json(chosen))
     elif rule_id:
-        write_stdout("".join(show.explained(rule, name) for name, members in chosen.items() for rule in members))
+        write_stdout("".join(show.rule_text(rule, name) for name, members in chosen.items() for rule in members))
     else:
         write_stdout(show.as_list(chosen))

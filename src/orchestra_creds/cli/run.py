@@ -48,14 +48,14 @@ def run(
 
     Every secret is read before the program starts: one that is missing stops everything. At a terminal, production wants a --reason.
     """
-    from orchestra_creds.bootstrap.delivery import delivered
+    from orchestra_creds.bootstrap.delivery import read_deliveries
 
-    if cloud.guarded(env) and not cloud.session.reason and sys.stdin is not None and sys.stdin.isatty():
+    if cloud.is_guarded(env) and not cloud.session.reason and sys.stdin is not None and sys.stdin.isatty():
         raise ConfigError(
             f"{env} is guarded: a person says why",
             hint='add --reason "..."; it will stand in the audit log with every read',
         )
-    material = delivered(cloud, env, [name for name in only.split(",") if name], renamed or (), version)
+    material = read_deliveries(cloud, env, [name for name in only.split(",") if name], renamed or (), version)
     cloud.close()
     program = shutil.which(command[0])
     if program is None:
@@ -64,7 +64,7 @@ def run(
     passed_on = _environment(clean=clean_env)
     try:
         if as_files or mask:
-            raise typer.Exit(_watched(program, command, passed_on, material, as_files=as_files, mask=mask))
+            raise typer.Exit(_run_as_child(program, command, passed_on, material, as_files=as_files, mask=mask))
         _become(program, command, passed_on | _variables(material))
     except OSError as error:
         session.say(f"{command[0]}: {(error.strerror or type(error).__name__).lower()}")
@@ -95,7 +95,7 @@ def _become(program: str, command: list[str], environment: Mapping[str, str]) ->
     os.execve(program, command, dict(environment))  # noqa: S606  becoming it is the point
 
 
-def _watched(
+def _run_as_child(
     program: str,
     command: list[str],
     environment: Mapping[str, str],
@@ -106,10 +106,10 @@ def _watched(
 ) -> int:
     """Run it as a child: its files are removed when it ends, and what it prints can be masked."""
     from orchestra_creds.cli.memory_files import memory_files
-    from orchestra_creds.cli.supervise import supervised
+    from orchestra_creds.cli.supervise import supervise_child
 
     masked = [value.reveal() for value in material.values()] if mask else None
     if not as_files:
-        return supervised(program, command, {**environment, **_variables(material)}, masked)
+        return supervise_child(program, command, {**environment, **_variables(material)}, masked)
     with memory_files(material) as places:
-        return supervised(program, command, {**environment, **places}, masked)
+        return supervise_child(program, command, {**environment, **places}, masked)

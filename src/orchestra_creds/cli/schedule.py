@@ -12,14 +12,14 @@ import typer
 
 from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, ProjectOption
 from orchestra_creds.cli.remote_schedule import (
-    Remote,
+    RemoteOptions,
     cloud_run_job,
+    find_job,
+    find_workflow,
     print_workflow,
-    removed_job,
-    removed_workflow,
+    remove_job,
+    remove_workflow,
     require_labels,
-    shown_job,
-    shown_workflow,
     workflow,
 )
 from orchestra_creds.cli.session import STDOUT, Format, FormatOption, QuietOption, YesOption, emit
@@ -28,7 +28,7 @@ from orchestra_creds.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from orchestra_creds.bootstrap.cloud import Cloud
-    from orchestra_creds.schedule.install import Installed
+    from orchestra_creds.schedule.install import Installation
 
 app = typer.Typer(
     name="schedule", no_args_is_help=True, rich_markup_mode=None, help="Let a scheduler run `rotate --due` every day."
@@ -98,8 +98,8 @@ def install(
     from orchestra_creds.schedule import entry as entries
     from orchestra_creds.schedule import install as installing
 
-    path, project = _settled(project, config)
-    remote = Remote(identity, image, region, provider, github_environment, output, ping_url, yes)
+    path, project = _config_and_project(project, config)
+    remote = RemoteOptions(identity, image, region, provider, github_environment, output, ping_url, yes)
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
             require_labels(cloud, runner.value)
@@ -122,9 +122,9 @@ def install(
     command = _command(project, path, backend, ping_url, metrics, from_labels=by_labels)
     wanted = entries.entry(project, command, at)
     if runner is Runner.CRONTAB:
-        done = installing.into_crontab(wanted)
+        done = installing.install_crontab(wanted)
     else:
-        done = installing.into_systemd(wanted, installing.unit_folder(user=user), user=user)
+        done = installing.install_systemd(wanted, installing.unit_folder(user=user), user=user)
     code = ExitCode.ATTENTION if done.todo else ExitCode.OK
     lines = ["there is no orchestra-creds.toml here: the run trusts the labels of secrets"] if not path else []
     lines += ["installed" if done.changed else "nothing to change", *([f"now run: {done.todo}"] if done.todo else [])]
@@ -148,10 +148,10 @@ def show(
 
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
-            found = shown_job(cloud, region)
+            found = find_job(cloud, region)
     else:
-        settled = _settled(project, config)[1]
-        found = installing.shown(settled, _folders()) + shown_workflow(settled, output)
+        settled = _config_and_project(project, config)[1]
+        found = installing.list_installations(settled, _folders()) + find_workflow(settled, output)
         found = [one for one in found if runner is None or one.runner == runner.value]
     emit(_result(found, [] if found else ["nothing is installed"]), format_)
 
@@ -175,12 +175,14 @@ def remove(
 
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
-            found = removed_job(cloud, region, yes=yes)
+            found = remove_job(cloud, region, yes=yes)
     elif runner is Runner.GITHUB_ACTIONS:
-        found = removed_workflow(_settled(project, config)[1], output, yes=yes)
+        found = remove_workflow(_config_and_project(project, config)[1], output, yes=yes)
     else:
         only = runner.value if runner is not None else ""
-        found = installing.removed(_settled(project, config)[1], _folders(), user=user, only=only)
+        found = installing.remove_installations(
+            _config_and_project(project, config)[1], _folders(), user=user, only=only
+        )
     emit(_result(found, ["removed" if found else "nothing is installed"]), format_)
 
 
@@ -192,7 +194,7 @@ def _cloud(project: str, backend: Backend | None, config: Path | None) -> "Itera
         yield cloud
 
 
-def _settled(project: str, config: Path | None) -> tuple[str, str]:
+def _config_and_project(project: str, config: Path | None) -> tuple[str, str]:
     """The configuration file as a scheduler must be given it, and the project."""
     from orchestra_creds.config import settings as configuration
 
@@ -223,7 +225,7 @@ def _folders() -> list[Path]:
     return [installing.unit_folder(user=True), installing.unit_folder(user=False)]
 
 
-def _result(found: "list[Installed]", lines: list[str], code: ExitCode = ExitCode.OK) -> Result:
+def _result(found: "list[Installation]", lines: list[str], code: ExitCode = ExitCode.OK) -> Result:
     return Result(
         "orchestra-creds/schedule/1",
         {"installed": [{"runner": o.runner, "where": o.where, "what": o.what, "todo": o.todo} for o in found]},

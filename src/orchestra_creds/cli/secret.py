@@ -44,7 +44,7 @@ def list_(
     """List secrets by name; never a value."""
     from orchestra_creds.render import cloud as show
 
-    found = [s for s in cloud.secrets.list_secrets(query=query) if cloud.in_environment(s.name, env)]
+    found = [s for s in cloud.secrets.list_secrets(query=query) if cloud.is_in_environment(s.name, env)]
     return show.secrets(found)
 
 
@@ -93,17 +93,17 @@ def get(
         refuse_exposed(str(file))
     elif not reveal:
         refuse_terminal("the value", hint="use --reveal, -o FILE or a pipe")
-    payload = cloud.secrets.access(cloud.full_name(name, env), _version(version))
+    stored = cloud.secrets.access(cloud.full_name(name, env), _version(version))
     from orchestra_creds.core.values import part_of
 
-    material = part_of(payload.material, json_path, name=payload.secret)
+    material = part_of(stored.material, json_path, name=stored.secret)
     if file is None:
         write_stdout(material.reveal())
         return
     from orchestra_creds import outfile
 
     outfile.write(str(file), material.reveal())
-    session.say(f"wrote version {payload.number} of {payload.secret} to {file}, {len(material)} bytes")
+    session.say(f"wrote version {stored.number} of {stored.secret} to {file}, {len(material)} bytes")
 
 
 app.command()(export)
@@ -162,16 +162,16 @@ def set_(
     source = ValueSource(stdin, generate, random_bytes, encoding, from_env, from_cmd, from_secret, raw)
     full = cloud.full_name(name, env)
 
-    def other(named: str) -> Material:
+    def other_value(named: str) -> Material:
         secret, _, version = named.partition("@")
         return cloud.secrets.access(secret, _version(version or "latest")).material
 
-    value = read_value(source, name=full, other=other)
+    value = read_value(source, name=full, other=other_value)
     labels = _labels(label) | ({"env": env} if env else {})
     version = secrets.store_value(cloud.secrets, full, value.material, format_=value_format, labels=labels)
     if value.note:
         session.say(value.note)
-    return show.version_changed(version, stripped=value.stripped)
+    return show.version_result(version, stripped=value.stripped)
 
 
 @app.command()
@@ -189,7 +189,7 @@ def enable(
     from orchestra_creds.render import cloud as show
 
     changed = secrets.enable(cloud.secrets, cloud.full_name(name, env), version)
-    return show.version_changed(changed)
+    return show.version_result(changed)
 
 
 @app.command()
@@ -210,7 +210,7 @@ def disable(
     changed = secrets.disable(cloud.secrets, full, version)
     if changed.number == cloud.secrets.get_version(full, "latest").number:
         session.say(f"version {changed.number} is what latest shows: its readers fail until a newer version is added")
-    return show.version_changed(changed)
+    return show.version_result(changed)
 
 
 @app.command()
@@ -235,7 +235,7 @@ def destroy(
         f"destroying version {doomed.number} of {full} cannot be undone", full, given=full if yes else confirmed
     )
     changed = secrets.destroy(cloud.secrets, doomed)
-    return show.version_changed(changed)
+    return show.version_result(changed)
 
 
 @app.command("import-env")
@@ -264,7 +264,7 @@ def import_env(
         secrets.apply_import(cloud.secrets, plan)
         applied = True
         session.say(f"the values still lie in {file}: remove it when every reader has moved")
-    return show.imported(rows, applied=applied)
+    return show.import_result(rows, applied=applied)
 
 
 @app.command()
@@ -285,7 +285,7 @@ def grant(
     from orchestra_creds.render import cloud as show
 
     granted = secrets.grant(cloud.policies, cloud.secret_resource(cloud.full_name(name, env)), member, role)
-    return show.granted(granted.resource, granted.member, granted.role, changed=granted.changed)
+    return show.grant_result(granted.resource, granted.member, granted.role, changed=granted.changed)
 
 
 def _labels(pairs: list[str] | None) -> dict[str, str]:

@@ -50,12 +50,14 @@ def export(
 ) -> None:
     """Write secrets for another program: to a pipe or a file; a terminal is refused for values."""
     from orchestra_creds import outfile
-    from orchestra_creds.bootstrap.delivery import chosen, delivered
+    from orchestra_creds.bootstrap.delivery import read_deliveries, select_deliveries
     from orchestra_creds.render import export as forms
 
     file = file_of(output)
     names = [name for name in only.split(",") if name]
-    secrets = {one.variable: cloud.full_name(one.secret, env) for one in chosen(cloud, env, names, renamed or ())}
+    secrets = {
+        one.variable: cloud.full_name(one.secret, env) for one in select_deliveries(cloud, env, names, renamed or ())
+    }
     if form.value in forms.REFERENCES:
         text = forms.REFERENCES[form.value](list(secrets.items()))
     else:
@@ -65,14 +67,14 @@ def export(
             refuse_exposed(str(file))
         if form is ExportForm.GITHUB:
             target = _file_of_the_job(output)
-            values = delivered(cloud, env, names, renamed or ())
+            values = read_deliveries(cloud, env, names, renamed or ())
             with _name_secret(secrets):
                 masks, variables = forms.github_masks(values), forms.github(values, lambda: token_hex(16))
             write_stdout(masks if target else masks + variables)  # masks first, and where the runner reads them
             if target:
                 outfile.append(target, variables)
             return
-        values = delivered(cloud, env, names, renamed or ())
+        values = read_deliveries(cloud, env, names, renamed or ())
         with _name_secret(secrets):
             text = forms.VALUES[form.value](values, lambda: token_hex(16))
     if file is None:

@@ -17,7 +17,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from orchestra_creds.cli.stderr import to_nowhere
+from orchestra_creds.cli.stderr import redirect_to_null
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
@@ -101,7 +101,7 @@ def write_stdout(text: str | bytes) -> None:
             return
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
-    to_nowhere(1)
+    redirect_to_null(1)
     raise IncompleteError(
         f"cannot write the report to stdout: {reason}", hint="nothing but the output is lost: run it again"
     )

@@ -62,9 +62,9 @@ def setup(
     from orchestra_creds.bootstrap import setup as making
     from orchestra_creds.render import setup as show
 
-    wanted = making.wanted_of(cloud, only, env)
-    found = making.planned(cloud, wanted)
-    for name, project in sorted(making.elsewhere(cloud).items() if not env else ()):
+    wanted = making.load_desired_state(cloud, only, env)
+    found = making.make_plan(cloud, wanted)
+    for name, project in sorted(making.list_foreign_environments(cloud).items() if not env else ()):
         session.say(f"{name} lives in project {project}: setup --env {name}")
     if plan or check or not found.work:
         return show.plan(found, check=check)
@@ -77,7 +77,7 @@ def setup(
         from orchestra_creds.render.result import as_table
 
         session.say(as_table(show.plan(found)).rstrip("\n"))
-    guarded = found.guarded(wanted)
+    guarded = found.guarded_environments(wanted)
     if len(guarded) > 1:
         raise ConfigError(
             f"the plan changes {' and '.join(guarded)}, and the name of each is to be typed",
@@ -87,7 +87,9 @@ def setup(
         confirm_name(f"this changes {guarded[0]}", guarded[0], given=confirmed)
     else:
         confirm(f"apply {len(found.work)} changes to project {found.project}?", yes=yes)
-    return show.applied(found.project, list(making.applied(cloud, found, lambda: making.planned(cloud, wanted))))
+    return show.apply_result(
+        found.project, list(making.apply_plan(cloud, found, lambda: making.make_plan(cloud, wanted)))
+    )
 
 
 @app.command()
@@ -132,8 +134,8 @@ def export(
     from orchestra_creds.cli.session import write_stdout
     from orchestra_creds.setup.export import export as written
 
-    wanted = making.wanted_of(cloud, only, env)
-    write_stdout(written(wanted, making.project_of(cloud).itself.number(), form))
+    wanted = making.load_desired_state(cloud, only, env)
+    write_stdout(written(wanted, making.project_ports(cloud).itself.number(), form))
 
 
 @app.command()
@@ -144,7 +146,7 @@ def adopt(session: Session, cloud: Cloud, *, env: EnvOption = "") -> None:
     from orchestra_creds.cli.session import write_stdout
     from orchestra_creds.setup.adopt import suggestion
 
-    found = making.unknown_of(cloud)
+    found = making.unknown_refs(cloud)
     session.say(f"{len(found)} secrets and accounts are not in the file" if found else "the file speaks of everything")
     write_stdout(suggestion(found))
 
@@ -164,7 +166,7 @@ def destroy(
     from orchestra_creds.render import setup as show
 
     name = cloud.full_name(name, env)
-    etag = making.destroyable(cloud, name)
+    etag = making.check_destroyable(cloud, name)
     confirm_name(f"deleting secret {name} and all its versions cannot be undone", name, given=confirmed)
     cloud.secrets.delete_secret(name, etag=etag)
-    return show.destroyed(name)
+    return show.destroy_result(name)

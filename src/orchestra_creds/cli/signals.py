@@ -9,7 +9,7 @@ from types import FrameType
 from orchestra_creds.errors import ExitCode
 
 
-class Stop:
+class StopFlag:
     """Asked between two steps; a second signal ends the process at once."""
 
     def __init__(self) -> None:
@@ -24,7 +24,7 @@ class Stop:
         """Wait, unless a wish comes in between."""
         self._event.wait(seconds)
 
-    def wish(self, number: int, _frame: FrameType | None = None) -> None:
+    def handle_signal(self, number: int, _frame: FrameType | None = None) -> None:
         """The handler of both signals."""
         self.code = ExitCode.TERMINATED if number == signal.SIGTERM else ExitCode.CANCELLED
         self._event.set()
@@ -32,10 +32,10 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stoppable() -> Iterator[Stop]:
+def catch_stop_signals() -> Iterator[StopFlag]:
     """While the block runs, signals are wishes."""
-    stop = Stop()
-    before = {number: signal.signal(number, stop.wish) for number in (signal.SIGTERM, signal.SIGINT)}
+    stop = StopFlag()
+    before = {number: signal.signal(number, stop.handle_signal) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         yield stop
     finally:

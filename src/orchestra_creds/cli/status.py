@@ -33,7 +33,7 @@ def status(
 ) -> Result:
     """Show age, next rotation, phase and problems of every managed credential; changes nothing."""
     from orchestra_creds import outfile
-    from orchestra_creds.bootstrap.rotation import surveyed
+    from orchestra_creds.bootstrap.rotation import survey_credentials
     from orchestra_creds.core import durations
     from orchestra_creds.render import status as show
 
@@ -41,7 +41,7 @@ def status(
     if file is not None:
         outfile.check(str(file))
     span = durations.parse(tolerance, what="--tolerance")
-    found = surveyed(cloud, names or (), from_labels=from_labels, tolerance=span)
+    found = survey_credentials(cloud, names or (), from_labels=from_labels, tolerance=span)
     result = show.result(found, check=check)
     if html is None:
         return result

@@ -16,7 +16,7 @@ class Stderr(io.TextIOWrapper):
         try:
             return super().write(text)
         except OSError:
-            to_nowhere(2)
+            redirect_to_null(2)
             return len(text)
 
     def flush(self) -> None:
@@ -24,19 +24,19 @@ class Stderr(io.TextIOWrapper):
         try:
             super().flush()
         except OSError:
-            to_nowhere(2)
+            redirect_to_null(2)
 
 
-def patient_stderr() -> None:
+def install_patient_stderr() -> None:
     """Make `sys.stderr` one that never raises."""
     if sys.stderr is None:  # closed by the caller: the next file to be opened would take its place
-        to_nowhere(2)
+        redirect_to_null(2)
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115  for as long as we live
     elif type(sys.stderr) is io.TextIOWrapper:
         sys.stderr = Stderr(sys.stderr.buffer, sys.stderr.encoding, sys.stderr.errors, line_buffering=True)
 
 
-def to_nowhere(descriptor: int) -> None:
+def redirect_to_null(descriptor: int) -> None:
     """Point a descriptor to nowhere, so that Python's own flush at its end does not complain a second time."""
     null = os.open(os.devnull, os.O_RDWR)
     if null != descriptor:

@@ -18,7 +18,7 @@ PIECE = 65_536
 """Bytes read of a stream at a time: what a pipe holds (pipe(7))."""
 
 
-def supervised(
+def supervise_child(
     program: str, command: list[str], environment: Mapping[str, str], masked: Iterable[bytes] | None = None
 ) -> int:
     """The exit code; 128 + N after signal N. `masked`: values that are taken out of each stream that is not a terminal.
@@ -26,8 +26,8 @@ def supervised(
     Raises:
         OSError: the program cannot be started.
     """
-    out, err = (subprocess.PIPE if masked is not None and _to_others(number) else None for number in (1, 2))
-    with _signals() as deliver_to:
+    out, err = (subprocess.PIPE if masked is not None and _is_redirected(number) else None for number in (1, 2))
+    with _forward_signals() as deliver_to:
         child = subprocess.Popen([program, *command[1:]], env=dict(environment), bufsize=0, stdout=out, stderr=err)
         deliver_to(child)
         lines = masked_lines(masked or ())
@@ -45,7 +45,7 @@ def supervised(
 
 
 @contextlib.contextmanager
-def _signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
+def _forward_signals() -> Iterator[Callable[[subprocess.Popen[bytes]], None]]:
     """While the block runs, signals are for the child; the function that is given tells who that is.
 
     One that comes before there is a child waits for it. What a terminal sends is not sent again.
@@ -98,7 +98,7 @@ def _write(number: int, data: bytes) -> None:
         data = data[os.write(number, data) :]
 
 
-def _to_others(number: int) -> bool:
+def _is_redirected(number: int) -> bool:
     """Whether a stream is there and goes to a pipe or a file."""
     try:
         os.fstat(number)

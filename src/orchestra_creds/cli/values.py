@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import typer
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.values import generated, without_final_newline
+from orchestra_creds.core.values import random_value, without_final_newline
 from orchestra_creds.errors import CancelledError, ConfigError
 
 DEFAULT_RANDOM_BYTES = 32
@@ -60,17 +60,17 @@ def read_value(source: ValueSource, *, name: str, other: Callable[[str], Materia
     if len(named) > 1:
         raise ConfigError(f"{named[0]} and {named[1]} exclude each other", hint="name one source for the value")
     if source.generate:
-        return Value(generated(os.urandom(source.random_bytes), source.encoding))
+        return Value(random_value(os.urandom(source.random_bytes), source.encoding))
     if source.from_env:
         return _from_environment(source)
     if source.from_cmd:
         from orchestra_creds.cli.value_command import output_of
 
-        return _stripped(output_of(source.from_cmd), raw=source.raw)
+        return _value_from_bytes(output_of(source.from_cmd), raw=source.raw)
     if source.from_secret:
         return Value(other(source.from_secret))
     if sys.stdin is None or source.stdin or not sys.stdin.isatty():  # None: the caller closed it before we started
-        return _stripped(b"" if sys.stdin is None else sys.stdin.buffer.read(), raw=source.raw)
+        return _value_from_bytes(b"" if sys.stdin is None else sys.stdin.buffer.read(), raw=source.raw)
     first = typer.prompt(f"value for {name} (hidden)", hide_input=True, err=True)
     if first != typer.prompt("the same again", hide_input=True, err=True):
         raise CancelledError("the two entries differ: nothing was stored")
@@ -91,7 +91,7 @@ def _from_environment(source: ValueSource) -> Value:
     return Value(Material(value), note=f"remove the variable when this is done: unset {source.from_env}")
 
 
-def _stripped(data: bytes, *, raw: bool) -> Value:
+def _value_from_bytes(data: bytes, *, raw: bool) -> Value:
     if raw:
         return Value(Material(data))
     bare, stripped = without_final_newline(data)

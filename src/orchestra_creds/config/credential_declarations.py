@@ -18,9 +18,9 @@ from orchestra_creds.core.credential import (
     ApiKey,
     Copy,
     Credential,
-    Generated,
+    CredentialKind,
+    GenerateOptions,
     Hooks,
-    Kind,
     Postgres,
     Strategy,
 )
@@ -31,10 +31,10 @@ LABEL = "orchestra-"
 """What our labels begin with: `orchestra-kind`, `orchestra-account`, `orchestra-every` and so on."""
 LABEL_KIND = "orchestra-kind"
 LABEL_ACCOUNT = "orchestra-account"
-LABELLED_KINDS = frozenset({Kind.SERVICE_ACCOUNT_KEY, Kind.GENERATED, Kind.MANUAL})
+LABELLED_KINDS = frozenset({CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.GENERATED, CredentialKind.MANUAL})
 """Kinds that need nothing which a label cannot say."""
 
-T = TypeVar("T", Kind, Strategy)
+T = TypeVar("T", CredentialKind, Strategy)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _POLICY = ("every", "grace", "soak", "settle", "require_unused")
@@ -53,7 +53,7 @@ def credential(name: str, table: CredentialTable, project: str) -> Credential:
     Raises:
         ConfigError: a kind, a length of time or a destination that we do not know, a policy that breaks readers, or a missing option.
     """
-    kind = _choice(Kind, table.kind, f"credential {name}: kind")
+    kind = _choice(CredentialKind, table.kind, f"credential {name}: kind")
     secret = table.secret or name
     if not _NAME.fullmatch(secret):
         raise ConfigError(
@@ -70,7 +70,7 @@ def credential(name: str, table: CredentialTable, project: str) -> Credential:
         hooks=Hooks(table.hooks.pre, table.hooks.deploy, table.hooks.fail),
         probe=table.probe,
         command=table.command,
-        generated=Generated(**msgspec.structs.asdict(table.generate)),
+        generated=GenerateOptions(**msgspec.structs.asdict(table.generate)),
         postgres=Postgres(**msgspec.structs.asdict(table.postgres)) if table.postgres else Postgres(),
         api_key=ApiKey(**msgspec.structs.asdict(table.api_key)),
         timeout=durations.parse(table.timeout, what=f"credential {name}: timeout")
@@ -81,7 +81,7 @@ def credential(name: str, table: CredentialTable, project: str) -> Credential:
     return declared
 
 
-def labelled(secret: str, labels: Mapping[str, str], project: str) -> Credential | None:
+def from_labels(secret: str, labels: Mapping[str, str], project: str) -> Credential | None:
     """The credential that a secret's own labels declare, or None when they declare none.
 
     Raises:
@@ -89,7 +89,7 @@ def labelled(secret: str, labels: Mapping[str, str], project: str) -> Credential
     """
     if LABEL_KIND not in labels:
         return None
-    kind = _choice(Kind, labels[LABEL_KIND], f"secret {secret}: label {LABEL_KIND}")
+    kind = _choice(CredentialKind, labels[LABEL_KIND], f"secret {secret}: label {LABEL_KIND}")
     if kind not in LABELLED_KINDS:
         raise ConfigError(
             f"secret {secret}: kind {kind} cannot be declared by labels", hint="declare it in orchestra-creds.toml"
@@ -115,7 +115,9 @@ def labels_of(declared: Credential, project: str) -> dict[str, str]:
     """
     if declared.kind not in LABELLED_KINDS:
         raise ConfigError(f"credential {declared.name}: kind {declared.kind} cannot be declared by labels")
-    policy = {f"{LABEL}{key.replace('_', '-')}": durations.written(getattr(declared.policy, key)) for key in _POLICY}
+    policy = {
+        f"{LABEL}{key.replace('_', '-')}": durations.duration_text(getattr(declared.policy, key)) for key in _POLICY
+    }
     account = declared.account.removesuffix(mail("", project))
     return {LABEL_KIND: str(declared.kind), **policy} | ({LABEL_ACCOUNT: account} if account else {})
 
@@ -165,10 +167,10 @@ def _label(kind: str, options: Mapping[str, str | tuple[str, ...]]) -> str:
 
 def _check_kind(declared: Credential) -> None:
     needed = {
-        Kind.SERVICE_ACCOUNT_KEY: ("account", bool(declared.account)),
-        Kind.COMMAND: ("command", bool(declared.command)),
-        Kind.POSTGRES: ("postgres with users and admin_secret", bool(declared.postgres.users)),
-        Kind.API_KEY: ("api_key with like", bool(declared.api_key.like)),
+        CredentialKind.SERVICE_ACCOUNT_KEY: ("account", bool(declared.account)),
+        CredentialKind.COMMAND: ("command", bool(declared.command)),
+        CredentialKind.POSTGRES: ("postgres with users and admin_secret", bool(declared.postgres.users)),
+        CredentialKind.API_KEY: ("api_key with like", bool(declared.api_key.like)),
     }
     what, there = needed.get(declared.kind, ("", True))
     if not there:

@@ -11,7 +11,7 @@ from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
 from orchestra_creds.core import credential, durations, federation
 from orchestra_creds.core.accounts import mail
-from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
+from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
 
@@ -40,7 +40,7 @@ _POOL = re.compile(r"(?!gcp-)[a-z0-9-]{4,32}")
 _SECRET = re.compile(r"[A-Za-z0-9_-]{1,200}")
 
 
-def desired(document: Document, project: str) -> Desired:
+def desired_state(document: Document, project: str) -> DesiredState:
     """What the file asks for.
 
     Raises:
@@ -49,22 +49,22 @@ def desired(document: Document, project: str) -> Desired:
     accounts = dict(_accounts(document, project))
     secrets = dict(_secrets(document, project))
     pools = list(_federation(document))
-    return Desired(
+    return DesiredState(
         project=project,
         number=number_of(document, project),
         resources=(
-            *(Resource(Ref(Kind.SERVICE, name)) for name in sorted(_services(document))),
+            *(Resource(Ref(ResourceKind.SERVICE, name)) for name in sorted(_services(document))),
             *_roles(document),
             *accounts.values(),
             *secrets.values(),
             *pools,
         ),
         grants=tuple(sorted({*_grants(document, project), *_accessors(document, project)})),
-        exact=frozenset(_exact(document, project)),
+        exact=frozenset(_exact_holders(document, project)),
         audit=_audit(document),
         keyless=frozenset(mail(n, project) for n, t in document.service_accounts.items() if t.keys != "rotated"),
-        waiting=frozenset(name for name, r in secrets.items() if not _rotated_by_us(r)),
-        guarded=dict(_guarded(document, project)),
+        waiting=frozenset(name for name, r in secrets.items() if not _is_rotated_by_us(r)),
+        guarded=dict(_guarded_resources(document, project)),
     )
 
 
@@ -75,7 +75,7 @@ def _services(document: Document) -> set[str]:
         *NEEDED_SERVICES,
         *document.services,
         *([STS] if document.github else []),
-        *([API_KEYS] if credential.Kind.API_KEY in kinds else []),
+        *([API_KEYS] if credential.CredentialKind.API_KEY in kinds else []),
     }
 
 
@@ -88,7 +88,7 @@ def _roles(document: Document) -> Iterator[Resource]:
             "description": table.description,
             "includedPermissions": sorted(set(table.permissions)),
         }
-        yield Resource(Ref(Kind.ROLE, name), fields)
+        yield Resource(Ref(ResourceKind.ROLE, name), fields)
 
 
 def _accounts(document: Document, project: str) -> Iterator[tuple[str, Resource]]:
@@ -102,7 +102,7 @@ def _accounts(document: Document, project: str) -> Iterator[tuple[str, Resource]
         if (table.keys == "rotated") != bool(table.rotation):
             raise ConfigError(f'service account {name}: keys = "rotated" and rotation = "POLICY" go together')
         fields = {"displayName": table.display_name or name, "description": f"{table.description} [{OWNER}]".strip()}
-        yield name, Resource(Ref(Kind.ACCOUNT, mail(name, project)), fields)
+        yield name, Resource(Ref(ResourceKind.ACCOUNT, mail(name, project)), fields)
 
 
 def _secrets(document: Document, project: str) -> Iterator[tuple[str, Resource]]:
@@ -135,13 +135,15 @@ def _secret(
     if spans:
         seconds = [durations.parse(text, what=f"secret {secret}: destroy_ttl").total_seconds() for text in spans]
         fields["destroyTtl"] = int(max(seconds))
-    return Resource(Ref(Kind.SECRET, secret), fields)
+    return Resource(Ref(ResourceKind.SECRET, secret), fields)
 
 
 def _policy_labels(document: Document, policy: str, secret: str, account: str, project: str) -> dict[str, str]:
     table = document.rotation.get(policy)
     if table is None:
-        raise ConfigError(f"secret {secret}: there is no rotation policy {policy!r}", hint=_known(document.rotation))
+        raise ConfigError(
+            f"secret {secret}: there is no rotation policy {policy!r}", hint=_known_names(document.rotation)
+        )
     as_credential = CredentialTable(
         kind=table.kind,
         account=account,
@@ -161,7 +163,7 @@ def _environments(document: Document, name: str, table: SecretTable) -> tuple[st
     for environment in table.environments:
         if environment not in document.environments:
             raise ConfigError(
-                f"secret {name}: there is no environment {environment!r}", hint=_known(document.environments)
+                f"secret {name}: there is no environment {environment!r}", hint=_known_names(document.environments)
             )
     return table.environments or ("",)
 
@@ -174,7 +176,8 @@ def _grants(document: Document, project: str) -> Iterator[Grant]:
         for role in table.custom_roles:
             if role not in document.custom_roles:
                 raise ConfigError(
-                    f"service account {name}: there is no custom role {role!r}", hint=_known(document.custom_roles)
+                    f"service account {name}: there is no custom role {role!r}",
+                    hint=_known_names(document.custom_roles),
                 )
             yield Grant(f"projects/{project}", f"projects/{project}/roles/{role}", member)
         for other in table.act_as:
@@ -203,7 +206,7 @@ def _accessor(document: Document, project: str, name: str, holder: str, one: Con
     if ":" not in member:
         if member not in document.service_accounts:
             raise ConfigError(
-                f"secret {name}: there is no service account {member!r}", hint=_known(document.service_accounts)
+                f"secret {name}: there is no service account {member!r}", hint=_known_names(document.service_accounts)
             )
         member = f"serviceAccount:{mail(member, project)}"
     if member in {"allUsers", "allAuthenticatedUsers"}:
@@ -217,7 +220,7 @@ def _accessor(document: Document, project: str, name: str, holder: str, one: Con
     return Grant(holder, ACCESSOR, member, f'request.time < timestamp("{ends}T00:00:00Z")', f"until {ends}")
 
 
-def _exact(document: Document, project: str) -> Iterator[str]:
+def _exact_holders(document: Document, project: str) -> Iterator[str]:
     for name, table in document.secrets.items():
         if table.accessors not in {"additive", "exact"}:
             raise ConfigError(f"secret {name}: accessors {table.accessors!r} is not known", hint="additive or exact")
@@ -226,18 +229,18 @@ def _exact(document: Document, project: str) -> Iterator[str]:
                 yield f"projects/{project}/secrets/{full_name(name, environment, document.naming.secret)}"
 
 
-def _guarded(document: Document, project: str) -> Iterator[tuple[str, str]]:
+def _guarded_resources(document: Document, project: str) -> Iterator[tuple[str, str]]:
     """What belongs to environments whose name must be typed: holders of policies, and resources as they are told."""
     asking = {name for name, one in document.environments.items() if one.confirm}
     for name, table in document.secrets.items():
         for environment in asking & set(_environments(document, name, table)):
             secret = full_name(name, environment, document.naming.secret)
             yield f"projects/{project}/secrets/{secret}", environment
-            yield str(Ref(Kind.SECRET, secret)), environment
+            yield str(Ref(ResourceKind.SECRET, secret)), environment
     for rule in document.github.federation if document.github is not None else ():
         if rule.env in asking:
-            yield str(Ref(Kind.POOL, rule.pool)), rule.env
-            yield str(Ref(Kind.PROVIDER, f"{rule.pool}/{rule.provider}")), rule.env
+            yield str(Ref(ResourceKind.POOL, rule.pool)), rule.env
+            yield str(Ref(ResourceKind.PROVIDER, f"{rule.pool}/{rule.provider}")), rule.env
 
 
 def _federation(document: Document) -> Iterator[Resource]:
@@ -249,7 +252,8 @@ def _federation(document: Document) -> Iterator[Resource]:
     for rule in github.federation:
         if rule.env not in document.environments:
             raise ConfigError(
-                f"federation {rule.pool}: there is no environment {rule.env!r}", hint=_known(document.environments)
+                f"federation {rule.pool}: there is no environment {rule.env!r}",
+                hint=_known_names(document.environments),
             )
         if not _POOL.fullmatch(rule.pool) or not _POOL.fullmatch(rule.provider):
             raise ConfigError(f"federation {rule.pool}/{rule.provider}: 4 to 32 lower-case letters, digits and hyphens")
@@ -260,7 +264,9 @@ def _federation(document: Document) -> Iterator[Resource]:
             )
         seen.add(rule.pool)
         about = f"GitHub Actions, {rule.env} [{OWNER}]"
-        yield Resource(Ref(Kind.POOL, rule.pool), {"displayName": rule.pool, "description": about, "disabled": False})
+        yield Resource(
+            Ref(ResourceKind.POOL, rule.pool), {"displayName": rule.pool, "description": about, "disabled": False}
+        )
     for rule in github.federation:
         text = federation.condition(
             github.owner_id,
@@ -276,14 +282,14 @@ def _federation(document: Document) -> Iterator[Resource]:
             "issuerUri": federation.ISSUER,
             "disabled": False,
         }
-        yield Resource(Ref(Kind.PROVIDER, f"{rule.pool}/{rule.provider}"), fields)
+        yield Resource(Ref(ResourceKind.PROVIDER, f"{rule.pool}/{rule.provider}"), fields)
 
 
 def _repository_ids(github: GithubTable, rule: FederationTable) -> list[int]:
     numbers = {repository.name: repository.id for repository in github.repositories}
     for name in rule.repositories:
         if name not in numbers:
-            raise ConfigError(f"federation {rule.pool}: there is no repository {name!r}", hint=_known(numbers))
+            raise ConfigError(f"federation {rule.pool}: there is no repository {name!r}", hint=_known_names(numbers))
     return [numbers[name] for name in rule.repositories]
 
 
@@ -297,15 +303,15 @@ def _audit(document: Document) -> dict[str, frozenset[str]]:
 
 def _account_name(document: Document, name: str, project: str, what: str) -> str:
     if name not in document.service_accounts:
-        raise ConfigError(f"{what}: there is no service account {name!r}", hint=_known(document.service_accounts))
+        raise ConfigError(f"{what}: there is no service account {name!r}", hint=_known_names(document.service_accounts))
     return f"projects/{project}/serviceAccounts/{mail(name, project)}"
 
 
-def _known(names: Mapping[str, AccountTable] | Mapping[str, object]) -> str:
+def _known_names(names: Mapping[str, AccountTable] | Mapping[str, object]) -> str:
     return f"known here: {', '.join(sorted(names)) or 'none'}"
 
 
-def _rotated_by_us(secret: Resource) -> bool:
+def _is_rotated_by_us(secret: Resource) -> bool:
     labels = secret.fields.get("labels")
     kind = labels.get(credential_declarations.LABEL_KIND, "manual") if isinstance(labels, Mapping) else "manual"
     return kind != "manual"

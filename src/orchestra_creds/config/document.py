@@ -18,7 +18,7 @@ from orchestra_creds.config.resources import (
 from orchestra_creds.config.table import Table
 
 
-class Project(Table, frozen=True):
+class ProjectTable(Table, frozen=True):
     """`[project]`: which Google Cloud project is meant; a wrong number is an error of `setup`."""
 
     id: str = ""
@@ -61,7 +61,7 @@ class Document(Table, frozen=True):
     """The whole file."""
 
     schema: Literal[1] = 1
-    project: Project = Project()
+    project: ProjectTable = ProjectTable()
     naming: Naming = Naming()
     environments: dict[str, Environment] = msgspec.field(default_factory=dict)
     scan: Scan = Scan()

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from orchestra_creds.config.desired import desired
+from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.resources import PROJECT_WIDE
 from orchestra_creds.errors import ConfigError, PreconditionError
@@ -35,5 +35,5 @@ def with_account(text: str, file: str, name: str, fields: Mapping[str, str | Seq
     accounts[name] = table
     edited = tomlkit.dumps(document)
     read = parse(edited, file)
-    desired(read, read.project.id or "project")
+    desired_state(read, read.project.id or "project")
     return edited

@@ -22,18 +22,22 @@ def number_of(document: Document, project: str) -> str:
     return next((e.number for e in document.environments.values() if e.project == project), document.project.number)
 
 
-def guarded(document: Document, environment: str) -> bool:
+def is_guarded(document: Document, environment: str) -> bool:
     """Whether a person is asked for more in it: production by its name, or where the file wants its name typed."""
     known = document.environments.get(environment)
     return environment in PRODUCTION or (known is not None and known.confirm != "")
 
 
-def elsewhere(document: Document, project: str) -> Mapping[str, str]:
+def foreign_environments(document: Document, project: str) -> Mapping[str, str]:
     """Environment -> its project, of those that live in another one than this."""
-    return {name: project_of(document, name) for name in document.environments if name not in _here(document, project)}
+    return {
+        name: project_of(document, name)
+        for name in document.environments
+        if name not in _own_environments(document, project)
+    }
 
 
-def narrowed(document: Document, project: str, environment: str = "") -> Document:
+def narrow_document(document: Document, project: str, environment: str = "") -> Document:
     """The file with what lives in this project only, or only what belongs to one environment.
 
     Accounts, roles, services and audit are each project's; secrets of no environment, and the state, are of the file's own project.
@@ -46,11 +50,11 @@ def narrowed(document: Document, project: str, environment: str = "") -> Documen
             f"there is no environment {environment!r}",
             hint=f"configured: {', '.join(sorted(document.environments)) or 'none'}",
         )
-    here = _here(document, project) & ({environment} if environment else set(document.environments))
+    here = _own_environments(document, project) & ({environment} if environment else set(document.environments))
     own = not environment and not any(one.project == project for one in document.environments.values())
     secrets = {}
     for name, table in document.secrets.items():
-        kept = _kept(table, document, here)
+        kept = _kept_environments(table, document, here)
         if kept or (own and not table.environments):
             secrets[name] = msgspec.structs.replace(table, environments=kept)
     github = document.github
@@ -62,12 +66,12 @@ def narrowed(document: Document, project: str, environment: str = "") -> Documen
     return msgspec.structs.replace(document, secrets=secrets, github=github, state=document.state if own else None)
 
 
-def _here(document: Document, project: str) -> set[str]:
+def _own_environments(document: Document, project: str) -> set[str]:
     """Environments of a project that one of them claims; else those that claim none."""
     claimed = {name for name, one in document.environments.items() if one.project == project and project}
     return claimed or {name for name, one in document.environments.items() if not one.project}
 
 
-def _kept(table: SecretTable, document: Document, here: set[str]) -> tuple[str, ...]:
+def _kept_environments(table: SecretTable, document: Document, here: set[str]) -> tuple[str, ...]:
     """Unknown names stay: they are an error, and not ours to hide."""
     return tuple(name for name in table.environments if name not in document.environments or name in here)

@@ -43,7 +43,7 @@ def parse(text: str, name: str) -> Document:
     try:
         return msgspec.convert(tree, Document)
     except msgspec.ValidationError as error:
-        raise _explained(str(error), tree, text, name) from None
+        raise _config_error(str(error), tree, text, name) from None
 
 
 def line_of(path: Path, text: str) -> int:
@@ -111,19 +111,19 @@ def _table_in(kind: Any) -> type[msgspec.Struct] | None:
     return next((k for k in kinds if isinstance(k, type) and issubclass(k, msgspec.Struct)), None)
 
 
-def _explained(message: str, tree: Mapping[str, Any], text: str, name: str) -> ConfigError:
+def _config_error(message: str, tree: Mapping[str, Any], text: str, name: str) -> ConfigError:
     """Msgspec's message as ours: it names the path and the type, never the value."""
     what, _, place = message.partition(" - at ")
-    path = _located(re.findall(r"[^.\[\]`$]+|\[[^\]]*\]", place), tree, Document)
+    path = _full_path(re.findall(r"[^.\[\]`$]+|\[[^\]]*\]", place), tree, Document)
     key = f"{path[-1]}: " if path else ""
-    return ConfigError(f"{name}:{line_of(path, text)}: {key}{what[0].lower()}{what[1:]}", hint=_where(path))
+    return ConfigError(f"{name}:{line_of(path, text)}: {key}{what[0].lower()}{what[1:]}", hint=_section_hint(path))
 
 
-def _where(path: Path) -> str:
+def _section_hint(path: Path) -> str:
     return f"see `{'.'.join(path)}` in docs/configuration.md" if path else "see docs/configuration.md"
 
 
-def _located(steps: list[str], tree: Any, kind: Any) -> Path:
+def _full_path(steps: list[str], tree: Any, kind: Any) -> Path:
     """The path with the names that msgspec leaves out: it writes `[...]` for every entry of a table of tables."""
     path: Path = ()
     for step in steps:

@@ -21,7 +21,7 @@ class VersionState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class SecretResource:
     """A secret without its material. `aliases` name version numbers; `location` is empty for a global secret."""
 
     name: str
@@ -50,7 +50,7 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Payload:
+class VersionMaterial:
     """The material of one version, whose checksum was verified."""
 
     secret: str
@@ -112,7 +112,7 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
+class IamPolicy:
     """Who may do what on one resource; `etag` guards a write against a change in between."""
 
     bindings: tuple[Binding, ...]

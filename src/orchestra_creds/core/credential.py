@@ -10,7 +10,7 @@ from orchestra_creds.core.policy import RotationPolicy
 DEFAULT_POLICY = RotationPolicy()
 
 
-class Kind(StrEnum):
+class CredentialKind(StrEnum):
     """What a credential is, and so who makes its successor."""
 
     SERVICE_ACCOUNT_KEY = "service-account-key"
@@ -52,7 +52,7 @@ class Hooks:
 
 
 @dataclass(frozen=True, slots=True)
-class Generated:
+class GenerateOptions:
     """How a `generated` credential looks: random bytes in an encoding, or `length` characters of an alphabet."""
 
     bytes: int = 32
@@ -91,7 +91,7 @@ class Credential:
     """One declared credential. `secret` is the name of its secret; `source` tells where it was declared: `file` or `labels`."""
 
     name: str
-    kind: Kind
+    kind: CredentialKind
     secret: str
     policy: RotationPolicy = DEFAULT_POLICY
     account: str = ""
@@ -101,7 +101,7 @@ class Credential:
     probe: tuple[str, ...] = ()
     """A program that proves a successor, material on its standard input; exit 0 means that it works."""
     command: tuple[str, ...] = ()
-    generated: Generated = Generated()
+    generated: GenerateOptions = GenerateOptions()
     postgres: Postgres = Postgres()
     api_key: ApiKey = ApiKey()
     timeout: timedelta = timedelta(seconds=60)

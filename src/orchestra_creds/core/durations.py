@@ -21,7 +21,7 @@ def parse(text: str, *, what: str = "duration") -> timedelta:
     return sum((timedelta(**{_UNITS[unit]: int(number)}) for number, unit in _PART.findall(text)), timedelta())
 
 
-def written(length: timedelta) -> str:
+def duration_text(length: timedelta) -> str:
     """The shortest way to write it, whole seconds: `90d`, `1d12h`, `0s`."""
     rest = int(length.total_seconds())
     parts = []
@@ -32,7 +32,7 @@ def written(length: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def rough(length: timedelta) -> str:
+def rough_text(length: timedelta) -> str:
     """For people: its largest unit only, rounded, `89d`, `5h`, `12m`, `3s`."""
     seconds = max(int(length.total_seconds()), 0)
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestra_creds.core.durations import written
+from orchestra_creds.core.durations import duration_text
 from orchestra_creds.errors import ConfigError
 
 SHORTEST_GRACE = timedelta(hours=6)
@@ -40,16 +40,17 @@ class RotationPolicy:
         longest = max(self.every, self.grace, self.soak, self.settle, self.require_unused)
         if longest > LONGEST:
             raise ConfigError(
-                f"credential {name}: {written(longest)} is longer than a hundred years", hint="write 90d, 72h or 120s"
+                f"credential {name}: {duration_text(longest)} is longer than a hundred years",
+                hint="write 90d, 72h or 120s",
             )
         if self.grace < SHORTEST_GRACE:
             raise ConfigError(
-                f"credential {name}: grace {written(self.grace)} is shorter than stale reads allow",
-                hint=f"readers may see the old version for hours: at least {written(SHORTEST_GRACE)}",
+                f"credential {name}: grace {duration_text(self.grace)} is shorter than stale reads allow",
+                hint=f"readers may see the old version for hours: at least {duration_text(SHORTEST_GRACE)}",
             )
         if self.every < max(SHORTEST_EVERY, self.grace):
             raise ConfigError(
-                f"credential {name}: every {written(self.every)} is shorter than its grace {written(self.grace)}",
+                f"credential {name}: every {duration_text(self.every)} is shorter than its grace {duration_text(self.grace)}",
                 hint="a predecessor must be retired before the next successor comes",
             )
 
@@ -65,6 +66,6 @@ class RotationPolicy:
         """When a disabled predecessor may be deleted."""
         return disabled + self.soak
 
-    def quiet(self, last_used: datetime | None, now: datetime) -> bool:
+    def is_quiet(self, last_used: datetime | None, now: datetime) -> bool:
         """Whether a predecessor has not been used for long enough."""
         return not self.require_unused or last_used is None or now - last_used >= self.require_unused

@@ -7,7 +7,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from orchestra_creds.core.cloud_types import ApiKeyFacts, Key, NewKey, Payload, Policy, Secret, Token, Version
+from orchestra_creds.core.cloud_types import (
+    ApiKeyFacts,
+    IamPolicy,
+    Key,
+    NewKey,
+    SecretResource,
+    Token,
+    Version,
+    VersionMaterial,
+)
 from orchestra_creds.core.material import Material
 
 
@@ -27,15 +36,15 @@ class SecretStore(Protocol):
     UnavailableError (no answer in time: the call may or may not have happened; look before repeating it).
     """
 
-    def get_secret(self, name: str) -> Secret:
+    def get_secret(self, name: str) -> SecretResource:
         """The secret called `name`."""
         ...
 
-    def find_secret(self, name: str) -> Secret | None:
+    def find_secret(self, name: str) -> SecretResource | None:
         """The secret called `name`, or None."""
         ...
 
-    def list_secrets(self, *, query: str = "") -> Iterator[Secret]:
+    def list_secrets(self, *, query: str = "") -> Iterator[SecretResource]:
         """All secrets, or those that match a filter in the service's syntax."""
         ...
 
@@ -47,19 +56,19 @@ class SecretStore(Protocol):
         annotations: Mapping[str, str] | None = None,
         destroy_ttl: timedelta | None = None,
         replicas: Sequence[str] = (),
-    ) -> Secret:
+    ) -> SecretResource:
         """A new secret without a version; `replicas` are locations, none means that the service chooses."""
         ...
 
     def update_secret(
         self,
-        secret: Secret,
+        secret: SecretResource,
         *,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         aliases: Mapping[str, int] | None = None,
         destroy_ttl: timedelta | None = None,
-    ) -> Secret:
+    ) -> SecretResource:
         """Replace the given maps if the secret still has the etag of `secret`; PreconditionError when it has not."""
         ...
 
@@ -79,7 +88,7 @@ class SecretStore(Protocol):
         """All versions, newest first."""
         ...
 
-    def access(self, name: str, version: int | str) -> Payload:
+    def access(self, name: str, version: int | str) -> VersionMaterial:
         """The material of a version by number, alias or `latest`; its checksum is verified."""
         ...
 
@@ -147,11 +156,11 @@ class PolicyStore(Protocol):
     `projects/_/buckets/B`.
     """
 
-    def get_policy(self, resource: str) -> Policy:
+    def get_policy(self, resource: str) -> IamPolicy:
         """The policy with its etag."""
         ...
 
-    def set_policy(self, resource: str, policy: Policy) -> Policy:
+    def set_policy(self, resource: str, policy: IamPolicy) -> IamPolicy:
         """Replace the bindings if the policy still has that etag; PreconditionError when it has not. What is audited stays."""
         ...
 
@@ -179,11 +188,11 @@ class TokenIssuer(Protocol):
 class ProjectInspector(Protocol):
     """Facts about the project that decide whether our verbs can work there; errors as in SecretStore."""
 
-    def api_enabled(self, service: str) -> bool:
+    def is_api_enabled(self, service: str) -> bool:
         """Whether an API such as `secretmanager.googleapis.com` is switched on."""
         ...
 
-    def constraint_enforced(self, constraint: str) -> bool:
+    def is_constraint_enforced(self, constraint: str) -> bool:
         """Whether an organization policy such as `iam.disableServiceAccountKeyCreation` is in force."""
         ...
 

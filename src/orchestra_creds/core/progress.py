@@ -6,7 +6,7 @@ from typing import Protocol
 class Progress(Protocol):
     """Listens to a long job. Called from one thread; must return at once and never raise."""
 
-    def preparing(self, what: str) -> None:
+    def announce(self, what: str) -> None:
         """Something that takes seconds comes first, in words."""
 
     def start(self, *, items: int | None, size: int | None) -> None:
@@ -15,17 +15,17 @@ class Progress(Protocol):
     def advance(self, *, items: int = 0, size: int = 0) -> None:
         """So many more items and bytes are done."""
 
-    def found(self, count: int) -> None:
+    def add_findings(self, count: int) -> None:
         """So many more findings came up."""
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """The job is over, also after an error."""
 
 
 class NoProgress:
     """The listener that does nothing: off a terminal, and in tests."""
 
-    def preparing(self, what: str) -> None:
+    def announce(self, what: str) -> None:
         """Nothing."""
 
     def start(self, *, items: int | None, size: int | None) -> None:
@@ -34,8 +34,8 @@ class NoProgress:
     def advance(self, *, items: int = 0, size: int = 0) -> None:
         """Nothing."""
 
-    def found(self, count: int) -> None:
+    def add_findings(self, count: int) -> None:
         """Nothing."""
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """Nothing."""

@@ -52,7 +52,7 @@ def _dataclass(
         for name in cls.__annotations__:
             value = cls.__dict__.get(name, _NOTHING)
             fields[name] = value if isinstance(value, _Field) else _field(default=value)
-        cls = _slotted(cls, fields) if slots else _without_options(cls, fields)
+        cls = _add_slots(cls, fields) if slots else _without_options(cls, fields)
         namespace: dict[str, Any] = {
             "__init__": _first_init(cls, fields, frozen=frozen),
             "__match_args__": tuple(name for name, one in fields.items() if one.init),
@@ -80,7 +80,7 @@ if not TYPE_CHECKING:
     dataclass, field, replace = _dataclass, _field, _replace
 
 
-def _slotted(cls: type, fields: dict[str, _Field]) -> type:
+def _add_slots(cls: type, fields: dict[str, _Field]) -> type:
     """The same class with a slot for each field."""
     namespace = {name: value for name, value in cls.__dict__.items() if name not in fields}
     namespace.pop("__dict__", None)

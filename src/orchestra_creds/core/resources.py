@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Protocol
 
 
-class Kind(StrEnum):
+class ResourceKind(StrEnum):
     """Kinds of resources, in the order in which they are brought about."""
 
     SERVICE = "service"
@@ -30,7 +30,7 @@ class Ref:
     Jobs and schedules are `LOCATION/NAME`. Channels and alerts have ids that only the service knows: their display name stands here.
     """
 
-    kind: Kind
+    kind: ResourceKind
     name: str
 
     def __str__(self) -> str:
@@ -117,7 +117,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Desired:
+class DesiredState:
     """What a project shall hold. Nothing in it says that something shall go, but for `exact`.
 
     exact    holders whose accessors are those of `grants` and nobody else             keyless  accounts that shall have no user key

@@ -6,7 +6,7 @@ Python carries as lone surrogates). `visible` is for people: everything unprinta
 """
 
 
-def _escaped(char: str) -> str:
+def _escape_char(char: str) -> str:
     code = ord(char)
     if 0xDC80 <= code <= 0xDCFF:  # a byte that is no UTF-8, as `os.fsdecode` carries it
         return f"\\x{code - 0xDC00:02x}"
@@ -15,11 +15,11 @@ def _escaped(char: str) -> str:
 
 def visible(text: str) -> str:
     """The text on one line, without anything that a terminal or a browser could act on."""
-    return text if text.isprintable() else "".join(char if char.isprintable() else _escaped(char) for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else _escape_char(char) for char in text)
 
 
 def portable(text: str) -> str:
     """The text as valid Unicode: lone surrogates escaped, all else untouched."""
     if text.isascii():
         return text
-    return "".join(_escaped(char) if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)
+    return "".join(_escape_char(char) if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)

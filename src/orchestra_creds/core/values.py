@@ -142,7 +142,7 @@ def part_of(material: Material, path: str, *, name: str) -> Material:
     return Material((found if isinstance(found, str) else json.dumps(found)).encode())
 
 
-def generated(random_bytes: bytes, encoding: str = "urlsafe-base64") -> Material:
+def random_value(random_bytes: bytes, encoding: str = "urlsafe-base64") -> Material:
     """Random bytes as a value that fits everywhere: `urlsafe-base64` (no padding), `base64` or `hex`.
 
     Raises:

@@ -10,10 +10,10 @@ display name; of two with the same name the first is taken. An alert has one con
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import NotFoundError
-from orchestra_creds.gcp.api import Api, Document, part
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.api import Api, JsonObject, part
+from orchestra_creds.gcp.session import ApiSession
 
 _ALIGNMENT = "60s"
 
@@ -21,17 +21,17 @@ _ALIGNMENT = "60s"
 class Metrics:
     """Log metrics of one project; fields `filter`, `description`, `disabled`."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._api = Api(session, "logging", "v2")
         self._path = f"projects/{session.project}/metrics"
 
     def every(self) -> Iterator[Resource]:
         """See ResourceStore."""
-        return map(_metric, self._api.listed("list the log metrics", self._path, "metrics"))
+        return map(_metric, self._api.list_items("list the log metrics", self._path, "metrics"))
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
-        item = self._api.find(f"read {ref}", self._one(ref))
+        item = self._api.find(f"read {ref}", self._metric_path(ref))
         return None if item is None else _metric(item)
 
     def create(self, wanted: Resource) -> None:
@@ -43,24 +43,24 @@ class Metrics:
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:  # noqa: ARG002  metrics have none
         """See ResourceStore: the API replaces a metric as a whole, so the rest of it is sent back."""
         doing = f"change {wanted.ref}"
-        there = self._api.get(doing, self._one(wanted.ref))
+        there = self._api.get(doing, self._metric_path(wanted.ref))
         body = {**there, **{name: wanted.fields[name] for name in fields}}
-        self._api.call(doing, "PUT", self._one(wanted.ref), body=body)
+        self._api.call(doing, "PUT", self._metric_path(wanted.ref), body=body)
 
     def undelete(self, ref: Ref) -> None:
         """See ResourceStore: a deleted metric is gone."""
 
-    def _one(self, ref: Ref) -> str:
+    def _metric_path(self, ref: Ref) -> str:
         return f"{self._path}/{part(ref.name, 'log metric')}"
 
 
-class _Named:
+class _DisplayNameStore:
     """What is found by its display name."""
 
-    kind = Kind.CHANNEL
+    kind = ResourceKind.CHANNEL
     collection = "notificationChannels"
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._session = session
         self._api = Api(session, "monitoring", "v3")
         self._path = f"projects/{session.project}/{self.collection}"
@@ -95,28 +95,28 @@ class _Named:
     def undelete(self, ref: Ref) -> None:
         """See ResourceStore: what is deleted is gone."""
 
-    def items(self) -> Iterator[Document]:
+    def items(self) -> Iterator[JsonObject]:
         """Each as the API shows it."""
-        return self._api.listed(f"list the {self.kind}s", self._path, self.collection, {"pageSize": "200"})
+        return self._api.list_items(f"list the {self.kind}s", self._path, self.collection, {"pageSize": "200"})
 
-    def _fields(self, item: Mapping[str, Any]) -> Document:
+    def _fields(self, item: Mapping[str, Any]) -> JsonObject:
         return {"type": item["type"], "address": dict(item.get("labels", {})), **_marks(item)}
 
-    def _body(self, wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -> Document:
-        body: Document = {name: wanted.fields[name] for name in ("type", "enabled") if name in fields}
+    def _body(self, wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -> JsonObject:
+        body: JsonObject = {name: wanted.fields[name] for name in ("type", "enabled") if name in fields}
         if "address" in fields:
             body["labels"] = wanted.fields["address"]
         return {**body, **_labels(wanted, fields, there)}
 
 
-class Channels(_Named):
+class Channels(_DisplayNameStore):
     """Notification channels; fields `type`, `address` (e.g. `email_address`), `labels`, `enabled`."""
 
 
-class Alerts(_Named):
+class Alerts(_DisplayNameStore):
     """Alert policies; fields `match`, `filter`, `seconds`, `channels`, `documentation`, `labels`, `enabled`."""
 
-    kind = Kind.ALERT
+    kind = ResourceKind.ALERT
     collection = "alertPolicies"
 
     def every(self) -> Iterator[Resource]:
@@ -131,7 +131,7 @@ class Alerts(_Named):
         items = list(Channels(self._session).items())
         return {str(item.get("displayName", "")): str(item["name"]) for item in reversed(items)}
 
-    def _fields(self, item: Mapping[str, Any]) -> Document:
+    def _fields(self, item: Mapping[str, Any]) -> JsonObject:
         condition = item.get("conditions", [{}])[0]
         pause = item.get("alertStrategy", {}).get("notificationRateLimit", {}).get("period", "0s")
         absent = condition.get("conditionAbsent", {})
@@ -145,19 +145,19 @@ class Alerts(_Named):
             **_marks(item),
         }
 
-    def _body(self, wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -> Document:
-        body: Document = _labels(wanted, fields, there)
+    def _body(self, wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -> JsonObject:
+        body: JsonObject = _labels(wanted, fields, there)
         if "enabled" in fields:
             body["enabled"] = wanted.fields["enabled"]
         if "documentation" in fields:
             body["documentation"] = {"content": wanted.fields["documentation"], "mimeType": "text/markdown"}
         if "channels" in fields:
-            body["notificationChannels"] = self._told(wanted)
+            body["notificationChannels"] = self._resource_names(wanted)
         if {"match", "filter", "seconds"} & set(fields):
             body |= _condition(wanted)
         return body
 
-    def _told(self, wanted: Resource) -> list[str]:
+    def _resource_names(self, wanted: Resource) -> list[str]:
         known, names = self._channels(), wanted.fields["channels"]
         missing = [name for name in names if name not in known]  # type: ignore[attr-defined]  # a list
         if missing:
@@ -171,14 +171,14 @@ def _metric(item: Mapping[str, Any]) -> Resource:
         "description": item.get("description", ""),
         "disabled": bool(item.get("disabled", False)),
     }
-    return Resource(Ref(Kind.METRIC, str(item["name"])), fields)
+    return Resource(Ref(ResourceKind.METRIC, str(item["name"])), fields)
 
 
-def _marks(item: Mapping[str, Any]) -> Document:
+def _marks(item: Mapping[str, Any]) -> JsonObject:
     return {"labels": dict(item.get("userLabels", {})), "enabled": bool(item.get("enabled", True))}
 
 
-def _labels(wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -> Document:
+def _labels(wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -> JsonObject:
     """Our labels, beside those of others."""
     mine = wanted.fields.get("labels", {})
     return (
@@ -188,11 +188,11 @@ def _labels(wanted: Resource, fields: Sequence[str], there: Mapping[str, Any]) -
     )
 
 
-def _condition(wanted: Resource) -> Document:
+def _condition(wanted: Resource) -> JsonObject:
     what, seconds = wanted.fields["filter"], f"{wanted.fields['seconds']}s"
     if wanted.fields["match"] == "log":
         condition = {"displayName": wanted.ref.name, "conditionMatchedLog": {"filter": what}}
-        strategy: Document = {"notificationRateLimit": {"period": seconds}}
+        strategy: JsonObject = {"notificationRateLimit": {"period": seconds}}
     else:
         steps = [{"alignmentPeriod": _ALIGNMENT, "perSeriesAligner": "ALIGN_DELTA"}]
         absent = {"filter": what, "duration": seconds, "aggregations": steps}

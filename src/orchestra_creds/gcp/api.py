@@ -9,7 +9,7 @@ import grpc
 
 from orchestra_creds.errors import ConfigError, NotFoundError, UnavailableError
 from orchestra_creds.gcp.errors import from_status
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 PATIENCE = 120.0
 """Seconds that an operation is waited for; switching on an API takes the longest, up to a minute."""
@@ -17,34 +17,36 @@ _FIRST_WAIT, _LONGEST_WAIT = 1.0, 8.0
 _PART = re.compile(r"[A-Za-z0-9][A-Za-z0-9@._-]*")
 _CODES: Mapping[int, str] = {status.value[0]: status.name for status in grpc.StatusCode}
 
-Document = dict[str, Any]
+JsonObject = dict[str, Any]
 
 
 class Api:
     """One version of one API, as `iam` and `v1`. `sleep` waits so many seconds."""
 
     def __init__(
-        self, session: Session, service: str, version: str, *, sleep: Callable[[float], None] = time.sleep
+        self, session: ApiSession, service: str, version: str, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self.project = session.project
         self._session, self._service, self._version, self._sleep = session, service, version, sleep
 
-    def call(self, doing: str, verb: str, path: str, **options: Any) -> Document:
+    def call(self, doing: str, verb: str, path: str, **options: Any) -> JsonObject:
         """One call; see Session.rest."""
         return self._session.rest(doing, verb, self._service, f"{self._version}/{path}", **options)
 
-    def get(self, doing: str, path: str, query: Mapping[str, str] | None = None) -> Document:
+    def get(self, doing: str, path: str, query: Mapping[str, str] | None = None) -> JsonObject:
         """Read one resource."""
         return self.call(doing, "GET", path, query=query, repeatable=True)
 
-    def find(self, doing: str, path: str, query: Mapping[str, str] | None = None) -> Document | None:
+    def find(self, doing: str, path: str, query: Mapping[str, str] | None = None) -> JsonObject | None:
         """Read one resource, or None where there is none; a refusal is never taken for that."""
         try:
             return self.get(doing, path, query)
         except NotFoundError:
             return None
 
-    def listed(self, doing: str, path: str, key: str, query: Mapping[str, str] | None = None) -> Iterator[Document]:
+    def list_items(
+        self, doing: str, path: str, key: str, query: Mapping[str, str] | None = None
+    ) -> Iterator[JsonObject]:
         """Every item of a list, page by page."""
         token = ""
         while True:

@@ -9,7 +9,7 @@ from orchestra_creds.core.cloud_types import ApiKeyFacts
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.gcp.api import Api
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|[0-9a-f-]{36}")
 
@@ -17,7 +17,7 @@ _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?|[0-9a-f-]{36}")
 class RestApiKeyStore:
     """API keys of one project. `sleep` waits so many seconds."""
 
-    def __init__(self, session: Session, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, session: ApiSession, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._api = Api(session, "apikeys", "v2", sleep=sleep)
         self._parent = f"projects/{session.project}/locations/global"
 

@@ -7,21 +7,21 @@ Fields: `location` (upper case, fixed once made), `labels`, `versioning`, `unifo
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
-from orchestra_creds.gcp.api import Api, Document, part
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
+from orchestra_creds.gcp.api import Api, JsonObject, part
+from orchestra_creds.gcp.session import ApiSession
 
 
 class Buckets:
     """Buckets of one project. A name is unique in the world: one that is somebody else's is refused, never absent."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._api = Api(session, "storage", "storage/v1")
         self._project = {"project": session.project}
 
     def every(self) -> Iterator[Resource]:
         """See ResourceStore."""
-        return (_resource(item) for item in self._api.listed("list the buckets", "b", "items", self._project))
+        return (_resource(item) for item in self._api.list_items("list the buckets", "b", "items", self._project))
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
@@ -56,14 +56,14 @@ def _resource(item: Mapping[str, Any]) -> Resource:
         "uniformAccess": bool(access.get("uniformBucketLevelAccess", {}).get("enabled", False)),
         "publicAccessPrevention": access.get("publicAccessPrevention", "inherited"),
     }
-    return Resource(Ref(Kind.BUCKET, str(item["name"])), fields, str(item["metageneration"]))
+    return Resource(Ref(ResourceKind.BUCKET, str(item["name"])), fields, str(item["metageneration"]))
 
 
-def _body(fields: Mapping[str, object]) -> Document:
-    body: Document = {"labels": fields["labels"]} if "labels" in fields else {}
+def _body(fields: Mapping[str, object]) -> JsonObject:
+    body: JsonObject = {"labels": fields["labels"]} if "labels" in fields else {}
     if "versioning" in fields:
         body["versioning"] = {"enabled": fields["versioning"]}
-    access: Document = {}
+    access: JsonObject = {}
     if "uniformAccess" in fields:
         access["uniformBucketLevelAccess"] = {"enabled": fields["uniformAccess"]}
     if "publicAccessPrevention" in fields:

@@ -113,7 +113,7 @@ def from_call(error: google.GoogleAPICallError, doing: str) -> CredsError:
 
 
 @contextmanager
-def translated(doing: str) -> Iterator[None]:
+def translate_errors(doing: str) -> Iterator[None]:
     """Run calls of a Google client; what they raise becomes a CredsError chained to it."""
     try:
         yield
@@ -124,14 +124,14 @@ def translated(doing: str) -> Iterator[None]:
     except google.GoogleAPICallError as error:
         raise from_call(error, doing) from error
     except auth.RefreshError as error:
-        raise refused(error, doing) from None  # its text may quote an assertion
+        raise from_refresh_error(error, doing) from None  # its text may quote an assertion
     except auth.TransportError:
         raise from_status("UNAVAILABLE", "no answer from the token endpoint", doing) from None
     except auth.GoogleAuthError:
         raise NotLoggedInError(f"cannot {doing}: no usable credentials", hint=TABLE["UNAUTHENTICATED"][1]) from None
 
 
-def refused(error: auth.RefreshError, doing: str) -> CredsError:
+def from_refresh_error(error: auth.RefreshError, doing: str) -> CredsError:
     """A token endpoint's no, or its silence; only its error code and its first sentence about the key are kept."""
     if error.retryable:
         return from_status("UNAVAILABLE", "no answer from the token endpoint", doing)
@@ -151,7 +151,7 @@ def proving(doing: str) -> Iterator[None]:
         AuthError: the endpoint refuses the request for another reason, for example its time or its scope.
         UnavailableError: no answer.
     """
-    with translated(doing):
+    with translate_errors(doing):
         try:
             yield
         except auth.RefreshError as error:

@@ -21,7 +21,7 @@ from google.auth.transport.requests import Request
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.gcp import key_file
-from orchestra_creds.gcp.errors import translated
+from orchestra_creds.gcp.errors import translate_errors
 
 UNKNOWN_LIFETIME = timedelta(minutes=5)
 """A token that does not say when it ends is asked for again after this."""
@@ -80,7 +80,7 @@ def application_default(http: requests.Session, deadline: float) -> TokenCredent
     logging.getLogger("google.auth").setLevel(
         logging.ERROR
     )  # its advice about projects is not ours: stderr has one voice
-    with translated("find credentials"), warnings.catch_warnings():
+    with translate_errors("find credentials"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same about quota projects
         source, _ = google.auth.default(scopes=[key_file.SCOPE])
     name = getattr(source, "service_account_email", "") or getattr(source, "account", "")
@@ -88,7 +88,7 @@ def application_default(http: requests.Session, deadline: float) -> TokenCredent
     return tokens_of(source, http, deadline, name=known, quota_project=getattr(source, "quota_project_id", "") or "")
 
 
-def embedded(
+def embedded_credentials(
     environment: Mapping[str, str], root: str, http: requests.Session, deadline: float, *, owner_token: str = ""
 ) -> TokenCredentials | None:
     """The identity for the embedded cloud at `root`: a token or key file that the environment names, else its owner's.
@@ -101,14 +101,14 @@ def embedded(
         ConfigError: it names one that cannot be read, or whose key cannot be loaded.
     """
     if own := environment.get(TOKEN_VARIABLE):
-        return _fixed(own)
+        return _fixed_credentials(own)
     if found := _embedded_key(environment.get(KEY_FILE_VARIABLE, "")):
         return tokens_of(key_file.credentials(found, root), http, deadline, name=str(found["client_email"]))
     gcloud = environment.get(GCLOUD_TOKEN_VARIABLE, "") if environment.get(EMULATOR_VARIABLE) else ""
-    return _fixed(gcloud or owner_token) if gcloud or owner_token else None
+    return _fixed_credentials(gcloud or owner_token) if gcloud or owner_token else None
 
 
-def _fixed(token: str) -> TokenCredentials:
+def _fixed_credentials(token: str) -> TokenCredentials:
     return TokenCredentials(lambda: (token, datetime.now(UTC) + timedelta(hours=1)))
 
 

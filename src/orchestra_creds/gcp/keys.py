@@ -11,7 +11,7 @@ from google.cloud import iam_admin_v1 as iam
 from orchestra_creds.core.cloud_types import Key, KeyOrigin, NewKey
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 NEVER = 9999
 """Year of validBeforeTime for a key without an end (IAM API)."""
@@ -25,7 +25,7 @@ _KEY_ID = re.compile(r"[A-Za-z0-9]+")
 class IamKeyStore:
     """Service-account keys of one project."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._session = session
 
     def list_keys(self, account: str) -> Iterator[Key]:
@@ -59,13 +59,13 @@ class IamKeyStore:
         request = iam.CreateServiceAccountKeyRequest(name=self._account(account))
         doing = f"create a key for {account}"
         reply = self._session.call(doing, self._session.iam.create_service_account_key, request, repeatable=False)
-        return NewKey(key=_made(reply, account), material=Material(reply.private_key_data))
+        return NewKey(key=_key_from_grpc(reply, account), material=Material(reply.private_key_data))
 
     def upload_key(self, account: str, certificate: bytes) -> Key:
         """See KeyStore."""
         request = iam.UploadServiceAccountKeyRequest(name=self._account(account), public_key_data=certificate)
         doing = f"upload a key for {account}"
-        return _made(
+        return _key_from_grpc(
             self._session.call(doing, self._session.iam.upload_service_account_key, request, repeatable=False), account
         )
 
@@ -146,7 +146,7 @@ def _key(item: Mapping[str, Any], account: str) -> Key:
     )
 
 
-def _made(key: iam.ServiceAccountKey, account: str) -> Key:
+def _key_from_grpc(key: iam.ServiceAccountKey, account: str) -> Key:
     """The gRPC resource, as create and upload answer it."""
     before = datetime.fromtimestamp(key.valid_before_time.timestamp(), UTC) if key.valid_before_time else None
     return Key(

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from orchestra_creds.core.cloud_types import Binding, Policy
+from orchestra_creds.core.cloud_types import Binding, IamPolicy
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 VERSION = 3
 """The policy version that carries conditions (cloud.google.com/iam/docs/policies)."""
@@ -21,12 +21,12 @@ MASK = "bindings,etag"
 class RestPolicyStore:
     """Policies of one project's resources."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._session = session
 
-    def get_policy(self, resource: str) -> Policy:
+    def get_policy(self, resource: str) -> IamPolicy:
         """See PolicyStore."""
-        place = _where(resource)
+        place = _policy_endpoint(resource)
         doing = f"read the policy of {resource}"
         wanted = str(VERSION)
         in_body = {"options": {"requestedPolicyVersion": VERSION}} if place.service == "cloudresourcemanager" else None
@@ -42,9 +42,9 @@ class RestPolicyStore:
         )
         return _policy(reply)
 
-    def set_policy(self, resource: str, policy: Policy) -> Policy:
+    def set_policy(self, resource: str, policy: IamPolicy) -> IamPolicy:
         """See PolicyStore."""
-        place = _where(resource)
+        place = _policy_endpoint(resource)
         doing = f"change the policy of {resource}"
         bindings = [_binding(binding) for binding in policy.bindings]
         document = {"version": VERSION, "etag": policy.etag, "bindings": bindings}
@@ -56,7 +56,7 @@ class RestPolicyStore:
 
     def test_permissions(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
         """See PolicyStore."""
-        place = _where(resource)
+        place = _policy_endpoint(resource)
         doing = f"test permissions on {resource}"
         if place.bucket:
             path, query = f"{place.path}/testPermissions", {"permissions": list(permissions)}
@@ -68,7 +68,7 @@ class RestPolicyStore:
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _PolicyEndpoint:
     """Where a resource's policy is: the service, the path with the API's version, and the verb that reads it."""
 
     service: str
@@ -77,28 +77,28 @@ class _Place:
     bucket: bool = False
 
 
-def _where(resource: str) -> _Place:
+def _policy_endpoint(resource: str) -> _PolicyEndpoint:
     """The place of a resource by its name."""
     match resource.split("/"):
         case ["projects", _]:
-            return _Place("cloudresourcemanager", f"v3/{resource}")
+            return _PolicyEndpoint("cloudresourcemanager", f"v3/{resource}")
         case ["projects", _, "serviceAccounts", _]:
-            return _Place("iam", f"v1/{resource}")
+            return _PolicyEndpoint("iam", f"v1/{resource}")
         case ["projects", _, "secrets", _]:
-            return _Place("secretmanager", f"v1/{resource}", "GET")
+            return _PolicyEndpoint("secretmanager", f"v1/{resource}", "GET")
         case ["projects", _, "locations", location, "secrets", _]:
-            return _Place(f"secretmanager.{location}.rep", f"v1/{resource}", "GET")
+            return _PolicyEndpoint(f"secretmanager.{location}.rep", f"v1/{resource}", "GET")
         case ["projects", _, "locations", _, "jobs", _]:
-            return _Place("run", f"v2/{resource}", "GET")
+            return _PolicyEndpoint("run", f"v2/{resource}", "GET")
         case ["projects", "_", "buckets", name]:
-            return _Place("storage", f"storage/v1/b/{name}/iam", "GET", bucket=True)
+            return _PolicyEndpoint("storage", f"storage/v1/b/{name}/iam", "GET", bucket=True)
     raise ConfigError(
         f"{resource!r} has no policy that we know",
         hint="name a project, a secret, a service account, a Cloud Run job or a bucket",
     )
 
 
-def _policy(reply: Mapping[str, Any]) -> Policy:
+def _policy(reply: Mapping[str, Any]) -> IamPolicy:
     bindings = (
         Binding(
             role=str(item["role"]),
@@ -109,7 +109,7 @@ def _policy(reply: Mapping[str, Any]) -> Policy:
         )
         for item in reply.get("bindings", [])
     )
-    return Policy(bindings=tuple(bindings), etag=str(reply.get("etag", "")))
+    return IamPolicy(bindings=tuple(bindings), etag=str(reply.get("etag", "")))
 
 
 def _binding(binding: Binding) -> dict[str, object]:

@@ -6,22 +6,22 @@ from datetime import datetime
 import requests
 
 from orchestra_creds.errors import UnavailableError
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 
 class RestProjectInspector:
     """Facts of one project, over REST."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._session = session
 
-    def api_enabled(self, service: str) -> bool:
+    def is_api_enabled(self, service: str) -> bool:
         """See ProjectInspector."""
         path = f"v1/projects/{self._session.project}/services/{service}"
         reply = self._session.rest(f"look whether {service} is enabled", "GET", "serviceusage", path, repeatable=True)
         return reply.get("state") == "ENABLED"
 
-    def constraint_enforced(self, constraint: str) -> bool:
+    def is_constraint_enforced(self, constraint: str) -> bool:
         """See ProjectInspector."""
         path = f"v2/projects/{self._session.project}/policies/{constraint}:getEffectivePolicy"
         doing = f"read the organization policy {constraint}"

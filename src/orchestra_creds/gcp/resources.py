@@ -7,30 +7,30 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.gcp.api import Api
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 PAGE = 200
 
 
-class _Rest:
+class _RestStore:
     """What all of them share: one version of one API."""
 
     service, version = "iam", "v1"
 
-    def __init__(self, session: Session, *, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, session: ApiSession, *, sleep: Callable[[float], None] = time.sleep) -> None:
         self._session = session
         self._sleep = sleep
         self._project = f"projects/{session.project}"
         self._api = Api(session, self.service, self.version, sleep=sleep)
 
     def _pages(self, doing: str, path: str, field: str, **query: str) -> Iterator[Mapping[str, Any]]:
-        return self._api.listed(doing, path, field, {"pageSize": str(PAGE), **query})
+        return self._api.list_items(doing, path, field, {"pageSize": str(PAGE), **query})
 
 
-class Services(_Rest):
+class Services(_RestStore):
     """Enabled APIs. What is not enabled is not there."""
 
     service = "serviceusage"
@@ -40,7 +40,7 @@ class Services(_Rest):
         for item in self._pages(
             "list the enabled APIs", f"{self._project}/services", "services", filter="state:ENABLED"
         ):
-            yield Resource(Ref(Kind.SERVICE, str(item["name"]).rpartition("/")[2]))
+            yield Resource(Ref(ResourceKind.SERVICE, str(item["name"]).rpartition("/")[2]))
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
@@ -61,7 +61,7 @@ class Services(_Rest):
         """See ResourceStore: an API is never deleted."""
 
 
-class Roles(_Rest):
+class Roles(_RestStore):
     """Custom roles of the project."""
 
     def every(self) -> Iterator[Resource]:
@@ -108,11 +108,11 @@ class Roles(_Rest):
             "description": item.get("description", ""),
             "includedPermissions": sorted(item.get("includedPermissions", [])),
         }
-        ref = Ref(Kind.ROLE, str(item["name"]).rpartition("/")[2])
+        ref = Ref(ResourceKind.ROLE, str(item["name"]).rpartition("/")[2])
         return Resource(ref, fields, str(item.get("etag", "")), deleted=bool(item.get("deleted", False)))
 
 
-class Accounts(_Rest):
+class Accounts(_RestStore):
     """Service accounts, by their mail."""
 
     def every(self) -> Iterator[Resource]:
@@ -144,13 +144,13 @@ class Accounts(_Rest):
     @staticmethod
     def _resource(item: Mapping[str, Any]) -> Resource:
         fields = {"displayName": item.get("displayName", ""), "description": item.get("description", "")}
-        return Resource(Ref(Kind.ACCOUNT, str(item["email"])), fields, str(item.get("etag", "")))
+        return Resource(Ref(ResourceKind.ACCOUNT, str(item["email"])), fields, str(item.get("etag", "")))
 
 
-class _Federation(_Rest):
+class _Federation(_RestStore):
     """Pools and providers: soft-deleted for 30 days, and without etags."""
 
-    def _deleted(self, item: Mapping[str, Any]) -> bool:
+    def _is_deleted(self, item: Mapping[str, Any]) -> bool:
         return item.get("state") == "DELETED"
 
     def _change(self, doing: str, verb: str, path: str, **options: Any) -> None:
@@ -195,8 +195,8 @@ class Pools(_Federation):
             "description": item.get("description", ""),
             "disabled": bool(item.get("disabled", False)),
         }
-        ref = Ref(Kind.POOL, str(item["name"]).rpartition("/")[2])
-        return Resource(ref, fields, deleted=self._deleted(item))
+        ref = Ref(ResourceKind.POOL, str(item["name"]).rpartition("/")[2])
+        return Resource(ref, fields, deleted=self._is_deleted(item))
 
 
 class Providers(_Federation):
@@ -221,12 +221,12 @@ class Providers(_Federation):
         pool, _, name = wanted.ref.name.partition("/")
         query = {"workloadIdentityPoolProviderId": name}
         doing = f"create provider {wanted.ref.name}"
-        self._change(doing, "POST", self._parent(pool), body=_nested(wanted.fields), query=query)
+        self._change(doing, "POST", self._parent(pool), body=_provider_body(wanted.fields), query=query)
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:  # noqa: ARG002  providers have none
         """See ResourceStore."""
         mask = ",".join("oidc.issuerUri" if name == "issuerUri" else name for name in fields)
-        body = _nested({name: wanted.fields[name] for name in fields})
+        body = _provider_body({name: wanted.fields[name] for name in fields})
         doing = f"change provider {wanted.ref.name}"
         self._change(doing, "PATCH", self._path(wanted.ref), body=body, query={"updateMask": mask})
 
@@ -249,15 +249,15 @@ class Providers(_Federation):
             "issuerUri": item.get("oidc", {}).get("issuerUri", ""),
             "disabled": bool(item.get("disabled", False)),
         }
-        return Resource(Ref(Kind.PROVIDER, f"{parts[-3]}/{parts[-1]}"), fields, deleted=self._deleted(item))
+        return Resource(Ref(ResourceKind.PROVIDER, f"{parts[-3]}/{parts[-1]}"), fields, deleted=self._is_deleted(item))
 
 
-def _nested(fields: Mapping[str, object]) -> dict[str, object]:
+def _provider_body(fields: Mapping[str, object]) -> dict[str, object]:
     body = {name: value for name, value in fields.items() if name != "issuerUri"}
     return {**body, "oidc": {"issuerUri": fields["issuerUri"]}} if "issuerUri" in fields else body
 
 
-class RestProjectStore(_Rest):
+class RestProjectStore(_RestStore):
     """See ProjectStore."""
 
     service, version = "cloudresourcemanager", "v3"

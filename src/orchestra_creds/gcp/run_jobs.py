@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
-from orchestra_creds.gcp.api import Api, Document, part
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
+from orchestra_creds.gcp.api import Api, JsonObject, part
+from orchestra_creds.gcp.session import ApiSession
 
 _WRITABLE = ("labels", "annotations", "launchStage", "binaryAuthorization", "template")
 """What an update may hold; everything else only the service sets (cloud.google.com/run/docs/reference/rest/v2/projects.locations.jobs)."""
@@ -20,7 +20,7 @@ class RunJobs:
     """Jobs of one project in these locations."""
 
     def __init__(
-        self, session: Session, locations: Sequence[str] = (), *, sleep: Callable[[float], None] = time.sleep
+        self, session: ApiSession, locations: Sequence[str] = (), *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
         self._api = Api(session, "run", "v2", sleep=sleep)
         self._project = f"projects/{session.project}"
@@ -30,7 +30,7 @@ class RunJobs:
         """See ResourceStore."""
         for location in self._locations:
             path = f"{self._project}/locations/{part(location, 'location')}/jobs"
-            yield from map(_resource, self._api.listed("list the Cloud Run jobs", path, "jobs"))
+            yield from map(_resource, self._api.list_items("list the Cloud Run jobs", path, "jobs"))
 
     def find(self, ref: Ref) -> Resource | None:
         """See ResourceStore."""
@@ -41,7 +41,7 @@ class RunJobs:
         """See ResourceStore: needs `iam.serviceAccounts.actAs` on its identity."""
         doing = f"create {wanted.ref}"
         parent, _, name = self._path(wanted.ref).rpartition("/")
-        body = _changed({}, wanted.fields)
+        body = _updated_job({}, wanted.fields)
         self._api.finish(doing, self._api.call(doing, "POST", parent, body=body, query={"jobId": name}))
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
@@ -49,7 +49,7 @@ class RunJobs:
         doing = f"change {wanted.ref}"
         there = self._api.get(doing, self._path(wanted.ref))
         kept = {name: there[name] for name in _WRITABLE if name in there}
-        body = {**_changed(kept, {name: wanted.fields[name] for name in fields}), "etag": etag}
+        body = {**_updated_job(kept, {name: wanted.fields[name] for name in fields}), "etag": etag}
         self._api.finish(doing, self._api.call(doing, "PATCH", self._path(wanted.ref), body=body))
 
     def undelete(self, ref: Ref) -> None:
@@ -85,10 +85,10 @@ def _resource(item: Mapping[str, Any]) -> Resource:
         "timeout": int(float(str(task.get("timeout", "600s")).removesuffix("s"))),
         "retries": int(task.get("maxRetries", 0)),
     }
-    return Resource(Ref(Kind.JOB, f"{parts[3]}/{parts[5]}"), fields, str(item.get("etag", "")))
+    return Resource(Ref(ResourceKind.JOB, f"{parts[3]}/{parts[5]}"), fields, str(item.get("etag", "")))
 
 
-def _changed(job: Document, fields: Mapping[str, Any]) -> Document:
+def _updated_job(job: JsonObject, fields: Mapping[str, Any]) -> JsonObject:
     """The job with these fields; other labels, containers, volumes and references to secrets stay."""
     task = dict(job.get("template", {}).get("template", {}))
     container, *others = task.get("containers", [{}])

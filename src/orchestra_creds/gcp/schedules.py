@@ -7,9 +7,9 @@ Fields: `cron`, `zone`, `uri` (it is POSTed to), `identity` (whose OAuth token g
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
-from orchestra_creds.gcp.api import Api, Document, part
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
+from orchestra_creds.gcp.api import Api, JsonObject, part
+from orchestra_creds.gcp.session import ApiSession
 
 _PATHS = {
     "cron": "schedule",
@@ -25,7 +25,7 @@ _PATHS = {
 class Schedules:
     """Schedules of one project in these locations."""
 
-    def __init__(self, session: Session, locations: Sequence[str] = ()) -> None:
+    def __init__(self, session: ApiSession, locations: Sequence[str] = ()) -> None:
         self._api = Api(session, "cloudscheduler", "v1")
         self._project = f"projects/{session.project}"
         self._locations = locations
@@ -34,7 +34,7 @@ class Schedules:
         """See ResourceStore."""
         for location in self._locations:
             path = f"{self._project}/locations/{part(location, 'location')}/jobs"
-            for item in self._api.listed("list the schedules", path, "jobs"):
+            for item in self._api.list_items("list the schedules", path, "jobs"):
                 if "httpTarget" in item:
                     yield _resource(item)
 
@@ -90,14 +90,14 @@ def _resource(item: Mapping[str, Any]) -> Resource:
         "retries": int(item.get("retryConfig", {}).get("retryCount", 0)),
         "paused": item.get("state") == "PAUSED",
     }
-    return Resource(Ref(Kind.SCHEDULE, f"{parts[3]}/{parts[5]}"), fields)
+    return Resource(Ref(ResourceKind.SCHEDULE, f"{parts[3]}/{parts[5]}"), fields)
 
 
-def _body(fields: Mapping[str, object]) -> Document:
-    target: Document = {"httpMethod": "POST", "uri": fields["uri"]}
+def _body(fields: Mapping[str, object]) -> JsonObject:
+    target: JsonObject = {"httpMethod": "POST", "uri": fields["uri"]}
     if "identity" in fields:
         target["oauthToken"] = {"serviceAccountEmail": fields["identity"]}
-    body: Document = {"schedule": fields["cron"], "timeZone": fields.get("zone", "Etc/UTC"), "httpTarget": target}
+    body: JsonObject = {"schedule": fields["cron"], "timeZone": fields.get("zone", "Etc/UTC"), "httpTarget": target}
     if "description" in fields:
         body["description"] = fields["description"]
     if "deadline" in fields:

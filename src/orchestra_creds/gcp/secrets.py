@@ -8,11 +8,11 @@ import google_crc32c
 from google.cloud import secretmanager_v1 as sm
 from google.protobuf import duration_pb2, field_mask_pb2
 
-from orchestra_creds.core.cloud_types import Payload, Secret, Version, VersionState
+from orchestra_creds.core.cloud_types import SecretResource, Version, VersionMaterial, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError, UnavailableError
-from orchestra_creds.gcp.errors import translated
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.errors import translate_errors
+from orchestra_creds.gcp.session import ApiSession
 
 MAX_PAYLOAD = 65_536
 """Bytes a version may hold (cloud.google.com/secret-manager/quotas)."""
@@ -30,31 +30,31 @@ STATES = {
 class SecretManagerStore:
     """Secrets of one project, global or of one location."""
 
-    def __init__(self, session: Session, *, location: str = "", page_size: int = 500) -> None:
+    def __init__(self, session: ApiSession, *, location: str = "", page_size: int = 500) -> None:
         self._session = session
         self._page_size = page_size
         self._location = location
         self._client = session.secret_manager(location)
         self._parent = f"projects/{session.project}" + (f"/locations/{location}" if location else "")
 
-    def get_secret(self, name: str) -> Secret:
+    def get_secret(self, name: str) -> SecretResource:
         """See SecretStore."""
         request = sm.GetSecretRequest(name=self._name(name))
         return self._secret(
             self._session.call(f"read secret {name}", self._client.get_secret, request, repeatable=True)
         )
 
-    def find_secret(self, name: str) -> Secret | None:
+    def find_secret(self, name: str) -> SecretResource | None:
         """See SecretStore."""
         try:
             return self.get_secret(name)
         except NotFoundError:
             return None
 
-    def list_secrets(self, *, query: str = "") -> Iterator[Secret]:
+    def list_secrets(self, *, query: str = "") -> Iterator[SecretResource]:
         """See SecretStore."""
         request = sm.ListSecretsRequest(parent=self._parent, filter=query, page_size=self._page_size)
-        with translated("list secrets"):
+        with translate_errors("list secrets"):
             for secret in self._session.call("list secrets", self._client.list_secrets, request, repeatable=True):
                 yield self._secret(secret)
 
@@ -66,7 +66,7 @@ class SecretManagerStore:
         annotations: Mapping[str, str] | None = None,
         destroy_ttl: timedelta | None = None,
         replicas: Sequence[str] = (),
-    ) -> Secret:
+    ) -> SecretResource:
         """See SecretStore."""
         secret = sm.Secret(labels=labels or {}, annotations=annotations or {})
         if destroy_ttl is not None:
@@ -80,13 +80,13 @@ class SecretManagerStore:
 
     def update_secret(
         self,
-        secret: Secret,
+        secret: SecretResource,
         *,
         labels: Mapping[str, str] | None = None,
         annotations: Mapping[str, str] | None = None,
         aliases: Mapping[str, int] | None = None,
         destroy_ttl: timedelta | None = None,
-    ) -> Secret:
+    ) -> SecretResource:
         """See SecretStore."""
         wanted = sm.Secret(name=self._name(secret.name), etag=secret.etag)
         mask = []
@@ -121,7 +121,7 @@ class SecretManagerStore:
             reply = self._session.call(doing, self._client.add_secret_version, request, repeatable=False)
         except ConfigError as error:
             if _CHECKSUM.search(str(error).removeprefix(f"cannot {doing}")):
-                raise _damaged(doing) from error
+                raise _checksum_error(doing) from error
             raise
         if not reply.client_specified_payload_checksum:
             raise UnavailableError(
@@ -140,18 +140,18 @@ class SecretManagerStore:
         """See SecretStore."""
         doing = f"list the versions of {name}"
         request = sm.ListSecretVersionsRequest(parent=self._name(name), page_size=self._page_size)
-        with translated(doing):
+        with translate_errors(doing):
             for version in self._session.call(doing, self._client.list_secret_versions, request, repeatable=True):
                 yield _version(version)
 
-    def access(self, name: str, version: int | str) -> Payload:
+    def access(self, name: str, version: int | str) -> VersionMaterial:
         """See SecretStore."""
         request = sm.AccessSecretVersionRequest(name=self._version_name(name, version))
         doing = f"access version {version} of {name}"
         reply = self._session.call(doing, self._client.access_secret_version, request, repeatable=True)
         if google_crc32c.value(reply.payload.data) != reply.payload.data_crc32c:
-            raise _damaged(doing)
-        return Payload(secret=name, number=_number(reply.name), material=Material(reply.payload.data))
+            raise _checksum_error(doing)
+        return VersionMaterial(secret=name, number=_number(reply.name), material=Material(reply.payload.data))
 
     def enable_version(self, name: str, number: int, *, etag: str = "") -> Version:
         """See SecretStore."""
@@ -177,17 +177,17 @@ class SecretManagerStore:
     def _version_name(self, name: str, version: int | str) -> str:
         return f"{self._name(name)}/versions/{version}"
 
-    def _secret(self, secret: sm.Secret) -> Secret:
+    def _secret(self, secret: sm.Secret) -> SecretResource:
         replicas = secret.replication.user_managed.replicas
-        return Secret(
+        return SecretResource(
             name=secret.name.rpartition("/")[2],
             etag=secret.etag,
-            created=_when(secret.create_time) or datetime.fromtimestamp(0, UTC),
+            created=_optional_time(secret.create_time) or datetime.fromtimestamp(0, UTC),
             labels=dict(secret.labels),
             annotations=dict(secret.annotations),
             aliases=dict(secret.version_aliases),
             destroy_ttl=secret.version_destroy_ttl or None,
-            expires=_when(secret.expire_time),
+            expires=_optional_time(secret.expire_time),
             replicas=tuple(replica.location for replica in replicas),
             location=self._location,
         )
@@ -198,14 +198,14 @@ def _version(version: sm.SecretVersion) -> Version:
         secret=version.name.split("/")[-3],
         number=_number(version.name),
         state=STATES[version.state],
-        created=_when(version.create_time) or datetime.fromtimestamp(0, UTC),
+        created=_optional_time(version.create_time) or datetime.fromtimestamp(0, UTC),
         etag=version.etag,
-        destroyed=_when(version.destroy_time),
-        destroy_at=_when(version.scheduled_destroy_time),
+        destroyed=_optional_time(version.destroy_time),
+        destroy_at=_optional_time(version.scheduled_destroy_time),
     )
 
 
-def _damaged(doing: str) -> UnavailableError:
+def _checksum_error(doing: str) -> UnavailableError:
     return UnavailableError(
         f"cannot {doing}: its checksum is wrong, the bytes were damaged on the way", hint="try again"
     )
@@ -215,7 +215,7 @@ def _number(name: str) -> int:
     return int(name.rpartition("/")[2])
 
 
-def _when(stamp: datetime | None) -> datetime | None:
+def _optional_time(stamp: datetime | None) -> datetime | None:
     return datetime.fromtimestamp(stamp.timestamp(), UTC) if stamp else None
 
 

@@ -24,7 +24,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 
 from orchestra_creds.errors import ConfigError, UnavailableError
 from orchestra_creds.gcp import identity
-from orchestra_creds.gcp.errors import translated
+from orchestra_creds.gcp.errors import translate_errors
 from orchestra_creds.gcp.identity import TokenCredentials
 from orchestra_creds.gcp.rate_limit import Pace, bucket_of
 
@@ -47,7 +47,7 @@ class Endpoints:
     http: str
 
 
-class Session:
+class ApiSession:
     """Clients for one project and one identity; close it after use.
 
     `endpoints` None means Google. `impersonate` is the mail of a service account to act as. `reason` stands in Google's audit log with
@@ -87,17 +87,21 @@ class Session:
     def credentials(self) -> TokenCredentials | None:
         """The identity of every call; None when calls need none."""
         if not self._impersonate:
-            return self._own
-        ask = functools.partial(self._rest, self._own, f"act as {self._impersonate}", "POST", "iamcredentials")
+            return self._own_credentials
+        ask = functools.partial(
+            self._rest, self._own_credentials, f"act as {self._impersonate}", "POST", "iamcredentials"
+        )
         return identity.acting_as(self._impersonate, lambda path, body: ask(path, body=body, repeatable=True))
 
     @cached_property
-    def _own(self) -> TokenCredentials | None:
+    def _own_credentials(self) -> TokenCredentials | None:
         """The operator's own identity, before any impersonation."""
         if self.endpoints is None:
             return identity.application_default(self.http, self.deadline)
         root = self.endpoints.http
-        return identity.embedded(self._environment, root, self.http, self.deadline, owner_token=self._owner_token)
+        return identity.embedded_credentials(
+            self._environment, root, self.http, self.deadline, owner_token=self._owner_token
+        )
 
     def call(self, doing: str, method: Callable[..., Any], request: object, *, repeatable: bool) -> Any:
         """Call one RPC of a client within the deadline; retried only when repeating it cannot do harm.
@@ -108,8 +112,8 @@ class Session:
         if self._pace is not None:
             service = "iam" if "iam_admin" in type(getattr(method, "__self__", None)).__module__ else "secretmanager"
             self._pace.take(bucket_of(service, method.__name__))
-        with translated(doing):
-            _fresh(self.credentials)
+        with translate_errors(doing):
+            _fetch_token(self.credentials)
             retry = self._retry(doing) if repeatable else None
             metadata = ((REASON_HEADER, self.reason),) if self.reason else ()
             return method(request=request, retry=retry, timeout=self.deadline, metadata=metadata)
@@ -180,7 +184,7 @@ class Session:
                     params=query,
                     headers={REASON_HEADER: self.reason} if self.reason else None,
                     timeout=max(ends - time.monotonic(), LAST_ATTEMPT),
-                    auth=functools.partial(_authorized, credentials),
+                    auth=functools.partial(_authorize, credentials),
                     allow_redirects=False,
                 )
             except requests.Timeout:
@@ -191,8 +195,8 @@ class Session:
                 raise exceptions.from_http_status(reply.status_code, "", response=reply)
             return reply
 
-        with translated(doing):
-            _fresh(credentials)
+        with translate_errors(doing):
+            _fetch_token(credentials)
             reply = self._retry(doing)(once)() if repeatable else once()
         try:
             return dict(reply.json()) if reply.content else {}
@@ -214,7 +218,7 @@ class Session:
             transport = SecretManagerServiceGrpcTransport(channel=self.channel)
             return secretmanager_v1.SecretManagerServiceClient(transport=transport)
         options = {"api_endpoint": f"secretmanager.{location}.rep.googleapis.com"} if location else None
-        with translated("connect to Secret Manager"):
+        with translate_errors("connect to Secret Manager"):
             client = secretmanager_v1.SecretManagerServiceClient(credentials=self.credentials, client_options=options)
         self._open.callback(client.transport.close)
         return client
@@ -224,7 +228,7 @@ class Session:
         """The IAM admin client."""
         if self.endpoints:
             return iam_admin_v1.IAMClient(transport=IAMGrpcTransport(channel=self.channel))
-        with translated("connect to IAM"):
+        with translate_errors("connect to IAM"):
             client = iam_admin_v1.IAMClient(credentials=self.credentials)
         self._open.callback(client.transport.close)
         return client
@@ -247,13 +251,13 @@ class Session:
         self._open.close()
 
 
-def _fresh(credentials: TokenCredentials | None) -> None:
+def _fetch_token(credentials: TokenCredentials | None) -> None:
     """Fetch a token here, where a refusal still has its own words: from inside gRPC it would come out as UNAVAILABLE."""
     if credentials is not None and not credentials.valid:
         credentials.refresh(None)
 
 
-def _authorized(credentials: TokenCredentials | None, request: Any) -> Any:
+def _authorize(credentials: TokenCredentials | None, request: Any) -> Any:
     """Add the token to a request; also keeps requests from looking into a .netrc, which it does when nobody else answers."""
     if credentials is not None:
         credentials.apply(request.headers)
@@ -267,6 +271,6 @@ class _Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc h
         self._credentials = credentials
 
     def intercept_unary_unary(self, continuation: Any, details: Any, request: Any) -> Any:
-        _fresh(self._credentials)
+        _fetch_token(self._credentials)
         metadata = [*(details.metadata or ()), ("authorization", f"Bearer {self._credentials.token}")]
         return continuation(details._replace(metadata=metadata), request)

@@ -8,9 +8,9 @@ from google.oauth2.service_account import Credentials
 from orchestra_creds.core.cloud_types import Token
 from orchestra_creds.core.material import Material
 from orchestra_creds.gcp import key_file as files
-from orchestra_creds.gcp.errors import from_status, proving, translated
+from orchestra_creds.gcp.errors import from_status, proving, translate_errors
 from orchestra_creds.gcp.identity import TimedRequest
-from orchestra_creds.gcp.session import Session
+from orchestra_creds.gcp.session import ApiSession
 
 LIFETIME = timedelta(hours=1)
 """What an access token is good for when the endpoint does not say (RFC 6749 leaves it out)."""
@@ -19,7 +19,7 @@ LIFETIME = timedelta(hours=1)
 class KeyTokenIssuer:
     """Mints tokens for key files, and tells the operator's own identity."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: ApiSession) -> None:
         self._session = session
         self._signer: tuple[Material, Credentials] | None = None
 
@@ -44,7 +44,7 @@ class KeyTokenIssuer:
         if credentials is None:
             return "anonymous"
         doing = "find out who you are"
-        with translated(doing):
+        with translate_errors(doing):
             credentials.refresh(None)
         if credentials.name:
             return credentials.name

@@ -85,24 +85,24 @@ class ActionsSecret:
                 f"{self._root}/{path}",
                 json=body,
                 headers={"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"},
-                auth=self._authorized,
+                auth=self._authorize,
                 timeout=DEADLINE,
                 allow_redirects=False,
             )
         except requests.RequestException:
             raise UnavailableError(f"{self.name}: no answer from GitHub", hint="the next run repeats it") from None
         if reply.status_code >= requests.codes.multiple_choices:
-            raise self._refused(reply)
+            raise self._refusal_error(reply)
         try:
             return dict(reply.json()) if reply.content else {}
         except ValueError:
             raise UnavailableError(f"{self.name}: GitHub answered something that is not JSON") from None
 
-    def _authorized(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = f"Bearer {self._token().reveal().decode('ascii', 'ignore').strip()}"
         return request
 
-    def _refused(self, reply: requests.Response) -> CredsError:
+    def _refusal_error(self, reply: requests.Response) -> CredsError:
         limited = reply.headers.get("x-ratelimit-remaining") == "0" or "retry-after" in reply.headers
         match reply.status_code:
             case 401:

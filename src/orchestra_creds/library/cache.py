@@ -16,7 +16,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 
-from orchestra_creds.core.cloud_types import Payload
+from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredsError, UnavailableError
 from orchestra_creds.library.threads import ReadThreads
@@ -81,7 +81,7 @@ class SecretCache:
 
     def __init__(
         self,
-        fetch: Callable[[str], Payload],
+        fetch: Callable[[str], VersionMaterial],
         notify: Callable[[str, int], None],
         *,
         ttl: float,
@@ -216,7 +216,7 @@ class SecretCache:
 
     def _read(self, entry: CacheEntry, read: SecretRead) -> None:
         try:
-            payload = self._fetch(entry.name)
+            version = self._fetch(entry.name)
         except Exception as error:  # noqa: BLE001  every caller that waits gets it
             self._note_failure(entry, error)
             read.set_exception(error)
@@ -225,17 +225,17 @@ class SecretCache:
             read.set_exception(UnavailableError(f"the read of {entry.name} was interrupted", hint="try again"))
             raise
         else:
-            value, is_other = self._keep(entry, payload)
+            value, is_other = self._keep(entry, version)
             try:
                 if is_other:
                     self._notify(entry.name, value.version)
             finally:
                 read.set_result(value)
 
-    def _keep(self, entry: CacheEntry, payload: Payload) -> tuple[CachedValue, bool]:
+    def _keep(self, entry: CacheEntry, version: VersionMaterial) -> tuple[CachedValue, bool]:
         """Keep what was read; return it, and whether it is another version than before."""
         with self._guard:
-            value = CachedValue(payload.material, payload.number, self._clock())
+            value = CachedValue(version.material, version.number, self._clock())
             is_other = entry.version not in {0, value.version}
             entry.value, entry.version, entry.failures, entry.read = value, value.version, 0, None
             entry.refresh_at = value.read_at + self._ttl * (AHEAD + (1 - AHEAD) * self._chance())

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from orchestra_creds.core.cloud_types import Payload
+from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.core.values import full_name
@@ -217,7 +217,7 @@ class CredentialManager:
                 raise
             return replacement
 
-    def _fetch(self, name: str) -> Payload:
+    def _fetch(self, name: str) -> VersionMaterial:
         try:
             return self._store().access(self._full_name(name), "latest")
         except NotFoundError as error:

@@ -90,19 +90,19 @@ def cloud_checks(
 
     `services` are the APIs that the verbs and the file need.
     """
-    reached = _found_out("identity", Health.FAIL, lambda: _identity(tokens, inspector, place, project))
+    reached = _run_check("identity", Health.FAIL, lambda: _identity(tokens, inspector, place, project))
     yield reached
     if reached.health is Health.FAIL:
         return
-    yield _found_out("clock", Health.WARN, lambda: _clock(inspector, now()))
+    yield _run_check("clock", Health.WARN, lambda: _clock(inspector, now()))
     for service in sorted({*PRECONDITIONS, *services}, key=lambda name: (name not in PRECONDITIONS, name)):
-        yield _found_out(f"API {service}", Health.WARN, partial(_api, inspector, service, project))
-    yield _found_out("permissions", Health.WARN, lambda: _permissions(policies, project))
+        yield _run_check(f"API {service}", Health.WARN, partial(_api, inspector, service, project))
+    yield _run_check("permissions", Health.WARN, lambda: _permissions(policies, project))
     for constraint in CONSTRAINTS:
-        yield _found_out(f"policy {constraint}", Health.WARN, partial(_constraint, inspector, constraint))
+        yield _run_check(f"policy {constraint}", Health.WARN, partial(_constraint, inspector, constraint))
 
 
-def _found_out(name: str, otherwise: Health, look: Callable[[], Check]) -> Check:
+def _run_check(name: str, otherwise: Health, look: Callable[[], Check]) -> Check:
     try:
         return look()
     except ApiDisabledError as error:
@@ -132,7 +132,7 @@ def _clock(inspector: ProjectInspector, now: datetime) -> Check:
 
 def _api(inspector: ProjectInspector, service: str, project: str) -> Check:
     title = TITLES.get(service, service)
-    if inspector.api_enabled(service):
+    if inspector.is_api_enabled(service):
         return Check(f"API {service}", Health.OK, f"{title} is enabled")
     return Check(
         f"API {service}",
@@ -158,6 +158,6 @@ def _permissions(policies: PolicyStore, project: str) -> Check:
 
 
 def _constraint(inspector: ProjectInspector, constraint: str) -> Check:
-    if inspector.constraint_enforced(constraint):
+    if inspector.is_constraint_enforced(constraint):
         return Check(f"policy {constraint}", Health.WARN, "enforced", CONSTRAINTS[constraint])
     return Check(f"policy {constraint}", Health.OK, "not enforced")

@@ -85,7 +85,7 @@ def upload(store: KeyStore, account: str, certificate: bytes) -> Key:
 
 def disable(store: KeyStore, account: str, key_id: str) -> Key:
     """Disable a user-managed key; one that is disabled already stays so."""
-    key = _ours(store, account, key_id)
+    key = _user_key(store, account, key_id)
     if not key.disabled:
         store.disable_key(account, key_id)
         key = store.get_key(account, key_id)
@@ -98,7 +98,7 @@ def enable(store: KeyStore, account: str, key_id: str) -> Key:
     Raises:
         PreconditionError: Google disabled it because it leaked.
     """
-    key = _ours(store, account, key_id)
+    key = _user_key(store, account, key_id)
     if key.disable_reason in LEAK_REASONS:
         raise PreconditionError(
             f"key {key_id} was disabled by Google because it leaked", hint="make a new key, and delete this one"
@@ -115,7 +115,7 @@ def check_deletable(store: KeyStore, account: str, key_id: str) -> Key:
     Raises:
         PreconditionError: it is enabled: disabling, which can be undone, comes first.
     """
-    key = _ours(store, account, key_id)
+    key = _user_key(store, account, key_id)
     if not key.disabled:
         raise PreconditionError(
             f"key {key_id} is enabled, and deleting cannot be undone",
@@ -124,7 +124,7 @@ def check_deletable(store: KeyStore, account: str, key_id: str) -> Key:
     return key
 
 
-def _ours(store: KeyStore, account: str, key_id: str) -> Key:
+def _user_key(store: KeyStore, account: str, key_id: str) -> Key:
     key = store.get_key(account, key_id)
     if key.origin is KeyOrigin.SYSTEM:
         raise PreconditionError(f"key {key_id} is Google's own", hint="Google rotates it; leave it alone")
@@ -132,7 +132,7 @@ def _ours(store: KeyStore, account: str, key_id: str) -> Key:
 
 
 @contextmanager
-def deleted_on_failure(store: KeyStore, key: Key) -> Iterator[None]:
+def delete_on_failure(store: KeyStore, key: Key) -> Iterator[None]:
     """Keep a new key's private half in the block; when that fails for certain, the key is deleted: nobody could ever use it.
 
     Raises:

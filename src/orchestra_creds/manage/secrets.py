@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestra_creds.core import values
-from orchestra_creds.core.cloud_types import Binding, Policy, Secret, Version, VersionState
+from orchestra_creds.core.cloud_types import Binding, IamPolicy, SecretResource, Version, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import PolicyStore, SecretStore
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError
@@ -172,7 +172,7 @@ def destroy(store: SecretStore, version: Version) -> Version:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class GrantResult:
     """A grant; `changed` is False when the member had the role already."""
 
     resource: str
@@ -181,7 +181,7 @@ class Granted:
     changed: bool
 
 
-def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Granted:
+def grant(policies: PolicyStore, resource: str, member: str, role: str) -> GrantResult:
     """Give a member a role on one secret, keeping everything else in its policy.
 
     Raises:
@@ -202,7 +202,7 @@ def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Grant
         policy = policies.get_policy(resource)
         wanted = with_member(policy, full, member)
         if wanted is policy:
-            return Granted(resource, member, full, changed=False)
+            return GrantResult(resource, member, full, changed=False)
         try:
             policies.set_policy(resource, wanted)
         except PreconditionError:
@@ -210,10 +210,10 @@ def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Grant
                 raise
         else:
             break
-    return Granted(resource, member, full, changed=True)
+    return GrantResult(resource, member, full, changed=True)
 
 
-def with_member(policy: Policy, role: str, member: str) -> Policy:
+def with_member(policy: IamPolicy, role: str, member: str) -> IamPolicy:
     """The policy with the member in the role's unconditional binding; the same object when it is there already."""
     bindings = list(policy.bindings)
     for place, binding in enumerate(bindings):
@@ -221,10 +221,10 @@ def with_member(policy: Policy, role: str, member: str) -> Policy:
             if member in binding.members:
                 return policy
             bindings[place] = Binding(role, binding.members | {member})
-            return Policy(tuple(bindings), policy.etag)
-    return Policy((*bindings, Binding(role, frozenset({member}))), policy.etag)
+            return IamPolicy(tuple(bindings), policy.etag)
+    return IamPolicy((*bindings, Binding(role, frozenset({member}))), policy.etag)
 
 
-def list_versions(store: SecretStore, name: str) -> tuple[Secret, tuple[Version, ...]]:
+def list_versions(store: SecretStore, name: str) -> tuple[SecretResource, tuple[Version, ...]]:
     """A secret with all its versions, newest first."""
     return store.get_secret(name), tuple(store.list_versions(name))

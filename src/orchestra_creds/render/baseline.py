@@ -8,7 +8,7 @@ from orchestra_creds.errors import ExitCode
 KEYS = ("fingerprint", "state", "rule", "path", "expires", "reason")
 
 
-def audited(entries: Sequence[tuple[str, ...]], *, pruned: int, exit_code: ExitCode) -> Result:
+def audit_result(entries: Sequence[tuple[str, ...]], *, pruned: int, exit_code: ExitCode) -> Result:
     """The answer of `scan baseline audit`: (fingerprint, state, rule, path, expires, reason) a line."""
     removed = (f"removed {pruned} entries that vanished",) if pruned else ()
     return Result(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from orchestra_creds.core.cloud_types import Key, Secret, Version
+from orchestra_creds.core.cloud_types import Key, SecretResource, Version
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.render.times import time_text
@@ -11,7 +11,7 @@ from orchestra_creds.render.times import time_text
 _ENUM_PREFIX = "^SERVICE_ACCOUNT_KEY_(?:DISABLE_REASON|EXTENDED_STATUS_KEY)_"
 
 
-def secret_body(secret: Secret) -> dict[str, object]:
+def secret_body(secret: SecretResource) -> dict[str, object]:
     """A secret as JSON."""
     return {
         "name": secret.name,
@@ -61,7 +61,7 @@ def key_state(key: Key) -> str:
     return "disabled" if key.disabled else "enabled"
 
 
-def secrets(found: Sequence[Secret]) -> Result:
+def secrets(found: Sequence[SecretResource]) -> Result:
     """The answer of `secret list`."""
     rows = tuple((s.name, time_text(s.created), _pairs(s.labels), _pairs(s.aliases)) for s in found)
     return Result(
@@ -73,7 +73,7 @@ def secrets(found: Sequence[Secret]) -> Result:
     )
 
 
-def versions(secret: Secret, found: Sequence[Version]) -> Result:
+def versions(secret: SecretResource, found: Sequence[Version]) -> Result:
     """The answer of `secret versions`; the newest first, as `latest` would see it."""
     names: dict[int, list[str]] = {}
     for alias, number in sorted(secret.aliases.items()):
@@ -121,7 +121,7 @@ def keys(account: str, found: Sequence[Key]) -> Result:
     )
 
 
-def version_changed(version: Version, *, stripped: bool = False) -> Result:
+def version_result(version: Version, *, stripped: bool = False) -> Result:
     """The answer of a verb that made or changed one version."""
     pending = f", to be destroyed at {time_text(version.destroy_at)}" if version.destroy_at else ""
     note = ("one final line break was taken off the value; --raw keeps it",) if stripped else ()
@@ -132,7 +132,7 @@ def version_changed(version: Version, *, stripped: bool = False) -> Result:
     )
 
 
-def key_changed(key: Key) -> Result:
+def key_result(key: Key) -> Result:
     """The answer of a verb that made or changed one key."""
     return Result(
         schema="orchestra-creds/key/1",
@@ -152,7 +152,7 @@ def _pairs(items: Mapping[str, object]) -> str:
     return " ".join(f"{key}={value}" for key, value in sorted(items.items()))
 
 
-def granted(resource: str, member: str, role: str, *, changed: bool) -> Result:
+def grant_result(resource: str, member: str, role: str, *, changed: bool) -> Result:
     """The answer of `secret grant`."""
     name = resource.rpartition("/")[2]
     line = f"{member} now has {role} on {name}" if changed else f"{member} has {role} on {name} already"
@@ -160,7 +160,7 @@ def granted(resource: str, member: str, role: str, *, changed: bool) -> Result:
     return Result(schema="orchestra-creds/grant/1", body=body, lines=(line,))
 
 
-def imported(steps: Sequence[tuple[str, str, str, str]], *, applied: bool) -> Result:
+def import_result(steps: Sequence[tuple[str, str, str, str]], *, applied: bool) -> Result:
     """The answer of `secret import-env`: (variable, secret, state, reason) a line; 1 when a value was refused."""
     keys = ("variable", "secret", "state", "reason")
     refused = sum(state == "refused" for _, _, state, _ in steps)
@@ -175,7 +175,7 @@ def imported(steps: Sequence[tuple[str, str, str, str]], *, applied: bool) -> Re
     )
 
 
-def key_deleted(account: str, key_id: str) -> Result:
+def key_deletion_result(account: str, key_id: str) -> Result:
     """The answer of `key delete`."""
     body = {"deleted": {"account": account, "id": key_id}}
     return Result(schema="orchestra-creds/key-deleted/1", body=body, lines=(f"key {key_id} of {account} is deleted",))

@@ -9,7 +9,7 @@ from collections import Counter
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
-from orchestra_creds.render.scan_text import origin, spot, summary
+from orchestra_creds.render.scan_text import origin, place_text, summary
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 
@@ -49,7 +49,7 @@ def _annotation(level: str, finding: Finding) -> str:
             "col": str(here.column),
             **properties,
         }
-    where = spot(here or place)
+    where = place_text(here or place)
     text = f"{finding.description} {finding.mask} at {where} ({finding.confidence.name.lower()})"
     if details := origin(place):
         text += f", first in {details}"

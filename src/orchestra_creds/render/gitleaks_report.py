@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from orchestra_creds.core.text import portable
-from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 
 
 def render(report: ScanReport) -> str:
@@ -17,7 +17,7 @@ def render(report: ScanReport) -> str:
     return json.dumps(rows, indent=1) + "\n"
 
 
-def _row(finding: Finding, place: Place) -> dict[str, Any]:
+def _row(finding: Finding, place: FindingPlace) -> dict[str, Any]:
     path = portable(place.path)
     position = f"{path}:{finding.rule}:{place.line}"
     tags = [*finding.tags, *(f"decoded:{name}" for name in finding.decoded)]

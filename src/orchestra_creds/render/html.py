@@ -13,7 +13,7 @@ from orchestra_creds import __version__
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import seconds, size
-from orchestra_creds.render.scan_text import by_credential, origin, spot, summary, things
+from orchestra_creds.render.scan_text import by_credential, origin, place_text, summary, things
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
 
@@ -39,7 +39,7 @@ def render(report: ScanReport) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"visible": visible, "spot": spot, "origin": origin}
+    environment.filters |= {"visible": visible, "place_text": place_text, "origin": origin}
     groups = by_credential(report.findings)
     return (
         environment.get_template("scan.html").render(

@@ -7,17 +7,17 @@ import json
 from datetime import datetime
 
 from orchestra_creds.render.times import time_text
-from orchestra_creds.rotation.outcome import QUIET, Event, Outcome, Report, Stage
+from orchestra_creds.rotation.outcome import QUIET, Event, Outcome, Report, StepStatus
 
 PRODUCER = "orchestra-creds/rotate"
-_SEVERITY = {Stage.DONE: "INFO", Stage.SKIPPED: "INFO", Stage.FAILED: "ERROR"}
+_SEVERITY = {StepStatus.DONE: "INFO", StepStatus.SKIPPED: "INFO", StepStatus.FAILED: "ERROR"}
 
 
 def event_line(event: Event) -> str:
     """A step."""
     note = f" ({event.note})" if event.note else ""
-    message = f"{event.credential}: {event.step.action} {event.step.resource}: {event.stage}{note}"
-    labels = {"credential": event.credential, "step": str(event.step.action), "generation": str(event.generation)}
+    message = f"{event.credential}: {event.step.kind} {event.step.resource}: {event.stage}{note}"
+    labels = {"credential": event.credential, "step": str(event.step.kind), "generation": str(event.generation)}
     return _line(_SEVERITY[event.stage], message, event.at, event.run, labels)
 
 

@@ -13,10 +13,10 @@ def metrics(found: Survey, *, ended: datetime, seconds: float, success: bool) ->
     def gauge(name: str, text: str, samples: list[tuple[dict[str, str], float]]) -> None:
         lines.extend((f"# HELP {prefix}_{name} {text}", f"# TYPE {prefix}_{name} gauge"))
         for labels, value in samples:
-            told = ",".join(f'{key}="{_escaped(label)}"' for key, label in labels.items())
+            told = ",".join(f'{key}="{_escape_label(label)}"' for key, label in labels.items())
             lines.append(f"{prefix}_{name}{{{told}}} {value:.17g}" if told else f"{prefix}_{name} {value:.17g}")
 
-    every = [({"credential": one.name}, one) for one in found.standings]
+    every = [({"credential": one.name}, one) for one in found.statuses]
     gauge("last_run_timestamp_seconds", "When rotate ran last.", [({}, ended.timestamp())])
     if success:
         gauge("last_success_timestamp_seconds", "When rotate last ended well.", [({}, ended.timestamp())])
@@ -25,7 +25,7 @@ def metrics(found: Survey, *, ended: datetime, seconds: float, success: bool) ->
     gauge("credential_age_seconds", "Age of the current version.", ages)
     dues = [(label, one.due.timestamp()) for label, one in every if one.due is not None]
     gauge("credential_due_timestamp_seconds", "When it is due.", dues)
-    gauge("credential_problems", "Problems that need the operator.", [(la, len(one.complaints)) for la, one in every])
+    gauge("credential_problems", "Problems that need the operator.", [(la, len(one.problems)) for la, one in every])
     gauge("retiring", "Predecessors on their way out.", [(la, len(one.retiring)) for la, one in every])
     behind = [(la, sum(not holds for holds in (one.destinations or {}).values())) for la, one in every]
     gauge("destinations_pending", "Destinations that lack the current one.", [(la, float(n)) for la, n in behind])
@@ -34,5 +34,5 @@ def metrics(found: Survey, *, ended: datetime, seconds: float, success: bool) ->
     return "\n".join(lines) + "\n"
 
 
-def _escaped(text: str) -> str:
+def _escape_label(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

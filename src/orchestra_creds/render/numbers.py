@@ -25,11 +25,11 @@ def seconds(number: float) -> str:
     return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
-def looked(things: str, size_: int, seconds_: float) -> str:
+def scan_extent(things: str, size_: int, seconds_: float) -> str:
     """What a scan has looked at: `2 files, 52 B, 0.0 s`."""
     return f"{things}, {size(size_)}, {seconds(seconds_)}"
 
 
 def clean(files: int, size_: int, seconds_: float) -> str:
     """The sentence on a scan of files that found nothing, missed nothing and hid nothing."""
-    return f"no credentials found ({looked(count(files, 'file'), size_, seconds_)})"
+    return f"no credentials found ({scan_extent(count(files, 'file'), size_, seconds_)})"

@@ -46,7 +46,7 @@ class LineProgress:
         self._next = self._begun + PATIENCE
         self._drawn = False
 
-    def preparing(self, what: str) -> None:
+    def announce(self, what: str) -> None:
         """Shown at once: whoever waits shall know why."""
         self._draw(what)
 
@@ -66,11 +66,11 @@ class LineProgress:
             self._next = now + INTERVAL
             self._draw(self.line(now))
 
-    def found(self, count: int) -> None:
+    def add_findings(self, count: int) -> None:
         """So many more findings came up."""
         self._found += count
 
-    def done(self) -> None:
+    def finish(self) -> None:
         """The job is over: wipe the line."""
         if self._drawn:
             self._draw("")

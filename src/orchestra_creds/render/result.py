@@ -24,19 +24,19 @@ def as_table(result: Result, style: Style = PLAIN) -> str:
     if not rows:
         table = ""
     elif style.terminal:
-        table = _fitted(result.columns, rows, style)
+        table = _terminal_table(result.columns, rows, style)
     else:
-        table = _plain([result.columns, *rows])
+        table = _plain_table([result.columns, *rows])
     return table + "".join(visible(line) + "\n" for line in result.lines)
 
 
-def _plain(rows: Sequence[tuple[str, ...]]) -> str:
+def _plain_table(rows: Sequence[tuple[str, ...]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
     return "".join(line + "\n" for line in lines)
 
 
-def _fitted(columns: Sequence[str], rows: Sequence[tuple[str, ...]], style: Style) -> str:
+def _terminal_table(columns: Sequence[str], rows: Sequence[tuple[str, ...]], style: Style) -> str:
     from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table

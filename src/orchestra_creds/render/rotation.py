@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.render.times import time_text
-from orchestra_creds.rotation.journal import Verdict
+from orchestra_creds.rotation.journal import JournalVerdict
 from orchestra_creds.rotation.outcome import Ending, Outcome, Report, Step
 
 SCHEMA = "orchestra-creds/rotate/1"
@@ -54,7 +54,7 @@ def body(outcome: Outcome) -> dict[str, object]:
 
 def step_body(step: Step) -> dict[str, object]:
     """A step as JSON."""
-    return {"action": str(step.action), "resource": step.resource, "mutates": step.mutates, "detail": step.detail}
+    return {"action": str(step.kind), "resource": step.resource, "mutates": step.mutates, "detail": step.detail}
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:
@@ -65,13 +65,13 @@ def _lines(outcome: Outcome, *, dry: bool) -> list[str]:
     name = outcome.credential
     lines = [f"{name}: {note}" for note in outcome.notes]
     if dry and outcome.ending is Ending.PLANNED:
-        lines += [f"{name}: would {step.action} {step.resource}" for step in outcome.steps]
+        lines += [f"{name}: would {step.kind} {step.resource}" for step in outcome.steps]
     if outcome.hint:
         lines.append(f"{name}: hint: {outcome.hint}")
     return lines
 
 
-def history(entries: Iterable[Mapping[str, object]], verdict: Verdict | None) -> Result:
+def history(entries: Iterable[Mapping[str, object]], verdict: JournalVerdict | None) -> Result:
     """The journal, oldest first; a broken chain is exit code 1."""
     found = list(entries)
     columns = ("time", "credential", "generation", "step", "resource", "outcome")

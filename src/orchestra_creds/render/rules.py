@@ -42,7 +42,7 @@ def as_list(families: Mapping[str, Sequence[Rule]]) -> str:
     return "\n".join([*lines, f"{len(rows)} rules; explain one with: orchestra-creds scan rules RULE"]) + "\n"
 
 
-def explained(rule: Rule, family: str) -> str:
+def rule_text(rule: Rule, family: str) -> str:
     """One rule in full."""
     public = f"{rule.prefix}***" if rule.prefix else "*** (no public start)"
     lines = [

@@ -12,8 +12,8 @@ from urllib.parse import quote
 from orchestra_creds import __version__
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
-from orchestra_creds.render.scan_text import origin, spot
-from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+from orchestra_creds.render.scan_text import origin, place_text
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 from orchestra_creds.scanner.rule import Confidence, Severity
 
 MOST_RESULTS = 5_000
@@ -82,7 +82,7 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
     first = next((place for place in finding.places if place.in_head), finding.first)
     others = [place for place in finding.places if place is not first]
     details = origin(finding.first) or f"Confidence: {finding.confidence.name.lower()}"
-    arguments = [finding.description.rstrip("."), visible(finding.mask), spot(first), details]
+    arguments = [finding.description.rstrip("."), visible(finding.mask), place_text(first), details]
     message = MESSAGE
     for number, argument in enumerate(arguments):
         message = message.replace(f"{{{number}}}", argument, 1)
@@ -106,13 +106,13 @@ def _result(finding: Finding, index: int) -> dict[str, Any]:
     }
     if others:
         result["relatedLocations"] = [
-            {"id": number, **_location(place), "message": {"text": _text(_related(place))}}
+            {"id": number, **_location(place), "message": {"text": _text(_related_text(place))}}
             for number, place in enumerate(others[:MOST_PLACES], start=1)
         ]
     return result
 
 
-def _location(place: Place) -> dict[str, Any]:
+def _location(place: FindingPlace) -> dict[str, Any]:
     path = place.path.encode("utf-8", "surrogateescape")
     return {
         "physicalLocation": {
@@ -122,8 +122,8 @@ def _location(place: Place) -> dict[str, Any]:
     }
 
 
-def _related(place: Place) -> str:
-    return f"Also at {spot(place)}" + (f", {origin(place)}." if place.commit else ".")
+def _related_text(place: FindingPlace) -> str:
+    return f"Also at {place_text(place)}" + (f", {origin(place)}." if place.commit else ".")
 
 
 def _invocation(report: ScanReport, cut: int) -> dict[str, Any]:

@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+    from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 
 SCHEMA = "orchestra-creds/scan/1"
 
@@ -112,7 +112,7 @@ def _finding(finding: "Finding") -> "dict[str, Any]":
     return body
 
 
-def _place(place: "Place") -> "dict[str, Any]":
+def _place(place: "FindingPlace") -> "dict[str, Any]":
     body: dict[str, Any] = {
         "path": portable(place.path),
         "line": place.line,

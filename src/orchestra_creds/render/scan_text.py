@@ -1,16 +1,16 @@
 """Names and spots in the words that all human-readable formats share."""
 
 from orchestra_creds.core.text import visible
-from orchestra_creds.render.numbers import count, looked
-from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+from orchestra_creds.render.numbers import count, scan_extent
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 
 
-def spot(place: Place) -> str:
+def place_text(place: FindingPlace) -> str:
     """`path:line:column`, on one line whatever the path holds."""
     return f"{visible(place.path)}:{place.line}:{place.column}"
 
 
-def origin(place: Place) -> str:
+def origin(place: FindingPlace) -> str:
     """Which commit a place is from, and whether it still stands; "" for a place outside a history."""
     if not place.commit:
         return ""
@@ -36,7 +36,7 @@ def by_credential(findings: tuple[Finding, ...]) -> list[list[Finding]]:
 
 def summary(report: ScanReport) -> str:
     """One sentence on the result, never "no credentials" without saying when something was not looked at."""
-    seen = looked(things(report), report.stats.bytes, report.stats.seconds)
+    seen = scan_extent(things(report), report.stats.bytes, report.stats.seconds)
     if report.findings:
         credentials = len({finding.credential for finding in report.findings})
         places = sum(len(finding.places) for finding in report.findings)

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
-from orchestra_creds.setup.change import Action, Applied, Change, Plan, Risk
+from orchestra_creds.setup.change import Change, ChangeKind, ChangeOutcome, Plan, Risk
 
 SIGN = {
-    Action.CREATE: "+",
-    Action.UNDELETE: "+",
-    Action.GRANT: "+",
-    Action.UPDATE: "~",
-    Action.AUDIT: "~",
-    Action.REVOKE: "-",
-    Action.AWAITING: "?",
-    Action.REFUSED: "!",
+    ChangeKind.CREATE: "+",
+    ChangeKind.UNDELETE: "+",
+    ChangeKind.GRANT: "+",
+    ChangeKind.UPDATE: "~",
+    ChangeKind.AUDIT: "~",
+    ChangeKind.REVOKE: "-",
+    ChangeKind.AWAITING: "?",
+    ChangeKind.REFUSED: "!",
 }
 
 
@@ -34,7 +34,7 @@ def plan(found: Plan, *, check: bool = False) -> Result:
         "orchestra-creds/setup/1",
         {
             "project": found.project,
-            "drifted": found.drifted,
+            "drifted": found.has_drift,
             "values_looked_at": not found.unread,
             "changes": [change_body(change) for change in shown],
             "drifts": [{"rule": drift.rule, "what": drift.what, "detail": drift.detail} for drift in found.drifts],
@@ -42,14 +42,14 @@ def plan(found: Plan, *, check: bool = False) -> Result:
         ("", "change", "what", "risk"),
         tuple(_row(change) for change in shown),
         tuple(lines),
-        ExitCode.ATTENTION if check and found.drifted else ExitCode.OK,
+        ExitCode.ATTENTION if check and found.has_drift else ExitCode.OK,
     )
 
 
 def change_body(change: Change) -> dict[str, object]:
     """A change as JSON."""
     return {
-        "action": str(change.action),
+        "action": str(change.kind),
         "what": change.what,
         "risk": str(change.risk),
         "fields": list(change.fields),
@@ -59,8 +59,8 @@ def change_body(change: Change) -> dict[str, object]:
 
 def _row(change: Change) -> tuple[str, ...]:
     detail = change.reason or ", ".join(change.fields)
-    risk = "" if change.action in {Action.AWAITING, Action.REFUSED} else str(change.risk)
-    return SIGN[change.action], str(change.action), change.what + (f": {detail}" if detail else ""), risk
+    risk = "" if change.kind in {ChangeKind.AWAITING, ChangeKind.REFUSED} else str(change.risk)
+    return SIGN[change.kind], str(change.kind), change.what + (f": {detail}" if detail else ""), risk
 
 
 def _summary(found: Plan) -> str:
@@ -72,7 +72,7 @@ def _summary(found: Plan) -> str:
     return f"{len(found.work)} {'change' if len(found.work) == 1 else 'changes'}{told}; apply: {command}"
 
 
-def applied(project: str, endings: Sequence[Applied]) -> Result:
+def apply_result(project: str, endings: Sequence[ChangeOutcome]) -> Result:
     """What became of each change; anything that is not done is exit code 5: run it again."""
     undone = [one for one in endings if one.ending != "done"]
     lines = [
@@ -90,13 +90,13 @@ def applied(project: str, endings: Sequence[Applied]) -> Result:
             "changes": [{**change_body(one.change), "ending": one.ending, "message": one.message} for one in endings],
         },
         ("", "change", "what", "ending"),
-        tuple((SIGN[one.change.action], str(one.change.action), one.change.what, one.ending) for one in endings),
+        tuple((SIGN[one.change.kind], str(one.change.kind), one.change.what, one.ending) for one in endings),
         tuple(lines),
         ExitCode.INCOMPLETE if undone else ExitCode.OK,
     )
 
 
-def destroyed(name: str) -> Result:
+def destroy_result(name: str) -> Result:
     """A secret is gone."""
     return Result(
         "orchestra-creds/setup-destroyed/1", {"name": name}, lines=(f"secret {name} and all its versions are deleted",)

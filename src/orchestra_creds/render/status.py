@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from orchestra_creds.core.durations import rough
+from orchestra_creds.core.durations import rough_text
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.render.times import time_text
-from orchestra_creds.rotation.status import Standing, Survey
+from orchestra_creds.rotation.status import CredentialStatus, Survey
 
 SCHEMA = "orchestra-creds/status/1"
 BAR = 10
@@ -15,9 +15,9 @@ BAR = 10
 def result(found: Survey, *, check: bool) -> Result:
     """One row a credential, the most urgent first; with `check`, a problem or no declaration at all is exit code 1."""
     lines = [
-        f"{one.name}: {complaint.problem}{f' ({complaint.detail})' if complaint.detail else ''}"
-        for one in found.standings
-        for complaint in one.complaints
+        f"{one.name}: {one_problem.problem}{f' ({one_problem.detail})' if one_problem.detail else ''}"
+        for one in found.statuses
+        for one_problem in one.problems
     ]
     return Result(
         SCHEMA,
@@ -26,16 +26,16 @@ def result(found: Survey, *, check: bool) -> Result:
             "at": time_text(found.at),
             "needs_operator": found.needs_operator,
             "notes": list(found.notes),
-            "credentials": [body(one) for one in found.standings],
+            "credentials": [body(one) for one in found.statuses],
         },
         ("credential", "kind", "version", "age", "of policy", "next rotation", "state"),
-        tuple(_row(one, found.at) for one in found.standings),
-        (*(lines if found.standings else ("no credential is declared here",)), *found.notes),
+        tuple(_row(one, found.at) for one in found.statuses),
+        (*(lines if found.statuses else ("no credential is declared here",)), *found.notes),
         ExitCode.ATTENTION if check and found.needs_operator else ExitCode.OK,
     )
 
 
-def body(one: Standing) -> dict[str, object]:
+def body(one: CredentialStatus) -> dict[str, object]:
     """A standing as JSON; lengths in seconds."""
     return {
         "name": one.name,
@@ -61,28 +61,28 @@ def body(one: Standing) -> dict[str, object]:
             for entry in one.retiring
         ],
         "destinations": [{"name": name, "holds_current": holds} for name, holds in (one.destinations or {}).items()],
-        "problems": [{"problem": str(c.problem), "detail": c.detail} for c in one.complaints],
+        "problems": [{"problem": str(c.problem), "detail": c.detail} for c in one.problems],
     }
 
 
-def word(one: Standing) -> str:
+def word(one: CredentialStatus) -> str:
     """Its state in one word."""
-    if one.complaints:
-        return str(one.complaints[0].problem)
+    if one.problems:
+        return str(one.problems[0].problem)
     if one.phase not in {"idle", "?"}:
         return "rotating"
     return "retiring" if one.retiring else "ok"
 
 
-def next_rotation(one: Standing, at: datetime) -> str:
+def next_rotation(one: CredentialStatus, at: datetime) -> str:
     """When, in words."""
     if one.due is None:
         return "-"
-    return f"in {rough(one.due - at)}" if one.due > at else f"due for {rough(at - one.due)}"
+    return f"in {rough_text(one.due - at)}" if one.due > at else f"due for {rough_text(at - one.due)}"
 
 
-def _row(one: Standing, at: datetime) -> tuple[str, ...]:
-    age = rough(one.age) if one.age is not None else "-"
+def _row(one: CredentialStatus, at: datetime) -> tuple[str, ...]:
+    age = rough_text(one.age) if one.age is not None else "-"
     return (
         one.name,
         str(one.kind or "-"),

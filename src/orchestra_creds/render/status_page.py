@@ -4,20 +4,20 @@ from datetime import datetime, timedelta
 
 import jinja2
 
-from orchestra_creds.core.durations import rough
+from orchestra_creds.core.durations import rough_text
 from orchestra_creds.render.status import next_rotation, word
 from orchestra_creds.render.times import time_text
-from orchestra_creds.rotation.status import Standing, Survey
+from orchestra_creds.rotation.status import CredentialStatus, Survey
 
 
 def page(found: Survey) -> str:
     """One document: a bar from creation to today for each credential, a diamond at its due date."""
-    ends = [one.due for one in found.standings if one.due] + [found.at + timedelta(days=7)]
-    starts = [one.since for one in found.standings if one.since] + [found.at - timedelta(days=7)]
+    ends = [one.due for one in found.statuses if one.due] + [found.at + timedelta(days=7)]
+    starts = [one.since for one in found.statuses if one.since] + [found.at - timedelta(days=7)]
     first, last = min(starts), max(ends)
     whole = (last - first).total_seconds()
 
-    def place(moment: datetime) -> float:
+    def position(moment: datetime) -> float:
         return round(100 * (moment - first).total_seconds() / whole, 3)
 
     rows = [
@@ -26,12 +26,12 @@ def page(found: Survey) -> str:
             "word": word(one),
             "next": next_rotation(one, found.at),
             "age": _age(one),
-            "begin": place(one.since) if one.since else None,
-            "length": max(place(found.at) - place(one.since), 0.4) if one.since else None,
-            "due": place(one.due) if one.due else None,
+            "begin": position(one.since) if one.since else None,
+            "length": max(position(found.at) - position(one.since), 0.4) if one.since else None,
+            "due": position(one.due) if one.due else None,
             "due_text": time_text(one.due),
         }
-        for one in found.standings
+        for one in found.statuses
     ]
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("orchestra_creds.render"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -39,17 +39,17 @@ def page(found: Survey) -> str:
     text = environment.get_template("status.html").render(
         project=found.project,
         at=time_text(found.at),
-        today=place(found.at),
+        today=position(found.at),
         first=f"{first:%Y-%m-%d}",
         last=f"{last:%Y-%m-%d}",
         rows=rows,
-        problems=sum(bool(one.complaints) for one in found.standings),
+        problems=sum(bool(one.problems) for one in found.statuses),
         notes=found.notes,
     )
     return text + "\n"
 
 
-def _age(one: Standing) -> str:
+def _age(one: CredentialStatus) -> str:
     if one.age is not None:
-        return rough(one.age)
+        return rough_text(one.age)
     return "state unknown" if one.phase == "?" else "no version yet"

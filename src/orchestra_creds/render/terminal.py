@@ -10,7 +10,7 @@ import textwrap
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
-from orchestra_creds.render.scan_text import by_credential, origin, spot, summary
+from orchestra_creds.render.scan_text import by_credential, origin, place_text, summary
 from orchestra_creds.render.style import PLAIN, Style
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
@@ -26,7 +26,7 @@ COLORS = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.MEDIUM: 
 
 def render(report: ScanReport, style: Style = PLAIN) -> str:
     """The report as text for a person or a pipe."""
-    lines = _grouped(report, style) if style.terminal else [_line(finding) for finding in report.findings]
+    lines = _finding_lines(report, style) if style.terminal else [_line(finding) for finding in report.findings]
     shown = report.skipped[:SKIPPED] if style.terminal else report.skipped
     lines += [f"not looked at: {visible(item.path)}: {visible(item.reason)}" for item in shown]
     if len(shown) < len(report.skipped):
@@ -39,7 +39,7 @@ def render(report: ScanReport, style: Style = PLAIN) -> str:
 def _line(finding: Finding) -> str:
     place = finding.first
     parts = [
-        spot(place),
+        place_text(place),
         finding.severity.name.lower(),
         finding.rule,
         visible(finding.mask),
@@ -56,7 +56,7 @@ def _line(finding: Finding) -> str:
     return " ".join(parts)
 
 
-def _grouped(report: ScanReport, style: Style) -> list[str]:
+def _finding_lines(report: ScanReport, style: Style) -> list[str]:
     lines: list[str] = []
     for group in by_credential(report.findings):
         first = group[0]
@@ -67,20 +67,20 @@ def _grouped(report: ScanReport, style: Style) -> list[str]:
         for place, finding in places[:PLACES]:
             wrapped = f"inside {', '.join(finding.decoded)}" if finding.decoded else ""
             details = "  ".join(part for part in (origin(place), wrapped) if part)
-            lines.append(f"    {spot(place)}" + (style.paint(f"  {details}", "dim") if details else ""))
+            lines.append(f"    {place_text(place)}" + (style.paint(f"  {details}", "dim") if details else ""))
         if len(places) > PLACES:
             lines.append(f"    and {count(len(places) - PLACES, 'place')} more, listed by --format json")
         if first.note:
-            lines += _wrapped("", visible(first.note), style)
+            lines += _wrap_text("", visible(first.note), style)
         if first.remedy:
-            lines += _wrapped("to do: ", first.remedy, style)
+            lines += _wrap_text("to do: ", first.remedy, style)
         prints = ", ".join(finding.fingerprint[:12] for finding in group[:PLACES])
-        lines += (style.paint(line, "dim") for line in _wrapped("fingerprint ", prints, style))
+        lines += (style.paint(line, "dim") for line in _wrap_text("fingerprint ", prints, style))
         lines.append("")
     return lines
 
 
-def _wrapped(label: str, text: str, style: Style) -> list[str]:
+def _wrap_text(label: str, text: str, style: Style) -> list[str]:
     """Words on as many lines as the terminal needs, below each other; no word is cut."""
     width, indent = max(style.width, 40), "    "
     return textwrap.wrap(

@@ -13,26 +13,26 @@ from datetime import datetime
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation.engine import Attempt, Pause
 from orchestra_creds.rotation.outcome import Ending, Outcome
-from orchestra_creds.rotation.run_clock import Time
+from orchestra_creds.rotation.run_clock import RunClock
 
 WAITING_FOR_EACH = 32
 """Attempts that may wait beside each one at work: a settle time is about so many times as long as the calls of a rotation."""
 
 
-def run(attempts: Iterable[Attempt], time: Time, *, jobs: int = 1) -> Iterator[Outcome]:
+def run(attempts: Iterable[Attempt], time: RunClock, *, jobs: int = 1) -> Iterator[Outcome]:
     """The outcomes, in the order in which they come about; at most `jobs` attempts are at work at any time."""
     source = iter(attempts)
     if jobs <= 1:
-        yield from _one_by_one(source, time)
+        yield from _run_serial(source, time)
         return
     with ThreadPoolExecutor(max_workers=jobs, thread_name_prefix="rotate") as pool:
-        yield from _together(source, time, pool, jobs)
+        yield from _run_parallel(source, time, pool, jobs)
 
 
 class _Queue:
     """Attempts that wait, the earliest first; refilled from the source when nothing is ready."""
 
-    def __init__(self, source: Iterator[Attempt], time: Time, most: int) -> None:
+    def __init__(self, source: Iterator[Attempt], time: RunClock, most: int) -> None:
         self._source, self._time, self._most = source, time, most
         self._waiting: list[tuple[datetime, int, Attempt]] = []
         self._numbers = itertools.count()
@@ -51,7 +51,7 @@ class _Queue:
         return max((self._waiting[0][0] - self._time.now()).total_seconds(), 0.0) if self._waiting else None
 
 
-def _one_by_one(source: Iterator[Attempt], time: Time) -> Iterator[Outcome]:
+def _run_serial(source: Iterator[Attempt], time: RunClock) -> Iterator[Outcome]:
     queue = _Queue(source, time, WAITING_FOR_EACH)
     while True:
         attempt = queue.ready()
@@ -61,19 +61,19 @@ def _one_by_one(source: Iterator[Attempt], time: Time) -> Iterator[Outcome]:
                 return
             time.sleep(seconds)
             continue
-        result = _advanced(attempt)
+        result = _advance(attempt)
         if isinstance(result, Pause):
             queue.put(attempt, result.until)
         else:
             yield result
 
 
-def _together(source: Iterator[Attempt], time: Time, pool: ThreadPoolExecutor, jobs: int) -> Iterator[Outcome]:
+def _run_parallel(source: Iterator[Attempt], time: RunClock, pool: ThreadPoolExecutor, jobs: int) -> Iterator[Outcome]:
     queue = _Queue(source, time, jobs * WAITING_FOR_EACH)
     working: dict[Future[Pause | Outcome], Attempt] = {}
     while True:
         while len(working) < jobs and (attempt := queue.ready()) is not None:
-            working[pool.submit(_advanced, attempt)] = attempt
+            working[pool.submit(_advance, attempt)] = attempt
         seconds = queue.seconds()
         if not working:
             if seconds is None:
@@ -90,7 +90,7 @@ def _together(source: Iterator[Attempt], time: Time, pool: ThreadPoolExecutor, j
                 yield result
 
 
-def _advanced(attempt: Attempt) -> Pause | Outcome:
+def _advance(attempt: Attempt) -> Pause | Outcome:
     try:
         return attempt.advance()
     except Exception as error:  # noqa: BLE001  a bug in one credential's rotation must not stop the others; its text may hold material

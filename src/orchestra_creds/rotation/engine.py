@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from orchestra_creds.core.cloud_types import Secret
+from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
@@ -23,13 +23,23 @@ from orchestra_creds.errors import (
     UnavailableError,
 )
 from orchestra_creds.rotation import machine
-from orchestra_creds.rotation.executor import Hands
-from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Stage, Step
+from orchestra_creds.rotation.executor import StepExecutor
+from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Step, StepStatus
 from orchestra_creds.rotation.outcomes import aliases_of, labels_of, outcome_of
-from orchestra_creds.rotation.run_clock import Time
-from orchestra_creds.rotation.situation import LEASE, LOOKS, ORDINARY, READS, Action, Found, Seen, Situation, Want
-from orchestra_creds.rotation.state import ANNOTATION, State, Trouble, decode, encode
-from orchestra_creds.rotation.transitions import WRITES_STATE, after, predicted
+from orchestra_creds.rotation.run_clock import RunClock
+from orchestra_creds.rotation.situation import (
+    LEASE,
+    LOOKS,
+    ORDINARY,
+    READS,
+    Observations,
+    RunRequest,
+    Situation,
+    StepKind,
+    StepResult,
+)
+from orchestra_creds.rotation.state import ANNOTATION, LastFailure, State, decode, encode
+from orchestra_creds.rotation.transitions import WRITES_STATE, predict_result, situation_after
 
 SUCCESSES = 3
 """Tokens in a row that a new key must get: keys reach Google's servers one after the other."""
@@ -39,10 +49,10 @@ TRIES = 4
 """Lost replies in a row after which an attempt leaves the rest to the next run."""
 MARGIN = timedelta(seconds=30)
 """What must be left of the lease beyond a call's deadline."""
-DOUBTFUL: dict[Action, dict[str, object]] = {
-    Action.STAGE: {"staged": None},
-    Action.CREATE: {"opened": False, "made": None, "staged": None},
-    Action.PUBLISH: {"published": None},
+DOUBTFUL: dict[StepKind, dict[str, object]] = {
+    StepKind.STAGE: {"staged": None},
+    StepKind.CREATE: {"opened": False, "made": None, "staged": None},
+    StepKind.PUBLISH: {"published": None},
 }
 """What a lost reply makes unknown; every other step is simply repeated."""
 
@@ -63,7 +73,7 @@ class Run:
     """What all attempts of one run share. `deadline` is that of one call, in seconds."""
 
     id: str
-    time: Time
+    time: RunClock
     secrets: SecretStore
     deadline: float
     tell: Callable[[Event], None] = lambda _event: None
@@ -76,11 +86,11 @@ class Attempt:
 
     run: Run
     credential: Credential
-    hands: Hands
-    want: Want = ORDINARY
+    executor: StepExecutor
+    want: RunRequest = ORDINARY
     dry: bool = False
     take_over: bool = False
-    known: Secret | None = None
+    known: SecretResource | None = None
     """The secret as a list had it; saves a read, and a stale one is found out by its etag."""
     steps: list[Step] = field(default_factory=list)
     _situation: Situation | None = None
@@ -101,11 +111,11 @@ class Attempt:
                 if self._situation is None:
                     self._situation = self._begin()
                 if self.run.stopping() and not self.dry:
-                    return self._stopped()
+                    return self._stop()
                 self._situation = replace(self._situation, now=self.run.time.now())
                 step = machine.next_step(self._situation)
                 if step is None:
-                    return self._ended()
+                    return self._finish()
                 pause = self._take(step)
                 self._failures = 0
                 if pause is not None:
@@ -115,25 +125,25 @@ class Attempt:
                 code = ExitCode.UNAVAILABLE if self.want.leaked else ExitCode.OK
                 return self._outcome(Ending.LOCKED, message=str(error), code=code)
             except UnavailableError as error:
-                return self._lost(step, error)
+                return self._handle_lost_reply(step, error)
             except CredsError as error:
-                if not self._outdated(error):
-                    return self._failed(step, error)
+                if not self._restart_if_outdated(error):
+                    return self._fail(step, error)
 
     # -- looking
 
     def _begin(self) -> Situation:
         secret = self.known or self.run.secrets.find_secret(self.credential.secret)
         self.known = None
-        self.hands.secret = secret
+        self.executor.secret = secret
         state = decode(secret.annotations, secret.name) if secret else State()
-        seen = Seen(exists=secret is not None)
+        seen = Observations(exists=secret is not None)
         situation = Situation(self.credential, state, seen, self.want, self.run.id, self.run.time.now())
-        if machine.locked(situation) and not self.take_over:
-            raise self._locked(state)
+        if machine.is_locked(situation) and not self.take_over:
+            raise self._lock_error(state)
         return situation
 
-    def _outdated(self, error: CredsError) -> bool:
+    def _restart_if_outdated(self, error: CredsError) -> bool:
         """Whether a refusal rests on a state that another run has changed since; then everything is looked at again."""
         if self._situation is None or self._changed or not isinstance(error, PreconditionError):
             return False
@@ -141,12 +151,12 @@ class Attempt:
             there = self.run.secrets.find_secret(self.credential.secret)
         except CredsError:
             return False
-        if there == self.hands.secret:
+        if there == self.executor.secret:
             return False
         self.known, self._situation = there, None
         return True
 
-    def _locked(self, state: State) -> LockedError:
+    def _lock_error(self, state: State) -> LockedError:
         lease = state.lease
         until = f"run {lease.run} until {lease.until:%H:%M:%S} UTC" if lease else "another run"
         return LockedError(f"{until} is at work on it", hint="it ends by itself, or the next run goes on")
@@ -154,65 +164,65 @@ class Attempt:
     # -- doing
 
     def _take(self, step: Step) -> Pause | None:
-        situation, action = self._now(), Action(step.action)
+        situation, action = self._current_situation(), StepKind(step.kind)
         if self.dry and action not in LOOKS:
-            self._situation = after(situation, step, predicted(situation, step))
+            self._situation = situation_after(situation, step, predict_result(situation, step))
             self._note(step)
             return None
-        if action is Action.VERIFY:
+        if action is StepKind.VERIFY:
             return self._verify(step)
-        if action is Action.PROVE_END:
+        if action is StepKind.PROVE_END:
             return self._prove_end(step)
         if action in WRITES_STATE:
-            found = self.hands.does[action](situation, step) if action in self.hands.does else Found()
-            self._write(after(situation, step, found))
+            found = self.executor.effects[action](situation, step) if action in self.executor.effects else StepResult()
+            self._write(situation_after(situation, step, found))
         else:
             if action not in READS:
                 self._fence()
                 self._changed = True
             self._perform(step, action)
-            if action is Action.ACTIVATE and self._now().seen.forbidden:
+            if action is StepKind.ACTIVATE and self._current_situation().seen.forbidden:
                 return None
         self._note(step)
         return None
 
-    def _perform(self, step: Step, action: Action) -> None:
-        situation = self._now()
+    def _perform(self, step: Step, action: StepKind) -> None:
+        situation = self._current_situation()
         try:
-            found = self.hands.does[action](situation, step)
+            found = self.executor.effects[action](situation, step)
         except CredsError as error:
-            kept = self._survived(step, action, error)
+            kept = self._tolerate_failure(step, action, error)
             if kept is None:
                 raise
             self._situation = replace(situation, seen=kept)
             return
-        self._situation = after(situation, step, found)
+        self._situation = situation_after(situation, step, found)
 
-    def _survived(self, step: Step, action: Action, error: CredsError) -> Seen | None:
+    def _tolerate_failure(self, step: Step, action: StepKind, error: CredsError) -> Observations | None:
         """A copy or a deploy hook that fails holds up nothing but itself; where a policy forbids an upload, a key is created."""
-        seen = self._now().seen
-        if action is Action.ACTIVATE and isinstance(error, ConstraintError):
+        seen = self._current_situation().seen
+        if action is StepKind.ACTIVATE and isinstance(error, ConstraintError):
             seen = replace(seen, forbidden=True)
-        elif action is Action.DELIVER:
+        elif action is StepKind.DELIVER:
             seen = replace(seen, undelivered=seen.undelivered | {step.resource})
-        elif action is Action.DEPLOY_HOOK:
+        elif action is StepKind.DEPLOY_HOOK:
             seen = replace(seen, hook_failed=True)
         else:
             return None
         self._notes.append(str(error))
-        self._tell(step, Stage.FAILED, type(error).__name__)
+        self._tell(step, StepStatus.FAILED, type(error).__name__)
         return seen
 
     def _verify(self, step: Step) -> Pause | None:
         """Let the successor authenticate: three times in a row over the settle time, where it takes time to be known everywhere."""
         now, settle, successes = self.run.time.now(), self.credential.policy.settle, SUCCESSES
-        if not self._now().state.successor.staged:  # one that comes back was known everywhere before
+        if not self._current_situation().state.successor.staged:  # one that comes back was known everywhere before
             settle, successes = timedelta(), 1
         self._proving_since = self._proving_since or now
         self._fence()
-        situation = self._now()
+        situation = self._current_situation()
         try:
-            found = self.hands.does[Action.VERIFY](situation, step)
+            found = self.executor.effects[StepKind.VERIFY](situation, step)
         except CredentialRefusedError as error:
             self._proofs, self._first_proof = 0, None
             if not situation.state.successor.staged and not situation.seen.enabled:
@@ -220,29 +230,29 @@ class Attempt:
                     situation, seen=replace(situation.seen, refused=True)
                 )  # asleep, and no record of it
                 return None
-            if not self.hands.lasting or now - self._proving_since >= max(VERIFY_CAP, 2 * settle):
+            if not self.executor.needs_settle_time or now - self._proving_since >= max(VERIFY_CAP, 2 * settle):
                 self._notes.append(f"the successor was refused: {error}")
                 self._situation = replace(situation, seen=replace(situation.seen, refused=True))
-                self._tell(step, Stage.FAILED, type(error).__name__)
+                self._tell(step, StepStatus.FAILED, type(error).__name__)
                 return None
             return Pause(now + timedelta(seconds=15))
         self._proofs += 1
         self._first_proof = self._first_proof or now
         rest = self._first_proof + settle - now
-        if self.hands.lasting and (rest > timedelta() or self._proofs < successes):
+        if self.executor.needs_settle_time and (rest > timedelta() or self._proofs < successes):
             return Pause(now + min(max(settle / 4, timedelta()), timedelta(seconds=15)))
-        self._situation = after(situation, step, found)
+        self._situation = situation_after(situation, step, found)
         self._note(step)
         return None
 
     def _prove_end(self, step: Step) -> Pause | None:
         """Look until what leaked is refused: issuers learn of an end one server after the other, as of a beginning."""
         self._fence()
-        situation, now = self._now(), self.run.time.now()
+        situation, now = self._current_situation(), self.run.time.now()
         self._ending_since = self._ending_since or now
-        found = self.hands.does[Action.PROVE_END](situation, step)
-        proven = after(situation, step, found)
-        waits = self.hands.lasting and now - self._ending_since < VERIFY_CAP
+        found = self.executor.effects[StepKind.PROVE_END](situation, step)
+        proven = situation_after(situation, step, found)
+        waits = self.executor.needs_settle_time and now - self._ending_since < VERIFY_CAP
         if not proven.seen.ended[step.detail] and waits:
             return Pause(now + timedelta(seconds=15))
         self._situation = proven
@@ -253,8 +263,8 @@ class Attempt:
 
     def _fence(self) -> None:
         """Renew the lease when it may end before the reply to a call."""
-        situation = self._now()
-        if not situation.mine:
+        situation = self._current_situation()
+        if not situation.has_lease:
             return  # making a secret comes before the lease, and takes nothing from anybody
         left = LEASE.total_seconds() - (self.run.time.monotonic() - self._leased_at)
         if left < self.run.deadline + MARGIN.total_seconds() or left < LEASE.total_seconds() / 2:
@@ -263,14 +273,14 @@ class Attempt:
 
     def _write(self, target: Situation) -> None:
         """Swap the state on the secret for that of `target`, if nobody else has touched it."""
-        before = self._now().state
+        before = self._current_situation().state
         for _ in range(TRIES):
-            secret = self.hands.secret or self.run.secrets.get_secret(self.credential.secret)
+            secret = self.executor.secret or self.run.secrets.get_secret(self.credential.secret)
             started = self.run.time.monotonic()
             try:
-                self.hands.secret = self._swap(secret, target.state)
+                self.executor.secret = self._swap(secret, target.state)
             except (PreconditionError, UnavailableError) as error:
-                if self._settled_otherwise(error, before, target.state):
+                if self._check_swap(error, before, target.state):
                     break
                 continue
             break
@@ -282,9 +292,9 @@ class Attempt:
         self._leased_at = started
         self._situation = target
 
-    def _settled_otherwise(self, error: CredsError, before: State, target: State) -> bool:
+    def _check_swap(self, error: CredsError, before: State, target: State) -> bool:
         """After a refused or lost swap: whether it happened all the same. Not ours any more: LockedError; not yet: try again."""
-        self.hands.secret = fresh = self.run.secrets.get_secret(self.credential.secret)
+        self.executor.secret = fresh = self.run.secrets.get_secret(self.credential.secret)
         there = fresh.annotations.get(ANNOTATION)
         if there == encode(target):
             return True
@@ -294,9 +304,9 @@ class Attempt:
         state = decode(fresh.annotations, fresh.name)
         if state.lease is not None and state.lease.run == self.run.id:
             raise error  # an older state of ours: a stale read
-        raise self._locked(state)
+        raise self._lock_error(state)
 
-    def _swap(self, secret: Secret, state: State) -> Secret:
+    def _swap(self, secret: SecretResource, state: State) -> SecretResource:
         aliases, labels = aliases_of(secret.aliases, state), labels_of(secret.labels, state, self.credential.policy)
         return self.run.secrets.update_secret(
             secret,
@@ -307,32 +317,32 @@ class Attempt:
 
     # -- ends
 
-    def _lost(self, step: Step | None, error: UnavailableError) -> Pause | Outcome:
+    def _handle_lost_reply(self, step: Step | None, error: UnavailableError) -> Pause | Outcome:
         """What a lost reply makes doubtful is looked at again, after a while; too many of them end the attempt."""
         self._failures += 1
         if self._failures >= TRIES:
-            return self._failed(step, error)
+            return self._fail(step, error)
         if self._situation is not None and step is not None:
-            facts = DOUBTFUL.get(Action(step.action), {})
+            facts = DOUBTFUL.get(StepKind(step.kind), {})
             self._situation = replace(self._situation, seen=replace(self._situation.seen, **facts))  # type: ignore[arg-type]
         return Pause(self.run.time.now() + timedelta(seconds=2**self._failures / 2))
 
-    def _failed(self, step: Step | None, error: CredsError) -> Outcome:
+    def _fail(self, step: Step | None, error: CredsError) -> Outcome:
         """Leave word of the failure and let the lease go; that is a courtesy, so its own failure is nothing."""
         situation = self._situation
         if step is not None:
-            self._tell(step, Stage.FAILED, type(error).__name__)
-        if situation is not None and situation.mine and not self.dry:
-            trouble = Trouble(self.run.time.now(), step.action if step else "", type(error).__name__)
-            state = replace(situation.state, lease=None, trouble=trouble)
+            self._tell(step, StepStatus.FAILED, type(error).__name__)
+        if situation is not None and situation.has_lease and not self.dry:
+            failure = LastFailure(self.run.time.now(), step.kind if step else "", type(error).__name__)
+            state = replace(situation.state, lease=None, last_failure=failure)
             try:
-                secret = self.hands.secret or self.run.secrets.get_secret(self.credential.secret)
-                self.hands.secret = self._swap(secret, state)
+                secret = self.executor.secret or self.run.secrets.get_secret(self.credential.secret)
+                self.executor.secret = self._swap(secret, state)
             except CredsError as late:
                 self._notes.append(f"the lease stays until it runs out ({type(late).__name__})")
         if situation is not None and not self.dry:
             try:
-                self.hands.after_failure(situation)
+                self.executor.run_failure_hook(situation)
             except CredsError as late:
                 self._notes.append(str(late))
         return self._outcome(Ending.FAILED, error=error, code=self._code(error))
@@ -343,14 +353,14 @@ class Attempt:
             return ExitCode.INCOMPLETE
         return error.exit_code
 
-    def _stopped(self) -> Outcome:
-        situation = self._now()
-        if situation.mine:
+    def _stop(self) -> Outcome:
+        situation = self._current_situation()
+        if situation.has_lease:
             self._write(replace(situation, state=replace(situation.state, lease=None)))
         return self._outcome(Ending.STOPPED, code=ExitCode.TERMINATED)
 
-    def _ended(self) -> Outcome:
-        return outcome_of(self._now(), tuple(self.steps), tuple(self._notes), dry=self.dry)
+    def _finish(self) -> Outcome:
+        return outcome_of(self._current_situation(), tuple(self.steps), tuple(self._notes), dry=self.dry)
 
     def _outcome(
         self, ending: Ending, *, message: str = "", error: CredsError | None = None, code: ExitCode = ExitCode.OK
@@ -367,16 +377,16 @@ class Attempt:
             code=code,
         )
 
-    def _now(self) -> Situation:
+    def _current_situation(self) -> Situation:
         if self._situation is None:
             raise RuntimeError("nothing was looked at yet")
         return self._situation
 
     def _note(self, step: Step) -> None:
-        if Action(step.action) not in LOOKS:
+        if StepKind(step.kind) not in LOOKS:
             self.steps.append(step)
-            self._tell(step, Stage.SKIPPED if self.dry else Stage.DONE)
+            self._tell(step, StepStatus.SKIPPED if self.dry else StepStatus.DONE)
 
-    def _tell(self, step: Step, stage: Stage, note: str = "") -> None:
+    def _tell(self, step: Step, stage: StepStatus, note: str = "") -> None:
         generation = self._situation.state.generation if self._situation else 0
         self.run.tell(Event(self.run.time.now(), self.run.id, self.credential.name, generation, step, stage, note))

@@ -15,7 +15,7 @@ from orchestra_creds.core.material import Material
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class IssuedCredential:
     """One credential that the issuer holds valid or disabled. `id` is a key id, a user name, or the number of a generation."""
 
     id: str
@@ -26,7 +26,7 @@ class Held:
     """Why it is disabled, in the issuer's words; empty when it is enabled or nobody said."""
 
     @property
-    def exposed(self) -> bool:
+    def is_exposed(self) -> bool:
         """Whether the issuer knows that it leaked (disableReason and extendedStatus of keys in the IAM REST API)."""
         return "EXPOSED" in self.reason or "COMPROMISE" in self.reason
 
@@ -50,7 +50,7 @@ class Issuer(Protocol):
         ...
 
     @property
-    def lasting(self) -> bool:
+    def needs_settle_time(self) -> bool:
         """See above."""
         ...
 
@@ -64,7 +64,7 @@ class Issuer(Protocol):
         """
         ...
 
-    def held(self) -> Sequence[Held]:
+    def list_credentials(self) -> Sequence[IssuedCredential]:
         """Everything of this kind that the issuer holds for the account and that is not its own; empty when it cannot tell."""
         ...
 
@@ -92,15 +92,15 @@ class Issuer(Protocol):
         """Remote only: what an earlier `create` with this token made, if its material can still be had; None otherwise."""
         ...
 
-    def payload(self, made: Material, identifier: str) -> Material:
+    def secret_value(self, made: Material, identifier: str) -> Material:
         """What readers get for it: the bytes of the secret's version. The same bytes whenever it is asked."""
         ...
 
-    def identify(self, payload: Material) -> str:
+    def identify(self, value: Material) -> str:
         """The id of the credential that a version holds, or empty when it cannot be told from the bytes."""
         ...
 
-    def verify(self, payload: Material) -> None:
+    def verify(self, value: Material) -> None:
         """Prove that it authenticates, by using it.
 
         Raises:
@@ -121,7 +121,7 @@ class Issuer(Protocol):
         """Undo `disable`; nothing happens when it is gone."""
         ...
 
-    def end(self, identifier: str, payload: Material | None) -> None:
+    def end(self, identifier: str, value: Material | None) -> None:
         """Make one that leaked useless at once, for ever if the issuer knows no other way. `payload` is None if it cannot be read.
 
         Raises:
@@ -129,7 +129,7 @@ class Issuer(Protocol):
         """
         ...
 
-    def ended(self, identifier: str, payload: Material | None) -> bool:
+    def is_ended(self, identifier: str, value: Material | None) -> bool:
         """Return whether the issuer refuses it by now: looked up, and tried with its material where that can be read."""
         ...
 

@@ -35,7 +35,7 @@ class Journal:
             "run": event.run,
             "credential": event.credential,
             "generation": event.generation,
-            "step": str(event.step.action),
+            "step": str(event.step.kind),
             "resource": event.step.resource,
             "outcome": str(event.stage),
             "note": event.note,
@@ -56,7 +56,7 @@ class Journal:
             if entry is not None and credential in {"", entry.get("credential")}:
                 yield entry
 
-    def verify(self) -> "Verdict":
+    def verify(self) -> "JournalVerdict":
         """Whether the chain holds."""
         before, count, torn = GENESIS, 0, []
         for number, line in enumerate(self._lines(), 1):
@@ -64,9 +64,9 @@ class Journal:
             if entry is None:
                 torn.append(number)
             elif entry.get("before") != before:
-                return Verdict(count, tuple(torn), number)
+                return JournalVerdict(count, tuple(torn), number)
             before, count = _hash(line), count + 1
-        return Verdict(count, tuple(torn), 0)
+        return JournalVerdict(count, tuple(torn), 0)
 
     def _lines(self) -> Iterator[bytes]:
         try:
@@ -77,7 +77,7 @@ class Journal:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class JournalVerdict:
     """How many lines there are, which of them a dying process tore (1-based), and the first that breaks the chain (0: none)."""
 
     lines: int

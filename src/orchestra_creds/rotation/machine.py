@@ -5,18 +5,18 @@ dry run only predicts them: that is why a plan equals what the run does. Steps t
 and what a crash at each of them leaves behind, is in docs/rotation.md.
 """
 
-from orchestra_creds.core.credential import Kind
-from orchestra_creds.core.durations import written
+from orchestra_creds.core.credential import CredentialKind
+from orchestra_creds.core.durations import duration_text
 from orchestra_creds.errors import IncompleteError, PreconditionError
 from orchestra_creds.rotation.outcome import Step
-from orchestra_creds.rotation.situation import SWEEP_AFTER, Action, Situation, named, step_of, subject
-from orchestra_creds.rotation.state import Phase, Retirement, Retiring, State
+from orchestra_creds.rotation.situation import SWEEP_AFTER, Situation, StepKind, predecessor_resource, step_of, subject
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
 
 
-def locked(situation: Situation) -> bool:
+def is_locked(situation: Situation) -> bool:
     """Whether another run may still write."""
     lease = situation.state.lease
-    return lease is not None and not situation.mine and situation.now < lease.until
+    return lease is not None and not situation.has_lease and situation.now < lease.until
 
 
 def reason(situation: Situation) -> str:
@@ -44,7 +44,7 @@ def next_step(situation: Situation) -> Step | None:
         return None
     state, want = situation.state, situation.want
     if want.leaked and state.current is not None and not state.current_leaked and not situation.seen.leak_recorded:
-        return step_of(Action.LEAK, situation.credential.secret, state.current.id)
+        return step_of(StepKind.LEAK, situation.credential.secret, state.current.id)
     urgent = state.current_leaked and not want.back
     if state.phase is not Phase.IDLE and not (urgent and state.phase is Phase.PUBLISHED):
         return _go_on(situation)
@@ -60,8 +60,8 @@ def next_step(situation: Situation) -> Step | None:
 
 
 def _go_on(situation: Situation) -> Step:
-    if not situation.mine:
-        return step_of(Action.TAKE_OVER, situation.credential.secret, situation.state.phase)
+    if not situation.has_lease:
+        return step_of(StepKind.TAKE_OVER, situation.credential.secret, situation.state.phase)
     match situation.state.phase:
         case Phase.STAGING:
             return _stage(situation)
@@ -76,60 +76,60 @@ def _go_on(situation: Situation) -> Step:
 
 def _stage(situation: Situation) -> Step:
     if situation.seen.staged is None:
-        return step_of(Action.LOOK_FOR_STAGED, situation.staging)
+        return step_of(StepKind.LOOK_FOR_STAGED, situation.staging)
     if not situation.seen.staged:
-        return step_of(Action.STAGE, situation.staging)
-    return step_of(Action.PREPARE, situation.credential.secret)
+        return step_of(StepKind.STAGE, situation.staging)
+    return step_of(StepKind.PREPARE, situation.credential.secret)
 
 
 def _activate(situation: Situation) -> Step:
     if situation.seen.forbidden:
         if situation.seen.made is None:
-            return step_of(Action.LOOK_FOR_MADE, subject(situation))
-        return step_of(Action.CREATE_INSTEAD, situation.credential.secret)
+            return step_of(StepKind.LOOK_FOR_MADE, subject(situation))
+        return step_of(StepKind.CREATE_INSTEAD, situation.credential.secret)
     if not situation.seen.activated:
-        return step_of(Action.ACTIVATE, subject(situation))
-    return step_of(Action.ISSUED, situation.credential.secret, situation.seen.activated)
+        return step_of(StepKind.ACTIVATE, subject(situation))
+    return step_of(StepKind.ISSUED, situation.credential.secret, situation.seen.activated)
 
 
 def _create(situation: Situation) -> Step:
     seen, secret = situation.seen, situation.credential.secret
     if seen.staged is None:
-        return step_of(Action.LOOK_FOR_STAGED, situation.staging)
+        return step_of(StepKind.LOOK_FOR_STAGED, situation.staging)
     if seen.staged:
-        return step_of(Action.ISSUED, secret, seen.made or "")
+        return step_of(StepKind.ISSUED, secret, seen.made or "")
     if seen.made:
-        return step_of(Action.STAGE, situation.staging)
+        return step_of(StepKind.STAGE, situation.staging)
     if seen.opened:
-        return step_of(Action.CREATE, subject(situation))
+        return step_of(StepKind.CREATE, subject(situation))
     if seen.made is None:
-        return step_of(Action.LOOK_FOR_MADE, subject(situation))
-    return step_of(Action.REOPEN, secret)
+        return step_of(StepKind.LOOK_FOR_MADE, subject(situation))
+    return step_of(StepKind.REOPEN, secret)
 
 
 def _publish(situation: Situation) -> Step:
     seen, state, secret = situation.seen, situation.state, situation.credential.secret
     if seen.published is None:
-        return step_of(Action.LOOK_FOR_PUBLISHED, secret)
+        return step_of(StepKind.LOOK_FOR_PUBLISHED, secret)
     returning = next((entry for entry in state.retiring if entry.id == state.successor.id), None)
     asleep = returning is not None and (returning.phase is Retirement.DISABLED or seen.refused)
     taken = returning is not None and bool(seen.taken.get(returning.id))
     if taken and not seen.published:
-        return step_of(Action.ABANDON, secret, state.successor.id)
+        return step_of(StepKind.ABANDON, secret, state.successor.id)
     if returning is not None and asleep and not seen.enabled and not taken:
-        return step_of(Action.ENABLE, named(situation, returning))
+        return step_of(StepKind.ENABLE, predecessor_resource(situation, returning))
     if seen.refused and state.current is None:
         raise IncompleteError(  # giving it up would need proof of another one, and there is none
             f"key {state.successor.id} of {subject(situation)} does not authenticate yet",
             hint="the next run tries it again; is the account disabled?",
         )
     if seen.refused:
-        return step_of(Action.ABANDON, secret, state.successor.id)
+        return step_of(StepKind.ABANDON, secret, state.successor.id)
     if seen.published:
-        return step_of(Action.PROMOTE, f"{secret}/versions/{seen.published}", state.successor.id)
+        return step_of(StepKind.PROMOTE, f"{secret}/versions/{seen.published}", state.successor.id)
     if not seen.verified:
-        return step_of(Action.VERIFY, subject(situation), state.successor.id)
-    return step_of(Action.PUBLISH, secret, state.successor.id)
+        return step_of(StepKind.VERIFY, subject(situation), state.successor.id)
+    return step_of(StepKind.PUBLISH, secret, state.successor.id)
 
 
 def _deliver(situation: Situation) -> Step:
@@ -138,27 +138,27 @@ def _deliver(situation: Situation) -> Step:
     for copy in credential.copies:
         held = seen.delivered.get(copy.name, state.delivered.get(copy.name))
         if held != current and copy.name not in seen.undelivered:
-            return step_of(Action.DELIVER, copy.name, current)
-    if _hook_waits(situation) and not seen.undelivered and not seen.hook_failed:
-        return step_of(Action.DEPLOY_HOOK, credential.hooks.deploy[0])
+            return step_of(StepKind.DELIVER, copy.name, current)
+    if _is_hook_pending(situation) and not seen.undelivered and not seen.hook_failed:
+        return step_of(StepKind.DEPLOY_HOOK, credential.hooks.deploy[0])
     leaked = _end_leaked(situation)
     if leaked is not None:
         return leaked
     if state.successor.staged > seen.cleaned:
-        return step_of(Action.CLEAN, situation.staging)
-    return step_of(Action.FINISH, credential.secret)
+        return step_of(StepKind.CLEAN, situation.staging)
+    return step_of(StepKind.FINISH, credential.secret)
 
 
-def _hook_waits(situation: Situation) -> bool:
+def _is_hook_pending(situation: Situation) -> bool:
     hooked = situation.seen.hooked or situation.state.hooked >= situation.state.generation
     return bool(situation.credential.hooks.deploy) and not hooked
 
 
-def behind(situation: Situation) -> bool:
+def is_behind(situation: Situation) -> bool:
     """Whether a destination or hook still lacks the current credential."""
     current = situation.state.current.id if situation.state.current else ""
     held = {**situation.state.delivered, **situation.seen.delivered}
-    return _hook_waits(situation) or any(held.get(copy.name) != current for copy in situation.credential.copies)
+    return _is_hook_pending(situation) or any(held.get(copy.name) != current for copy in situation.credential.copies)
 
 
 # -- the beginning
@@ -170,46 +170,50 @@ def _begin(situation: Situation) -> Step | None:
     if not (situation.want.start or urgent) or seen.abandoned:
         return None
     if state.current is not None and seen.healthy is None and not urgent:
-        return step_of(Action.LOOK_AT_HEALTH, subject(situation), state.current.id)
-    if credential.kind is Kind.MANUAL:
+        return step_of(StepKind.LOOK_AT_HEALTH, subject(situation), state.current.id)
+    if credential.kind is CredentialKind.MANUAL:
         return _watch(situation)
     if not reason(situation):
         return None
     if not seen.exists:
-        return step_of(Action.MAKE_SECRET, credential.secret)
+        return step_of(StepKind.MAKE_SECRET, credential.secret)
     if seen.newest is None:
-        return step_of(Action.LOOK_AT_VERSIONS, credential.secret)
-    return _taken_over(situation) or (_prepare_to_begin(situation) if reason(situation) else None)
+        return step_of(StepKind.LOOK_AT_VERSIONS, credential.secret)
+    return _foreign_version_step(situation) or (_prepare_to_begin(situation) if reason(situation) else None)
 
 
 def _watch(situation: Situation) -> Step | None:
     """A kind whose issuer has no API: people add versions, and the newest is recorded as the current one."""
     if situation.seen.exists and situation.seen.newest is None:
-        return step_of(Action.LOOK_AT_VERSIONS, situation.credential.secret)
-    return _taken_over(situation)
+        return step_of(StepKind.LOOK_AT_VERSIONS, situation.credential.secret)
+    return _foreign_version_step(situation)
 
 
 def _prepare_to_begin(situation: Situation) -> Step:
     seen, credential = situation.seen, situation.credential
     waiting = any(entry.phase is Retirement.GRACE for entry in situation.state.retiring)
-    if credential.kind is Kind.POSTGRES and waiting and not situation.state.current_leaked:
+    if credential.kind is CredentialKind.POSTGRES and waiting and not situation.state.current_leaked:
         raise PreconditionError(
             f"the other user of {credential.name} is still in its grace: readers may be using it",
-            hint=f"its turn comes when {written(credential.policy.grace)} are over; nothing was changed",
+            hint=f"its turn comes when {duration_text(credential.policy.grace)} are over; nothing was changed",
         )
     if seen.staging is None:
-        return step_of(Action.LOOK_AT_STAGING, situation.staging)
+        return step_of(StepKind.LOOK_AT_STAGING, situation.staging)
     if not seen.ready:
-        return step_of(Action.PREFLIGHT, subject(situation))
+        return step_of(StepKind.PREFLIGHT, subject(situation))
     if credential.hooks.pre and not seen.pre_hook:
-        return step_of(Action.PRE_HOOK, credential.hooks.pre[0])
+        return step_of(StepKind.PRE_HOOK, credential.hooks.pre[0])
     if not seen.staging:
-        return step_of(Action.MAKE_STAGING, situation.staging)
-    how = (", by upload" if seen.local else ", by creation") if credential.kind is Kind.SERVICE_ACCOUNT_KEY else ""
-    return step_of(Action.BEGIN, credential.secret, reason(situation) + how)
+        return step_of(StepKind.MAKE_STAGING, situation.staging)
+    how = (
+        (", by upload" if seen.local else ", by creation")
+        if credential.kind is CredentialKind.SERVICE_ACCOUNT_KEY
+        else ""
+    )
+    return step_of(StepKind.BEGIN, credential.secret, reason(situation) + how)
 
 
-def _taken_over(situation: Situation) -> Step | None:
+def _foreign_version_step(situation: Situation) -> Step | None:
     """What to do about a newest version that this program did not publish.
 
     Raises:
@@ -220,12 +224,12 @@ def _taken_over(situation: Situation) -> Step | None:
     if newest == 0 or (current is not None and (newest <= current.version or seen.newest_is_ours)):
         return None
     where = f"{credential.secret}/versions/{newest}"
-    if credential.kind is Kind.MANUAL:
-        return step_of(Action.RECORD, where)
+    if credential.kind is CredentialKind.MANUAL:
+        return step_of(StepKind.RECORD, where)
     if current is None and want.adopt:
-        return step_of(Action.ADOPT, where, seen.newest_id)
-    if current is not None and credential.kind is Kind.GENERATED:
-        return step_of(Action.RECORD, where)
+        return step_of(StepKind.ADOPT, where, seen.newest_id)
+    if current is not None and credential.kind is CredentialKind.GENERATED:
+        return step_of(StepKind.RECORD, where)
     if want.force or want.adopt or state.current_leaked:
         return None
     raise PreconditionError(
@@ -241,9 +245,9 @@ def _roll_back(situation: Situation) -> Step:
         PreconditionError: there is none.
     """
     if situation.seen.newest is None:
-        return step_of(Action.LOOK_AT_VERSIONS, situation.credential.secret)
+        return step_of(StepKind.LOOK_AT_VERSIONS, situation.credential.secret)
     state, name = situation.state, situation.credential.name
-    back = returning(state)
+    back = rollback_predecessor(state)
     if back is None:
         gone = ", ".join(entry.id for entry in state.retiring if entry.id in state.leaked)
         raise PreconditionError(
@@ -257,21 +261,21 @@ def _roll_back(situation: Situation) -> Step:
             f"predecessor {back.id} of {name} does not come back: {why}",
             hint=f"a new one: orchestra-creds rotate {name} --force; if it did not leak, enable it again and repeat this",
         )
-    return step_of(Action.ROLL_BACK, situation.credential.secret, back.id)
+    return step_of(StepKind.ROLL_BACK, situation.credential.secret, back.id)
 
 
-def returning(state: State) -> Retiring | None:
+def rollback_predecessor(state: State) -> Predecessor | None:
     """The predecessor that a rollback brings back: the last one that readers have had and that did not leak."""
     had = [entry for entry in state.retiring if entry.versions and _may_return(state, entry)]
     return had[-1] if had else None
 
 
-def _may_return(state: State, entry: Retiring) -> bool:
+def _may_return(state: State, entry: Predecessor) -> bool:
     return entry.phase is not Retirement.LEAKED and entry.id not in state.leaked
 
 
 def _release(situation: Situation) -> Step | None:
-    return step_of(Action.RELEASE, situation.credential.secret) if situation.mine else None
+    return step_of(StepKind.RELEASE, situation.credential.secret) if situation.has_lease else None
 
 
 # -- the end of predecessors
@@ -282,17 +286,17 @@ def _sweep(situation: Situation) -> Step | None:
     if not any(situation.now - window.closed >= SWEEP_AFTER for window in state.unresolved):
         return None
     if seen.orphans is None:
-        return step_of(Action.LOOK_FOR_ORPHANS, subject(situation))
-    return step_of(Action.SWEEP, situation.credential.secret, " ".join(seen.orphans))
+        return step_of(StepKind.LOOK_FOR_ORPHANS, subject(situation))
+    return step_of(StepKind.SWEEP, situation.credential.secret, " ".join(seen.orphans))
 
 
 def _tidy(situation: Situation) -> Step | None:
     """The staged copy that an abandoned rotation left."""
     if situation.state.successor.staged <= situation.seen.cleaned:
         return None
-    if not situation.mine:
-        return step_of(Action.TAKE_OVER, situation.credential.secret, situation.state.phase)
-    return step_of(Action.CLEAN, situation.staging)
+    if not situation.has_lease:
+        return step_of(StepKind.TAKE_OVER, situation.credential.secret, situation.state.phase)
+    return step_of(StepKind.CLEAN, situation.staging)
 
 
 def _end_leaked(situation: Situation) -> Step | None:
@@ -305,48 +309,50 @@ def _end_leaked(situation: Situation) -> Step | None:
     if not leaked:
         return None
     if seen.proved is None:
-        return step_of(Action.PROVE, f"{secret}/versions/{state.current.version}", state.current.id)
-    if not situation.mine:
-        return step_of(Action.LEASE_RETIRE, secret)
+        return step_of(StepKind.PROVE, f"{secret}/versions/{state.current.version}", state.current.id)
+    if not situation.has_lease:
+        return step_of(StepKind.LEASE_RETIRE, secret)
     for entry in leaked:
         disable, *withdraw = end_of(situation, entry)
-        if (Action.DISABLE, disable.resource) not in seen.done:
+        if (StepKind.DISABLE, disable.resource) not in seen.done:
             return disable
         if entry.id not in seen.ended:
-            return step_of(Action.PROVE_END, named(situation, entry), entry.id)
+            return step_of(StepKind.PROVE_END, predecessor_resource(situation, entry), entry.id)
         for step in withdraw:
-            if (Action.WITHDRAW, step.resource) not in seen.done:
+            if (StepKind.WITHDRAW, step.resource) not in seen.done:
                 return step
-    return step_of(Action.RETIRED, secret)
+    return step_of(StepKind.RETIRED, secret)
 
 
 def _retire(situation: Situation) -> Step | None:
     seen, state, credential = situation.seen, situation.state, situation.credential
-    if state.current is None or credential.kind is Kind.MANUAL:
+    if state.current is None or credential.kind is CredentialKind.MANUAL:
         return None
-    timely = [e for e in state.retiring if _time_has_come(situation, e) and e.id != state.current.id]
+    timely = [e for e in state.retiring if _is_time_over(situation, e) and e.id != state.current.id]
     unasked = next((e for e in timely if _must_be_quiet(situation, e) and e.id not in seen.uses), None)
     if unasked is not None:
-        return step_of(Action.LOOK_AT_USE, named(situation, unasked))
+        return step_of(StepKind.LOOK_AT_USE, predecessor_resource(situation, unasked))
     ripe = [
-        e for e in timely if not _must_be_quiet(situation, e) or credential.policy.quiet(seen.uses[e.id], situation.now)
+        e
+        for e in timely
+        if not _must_be_quiet(situation, e) or credential.policy.is_quiet(seen.uses[e.id], situation.now)
     ]
     if not ripe or seen.proved is False:
         return None
     if seen.proved is None:
-        return step_of(Action.PROVE, f"{credential.secret}/versions/{state.current.version}", state.current.id)
-    if not situation.mine:
-        return step_of(Action.LEASE_RETIRE, credential.secret)
+        return step_of(StepKind.PROVE, f"{credential.secret}/versions/{state.current.version}", state.current.id)
+    if not situation.has_lease:
+        return step_of(StepKind.LEASE_RETIRE, credential.secret)
     if seen.staging is None:  # a run that came back from the dead may have staged something after all was over
-        return step_of(Action.LOOK_AT_STAGING, situation.staging)
+        return step_of(StepKind.LOOK_AT_STAGING, situation.staging)
     if seen.staged_top > max(state.staged_base, seen.cleaned):
-        return step_of(Action.CLEAN, situation.staging)
+        return step_of(StepKind.CLEAN, situation.staging)
     steps = [step for entry in ripe for step in end_of(situation, entry)]
-    undone = (step for step in steps if (Action(step.action), step.resource) not in seen.done)
-    return next(undone, step_of(Action.RETIRED, credential.secret))
+    undone = (step for step in steps if (StepKind(step.kind), step.resource) not in seen.done)
+    return next(undone, step_of(StepKind.RETIRED, credential.secret))
 
 
-def _must_be_quiet(situation: Situation, entry: Retiring) -> bool:
+def _must_be_quiet(situation: Situation, entry: Predecessor) -> bool:
     return entry.phase is Retirement.GRACE and bool(situation.credential.policy.require_unused)
 
 
@@ -357,13 +363,13 @@ def in_use(situation: Situation) -> tuple[str, ...]:
         entry.id
         for entry in situation.state.retiring
         if entry.phase is Retirement.GRACE
-        and _time_has_come(situation, entry)
+        and _is_time_over(situation, entry)
         and entry.id in situation.seen.uses
-        and not policy.quiet(situation.seen.uses[entry.id], situation.now)
+        and not policy.is_quiet(situation.seen.uses[entry.id], situation.now)
     )
 
 
-def _time_has_come(situation: Situation, entry: Retiring) -> bool:
+def _is_time_over(situation: Situation, entry: Predecessor) -> bool:
     policy = situation.credential.policy
     if entry.phase is Retirement.ORPHAN:
         return True
@@ -373,14 +379,14 @@ def _time_has_come(situation: Situation, entry: Retiring) -> bool:
     return situation.now >= ends
 
 
-def end_of(situation: Situation, entry: Retiring) -> list[Step]:
+def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
     """The steps that take a predecessor one stage further; a version that readers may get is never among them."""
     secret = situation.credential.secret
     current = situation.state.current
     numbers = [number for number in entry.versions if current is not None and number < current.version]
     if entry.phase is not Retirement.DISABLED:
-        disable = step_of(Action.DISABLE, named(situation, entry), entry.id)
+        disable = step_of(StepKind.DISABLE, predecessor_resource(situation, entry), entry.id)
         leaked = numbers if entry.phase is Retirement.LEAKED else []
-        return [disable, *(step_of(Action.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
-    destroy = [step_of(Action.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
-    return [step_of(Action.DELETE, named(situation, entry), entry.id), *destroy]
+        return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
+    destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
+    return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]

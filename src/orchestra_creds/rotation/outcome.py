@@ -12,13 +12,13 @@ from orchestra_creds.errors import CredsError, ExitCode
 class Step:
     """One thing that is done. `resource` names what it is done to; `mutates` tells whether anything outside changes."""
 
-    action: str
+    kind: str
     resource: str
     mutates: bool = True
     detail: str = ""
 
 
-class Stage(StrEnum):
+class StepStatus(StrEnum):
     """What became of a step."""
 
     DONE = "done"
@@ -35,7 +35,7 @@ class Event:
     credential: str
     generation: int
     step: Step
-    stage: Stage
+    stage: StepStatus
     note: str = ""
 
 
@@ -91,10 +91,10 @@ class Report:
     @property
     def code(self) -> ExitCode:
         """0, the one code that all failures share, or 1."""
-        return combined(outcome.code for outcome in self.outcomes)
+        return combined_code(outcome.code for outcome in self.outcomes)
 
 
-def combined(codes: Iterable[ExitCode]) -> ExitCode:
+def combined_code(codes: Iterable[ExitCode]) -> ExitCode:
     """The exit code of many: what they agree on, or that the operator has to look."""
     bad = {code for code in codes if code is not ExitCode.OK}
     if not bad:

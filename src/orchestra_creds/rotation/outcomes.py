@@ -2,18 +2,18 @@
 
 from collections.abc import Mapping
 
-from orchestra_creds.core.credential import Kind
-from orchestra_creds.core.durations import rough
+from orchestra_creds.core.credential import CredentialKind
+from orchestra_creds.core.durations import rough_text
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation import machine
 from orchestra_creds.rotation.outcome import Ending, Outcome, Step
-from orchestra_creds.rotation.situation import Action, Situation
+from orchestra_creds.rotation.situation import Situation, StepKind
 from orchestra_creds.rotation.state import CURRENT, PREVIOUS, State
 
 LABEL_DUE = "orchestra-due"
 """The day of the next rotation, so that anybody who may list secrets can see what is overdue without running us."""
-_TURNED = frozenset({Action.DISABLE, Action.WITHDRAW, Action.DELETE, Action.DESTROY, Action.SWEEP})
+_TURNED = frozenset({StepKind.DISABLE, StepKind.WITHDRAW, StepKind.DELETE, StepKind.DESTROY, StepKind.SWEEP})
 
 
 def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
@@ -22,7 +22,7 @@ def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
     if state.current is None:
         return dict(there)
     aliases[CURRENT] = state.current.version
-    previous = machine.returning(state)
+    previous = machine.rollback_predecessor(state)
     if previous is not None:
         aliases[PREVIOUS] = previous.versions[-1]
     return aliases
@@ -55,45 +55,45 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
 
 
 def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tuple[Ending, str, ExitCode]:
-    actions = {Action(step.action) for step in steps}
+    actions = {StepKind(step.kind) for step in steps}
     seen, current = situation.seen, situation.state.current
     if dry and any(step.mutates for step in steps):
-        return Ending.PLANNED, _why(steps), ExitCode.OK
+        return Ending.PLANNED, _begin_reason(steps), ExitCode.OK
     if seen.abandoned:
         return _given_up(situation)
     where = f"{current.id} is version {current.version}" if current else ""
     alive = _alive(situation, actions, where)
     if alive:
         return Ending.ATTENTION, alive, ExitCode.ATTENTION
-    if actions & {Action.PROMOTE, Action.RECORD, Action.FINISH}:
-        if machine.behind(situation):
+    if actions & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
+        if machine.is_behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
         return Ending.ROTATED, where, ExitCode.OK
-    if _by_hand(situation):
+    if _is_due_by_hand(situation):
         return Ending.ATTENTION, "it is due, and only a person can make its successor", ExitCode.ATTENTION
     if seen.dead:
         return Ending.ATTENTION, "the current one does not authenticate", ExitCode.ATTENTION
-    if Action.ADOPT in actions:
+    if StepKind.ADOPT in actions:
         return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
     if actions & _TURNED:
         return (
             Ending.RETIRED,
             "; ".join(
-                f"{step.action} {step.resource}" for step in steps if step.mutates and Action(step.action) in _TURNED
+                f"{step.kind} {step.resource}" for step in steps if step.mutates and StepKind(step.kind) in _TURNED
             ),
             ExitCode.OK,
         )
-    return Ending.NOTHING, _next(situation), ExitCode.OK
+    return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
 
 
-def _alive(situation: Situation, actions: set[Action], where: str) -> str:
+def _alive(situation: Situation, actions: set[StepKind], where: str) -> str:
     """Return what to say of what leaked and is not proven dead; empty when all of it is."""
     state, credential = situation.state, situation.credential
-    if credential.kind is Kind.MANUAL and state.current_leaked:
+    if credential.kind is CredentialKind.MANUAL and state.current_leaked:
         return "it leaked, and only a person can make its successor"
     if state.alive:
         return f"{', '.join(state.alive)} leaked and is not proven dead; {where}"
-    if credential.kind is Kind.MANUAL and Action.DISABLE in actions and not credential.probe:
+    if credential.kind is CredentialKind.MANUAL and StepKind.DISABLE in actions and not credential.probe:
         return f"{where}; the leaked one is valid until its issuer revokes it"
     return ""
 
@@ -107,24 +107,26 @@ def _given_up(situation: Situation) -> tuple[Ending, str, ExitCode]:
     return Ending.FAILED, message, ExitCode.ATTENTION
 
 
-def _by_hand(situation: Situation) -> bool:
-    return situation.credential.kind is Kind.MANUAL and situation.want.start and bool(machine.reason(situation))
+def _is_due_by_hand(situation: Situation) -> bool:
+    return (
+        situation.credential.kind is CredentialKind.MANUAL and situation.want.start and bool(machine.reason(situation))
+    )
 
 
-def _why(steps: tuple[Step, ...]) -> str:
-    return next((step.detail for step in steps if Action(step.action) is Action.BEGIN), "")
+def _begin_reason(steps: tuple[Step, ...]) -> str:
+    return next((step.detail for step in steps if StepKind(step.kind) is StepKind.BEGIN), "")
 
 
-def _next(situation: Situation) -> str:
+def _next_rotation_text(situation: Situation) -> str:
     current = situation.state.current
     if current is None:
         return "it has no version yet"
     due = situation.credential.policy.due_at(current.since)
-    return f"next rotation in {rough(due - situation.now)}" if due > situation.now else "it is due"
+    return f"next rotation in {rough_text(due - situation.now)}" if due > situation.now else "it is due"
 
 
 def _hint(situation: Situation, ending: Ending) -> str:
-    state, manual = situation.state, situation.credential.kind is Kind.MANUAL
+    state, manual = situation.state, situation.credential.kind is CredentialKind.MANUAL
     if ending is Ending.ATTENTION and manual and not machine.reason(situation):
         return "revoke it at its issuer; only its version of the secret is disabled"
     if ending is Ending.ATTENTION and state.alive and not manual:

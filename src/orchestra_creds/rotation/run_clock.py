@@ -6,7 +6,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Time:
+class RunClock:
     """`now` is aware UTC, as the service has it; `monotonic` counts seconds and never jumps; `sleep` waits so many seconds."""
 
     now: Callable[[], datetime]

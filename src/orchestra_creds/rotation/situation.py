@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.rotation.outcome import Step
-from orchestra_creds.rotation.state import STAGING_SUFFIX, Retiring, State
+from orchestra_creds.rotation.state import STAGING_SUFFIX, Predecessor, State
 
 LEASE = timedelta(minutes=15)
 """How long a run may write after its last sign of life: more than a call's deadline and one heartbeat, less than a cron interval."""
@@ -17,7 +17,7 @@ PREDICTED = "(new)"
 """The id of what does not exist yet, in plans."""
 
 
-class Action(StrEnum):
+class StepKind(StrEnum):
     """What a step does. The first group only reads."""
 
     LOOK_AT_VERSIONS = "look at versions"
@@ -66,14 +66,14 @@ class Action(StrEnum):
     RELEASE = "release"
 
 
-READS = frozenset(list(Action)[: list(Action).index(Action.MAKE_SECRET)])
+READS = frozenset(list(StepKind)[: list(StepKind).index(StepKind.MAKE_SECRET)])
 """Actions that change nothing in the cloud."""
-LOOKS = READS - {Action.PROVE, Action.VERIFY, Action.PROVE_END, Action.PRE_HOOK}
+LOOKS = READS - {StepKind.PROVE, StepKind.VERIFY, StepKind.PROVE_END, StepKind.PRE_HOOK}
 """Actions that a dry run does for real."""
 
 
 @dataclass(frozen=True, slots=True)
-class Want:
+class RunRequest:
     """What the operator asks of this run.
 
     start   may begin a rotation; `rotate resume` only goes on with what was begun      adopt   take over a version made by others
@@ -87,11 +87,11 @@ class Want:
     back: bool = False
 
 
-ORDINARY = Want()
+ORDINARY = RunRequest()
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Observations:
     """Facts of this run; None where nobody has looked. Steps add to it, a lost reply takes away what it makes doubtful."""
 
     exists: bool = True
@@ -133,7 +133,7 @@ class Seen:
     healthy: bool | None = None
     uses: Mapping[str, datetime | None] = field(default_factory=dict)
     orphans: tuple[str, ...] | None = None
-    done: frozenset[tuple[Action, str]] = frozenset()
+    done: frozenset[tuple[StepKind, str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,13 +142,13 @@ class Situation:
 
     credential: Credential
     state: State
-    seen: Seen
-    want: Want
+    seen: Observations
+    want: RunRequest
     run: str
     now: datetime
 
     @property
-    def mine(self) -> bool:
+    def has_lease(self) -> bool:
         """Whether this run holds the lease."""
         return self.state.lease is not None and self.state.lease.run == self.run
 
@@ -165,7 +165,7 @@ class Situation:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class StepResult:
     """What a step answered: a version number, an id, or what a look saw."""
 
     number: int = 0
@@ -174,7 +174,7 @@ class Found:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-def step_of(action: Action, resource: str, detail: str = "") -> Step:
+def step_of(action: StepKind, resource: str, detail: str = "") -> Step:
     """A step, with whether it changes anything."""
     return Step(action, resource, action not in READS, detail)
 
@@ -184,6 +184,6 @@ def subject(situation: Situation) -> str:
     return situation.credential.account or situation.credential.secret
 
 
-def named(situation: Situation, entry: Retiring) -> str:
+def predecessor_resource(situation: Situation, entry: Predecessor) -> str:
     """A predecessor as the resource of a step."""
     return f"{subject(situation)}/{entry.id}"

@@ -8,7 +8,7 @@ from orchestra_creds.core.material import Material
 _WRAPPED = b'{"orchestra-creds":'
 
 
-def wrapped(identifier: str, material: Material) -> Material:
+def wrap_material(identifier: str, material: Material) -> Material:
     """Material of a remote kind with its id, as the staging secret keeps it."""
     text = base64.b64encode(material.reveal()).decode()
     return Material(_WRAPPED + json.dumps({"id": identifier, "material": text}).encode() + b"}")
@@ -19,7 +19,7 @@ def is_wrapped(staged: Material) -> bool:
     return staged.reveal().startswith(_WRAPPED)
 
 
-def unwrapped(staged: Material) -> tuple[str, Material]:
+def unwrap_material(staged: Material) -> tuple[str, Material]:
     """Return id and material of such an envelope."""
     body = json.loads(staged.reveal())["orchestra-creds"]
     return str(body["id"]), Material(base64.b64decode(body["material"]))

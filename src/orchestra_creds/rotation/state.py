@@ -63,7 +63,7 @@ class Successor:
 
 
 @dataclass(frozen=True, slots=True)
-class Current:
+class CurrentCredential:
     """The credential in force. `versions` are all versions of the secret that hold it, oldest first; the last one counts."""
 
     id: str
@@ -77,7 +77,7 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
-class Retiring:
+class Predecessor:
     """A predecessor on its way out.
 
     since   begins its present phase; None while a destination still lacks the successor       born    when it became current
@@ -91,7 +91,7 @@ class Retiring:
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class OrphanWindow:
     """A time in which the issuer may have made something that nobody has: what is not in `known` and came to be in it is an orphan."""
 
     known: tuple[str, ...]
@@ -100,7 +100,7 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class LastFailure:
     """The last failure: when, at which step, and which kind of error; no text, for a text may quote what it should not."""
 
     at: datetime
@@ -127,13 +127,13 @@ class State:
     successor: Successor = Successor()
     known: tuple[str, ...] = ()
     started: datetime | None = None
-    current: Current | None = None
-    retiring: tuple[Retiring, ...] = ()
-    unresolved: tuple[Window, ...] = ()
+    current: CurrentCredential | None = None
+    retiring: tuple[Predecessor, ...] = ()
+    unresolved: tuple[OrphanWindow, ...] = ()
     delivered: Mapping[str, str] = field(default_factory=dict)
     hooked: int = 0
     settled: datetime | None = None
-    trouble: Trouble | None = None
+    last_failure: LastFailure | None = None
     leaked: tuple[str, ...] = ()
     """Ids that leaked, or that others took out of service: none comes back, and the current one among them is replaced at once."""
 
@@ -149,7 +149,7 @@ class State:
         return (*left, self.current.id) if self.current is not None and self.current_leaked else left
 
     @property
-    def referenced(self) -> frozenset[str]:
+    def referenced_ids(self) -> frozenset[str]:
         """Every id that this state speaks for."""
         mine = {self.successor.id, self.current.id if self.current else "", *(entry.id for entry in self.retiring)}
         return frozenset(mine - {""})
@@ -157,7 +157,7 @@ class State:
 
 def encode(state: State) -> str:
     """The annotation's text."""
-    lease, current, trouble, successor = state.lease, state.current, state.trouble, state.successor
+    lease, current, trouble, successor = state.lease, state.current, state.last_failure, state.successor
     body: dict[str, Any] = {
         "lease": lease and [lease.run, _seconds(lease.until)],
         "base": [state.base, state.staged_base] if state.base or state.staged_base else None,
@@ -195,19 +195,19 @@ def decode(annotations: Mapping[str, str], secret: str) -> State:
         body = json.loads(text)
         newer = body["v"] > FORMAT
     except (ValueError, TypeError, KeyError, RecursionError):
-        raise _damaged(secret) from None
+        raise _damage_error(secret) from None
     if newer:
         raise PreconditionError(
             f"the state on secret {secret} was written by a newer orchestra-creds",
             hint="upgrade this one; nothing was changed",
         )
     try:
-        return _decoded(body)
+        return _decode_body(body)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
-        raise _damaged(secret) from None
+        raise _damage_error(secret) from None
 
 
-def _decoded(body: Mapping[str, Any]) -> State:
+def _decode_body(body: Mapping[str, Any]) -> State:
     base, staged_base = body.get("base", (0, 0))
     made = body.get("made", ())
     return State(
@@ -219,13 +219,13 @@ def _decoded(body: Mapping[str, Any]) -> State:
         successor=_successor(*body["next"]) if "next" in body else Successor(),
         known=tuple(_text(name) for name in made[1:]),
         started=_moment(made[0]) if made else None,
-        current=_current(*body["cur"]) if "cur" in body else None,
-        retiring=tuple(_retiring(*entry) for entry in body.get("old", ())),
-        unresolved=tuple(_window(*entry) for entry in body.get("lost", ())),
+        current=_current_credential(*body["cur"]) if "cur" in body else None,
+        retiring=tuple(_predecessor(*entry) for entry in body.get("old", ())),
+        unresolved=tuple(_orphan_window(*entry) for entry in body.get("lost", ())),
         delivered={_text(name): _text(held) for name, held in body.get("dest", {}).items()},
         hooked=_number(body.get("hook", 0)),
         settled=_moment(body["ok"]) if "ok" in body else None,
-        trouble=_trouble(*body["err"]) if "err" in body else None,
+        last_failure=_last_failure(*body["err"]) if "err" in body else None,
         leaked=tuple(_text(name) for name in body.get("leak", ())),
     )
 
@@ -234,23 +234,23 @@ def _successor(staged: Any, identifier: Any, fingerprint: Any) -> Successor:
     return Successor(_number(staged), _text(identifier), _text(fingerprint))
 
 
-def _current(identifier: Any, versions: Any, since: Any) -> Current:
+def _current_credential(identifier: Any, versions: Any, since: Any) -> CurrentCredential:
     if not versions:
         raise ValueError("no version")
-    return Current(_text(identifier), tuple(_number(n) for n in versions), _moment(since))
+    return CurrentCredential(_text(identifier), tuple(_number(n) for n in versions), _moment(since))
 
 
-def _retiring(identifier: Any, versions: Any, phase: Any, since: Any, born: Any) -> Retiring:
+def _predecessor(identifier: Any, versions: Any, phase: Any, since: Any, born: Any) -> Predecessor:
     numbers = tuple(_number(n) for n in versions)
-    return Retiring(_text(identifier), numbers, Retirement(phase), _perhaps(since), _perhaps(born))
+    return Predecessor(_text(identifier), numbers, Retirement(phase), _optional_moment(since), _optional_moment(born))
 
 
-def _window(opened: Any, closed: Any, *known: Any) -> Window:
-    return Window(tuple(_text(name) for name in known), _moment(opened), _moment(closed))
+def _orphan_window(opened: Any, closed: Any, *known: Any) -> OrphanWindow:
+    return OrphanWindow(tuple(_text(name) for name in known), _moment(opened), _moment(closed))
 
 
-def _trouble(at: Any, step: Any, error: Any) -> Trouble:
-    return Trouble(_moment(at), _text(step), _text(error))
+def _last_failure(at: Any, step: Any, error: Any) -> LastFailure:
+    return LastFailure(_moment(at), _text(step), _text(error))
 
 
 def _number(value: Any) -> int:
@@ -272,7 +272,7 @@ def _moment(value: Any) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def _perhaps(value: Any) -> datetime | None:
+def _optional_moment(value: Any) -> datetime | None:
     return None if value is None else _moment(value)
 
 
@@ -280,7 +280,7 @@ def _seconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp())
 
 
-def _damaged(secret: str) -> PreconditionError:
+def _damage_error(secret: str) -> PreconditionError:
     return PreconditionError(
         f"the state on secret {secret} is damaged or not ours",
         hint=f"look at its annotation {ANNOTATION}; remove that to start over with --adopt; nothing was changed",

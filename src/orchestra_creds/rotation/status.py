@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestra_creds.core.cloud_types import Secret
-from orchestra_creds.core.credential import Credential, Kind
+from orchestra_creds.core.cloud_types import SecretResource
+from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.rotation.issuer import Held
-from orchestra_creds.rotation.state import Phase, Retirement, Retiring, State, decode
+from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, decode
 
 LATE = timedelta(days=2)
 """How long after its time a predecessor may still be there before somebody should look: two daily runs."""
@@ -34,7 +34,7 @@ class Problem(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Complaint:
+class CredentialProblem:
     """A problem with what it is about."""
 
     problem: Problem
@@ -42,14 +42,14 @@ class Complaint:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class CredentialStatus:
     """One credential. Times are UTC; `share` is its age over its policy, 1.0 when it is due.
 
     `kind` is None and `source` is `labels` or `none` for a secret whose declaration cannot be used, or that has none.
     """
 
     name: str
-    kind: Kind | None
+    kind: CredentialKind | None
     secret: str
     source: str
     phase: str
@@ -61,9 +61,9 @@ class Standing:
     age: timedelta | None = None
     share: float = 0.0
     last_used: datetime | None = None
-    retiring: tuple[Retiring, ...] = ()
+    retiring: tuple[Predecessor, ...] = ()
     destinations: Mapping[str, bool] | None = None
-    complaints: tuple[Complaint, ...] = ()
+    problems: tuple[CredentialProblem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +72,28 @@ class Survey:
 
     project: str
     at: datetime
-    standings: tuple[Standing, ...]
+    statuses: tuple[CredentialStatus, ...]
     notes: tuple[str, ...] = ()
     """What could not be told, or was left out, and needs no operator."""
 
     @property
     def needs_operator(self) -> bool:
         """Whether anything is wrong anywhere; a project without any declaration is, for then nothing is looked after."""
-        return not self.standings or any(standing.complaints for standing in self.standings)
+        return not self.statuses or any(status.problems for status in self.statuses)
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class CredentialFacts:
     """What was seen of one credential; `held` is None where the issuer cannot tell or was not asked."""
 
     credential: Credential
-    secret: Secret | None
-    held: Sequence[Held] | None
+    secret: SecretResource | None
+    held: Sequence[IssuedCredential] | None
     spoken_for: frozenset[str] = frozenset()
     """Ids that any credential of the same account refers to."""
 
 
-def state_of(secret: Secret | None) -> State:
+def state_of(secret: SecretResource | None) -> State:
     """The state on a secret.
 
     Raises:
@@ -102,20 +102,20 @@ def state_of(secret: Secret | None) -> State:
     return decode(secret.annotations, secret.name) if secret else State()
 
 
-def standing(facts: Facts, now: datetime, tolerance: timedelta = timedelta(0)) -> Standing:
+def credential_status(facts: CredentialFacts, now: datetime, tolerance: timedelta = timedelta(0)) -> CredentialStatus:
     """How one credential stands; it is overdue when it is due for longer than `tolerance`."""
     credential = facts.credential
     try:
         state = state_of(facts.secret)
     except PreconditionError as error:
-        complaint = Complaint(Problem.STATE, str(error))
-        return Standing(
-            credential.name, credential.kind, credential.secret, credential.source, "?", complaints=(complaint,)
+        problem = CredentialProblem(Problem.STATE, str(error))
+        return CredentialStatus(
+            credential.name, credential.kind, credential.secret, credential.source, "?", problems=(problem,)
         )
     current, policy = state.current, credential.policy
     held = {item.id: item for item in facts.held or ()}
     mine = held.get(current.id) if current else None
-    return Standing(
+    return CredentialStatus(
         name=credential.name,
         kind=credential.kind,
         secret=credential.secret,
@@ -130,52 +130,54 @@ def standing(facts: Facts, now: datetime, tolerance: timedelta = timedelta(0)) -
         share=(now - current.since) / policy.every if current else 0.0,
         last_used=mine.last_used if mine else None,
         retiring=state.retiring,
-        destinations={copy.name: _holds(state, copy.name) for copy in credential.copies},
-        complaints=tuple(_complaints(facts, state, now, tolerance)),
+        destinations={copy.name: _is_delivered(state, copy.name) for copy in credential.copies},
+        problems=tuple(_problems(facts, state, now, tolerance)),
     )
 
 
-def unusable(name: str, secret: str, source: str, complaint: Complaint) -> Standing:
+def unusable(name: str, secret: str, source: str, problem: CredentialProblem) -> CredentialStatus:
     """Return the row of a secret that has no usable declaration."""
-    return Standing(name, None, secret, source, "?", complaints=(complaint,))
+    return CredentialStatus(name, None, secret, source, "?", problems=(problem,))
 
 
-def survey(project: str, standings: Sequence[Standing], at: datetime, notes: Sequence[str] = ()) -> Survey:
+def survey(project: str, statuses: Sequence[CredentialStatus], at: datetime, notes: Sequence[str] = ()) -> Survey:
     """The most urgent first: what has a problem, then what is due next."""
     far = datetime.max.replace(tzinfo=at.tzinfo)
-    order = sorted(standings, key=lambda one: (not one.complaints, one.due or far, one.name))
+    order = sorted(statuses, key=lambda one: (not one.problems, one.due or far, one.name))
     return Survey(project, at, tuple(order), tuple(notes))
 
 
-def _holds(state: State, name: str) -> bool:
+def _is_delivered(state: State, name: str) -> bool:
     return state.current is not None and state.delivered.get(name) == state.current.id
 
 
-def _complaints(facts: Facts, state: State, now: datetime, tolerance: timedelta) -> list[Complaint]:
+def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: timedelta) -> list[CredentialProblem]:
     current, policy = state.current, facts.credential.policy
     found = []
     if current is None:
-        found.append(Complaint(Problem.NO_VERSION))
+        found.append(CredentialProblem(Problem.NO_VERSION))
     elif now > policy.due_at(current.since) + tolerance:
-        found.append(Complaint(Problem.OVERDUE, f"since {policy.due_at(current.since):%Y-%m-%d}"))
+        found.append(CredentialProblem(Problem.OVERDUE, f"since {policy.due_at(current.since):%Y-%m-%d}"))
     at_work = state.lease is not None and now < state.lease.until
     if state.phase not in {Phase.IDLE, Phase.PUBLISHED} and not at_work:
-        found.append(Complaint(Problem.STUCK, f"in phase {state.phase}"))
+        found.append(CredentialProblem(Problem.STUCK, f"in phase {state.phase}"))
     if state.phase is Phase.PUBLISHED and not at_work:
-        behind = [copy.name for copy in facts.credential.copies if not _holds(state, copy.name)]
-        found.append(Complaint(Problem.BEHIND, ", ".join(behind) or "a hook"))
+        behind = [copy.name for copy in facts.credential.copies if not _is_delivered(state, copy.name)]
+        found.append(CredentialProblem(Problem.BEHIND, ", ".join(behind) or "a hook"))
     if state.alive:
-        found.append(Complaint(Problem.LEAKED, ", ".join(state.alive)))
+        found.append(CredentialProblem(Problem.LEAKED, ", ".join(state.alive)))
     orphans = [entry.id for entry in state.retiring if entry.phase is Retirement.ORPHAN]
     if orphans or state.unresolved:
-        found.append(Complaint(Problem.ORPHANS, ", ".join(orphans) or "one may exist"))
+        found.append(CredentialProblem(Problem.ORPHANS, ", ".join(orphans) or "one may exist"))
     found += [
-        Complaint(Problem.LINGERS, entry.id) for entry in state.retiring if _lingers(facts.credential, entry, now)
+        CredentialProblem(Problem.LINGERS, entry.id)
+        for entry in state.retiring
+        if _is_lingering(facts.credential, entry, now)
     ]
-    return found + _about_keys(facts, state)
+    return found + _key_problems(facts, state)
 
 
-def _lingers(credential: Credential, entry: Retiring, now: datetime) -> bool:
+def _is_lingering(credential: Credential, entry: Predecessor, now: datetime) -> bool:
     if entry.since is None or entry.phase is Retirement.ORPHAN:
         return False
     policy = credential.policy
@@ -183,13 +185,13 @@ def _lingers(credential: Credential, entry: Retiring, now: datetime) -> bool:
     return now > ends + LATE
 
 
-def _about_keys(facts: Facts, state: State) -> list[Complaint]:
+def _key_problems(facts: CredentialFacts, state: State) -> list[CredentialProblem]:
     found = []
     for item in facts.held or ():
         if state.current is not None and item.id == state.current.id and not item.enabled:
-            found.append(Complaint(Problem.DEAD, item.id))
-        if item.exposed:
-            found.append(Complaint(Problem.EXPOSED, item.id))
-        if item.id not in facts.spoken_for | state.referenced:
-            found.append(Complaint(Problem.FOREIGN, item.id))
+            found.append(CredentialProblem(Problem.DEAD, item.id))
+        if item.is_exposed:
+            found.append(CredentialProblem(Problem.EXPOSED, item.id))
+        if item.id not in facts.spoken_for | state.referenced_ids:
+            found.append(CredentialProblem(Problem.FOREIGN, item.id))
     return found

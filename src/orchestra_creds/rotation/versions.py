@@ -16,23 +16,23 @@ class NumberedVersions:
         self._secrets = secrets
 
     def _latest(self, name: str) -> int:
-        version = self._found_version(name, "latest")
+        version = self._find_version(name, "latest")
         return version.number if version else 0
 
     def _top(self, name: str, at_least: int) -> int:
         """The highest version, probed upwards from one that is known: only NOT_FOUND ends it."""
         top = at_least
-        while self._found_version(name, top + 1) is not None:
+        while self._find_version(name, top + 1) is not None:
             top += 1
         return top
 
-    def _found_version(self, name: str, number: int | str) -> Version | None:
+    def _find_version(self, name: str, number: int | str) -> Version | None:
         try:
             return self._secrets.get_version(name, number)
         except NotFoundError:
             return None
 
-    def _readable(self, name: str, number: int) -> Material | None:
+    def _readable_material(self, name: str, number: int) -> Material | None:
         """The material of a version, or None when it is disabled or destroyed."""
         try:
             return self._secrets.access(name, number).material
@@ -40,14 +40,6 @@ class NumberedVersions:
             return None
 
     def _disable_version(self, name: str, number: int) -> None:
-        version = self._found_version(name, number)
+        version = self._find_version(name, number)
         if version is not None and version.state is VersionState.ENABLED:
             self._secrets.disable_version(name, number)
-
-    def _destroyed(self, name: str, number: int) -> bool:
-        """Destroy a version; whether there was anything to destroy."""
-        version = self._found_version(name, number)
-        if version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None:
-            return False
-        self._secrets.destroy_version(name, number)
-        return True

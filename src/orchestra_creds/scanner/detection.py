@@ -6,7 +6,7 @@ memory of the process that found them, or on a private pipe between our own proc
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass
-from orchestra_creds.scanner.finding import Place
+from orchestra_creds.scanner.finding import FindingPlace
 from orchestra_creds.scanner.rule import Confidence, Rule
 
 
@@ -41,7 +41,7 @@ class Sighting:
     """
 
     detection: Detection
-    place: Place
+    place: FindingPlace
     line: Material
     match: Material
     allow: str = ""

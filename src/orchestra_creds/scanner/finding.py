@@ -11,7 +11,7 @@ from orchestra_creds.scanner.rule import Confidence, Severity
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FindingPlace:
     """Where a credential stands. `commit`, `author` (name, no mail) and `date` (RFC 3339, UTC) only in a history."""
 
     path: str
@@ -35,7 +35,7 @@ class Finding:
     fingerprint: str
     credential: str
     mask: str
-    places: tuple[Place, ...]
+    places: tuple[FindingPlace, ...]
     decoded: tuple[str, ...] = ()
     note: str = ""
     remedy: str = ""
@@ -47,13 +47,13 @@ class Finding:
         return any(place.in_head for place in self.places)
 
     @property
-    def first(self) -> Place:
+    def first(self) -> FindingPlace:
         """The place that stands for the finding: the introducing commit, or the first line."""
         return self.places[0]
 
 
 @dataclass(frozen=True, slots=True)
-class Skipped:
+class SkippedItem:
     """Something the scan was asked to look at and could not; it makes the report incomplete."""
 
     path: str
@@ -77,7 +77,7 @@ class ScanReport:
     root: str
     source: str
     findings: tuple[Finding, ...] = ()
-    skipped: tuple[Skipped, ...] = ()
+    skipped: tuple[SkippedItem, ...] = ()
     accepted: int = 0
     allowed: int = 0
     notes: tuple[str, ...] = ()

@@ -98,7 +98,7 @@ def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: M
             )
         return key
     place = place_file(folder, repository)
-    id_ = wanted or _named(place)
+    id_ = wanted or _key_id(place)
     if not id_:
         return _create(folder, place)
     file = folder / f"{id_}.key"
@@ -110,10 +110,10 @@ def load_key(folder: Path, repository: Path, *, wanted: str = "", environment: M
             hint=f"get it from who made the baseline and take it over with `scan baseline key --install FILE` or "
             f"{VARIABLE}; or leave the baseline out with --no-baseline",
         )
-    key = _read(file)
+    key = _read_key(file)
     if key.id != id_:
         raise ConfigError(f"{file} holds another key than its name says", hint="restore it, or remove it")
-    if wanted and _named(place) != wanted:
+    if wanted and _key_id(place) != wanted:
         with suppress(OSError):  # a folder that cannot be written costs the memory of this place, nothing else
             _write_aside(place, f"{wanted}\n".encode()).replace(place)
     return key
@@ -131,7 +131,7 @@ def install_key(folder: Path, repository: Path, key: FingerprintKey) -> None:
     _write_aside(place, f"{key.id}\n".encode()).replace(place)
 
 
-def _named(place: Path) -> str:
+def _key_id(place: Path) -> str:
     """The public name of the key of a place; "" when it has none yet."""
     try:
         text = place.read_text(encoding="ascii", errors="replace").strip()
@@ -142,7 +142,7 @@ def _named(place: Path) -> str:
     return text
 
 
-def _read(file: Path) -> FingerprintKey:
+def _read_key(file: Path) -> FingerprintKey:
     try:
         status = file.stat()
         text = file.read_bytes()
@@ -168,7 +168,7 @@ def _create(folder: Path, place: Path) -> FingerprintKey:
             os.link(aside, place)  # unlike a rename, refuses when the file has come into being meanwhile
         except FileExistsError:
             file.unlink()
-            return _read(folder / f"{_named(place)}.key")
+            return _read_key(folder / f"{_key_id(place)}.key")
         finally:
             aside.unlink()
     except OSError:

@@ -19,7 +19,7 @@ from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.scanner.exclusions import Exclusions
-from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.finding import ScanReport, ScanStats, SkippedItem
 from orchestra_creds.scanner.git import staged_precheck
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.gitleaks import setup as gitleaks_setup
@@ -30,36 +30,36 @@ TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tre
 if TYPE_CHECKING:
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.scanner.baseline.file import Baseline
-    from orchestra_creds.scanner.content.archives import Limits
+    from orchestra_creds.scanner.content.archives import ArchiveLimits
     from orchestra_creds.scanner.detection import Sighting
-    from orchestra_creds.scanner.engine.compiled_cache import Kept
+    from orchestra_creds.scanner.engine.compiled_cache import CompiledRules
     from orchestra_creds.scanner.engine.engine import Engine
     from orchestra_creds.scanner.fingerprint import FingerprintKey
     from orchestra_creds.scanner.tree.inventory import Inventory
 
-Rulebook = Callable[[], "tuple[Sequence[Rule], Kept | None]"]
+Rulebook = Callable[[], "tuple[Sequence[Rule], CompiledRules | None]"]
 """Loads the rules, and where they come from, if they were kept."""
 
 
 @dataclass(slots=True)
-class _Looked:
+class _SourceResult:
     """What one source yielded; `paths` are the files of a tree, for rules that look at names alone."""
 
     sightings: "list[Sighting]" = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedItem] = field(default_factory=list)
     stats: ScanStats = field(default_factory=ScanStats)
     paths: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class _SourceScan:
     """Where a scan looks: the root that paths are relative to, where that lies in its repository, and how to look at it."""
 
     root: Path
     repository: Repository | None
     source: str
-    look: "Callable[[Engine, Progress], _Looked]"
+    look: "Callable[[Engine, Progress], _SourceResult]"
     below: str = ""
     close: Callable[[], None] = lambda: None  # ends what was begun for `look`
 
@@ -87,13 +87,13 @@ def scan(
 
     plan = _plan(request, beside)
     try:
-        return _carried_out(plan, request, rulebook, progress, began)
+        return _run_scan(plan, request, rulebook, progress, began)
     finally:
         plan.close()
 
 
-def _carried_out(
-    plan: _Plan, request: ScanRequest, rulebook: Rulebook, progress: "Progress | None", began: float
+def _run_scan(
+    plan: _SourceScan, request: ScanRequest, rulebook: Rulebook, progress: "Progress | None", began: float
 ) -> ScanReport:
     from orchestra_creds.core.progress import NoProgress
 
@@ -115,7 +115,7 @@ def _carried_out(
     try:
         looked = plan.look(_engine(request, rules, setup.rules, compiled, progress), progress)
     finally:
-        progress.done()
+        progress.finish()
     sightings = looked.sightings
     if setup.policy is not None:
         sightings += setup.policy.detect_paths(looked.paths)
@@ -132,7 +132,9 @@ def _carried_out(
             gitleaks=setup.policy,
             min_severity=request.min_severity,
             below=plan.below,
-            unread=None if request.source is Source.HISTORY and not request.exclude else _unread(plan, looked.paths),
+            unread=None
+            if request.source is Source.HISTORY and not request.exclude
+            else _unread_check(plan, looked.paths),
         ),
         skipped=looked.skipped,
         stats=replace(looked.stats, seconds=time.perf_counter() - began),
@@ -144,30 +146,30 @@ def _engine(
     request: ScanRequest,
     rules: Sequence[Rule],
     all_rules: tuple[Rule, ...],
-    compiled: "Kept | None",
+    compiled: "CompiledRules | None",
     progress: "Progress",
 ) -> "Engine":
     """The engine of `all_rules`: those of the request, `rules`, and what files add to them."""
     from orchestra_creds.scanner.engine import compiled_cache
     from orchestra_creds.scanner.engine.engine import Engine, EngineKind
-    from orchestra_creds.scanner.engine.prefilter import loaded
+    from orchestra_creds.scanner.engine.prefilter import load_database
 
     ours = all_rules == tuple(rules)
-    if compiled and ours and (database := loaded(compiled.database)) is not None:
-        return Engine.of_database(all_rules, database, compiled.widest)
+    if compiled and ours and (database := load_database(compiled.database)) is not None:
+        return Engine.from_database(all_rules, database, compiled.widest)
     cache = Path(request.cache_dir) if request.cache_dir else None
     engine = Engine.open(
         all_rules,
         kind=EngineKind(request.engine),
         cache=cache,
-        compiling=lambda: progress.preparing(f"compiling {len(all_rules)} rules, once for this machine"),
+        compiling=lambda: progress.announce(f"compiling {len(all_rules)} rules, once for this machine"),
     )
     if ours and cache is not None and engine.kind is EngineKind.HYPERSCAN:
-        compiled_cache.remember(str(cache), engine.compiled, engine.widest, all_rules)
+        compiled_cache.remember(str(cache), engine.dump, engine.widest, all_rules)
     return engine
 
 
-def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
+def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _SourceScan:
     if request.source is not Source.TREE:
         return _repository_plan(request, meanwhile)
     exclusions = Exclusions(request.exclude)
@@ -175,28 +177,28 @@ def _plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
     with_stdin = len(paths) < len(request.paths)
     if not paths:
         here = Path.cwd()
-        return _Plan(
-            here, Repository.discover(here), "stdin", lambda engine, progress: _stdin(request, engine, progress)
+        return _SourceScan(
+            here, Repository.discover(here), "stdin", lambda engine, progress: _scan_stdin(request, engine, progress)
         )
-    from orchestra_creds.scanner.tree.inventory import Listing
+    from orchestra_creds.scanner.tree.inventory import BackgroundInventory
 
-    listing = Listing(paths, all_files=request.all_files, exclusions=exclusions)
+    listing = BackgroundInventory(paths, all_files=request.all_files, exclusions=exclusions)
     root = Path(os.fsdecode(listing.root))
 
-    def look(engine: "Engine", progress: "Progress") -> _Looked:
+    def look(engine: "Engine", progress: "Progress") -> _SourceResult:
         from orchestra_creds.scanner.tree import tree_scan  # noqa: F401  for `_tree`, while the list is made
 
         if not listing.ready():
             engine.warm()  # a large tree: what its workers will need is loaded meanwhile
-        looked = _tree(request, engine, listing.inventory(), progress, meanwhile)
+        looked = _scan_tree(request, engine, listing.inventory(), progress, meanwhile)
         if with_stdin:
             from orchestra_creds.core.progress import NoProgress
 
-            _add(looked, _stdin(request, engine, NoProgress()))
+            _add(looked, _scan_stdin(request, engine, NoProgress()))
         return looked
 
     repository = Repository.discover(root)
-    return _Plan(root, repository, "tree", look, _below(root, repository), listing.close)
+    return _SourceScan(root, repository, "tree", look, _below(root, repository), listing.close)
 
 
 def _below(root: Path, repository: Repository | None) -> str:
@@ -207,20 +209,20 @@ def _below(root: Path, repository: Repository | None) -> str:
     return "" if within == "." or within.split("/")[0] == ".." else within + "/"
 
 
-def _unread(plan: _Plan, paths: list[str]) -> Callable[[str], bool]:
+def _unread_check(plan: _SourceScan, paths: list[str]) -> Callable[[str], bool]:
     """Whether a path that a baseline names stands on the disk although this scan, of `paths`, did not look at it."""
     tops = [plan.root, *([plan.repository.work_tree] if plan.repository and plan.repository.work_tree else [])]
     seen: set[str] = set()
 
-    def unread(path: str) -> bool:
+    def is_unread(path: str) -> bool:
         seen.update(visible(plan.below + one) for one in paths if not seen)
         names = (path, path.partition("!")[0])  # the file that an archive's member is in
         return not seen.intersection(names) and any(os.path.lexists(top / name) for top in tops for name in names)
 
-    return unread
+    return is_unread
 
 
-def _repository_plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Plan:
+def _repository_plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _SourceScan:
     option = f"--{request.source}"
     if len(request.paths) != 1 or request.paths[0] == STDIN:
         raise ConfigError(f"{option} takes one folder", hint="run one scan for each repository")
@@ -236,18 +238,20 @@ def _repository_plan(request: ScanRequest, meanwhile: Callable[[], None]) -> _Pl
             hint=f"run {option} in a repository, or leave it out to scan the files as they are",
         )
     if request.source is Source.STAGED:
-        return _Plan(repository.root, repository, "staged", lambda engine, _: _staged(request, engine, repository))
+        return _SourceScan(
+            repository.root, repository, "staged", lambda engine, _: _scan_staged(request, engine, repository)
+        )
     if request.source is Source.SINCE and repository.commit(request.since) is None:
         raise NotFoundError(f"no such revision: {visible(request.since)}", hint="`git log --oneline` lists commits")
-    return _Plan(
+    return _SourceScan(
         repository.root,
         repository,
         str(request.source),
-        lambda engine, progress: _history(request, engine, repository, progress, meanwhile),
+        lambda engine, progress: _scan_history(request, engine, repository, progress, meanwhile),
     )
 
 
-def _baseline(request: ScanRequest, plan: _Plan) -> "tuple[Baseline | None, list[str]]":
+def _baseline(request: ScanRequest, plan: _SourceScan) -> "tuple[Baseline | None, list[str]]":
     """The accepted findings: a named file, else the scanned root's own, else that of the repository around it."""
     if request.baseline is not None:
         return (_load_baseline(Path(request.baseline)), []) if request.baseline else (None, [])
@@ -267,7 +271,9 @@ def _load_baseline(file: Path) -> "Baseline":
     return baseline_file.load(file)
 
 
-def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, wanted: bool = True) -> "FingerprintKey":
+def _key(
+    request: ScanRequest, plan: _SourceScan, accepted: "Baseline | None", *, wanted: bool = True
+) -> "FingerprintKey":
     """The key of the fingerprints; where there is nothing to fingerprint (not `wanted`), any key will do."""
     from orchestra_creds.scanner.fingerprint import load_key, new_key
 
@@ -279,19 +285,19 @@ def _key(request: ScanRequest, plan: _Plan, accepted: "Baseline | None", *, want
     return load_key(folder, place, wanted=name, environment=request.environment)
 
 
-def _limits(request: ScanRequest) -> "Limits":
-    from orchestra_creds.scanner.content.archives import Limits
+def _limits(request: ScanRequest) -> "ArchiveLimits":
+    from orchestra_creds.scanner.content.archives import ArchiveLimits
 
-    return Limits(depth=request.archive_depth)
+    return ArchiveLimits(depth=request.archive_depth)
 
 
-def _tree(
+def _scan_tree(
     request: ScanRequest,
     engine: "Engine",
     inventory: "Inventory",
     progress: "Progress",
     meanwhile: Callable[[], None] = lambda: None,
-) -> _Looked:
+) -> _SourceResult:
     from orchestra_creds.scanner.tree.tree_scan import scan_tree
 
     progress.start(items=len(inventory.files), size=None)
@@ -304,7 +310,7 @@ def _tree(
         progress=progress,
         meanwhile=meanwhile,
     )
-    return _Looked(
+    return _SourceResult(
         found.sightings,
         inventory.skipped + found.skipped,
         ScanStats(blobs=found.blobs, bytes=found.size),
@@ -313,17 +319,17 @@ def _tree(
     )
 
 
-def _stdin(request: ScanRequest, engine: "Engine", progress: "Progress") -> _Looked:
+def _scan_stdin(request: ScanRequest, engine: "Engine", progress: "Progress") -> _SourceResult:
     from orchestra_creds.scanner.content.explore import Explorer
 
     progress.start(items=None, size=None)
     explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
-    looked = _Looked()
+    looked = _SourceResult()
     try:
         with open(0, "rb", buffering=0, closefd=False) as source:
-            explorer.scan(_Input(source.read), STDIN, passed=lambda count: progress.advance(size=count))
+            explorer.scan(_StdinStream(source.read), STDIN, passed=lambda count: progress.advance(size=count))
     except OSError as error:
-        looked.skipped.append(Skipped(STDIN, f"cannot be read: {(error.strerror or 'unknown').lower()}"))
+        looked.skipped.append(SkippedItem(STDIN, f"cannot be read: {(error.strerror or 'unknown').lower()}"))
     found = explorer.gathered
     looked.sightings = found.sightings
     looked.skipped += found.skipped
@@ -331,20 +337,20 @@ def _stdin(request: ScanRequest, engine: "Engine", progress: "Progress") -> _Loo
     return looked
 
 
-def _staged(request: ScanRequest, engine: "Engine", repository: Repository) -> _Looked:
+def _scan_staged(request: ScanRequest, engine: "Engine", repository: Repository) -> _SourceResult:
     """The content that the next commit would add, as it is in the index."""
     from orchestra_creds.scanner.content.explore import Explorer
 
     exclusions = Exclusions(request.exclude)
     explorer = Explorer(engine, limits=_limits(request), max_size=request.max_size)
-    looked = _Looked()
-    for staged in repository.staged(max_size=request.max_size or None):
+    looked = _SourceResult()
+    for staged in repository.staged_files(max_size=request.max_size or None):
         path = os.fsdecode(staged.path)
         if exclusions.match(staged.path):
             continue
         looked.paths.append(path)
         if staged.content is None:
-            looked.skipped.append(Skipped(path, f"larger than {request.max_size:,} bytes"))
+            looked.skipped.append(SkippedItem(path, f"larger than {request.max_size:,} bytes"))
         else:
             explorer.scan_bytes(staged.content, path)
     found = explorer.gathered
@@ -354,13 +360,13 @@ def _staged(request: ScanRequest, engine: "Engine", repository: Repository) -> _
     return looked
 
 
-def _history(
+def _scan_history(
     request: ScanRequest,
     engine: "Engine",
     repository: Repository,
     progress: "Progress",
     meanwhile: Callable[[], None],
-) -> _Looked:
+) -> _SourceResult:
     from orchestra_creds.scanner.git.history import scan_history
 
     cache = Path(request.cache_dir) if request.cache_dir and request.use_cache else None
@@ -378,10 +384,10 @@ def _history(
     )
     exclusions = Exclusions(request.exclude)
     sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]
-    return _Looked(sightings, list(found.skipped), found.stats)
+    return _SourceResult(sightings, list(found.skipped), found.stats)
 
 
-def _add(looked: _Looked, more: _Looked) -> None:
+def _add(looked: _SourceResult, more: _SourceResult) -> None:
     looked.sightings += more.sightings
     looked.skipped += more.skipped
     looked.stats = replace(
@@ -391,7 +397,7 @@ def _add(looked: _Looked, more: _Looked) -> None:
     )
 
 
-class _Input:
+class _StdinStream:
     """Standard input as a stream; a terminal or pipe may hand out less than was asked for."""
 
     def __init__(self, read: Callable[[int], bytes | None]) -> None:

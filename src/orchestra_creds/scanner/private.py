@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from io import FileIO
 
 
-def opened(folder: str, name: str) -> "FileIO | None":
+def open_private(folder: str, name: str) -> "FileIO | None":
     """The file, to be read and closed by the caller; None when there is none to trust."""
     if not hasattr(os, "geteuid"):
         return None

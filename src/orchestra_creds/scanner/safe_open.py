@@ -25,7 +25,7 @@ RELATIVE = os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW")
 _ABOVE = frozenset((b"", b".", b".."))
 
 
-class Descent:
+class TreeOpener:
     """The way down from `root`, which the operator named and which may be reached through links."""
 
     def __init__(self, root: bytes) -> None:

@@ -1,16 +1,16 @@
 """Our block in a crontab: text in, text out. Every other line stays as it is, where it is."""
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.schedule.entry import Entry
+from orchestra_creds.schedule.entry import ScheduleEntry
 
 
-def block(wanted: Entry) -> list[str]:
+def block(wanted: ScheduleEntry) -> list[str]:
     """Its lines. A percent sign would end the command in a crontab, so it is escaped (man 5 crontab)."""
     begin, end = _marks(wanted.project)
     return [begin, f"{wanted.minute} {wanted.hour} * * * {wanted.line.replace('%', chr(92) + '%')}", end]
 
 
-def without(text: str, project: str) -> str:
+def without_block(text: str, project: str) -> str:
     """Return the crontab without our block for this project.
 
     Raises:
@@ -22,7 +22,7 @@ def without(text: str, project: str) -> str:
     return "\n".join(lines)
 
 
-def with_entry(text: str, wanted: Entry) -> str:
+def with_entry(text: str, wanted: ScheduleEntry) -> str:
     """Return the crontab with our block: in its old place, or at the end.
 
     Only a line feed ends a line, as for cron itself. If the last line has none, it is still missing at the end of the result.
@@ -31,12 +31,12 @@ def with_entry(text: str, wanted: Entry) -> str:
         ConfigError: the block was changed by hand, so that other lines may be in it.
     """
     blocks = _blocks(text.split("\n"), wanted.project)
-    lines = without(text, wanted.project).split("\n")
+    lines = without_block(text, wanted.project).split("\n")
     place = blocks[0][0] if blocks else len(lines) - (lines[-1] == "")
     return "\n".join([*lines[:place], *block(wanted), *lines[place:]])
 
 
-def found(text: str, project: str) -> str:
+def block_line(text: str, project: str) -> str:
     """The line of our block, or empty."""
     begin, end = _marks(project)
     lines = [line.removesuffix("\r") for line in text.split("\n")]

@@ -12,7 +12,7 @@ _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ScheduleEntry:
     """A daily run for one project: the command as an argument list, and its hour and minute."""
 
     project: str
@@ -26,7 +26,7 @@ class Entry:
         return shlex.join(self.command)
 
 
-def entry(project: str, command: tuple[str, ...], at: str = "") -> Entry:
+def entry(project: str, command: tuple[str, ...], at: str = "") -> ScheduleEntry:
     """The entry; without `at` (`HH:MM`), some minute after three in the morning that is always the same for a project.
 
     Raises:
@@ -37,8 +37,8 @@ def entry(project: str, command: tuple[str, ...], at: str = "") -> Entry:
     if any(ord(letter) < 32 for argument in command for letter in argument):
         raise ConfigError("an argument of the scheduled command holds a line break or another control character")
     if not at:
-        return Entry(project, command, 3, hashlib.sha256(project.encode()).digest()[0] % 60)
+        return ScheduleEntry(project, command, 3, hashlib.sha256(project.encode()).digest()[0] % 60)
     time = _TIME.fullmatch(at)
     if time is None:
         raise ConfigError(f"{at!r} is no time of the day", hint="write it as HH:MM, for example 03:17")
-    return Entry(project, command, int(time[1]), int(time[2]))
+    return ScheduleEntry(project, command, int(time[1]), int(time[2]))

@@ -7,13 +7,13 @@ from pathlib import Path
 from orchestra_creds import outfile
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.schedule import crontab, programs, systemd
-from orchestra_creds.schedule.entry import Entry
+from orchestra_creds.schedule.entry import ScheduleEntry
 
 UNIT_MODE = 0o644
 
 
 @dataclass(frozen=True, slots=True)
-class Installed:
+class Installation:
     """What stands where; `todo` is what a person still has to do."""
 
     runner: str
@@ -23,16 +23,16 @@ class Installed:
     todo: str = ""
 
 
-def into_crontab(wanted: Entry) -> Installed:
+def install_crontab(wanted: ScheduleEntry) -> Installation:
     """Have cron run it."""
     before = programs.read_crontab()
     after = crontab.with_entry(before, wanted)
     if after != before:
         programs.write_crontab(after)
-    return Installed("crontab", "crontab", crontab.found(after, wanted.project), changed=after != before)
+    return Installation("crontab", "crontab", crontab.block_line(after, wanted.project), changed=after != before)
 
 
-def into_systemd(wanted: Entry, folder: Path, *, user: bool) -> Installed:
+def install_systemd(wanted: ScheduleEntry, folder: Path, *, user: bool) -> Installation:
     """Have systemd run it; units are written, and the timer enabled where systemd runs."""
     name = systemd.unit_name(wanted.project)
     units = {f"{name}.service": systemd.service(wanted), f"{name}.timer": systemd.timer(wanted)}
@@ -46,45 +46,45 @@ def into_systemd(wanted: Entry, folder: Path, *, user: bool) -> Installed:
     for file in sorted(changed):
         outfile.write(str(folder / file), units[file], mode=UNIT_MODE)
     scope = ["--user"] if user else []
-    enabled = programs.systemctl(*scope, "is-enabled", "--quiet", f"{name}.timer")
+    enabled = programs.run_systemctl(*scope, "is-enabled", "--quiet", f"{name}.timer")
     if changed or not enabled:
-        reloaded = programs.systemctl(*scope, "daemon-reload")
-        enabled = reloaded and programs.systemctl(*scope, "enable", "--now", f"{name}.timer")
+        reloaded = programs.run_systemctl(*scope, "daemon-reload")
+        enabled = reloaded and programs.run_systemctl(*scope, "enable", "--now", f"{name}.timer")
     todo = "" if enabled else " ".join(["systemctl", *scope, "enable", "--now", f"{name}.timer"])
     when = f"daily at {wanted.hour:02}:{wanted.minute:02}: {wanted.line}"
-    return Installed("systemd", str(folder / f"{name}.timer"), when, changed=bool(changed), todo=todo)
+    return Installation("systemd", str(folder / f"{name}.timer"), when, changed=bool(changed), todo=todo)
 
 
-def shown(project: str, folders: list[Path]) -> list[Installed]:
+def list_installations(project: str, folders: list[Path]) -> list[Installation]:
     """What is installed for a project."""
     found = []
     try:
-        line = crontab.found(programs.read_crontab(), project)
+        line = crontab.block_line(programs.read_crontab(), project)
     except ConfigError:
         line = ""
     if line:
-        found.append(Installed("crontab", "crontab", line))
+        found.append(Installation("crontab", "crontab", line))
     name = systemd.unit_name(project)
     for folder in folders:
         text = _text(folder / f"{name}.service")
         if text:
             command = next((line for line in text.splitlines() if line.startswith("ExecStart=")), "")
-            found.append(Installed("systemd", str(folder / f"{name}.timer"), command.removeprefix("ExecStart=")))
+            found.append(Installation("systemd", str(folder / f"{name}.timer"), command.removeprefix("ExecStart=")))
     return found
 
 
-def removed(project: str, folders: list[Path], *, user: bool, only: str = "") -> list[Installed]:
+def remove_installations(project: str, folders: list[Path], *, user: bool, only: str = "") -> list[Installation]:
     """Take it away again, or only that of one runner; what was installed."""
-    found = [one for one in shown(project, folders) if only in {"", one.runner}]
+    found = [one for one in list_installations(project, folders) if only in {"", one.runner}]
     for one in found:
         if one.runner == "crontab":
-            programs.write_crontab(crontab.without(programs.read_crontab(), project))
+            programs.write_crontab(crontab.without_block(programs.read_crontab(), project))
             continue
         name, scope = systemd.unit_name(project), ["--user"] if user else []
-        programs.systemctl(*scope, "disable", "--now", f"{name}.timer")
+        programs.run_systemctl(*scope, "disable", "--now", f"{name}.timer")
         for ending in (".timer", ".service"):
             Path(one.where).with_suffix(ending).unlink(missing_ok=True)
-        programs.systemctl(*scope, "daemon-reload")
+        programs.run_systemctl(*scope, "daemon-reload")
     return found
 
 

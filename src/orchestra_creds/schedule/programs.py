@@ -14,7 +14,7 @@ def read_crontab() -> str:
     """
     ended = _run("crontab", "-l")
     if ended.returncode and b"no crontab" not in ended.stderr.lower():
-        raise _refused("crontab -l", ended.stderr)
+        raise _refusal_error("crontab -l", ended.stderr)
     return ended.stdout.decode("utf-8", "surrogateescape") if not ended.returncode else ""
 
 
@@ -22,10 +22,10 @@ def write_crontab(text: str) -> None:
     """Replace this user's crontab."""
     ended = _run("crontab", "-", stdin=text.encode("utf-8", "surrogateescape"))
     if ended.returncode:
-        raise _refused("crontab -", ended.stderr)
+        raise _refusal_error("crontab -", ended.stderr)
 
 
-def systemctl(*arguments: str) -> bool:
+def run_systemctl(*arguments: str) -> bool:
     """Whether systemctl did it; False also where systemd does not run."""
     return shutil.which("systemctl") is not None and not _run("systemctl", *arguments).returncode
 
@@ -36,6 +36,6 @@ def _run(program: str, *arguments: str, stdin: bytes = b"") -> "subprocess.Compl
     return subprocess.run([program, *arguments], input=stdin, capture_output=True, check=False, timeout=30)
 
 
-def _refused(what: str, stderr: bytes) -> PreconditionError:
+def _refusal_error(what: str, stderr: bytes) -> PreconditionError:
     text = " ".join(stderr.decode("utf-8", "replace").split())[:200]
     return PreconditionError(f"{what} was refused: {text}", hint="may this user have a crontab?")

@@ -1,6 +1,6 @@
 """A service and a timer for systemd, as text."""
 
-from orchestra_creds.schedule.entry import Entry
+from orchestra_creds.schedule.entry import ScheduleEntry
 
 
 def unit_name(project: str) -> str:
@@ -8,9 +8,9 @@ def unit_name(project: str) -> str:
     return "orchestra-creds-" + "".join(letter if letter.isalnum() else "-" for letter in project)
 
 
-def service(wanted: Entry) -> str:
+def service(wanted: ScheduleEntry) -> str:
     """Runs once; hardened, with a time limit well above a settle time, and stopped gently (exit 143 is no failure)."""
-    command = " ".join(_quoted(argument) for argument in wanted.command)
+    command = " ".join(_quote_argument(argument) for argument in wanted.command)
     return f"""[Unit]
 Description=Rotate the credentials of {wanted.project} that are due
 Wants=network-online.target
@@ -35,7 +35,7 @@ UMask=0077
 """
 
 
-def timer(wanted: Entry) -> str:
+def timer(wanted: ScheduleEntry) -> str:
     """Daily, caught up after the machine was off, spread over five minutes that are always the same on one machine."""
     return f"""[Unit]
 Description=Daily rotation of the credentials of {wanted.project}
@@ -51,7 +51,7 @@ WantedBy=timers.target
 """
 
 
-def _quoted(argument: str) -> str:
+def _quote_argument(argument: str) -> str:
     """An argument for ExecStart=: percent and dollar signs mean something there (man 5 systemd.service)."""
     text = argument.replace("%", "%%").replace("$", "$$")
     if text and not set(text) & set(" \t\"'\\;"):

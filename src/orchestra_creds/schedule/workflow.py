@@ -6,7 +6,7 @@ from importlib import resources
 from orchestra_creds import __version__
 from orchestra_creds.core.accounts import require_identity
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.schedule.entry import Entry
+from orchestra_creds.schedule.entry import ScheduleEntry
 
 FILE = ".github/workflows/orchestra-creds-rotate.yml"
 _PROVIDER = re.compile(
@@ -15,7 +15,7 @@ _PROVIDER = re.compile(
 _ENVIRONMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,98}")
 
 
-def workflow(wanted: Entry, *, provider: str, identity: str, environment: str) -> str:
+def workflow(wanted: ScheduleEntry, *, provider: str, identity: str, environment: str) -> str:
     """The file's text; the time is UTC.
 
     Raises:

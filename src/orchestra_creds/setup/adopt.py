@@ -4,14 +4,14 @@ import re
 from collections.abc import Iterable, Mapping
 
 from orchestra_creds.core.accounts import mail
-from orchestra_creds.core.resources import Desired, Kind, Ref, Resource
+from orchestra_creds.core.resources import DesiredState, Ref, Resource, ResourceKind
 
 ENVIRONMENTS = ("dev", "staging", "prod")
 STAGING = "--orchestra-staging"
 _ENDING = re.compile(rf"(?P<name>.+?)[-_](?P<env>{'|'.join(ENVIRONMENTS)})", re.IGNORECASE)
 
 
-def unknown(desired: Desired, there: Mapping[Ref, Resource]) -> list[Ref]:
+def unknown_resources(desired: DesiredState, there: Mapping[Ref, Resource]) -> list[Ref]:
     """Secrets and accounts that the file does not speak of; Google's own accounts and staged copies are nobody's to adopt."""
     known = {resource.ref for resource in desired.resources}
     own = mail("", desired.project)
@@ -20,7 +20,7 @@ def unknown(desired: Desired, there: Mapping[Ref, Resource]) -> list[Ref]:
         for ref, resource in there.items()
         if ref not in known
         and not resource.deleted
-        and (ref.kind is Kind.SECRET or (ref.kind is Kind.ACCOUNT and ref.name.endswith(own)))
+        and (ref.kind is ResourceKind.SECRET or (ref.kind is ResourceKind.ACCOUNT and ref.name.endswith(own)))
         and not ref.name.endswith(STAGING)
     )
 
@@ -30,7 +30,7 @@ def suggestion(refs: Iterable[Ref]) -> str:
     accounts, secrets, odd = [], dict[str, list[str]](), []
     for ref in refs:
         ending = _ENDING.fullmatch(ref.name)
-        if ref.kind is Kind.ACCOUNT:
+        if ref.kind is ResourceKind.ACCOUNT:
             accounts.append(ref.name.partition("@")[0])
         elif ending is not None and "_" not in ref.name:
             secrets.setdefault(ending["name"], []).append(ending["env"].lower())

@@ -8,7 +8,7 @@ is 23.5 hours (cloud.google.com/monitoring/alerts/concepts-indepth): a schedule 
 import re
 from collections.abc import Iterator, Sequence
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 
 PREFIX = "orchestra-creds"
@@ -60,7 +60,7 @@ def alerts(channels: Sequence[str], rules: Sequence[str], *, rotator: str = "", 
             raise ConfigError(f"alerts: {channel!r} is no channel", hint="email:ADDRESS")
         address = {"email_address": channel.partition(":")[2]}
         fields = {"type": "email", "address": address, "labels": LABELS, "enabled": True}
-        yield Resource(Ref(Kind.CHANNEL, channel), fields)
+        yield Resource(Ref(ResourceKind.CHANNEL, channel), fields)
     often = bool(cron) and any(sign in cron.split()[1] for sign in "*,/-")
     if SILENT in rules and not often:
         raise ConfigError(
@@ -84,7 +84,9 @@ def _log_match(rule: str, channels: Sequence[str], rotator: str) -> Resource:
 def _silent(channels: Sequence[str]) -> Iterator[Resource]:
     finished = "type.googleapis.com/google.cloud.scheduler.logging.AttemptFinished"
     what = f'resource.type="cloud_scheduler_job" AND jsonPayload."@type"="{finished}" AND severity<ERROR'
-    yield Resource(Ref(Kind.METRIC, STARTS), {"filter": what, "description": "Starts of schedules", "disabled": False})
+    yield Resource(
+        Ref(ResourceKind.METRIC, STARTS), {"filter": what, "description": "Starts of schedules", "disabled": False}
+    )
     counter = f'metric.type="logging.googleapis.com/user/{STARTS}" AND resource.type="cloud_scheduler_job"'
     meaning = "No rotation was started for most of a day."
     yield _alert(SILENT, channels, meaning, match="absence", filter=counter, seconds=LONGEST_ABSENCE)
@@ -93,4 +95,4 @@ def _silent(channels: Sequence[str]) -> Iterator[Resource]:
 def _alert(rule: str, channels: Sequence[str], meaning: str, **condition: object) -> Resource:
     told = f"{meaning} What to do: docs/alerts.md#{rule}"
     fields = {"channels": sorted(channels), "documentation": told, "labels": LABELS, "enabled": True}
-    return Resource(Ref(Kind.ALERT, f"{PREFIX} {rule}"), {**condition, **fields})
+    return Resource(Ref(ResourceKind.ALERT, f"{PREFIX} {rule}"), {**condition, **fields})

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
-from orchestra_creds.core.resources import Kind, Resource
+from orchestra_creds.core.resources import Resource, ResourceKind
 from orchestra_creds.errors import (
     ApiDisabledError,
     ConfigError,
@@ -25,9 +25,9 @@ from orchestra_creds.errors import (
     QuotaError,
     UnavailableError,
 )
-from orchestra_creds.setup.change import Action, Applied, Change, Plan
-from orchestra_creds.setup.plan import differing, has, merged
-from orchestra_creds.setup.snapshot import Project
+from orchestra_creds.setup.change import Change, ChangeKind, ChangeOutcome, Plan
+from orchestra_creds.setup.plan import differing_fields, has_grant, merged_policy
+from orchestra_creds.setup.snapshot import ProjectPorts
 
 MERGES = 6
 """Tries of a read-merge-write of a policy, each after a change by somebody else (docs/setup.md)."""
@@ -44,7 +44,7 @@ PlanAgain = Callable[[], Plan]
 _T = TypeVar("_T")
 
 
-def apply(plan: Plan, project: Project, sleep: Sleep, plan_again: PlanAgain) -> Iterator[Applied]:
+def apply(plan: Plan, project: ProjectPorts, sleep: Sleep, plan_again: PlanAgain) -> Iterator[ChangeOutcome]:
     """Return what became of each change, as it comes about."""
     if not plan.off:
         yield from _apply(plan.work, project, sleep)
@@ -60,17 +60,19 @@ def apply(plan: Plan, project: Project, sleep: Sleep, plan_again: PlanAgain) -> 
     try:
         again = _when_enabled(plan_again, enabled, sleep)
     except CredsError as error:
-        yield from (Applied(change, "failed", str(error), "run setup again: it goes on from here") for change in rest)
+        yield from (
+            ChangeOutcome(change, "failed", str(error), "run setup again: it goes on from here") for change in rest
+        )
         return
     yield from _apply([change for change in again.work if change in rest], project, sleep, enabled)
     for change in again.changes:
-        if change not in plan.changes and not _is_service(change) and change.action is not Action.AWAITING:
+        if change not in plan.changes and not _is_service(change) and change.kind is not ChangeKind.AWAITING:
             why = change.reason or "it could not be seen when the plan was made"
-            yield Applied(change, "skipped", why, "run setup again: it plans anew")
+            yield ChangeOutcome(change, "skipped", why, "run setup again: it plans anew")
 
 
 def _is_service(change: Change) -> bool:
-    return change.ref is not None and change.ref.kind is Kind.SERVICE
+    return change.ref is not None and change.ref.kind is ResourceKind.SERVICE
 
 
 def _when_enabled(call: Callable[[], _T], enabled: AbstractSet[str], sleep: Sleep) -> _T:
@@ -87,60 +89,60 @@ def _when_enabled(call: Callable[[], _T], enabled: AbstractSet[str], sleep: Slee
 
 
 def _apply(
-    work: Sequence[Change], project: Project, sleep: Sleep, enabled: AbstractSet[str] = frozenset()
-) -> Iterator[Applied]:
+    work: Sequence[Change], project: ProjectPorts, sleep: Sleep, enabled: AbstractSet[str] = frozenset()
+) -> Iterator[ChangeOutcome]:
     broken: set[str] = set()
     revived: set[str] = set()
     refused: set[str] = set()
     for change in work:
         missing = sorted(change.depends_on & broken)
         if missing:
-            yield Applied(change, "skipped", f"{missing[0]} is missing")
+            yield ChangeOutcome(change, "skipped", f"{missing[0]} is missing")
         elif refused & {grant.holder for grant in change.revoked}:
-            yield Applied(change, "skipped", "a grant in the same policy failed, so no access is revoked from it")
+            yield ChangeOutcome(change, "skipped", "a grant in the same policy failed, so no access is revoked from it")
             continue
         else:
             try:
                 _when_enabled(partial(_make, change, project, sleep, revived), enabled, sleep)
             except NotFoundError as error:  # what it is about, or needs, was there when it was planned
                 told = f"{change.what} was changed under you: {error}"
-                yield Applied(change, "failed", told, "run setup again: it plans anew")
+                yield ChangeOutcome(change, "failed", told, "run setup again: it plans anew")
             except CredsError as error:
-                yield Applied(change, "failed", str(error), error.hint)
+                yield ChangeOutcome(change, "failed", str(error), error.hint)
             else:
-                yield Applied(change, "done")
+                yield ChangeOutcome(change, "done")
                 continue
         refused |= {grant.holder for grant in change.grants}
         if change.ref is not None:
             broken.add(change.ref.name)
 
 
-def _make(change: Change, project: Project, sleep: Sleep, revived: set[str]) -> None:
-    match change.action:
-        case Action.GRANT | Action.REVOKE:
+def _make(change: Change, project: ProjectPorts, sleep: Sleep, revived: set[str]) -> None:
+    match change.kind:
+        case ChangeKind.GRANT | ChangeKind.REVOKE:
             _change_policy(change, project, sleep)
-        case Action.AUDIT:
+        case ChangeKind.AUDIT:
             _change_audit(change, project, sleep)
-        case Action.UNDELETE:
+        case ChangeKind.UNDELETE:
             _undelete(change, project, sleep)
-            revived.add(_wanted(change).ref.name)
+            revived.add(_wanted_resource(change).ref.name)
         case _:
             _change_resource(change, project, sleep, revived)
 
 
-def _change_resource(change: Change, project: Project, sleep: Sleep, revived: set[str]) -> None:
-    wanted = _wanted(change)
+def _change_resource(change: Change, project: ProjectPorts, sleep: Sleep, revived: set[str]) -> None:
+    wanted = _wanted_resource(change)
     store = project.stores[wanted.ref.kind]
     there = store.find(wanted.ref)
     came_back = there is not None and wanted.ref.name.partition("/")[0] in revived  # with its pool, closed
     if there is not None and there.deleted and came_back:
         _undelete(change, project, sleep)
         return
-    if there is not None and not there.deleted and not _left(change, there):
+    if there is not None and not there.deleted and not _remaining_fields(change, there):
         return
     if there is not None and came_back:
-        change = replace(change, live=there, fields=differing(wanted, there))
-    if not _as_seen(there, change):
+        change = replace(change, live=there, fields=differing_fields(wanted, there))
+    if not _is_unchanged(there, change):
         raise PreconditionError(f"{wanted.ref} was changed under you", hint="run setup again: it plans anew")
     try:
         if there is None:
@@ -155,9 +157,9 @@ def _change_resource(change: Change, project: Project, sleep: Sleep, revived: se
     _prove(change, project, sleep)
 
 
-def _undelete(change: Change, project: Project, sleep: Sleep) -> None:
+def _undelete(change: Change, project: ProjectPorts, sleep: Sleep) -> None:
     """Everything in a pool returns with it, old providers too: it is closed before it is put right, and opened last."""
-    wanted = _wanted(change)
+    wanted = _wanted_resource(change)
     store = project.stores[wanted.ref.kind]
     there = store.find(wanted.ref)
     if there is not None and there.deleted:
@@ -172,32 +174,32 @@ def _undelete(change: Change, project: Project, sleep: Sleep) -> None:
         raise PreconditionError(
             f"{wanted.ref} cannot be brought back", hint="was it deleted for good? choose another name"
         )
-    if wanted.ref.kind is Kind.POOL and not there.fields.get("disabled"):
+    if wanted.ref.kind is ResourceKind.POOL and not there.fields.get("disabled"):
         store.update(replace(wanted, fields={**wanted.fields, "disabled": True}), ("disabled",), there.etag)
         _close_providers(project, wanted.ref.name)
         there = store.find(wanted.ref) or there
-    fields = differing(wanted, there)
+    fields = differing_fields(wanted, there)
     if fields:
         store.update(wanted, fields, there.etag)
     _prove(change, project, sleep)
 
 
-def _close_providers(project: Project, pool: str) -> None:
+def _close_providers(project: ProjectPorts, pool: str) -> None:
     """Providers that came back with a pool stay closed until the file speaks of them."""
-    store = project.stores[Kind.PROVIDER]
+    store = project.stores[ResourceKind.PROVIDER]
     for provider in store.every():
         if provider.ref.name.startswith(f"{pool}/") and not provider.deleted and not provider.fields.get("disabled"):
             store.update(replace(provider, fields={**provider.fields, "disabled": True}), ("disabled",), provider.etag)
 
 
-def _change_policy(change: Change, project: Project, sleep: Sleep) -> None:
+def _change_policy(change: Change, project: ProjectPorts, sleep: Sleep) -> None:
     holder = (*change.grants, *change.revoked)[0].holder
     for attempt in range(MERGES):
         try:
             before = project.policies.get_policy(holder)
-            if _granted(change, project, holder):
+            if _is_policy_applied(change, project, holder):
                 return
-            project.policies.set_policy(holder, merged(before, change.grants, change.revoked))
+            project.policies.set_policy(holder, merged_policy(before, change.grants, change.revoked))
         except (PreconditionError, UnavailableError) as error:
             if attempt == MERGES - 1:
                 raise IncompleteError(f"the policy of {holder} keeps changing", hint="run setup again") from error
@@ -211,7 +213,7 @@ def _change_policy(change: Change, project: Project, sleep: Sleep) -> None:
             break
         sleep(min(2.0**attempt, 30.0))
     for _ in range(PROOFS):
-        if _granted(change, project, holder):
+        if _is_policy_applied(change, project, holder):
             return
         sleep(PROOF_SECONDS)
     raise IncompleteError(
@@ -219,12 +221,14 @@ def _change_policy(change: Change, project: Project, sleep: Sleep) -> None:
     )
 
 
-def _granted(change: Change, project: Project, holder: str) -> bool:
+def _is_policy_applied(change: Change, project: ProjectPorts, holder: str) -> bool:
     policy = project.policies.get_policy(holder)
-    return all(has(policy, grant) for grant in change.grants) and not any(has(policy, g) for g in change.revoked)
+    return all(has_grant(policy, grant) for grant in change.grants) and not any(
+        has_grant(policy, g) for g in change.revoked
+    )
 
 
-def _change_audit(change: Change, project: Project, sleep: Sleep) -> None:
+def _change_audit(change: Change, project: ProjectPorts, sleep: Sleep) -> None:
     before = project.itself.audit()
     wanted = {service: before.get(service, frozenset()) | kinds for service, kinds in change.audit.items()}
     try:
@@ -239,33 +243,33 @@ def _change_audit(change: Change, project: Project, sleep: Sleep) -> None:
     raise IncompleteError("the audit configuration does not show the change yet", hint="run setup again")
 
 
-def _prove(change: Change, project: Project, sleep: Sleep, *, lost: bool = False) -> None:
+def _prove(change: Change, project: ProjectPorts, sleep: Sleep, *, lost: bool = False) -> None:
     """Read it back until it is as it shall be."""
-    wanted = _wanted(change)
+    wanted = _wanted_resource(change)
     store = project.stores[wanted.ref.kind]
     for _ in range(PROOFS):
         there = store.find(wanted.ref)
-        if there is not None and not there.deleted and not _left(change, there):
+        if there is not None and not there.deleted and not _remaining_fields(change, there):
             return
-        if lost and (there is None or _as_seen(there, change)):
+        if lost and (there is None or _is_unchanged(there, change)):
             raise UnavailableError(f"the call that changes {wanted.ref} was lost", hint="run setup again")
         sleep(PROOF_SECONDS)
     raise IncompleteError(f"{wanted.ref} does not show the change yet", hint="it may take minutes: run setup again")
 
 
-def _left(change: Change, there: Resource) -> set[str]:
+def _remaining_fields(change: Change, there: Resource) -> set[str]:
     """The fields of the change that are not yet as they shall be."""
-    left = set(differing(_wanted(change), there))
-    return left & set(change.fields) if change.action is Action.UPDATE else left
+    left = set(differing_fields(_wanted_resource(change), there))
+    return left & set(change.fields) if change.kind is ChangeKind.UPDATE else left
 
 
-def _as_seen(there: Resource | None, change: Change) -> bool:
+def _is_unchanged(there: Resource | None, change: Change) -> bool:
     if there is None or change.live is None:
         return there is None and change.live is None
     return there.fields == change.live.fields and there.deleted == change.live.deleted
 
 
-def _wanted(change: Change) -> Resource:
+def _wanted_resource(change: Change) -> Resource:
     if change.wanted is None:
         raise ConfigError(f"{change.what} cannot be changed")
     return change.wanted

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, Resource
+from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
 
 
-class Action(StrEnum):
+class ChangeKind(StrEnum):
     """What is done, or why nothing is."""
 
     CREATE = "create"
@@ -28,7 +28,7 @@ class Risk(StrEnum):
     NARROWING = "narrowing"
 
 
-NOT_DONE = frozenset({Action.AWAITING, Action.REFUSED})
+NOT_DONE = frozenset({ChangeKind.AWAITING, ChangeKind.REFUSED})
 """Entries of a plan that only a person can act on."""
 
 
@@ -36,7 +36,7 @@ NOT_DONE = frozenset({Action.AWAITING, Action.REFUSED})
 class Change:
     """One entry of a plan. `what` names it; `wanted` and `live` are the resource as it shall be and as it was seen."""
 
-    action: Action
+    kind: ChangeKind
     what: str
     risk: Risk = Risk.LOW
     ref: Ref | None = None
@@ -60,8 +60,8 @@ class Change:
         holders = [grant.holder for grant in (*self.grants, *self.revoked)]
         names = {holder.rpartition("/")[2] for holder in holders}
         names |= {holder.partition("/locations/")[2].replace("/jobs/", "/") for holder in holders if "/jobs/" in holder}
-        names |= {self.ref.name} if self.ref is not None and self.ref.kind is Kind.SCHEDULE else set()
-        if self.wanted is not None and self.wanted.ref.kind is Kind.ALERT:
+        names |= {self.ref.name} if self.ref is not None and self.ref.kind is ResourceKind.SCHEDULE else set()
+        if self.wanted is not None and self.wanted.ref.kind is ResourceKind.ALERT:
             channels = self.wanted.fields.get("channels", ())
             names |= set(channels) if isinstance(channels, list) else set()
         members = {
@@ -98,26 +98,26 @@ class Plan:
     @property
     def work(self) -> tuple[Change, ...]:
         """The changes that can be applied."""
-        return tuple(change for change in self.changes if change.action not in NOT_DONE)
+        return tuple(change for change in self.changes if change.kind not in NOT_DONE)
 
     @property
     def widens(self) -> bool:
         """Whether anybody could do more afterwards."""
         return any(change.risk is Risk.WIDENING for change in self.work)
 
-    def guarded(self, wanted: Desired) -> list[str]:
+    def guarded_environments(self, wanted: DesiredState) -> list[str]:
         """Environments that the work changes and whose name must be typed."""
         touched = {what for change in self.work for what in change.touches}
         return sorted({wanted.guarded[what] for what in touched & set(wanted.guarded)})
 
     @property
-    def drifted(self) -> bool:
+    def has_drift(self) -> bool:
         """Whether the project is not as it shall be. A value that is awaited is no drift."""
-        return bool(self.drifts) or any(change.action is not Action.AWAITING for change in self.changes)
+        return bool(self.drifts) or any(change.kind is not ChangeKind.AWAITING for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
+class ChangeOutcome:
     """What became of a change: `done`, `failed` or `skipped`, and why."""
 
     change: Change

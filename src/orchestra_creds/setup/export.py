@@ -2,14 +2,14 @@
 
 import json
 
-from orchestra_creds.core.resources import Desired
+from orchestra_creds.core.resources import DesiredState
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.setup import gcloud, pulumi, terraform
 
 FORMATS = ("terraform", "pulumi-python", "gcloud")
 
 
-def export(wanted: Desired, number: str, form: str) -> str:
+def export(wanted: DesiredState, number: str, form: str) -> str:
     """The document in a form; `number` is that of the project.
 
     Raises:

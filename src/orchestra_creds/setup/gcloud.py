@@ -3,28 +3,28 @@
 from collections.abc import Iterator
 from shlex import join
 
-from orchestra_creds.core.resources import Desired, Kind
-from orchestra_creds.setup.plan import filled
+from orchestra_creds.core.resources import DesiredState, ResourceKind
+from orchestra_creds.setup.plan import fill_number
 
 
-def commands(wanted: Desired, number: str) -> Iterator[str]:
+def commands(wanted: DesiredState, number: str) -> Iterator[str]:
     """A line each; what takes more than a command to say is a comment."""
     for resource in wanted.resources:
         name, project = resource.ref.name, f"--project={wanted.project}"
         match resource.ref.kind:
-            case Kind.SERVICE:
+            case ResourceKind.SERVICE:
                 yield join(["gcloud", "services", "enable", name, project])
-            case Kind.ACCOUNT:
+            case ResourceKind.ACCOUNT:
                 account = name.partition("@")[0]
                 shown = f"--display-name={resource.fields['displayName']}"
                 yield join(["gcloud", "iam", "service-accounts", "create", account, shown, project])
-            case Kind.SECRET:
+            case ResourceKind.SECRET:
                 yield join(["gcloud", "secrets", "create", name, project])
-            case Kind.POOL:
+            case ResourceKind.POOL:
                 yield join(["gcloud", "iam", "workload-identity-pools", "create", name, "--location=global", project])
             case _:
                 yield f"# {resource.ref}: see --to terraform"
-    for grant in (filled(each, number) for each in wanted.grants):
+    for grant in (fill_number(each, number) for each in wanted.grants):
         told = (
             f"--condition=expression={grant.condition},title={grant.title}" if grant.condition else "--condition=None"
         )

@@ -6,59 +6,72 @@ Nothing is ever planned to be removed, but accessors of secrets that are declare
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
-from orchestra_creds.core.cloud_types import Binding, Policy
-from orchestra_creds.core.resources import NUMBER, Desired, Grant, Kind, Ref, Resource
-from orchestra_creds.setup.change import Action, Change, Plan, Risk
+from orchestra_creds.core.cloud_types import Binding, IamPolicy
+from orchestra_creds.core.resources import NUMBER, DesiredState, Grant, Ref, Resource, ResourceKind
+from orchestra_creds.setup.change import Change, ChangeKind, Plan, Risk
 from orchestra_creds.setup.drift import drifts
 from orchestra_creds.setup.snapshot import Snapshot
 
 ACCESSOR = "roles/secretmanager.secretAccessor"
-_IMMUTABLE = {Kind.SECRET: "replication", Kind.BUCKET: "location"}
+_IMMUTABLE = {ResourceKind.SECRET: "replication", ResourceKind.BUCKET: "location"}
 
 
-def plan(desired: Desired, seen: Snapshot) -> Plan:
+def plan(desired: DesiredState, seen: Snapshot) -> Plan:
     """The changes, in the order in which they can be made."""
-    changes = [*_resources(desired, seen), *_policies(desired, seen), *_audit(desired, seen), *_awaiting(desired, seen)]
-    secrets = sum(resource.ref.kind is Kind.SECRET for resource in desired.resources)
+    changes = [
+        *_resources(desired, seen),
+        *_policies(desired, seen),
+        *_audit(desired, seen),
+        *_awaited_values(desired, seen),
+    ]
+    secrets = sum(resource.ref.kind is ResourceKind.SECRET for resource in desired.resources)
     return Plan(desired.project, tuple(changes), drifts(desired, seen), secrets, seen.unread, tuple(sorted(seen.off)))
 
 
-def _resources(desired: Desired, seen: Snapshot) -> Iterator[Change]:
-    order = list(Kind)
+def _resources(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
+    order = list(ResourceKind)
     for wanted in sorted(desired.resources, key=lambda resource: (order.index(resource.ref.kind), resource.ref.name)):
         live = seen.resources.get(wanted.ref)
-        risk = Risk.WIDENING if wanted.ref.kind is Kind.PROVIDER else Risk.LOW
+        risk = Risk.WIDENING if wanted.ref.kind is ResourceKind.PROVIDER else Risk.LOW
         if live is None:
-            yield Change(Action.CREATE, str(wanted.ref), risk, wanted.ref, wanted)
+            yield Change(ChangeKind.CREATE, str(wanted.ref), risk, wanted.ref, wanted)
             continue
         if live.deleted:
-            yield Change(Action.UNDELETE, str(wanted.ref), Risk.WIDENING, wanted.ref, wanted, live)
+            yield Change(ChangeKind.UNDELETE, str(wanted.ref), Risk.WIDENING, wanted.ref, wanted, live)
             continue
-        fields = differing(wanted, live)
+        fields = differing_fields(wanted, live)
         immutable = _IMMUTABLE.get(wanted.ref.kind, "")
         if immutable in fields:
-            why = f"{immutable} is fixed when it is made: {_told(live, immutable)}, not {_told(wanted, immutable)}"
-            yield Change(Action.REFUSED, str(wanted.ref), Risk.LOW, wanted.ref, wanted, live, (immutable,), reason=why)
+            why = f"{immutable} is fixed when it is made: {_field_text(live, immutable)}, not {_field_text(wanted, immutable)}"
+            yield Change(
+                ChangeKind.REFUSED, str(wanted.ref), Risk.LOW, wanted.ref, wanted, live, (immutable,), reason=why
+            )
         changeable = tuple(name for name in fields if name != immutable)
         if changeable:
             yield Change(
-                Action.UPDATE, str(wanted.ref), _risk(wanted, live, changeable), wanted.ref, wanted, live, changeable
+                ChangeKind.UPDATE,
+                str(wanted.ref),
+                _risk(wanted, live, changeable),
+                wanted.ref,
+                wanted,
+                live,
+                changeable,
             )
 
 
-def differing(wanted: Resource, live: Resource) -> tuple[str, ...]:
+def differing_fields(wanted: Resource, live: Resource) -> tuple[str, ...]:
     """The fields that are not as they shall be; of labels, those that the file names."""
-    return tuple(name for name, value in wanted.fields.items() if not _same(name, value, live.fields.get(name)))
+    return tuple(name for name, value in wanted.fields.items() if not _is_same(name, value, live.fields.get(name)))
 
 
-def _same(name: str, wanted: object, live: object) -> bool:
+def _is_same(name: str, wanted: object, live: object) -> bool:
     if name == "labels" and isinstance(wanted, Mapping) and isinstance(live, Mapping):
         return all(live.get(key) == value for key, value in wanted.items())
     return wanted == live
 
 
 def _risk(wanted: Resource, live: Resource, fields: tuple[str, ...]) -> Risk:
-    if wanted.ref.kind is Kind.PROVIDER or "disabled" in fields:
+    if wanted.ref.kind is ResourceKind.PROVIDER or "disabled" in fields:
         return Risk.WIDENING
     if "includedPermissions" in fields:
         before, after = live.fields["includedPermissions"], wanted.fields["includedPermissions"]
@@ -67,26 +80,26 @@ def _risk(wanted: Resource, live: Resource, fields: tuple[str, ...]) -> Risk:
     return Risk.LOW
 
 
-def _policies(desired: Desired, seen: Snapshot) -> Iterator[Change]:
+def _policies(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
     wanted: dict[str, list[Grant]] = {holder: [] for holder in sorted(desired.exact)}
     for grant in desired.grants:
-        wanted.setdefault(grant.holder, []).append(filled(grant, seen.number))
+        wanted.setdefault(grant.holder, []).append(fill_number(grant, seen.number))
     for holder, grants in sorted(wanted.items()):
         policy = seen.policies.get(holder)
-        new = tuple(grant for grant in grants if policy is None or not has(policy, grant))
+        new = tuple(grant for grant in grants if policy is None or not has_grant(policy, grant))
         for grant in new:
-            yield Change(Action.GRANT, told(grant), Risk.WIDENING, grants=(grant,))
+            yield Change(ChangeKind.GRANT, grant_text(grant), Risk.WIDENING, grants=(grant,))
         if holder in desired.exact and policy is not None:
-            for grant in others(policy, grants, holder):
-                yield Change(Action.REVOKE, told(grant), Risk.NARROWING, revoked=(grant,))
+            for grant in other_accessors(policy, grants, holder):
+                yield Change(ChangeKind.REVOKE, grant_text(grant), Risk.NARROWING, revoked=(grant,))
 
 
-def filled(grant: Grant, number: str) -> Grant:
+def fill_number(grant: Grant, number: str) -> Grant:
     """The grant with the project's number in its member."""
     return Grant(grant.holder, grant.role, grant.member.replace(NUMBER, number), grant.condition, grant.title)
 
 
-def has(policy: Policy, grant: Grant) -> bool:
+def has_grant(policy: IamPolicy, grant: Grant) -> bool:
     """Whether the policy gives it already, under the same condition."""
     return any(
         binding.role == grant.role and binding.condition == grant.condition and grant.member in binding.members
@@ -94,7 +107,7 @@ def has(policy: Policy, grant: Grant) -> bool:
     )
 
 
-def others(policy: Policy, grants: list[Grant], holder: str) -> list[Grant]:
+def other_accessors(policy: IamPolicy, grants: list[Grant], holder: str) -> list[Grant]:
     """Accessors that the file does not name."""
     mine = {(grant.role, grant.condition, grant.member) for grant in grants}
     return sorted(
@@ -106,7 +119,7 @@ def others(policy: Policy, grants: list[Grant], holder: str) -> list[Grant]:
     )
 
 
-def merged(policy: Policy, grants: tuple[Grant, ...], revoked: tuple[Grant, ...]) -> Policy:
+def merged_policy(policy: IamPolicy, grants: tuple[Grant, ...], revoked: tuple[Grant, ...]) -> IamPolicy:
     """The policy with grants added and others taken away.
 
     Members that were deleted go where their successor comes: a policy that names both is refused.
@@ -124,16 +137,16 @@ def merged(policy: Policy, grants: tuple[Grant, ...], revoked: tuple[Grant, ...]
         key = grant.role, grant.condition
         if key in bindings:
             bindings[key] = replace(bindings[key], members=bindings[key].members - {grant.member})
-    return Policy(tuple(binding for binding in bindings.values() if binding.members), policy.etag)
+    return IamPolicy(tuple(binding for binding in bindings.values() if binding.members), policy.etag)
 
 
-def told(grant: Grant) -> str:
+def grant_text(grant: Grant) -> str:
     """A grant in words."""
     holder = grant.holder.split("/", 2)[2] if grant.holder.count("/") > 1 else "the project"
     return f"{grant.role} on {holder} to {grant.member}" + (f" {grant.title}" if grant.title else "")
 
 
-def _audit(desired: Desired, seen: Snapshot) -> Iterator[Change]:
+def _audit(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
     missing = {
         service: kinds - seen.audit.get(service, frozenset())
         for service, kinds in desired.audit.items()
@@ -141,16 +154,16 @@ def _audit(desired: Desired, seen: Snapshot) -> Iterator[Change]:
     }
     if missing:
         what = "; ".join(f"{service} {' '.join(sorted(kinds))}" for service, kinds in sorted(missing.items()))
-        yield Change(Action.AUDIT, what, audit=missing)
+        yield Change(ChangeKind.AUDIT, what, audit=missing)
 
 
-def _awaiting(desired: Desired, seen: Snapshot) -> Iterator[Change]:
+def _awaited_values(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
     for name in sorted(desired.waiting):
-        ref = Ref(Kind.SECRET, name)
+        ref = Ref(ResourceKind.SECRET, name)
         if ref not in seen.resources or name in seen.empty:
-            yield Change(Action.AWAITING, str(ref), ref=ref, reason=f"orchestra-creds secret set {name}")
+            yield Change(ChangeKind.AWAITING, str(ref), ref=ref, reason=f"orchestra-creds secret set {name}")
 
 
-def _told(resource: Resource, name: str) -> str:
+def _field_text(resource: Resource, name: str) -> str:
     value = resource.fields.get(name)
     return ", ".join(str(item) for item in value) or "automatic" if isinstance(value, list) else str(value)

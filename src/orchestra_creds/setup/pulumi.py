@@ -40,14 +40,18 @@ def program(found: list[Block]) -> str:
     """Its text; what has no identifier is made anew."""
     variables = {(b.kind, b.label): f"channel_{n}" for n, b in enumerate((b for b in found if b.kind == CHANNEL), 1)}
 
-    def shown(value: object) -> str:
+    def expression(value: object) -> str:
         match value:
             case Reference():
                 return f"{variables[value.kind, value.label]}.{value.attribute}"
             case Mapping():
-                return "{" + ", ".join(f"{_named(k, item)!r}: {shown(item)}" for k, item in value.items()) + "}"
+                return (
+                    "{"
+                    + ", ".join(f"{_property_name(k, item)!r}: {expression(item)}" for k, item in value.items())
+                    + "}"
+                )
             case list() | tuple():
-                return "[" + ", ".join(shown(item) for item in value) + "]"
+                return "[" + ", ".join(expression(item) for item in value) + "]"
         return repr(value)
 
     lines = [_HEAD]
@@ -55,12 +59,12 @@ def program(found: list[Block]) -> str:
         name = variables.get((block.kind, block.label))
         lines.append(f"{f'{name} = ' if name else ''}gcp.{CLASSES[block.kind]}(")
         lines.append(f"    {block.label!r},")
-        lines += (f"    {_named(key, value)}={shown(value)}," for key, value in block.body.items())
+        lines += (f"    {_property_name(key, value)}={expression(value)}," for key, value in block.body.items())
         options = f"import_={block.identifier!r}, " if block.identifier else ""
         lines += [f"    opts=pulumi.ResourceOptions({options}retain_on_delete=True),", ")"]
     return "\n".join(lines) + "\n"
 
 
-def _named(key: str, value: object) -> str:
+def _property_name(key: str, value: object) -> str:
     """Pulumi's name; a label or a variable of the same name is no list, and keeps it."""
     return _PLURAL.get(key, key) if isinstance(value, list) else key

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from orchestra_creds.core.accounts import require_identity
-from orchestra_creds.core.resources import Desired, Grant, Kind, Ref, RemovableStore, Resource
+from orchestra_creds.core.resources import DesiredState, Grant, Ref, RemovableStore, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError, UnavailableError
 
 NAME = "orchestra-creds-rotate"
@@ -33,7 +33,7 @@ def cloud_run_job(
     cron: str,
     arguments: Sequence[str],
     name: str = NAME,
-) -> Desired:
+) -> DesiredState:
     """What the project shall hold; `cron` is five fields in UTC, `identity` a mail address.
 
     Raises:
@@ -68,25 +68,25 @@ def cloud_run_job(
         "retries": 1,
         "paused": False,
     }
-    return Desired(
+    return DesiredState(
         project=project,
         resources=(
-            *(Resource(Ref(Kind.SERVICE, service)) for service in SERVICES),
-            Resource(Ref(Kind.JOB, f"{region}/{name}"), job),
-            Resource(Ref(Kind.SCHEDULE, f"{region}/{name}"), schedule),
+            *(Resource(Ref(ResourceKind.SERVICE, service)) for service in SERVICES),
+            Resource(Ref(ResourceKind.JOB, f"{region}/{name}"), job),
+            Resource(Ref(ResourceKind.SCHEDULE, f"{region}/{name}"), schedule),
         ),
         grants=(Grant(path, INVOKER, f"serviceAccount:{identity}"),),
     )
 
 
-def standing(stores: Mapping[Kind, RemovableStore], region: str) -> list[Resource]:
+def existing_resources(stores: Mapping[ResourceKind, RemovableStore], region: str) -> list[Resource]:
     """What of it is there: the schedule first, for then nothing starts the job any more."""
     _require_region(region)
-    found = (stores[kind].find(Ref(kind, f"{region}/{NAME}")) for kind in (Kind.SCHEDULE, Kind.JOB))
+    found = (stores[kind].find(Ref(kind, f"{region}/{NAME}")) for kind in (ResourceKind.SCHEDULE, ResourceKind.JOB))
     return [resource for resource in found if resource is not None]
 
 
-def remove(stores: Mapping[Kind, RemovableStore], found: Sequence[Resource]) -> None:
+def remove(stores: Mapping[ResourceKind, RemovableStore], found: Sequence[Resource]) -> None:
     """Delete these, in this order; one that is gone by now is none to delete, and a lost reply is looked up.
 
     Raises:

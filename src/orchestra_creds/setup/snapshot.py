@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
 
-from orchestra_creds.core.cloud_types import KeyOrigin, Policy, Secret
+from orchestra_creds.core.cloud_types import IamPolicy, KeyOrigin, SecretResource
 from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
-from orchestra_creds.core.resources import Desired, Kind, ProjectStore, Ref, Resource, ResourceStore
+from orchestra_creds.core.resources import DesiredState, ProjectStore, Ref, Resource, ResourceKind, ResourceStore
 from orchestra_creds.core.values import is_placeholder
 from orchestra_creds.errors import ApiDisabledError, AuthError, ConfigError, NotFoundError, PreconditionError
 
@@ -22,7 +22,7 @@ STATE = "orchestra-creds.state"
 ACCESS = "secretmanager.versions.access"
 
 
-class Latest(Enum):
+class LatestVersion(Enum):
     """What the latest version of a secret is."""
 
     NONE = auto()
@@ -41,7 +41,7 @@ class Snapshot:
 
     number: str
     resources: Mapping[Ref, Resource]
-    policies: Mapping[str, Policy]
+    policies: Mapping[str, IamPolicy]
     audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
     user_keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     empty: frozenset[str] = frozenset()
@@ -51,7 +51,7 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class Project:
+class ProjectPorts:
     """The ports that `setup` works on."""
 
     project: str
@@ -59,10 +59,10 @@ class Project:
     keys: KeyStore
     policies: PolicyStore
     itself: ProjectStore
-    stores: Mapping[Kind, ResourceStore]
+    stores: Mapping[ResourceKind, ResourceStore]
 
 
-class SecretResources:
+class SecretResourceStore:
     """Secrets as resources; see ResourceStore. Never touches a value."""
 
     def __init__(self, secrets: SecretStore) -> None:
@@ -101,7 +101,7 @@ class SecretResources:
         """See ResourceStore: a deleted secret is gone."""
 
 
-def resource_of(secret: Secret) -> Resource:
+def resource_of(secret: SecretResource) -> Resource:
     """A secret as a resource."""
     fields: dict[str, object] = {
         "labels": dict(secret.labels),
@@ -110,10 +110,10 @@ def resource_of(secret: Secret) -> Resource:
     }
     if secret.destroy_ttl is not None:
         fields["destroyTtl"] = int(secret.destroy_ttl.total_seconds())
-    return Resource(Ref(Kind.SECRET, secret.name), fields, secret.etag)
+    return Resource(Ref(ResourceKind.SECRET, secret.name), fields, secret.etag)
 
 
-def look(project: Project, wanted: Desired) -> Snapshot:
+def take_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     """See everything that the file speaks of.
 
     Raises:
@@ -126,18 +126,18 @@ def look(project: Project, wanted: Desired) -> Snapshot:
             hint="is it the right project? correct project.id or project.number",
         )
     holders = sorted({f"projects/{project.project}", *(grant.holder for grant in wanted.grants), *wanted.exact})
-    kinds = {resource.ref.kind for resource in wanted.resources} | {Kind.POOL, Kind.PROVIDER}
+    kinds = {resource.ref.kind for resource in wanted.resources} | {ResourceKind.POOL, ResourceKind.PROVIDER}
     kinds |= {ref.kind for holder in holders if (ref := holder_ref(holder)) is not None}
-    kinds |= {Kind.ACCOUNT} if wanted.keyless else set()
+    kinds |= {ResourceKind.ACCOUNT} if wanted.keyless else set()
     off: set[str] = set()
     resources: dict[Ref, Resource] = {}
-    for kind in (kind for kind in Kind if kind in kinds):
+    for kind in (kind for kind in ResourceKind if kind in kinds):
         try:
             resources |= {resource.ref: resource for resource in project.stores[kind].every()}
         except ApiDisabledError as error:
             off.add(_to_enable(project, wanted, error))
     there = {holder for holder in holders if _exists(holder, resources)}
-    named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is Kind.SECRET and r.ref in resources)
+    named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is ResourceKind.SECRET and r.ref in resources)
     may_read = bool(named) and bool(project.policies.test_permissions(f"projects/{project.project}", [ACCESS]))
     values = {name: _latest(project, name) for name in named} if may_read else {}
     waiting = wanted.waiting - set(values)
@@ -146,31 +146,33 @@ def look(project: Project, wanted: Desired) -> Snapshot:
         resources=resources,
         policies={holder: project.policies.get_policy(holder) for holder in sorted(there)},
         audit=project.itself.audit(),
-        user_keys={mail: _user_keys(project, mail) for mail in wanted.keyless if Ref(Kind.ACCOUNT, mail) in resources},
+        user_keys={
+            mail: _user_keys(project, mail) for mail in wanted.keyless if Ref(ResourceKind.ACCOUNT, mail) in resources
+        },
         empty=frozenset(
             {name for name in waiting if _is_empty(project, name, resources)}
-            | {name for name, found in values.items() if found is Latest.NONE}
+            | {name for name, found in values.items() if found is LatestVersion.NONE}
         ),
-        placeholders=frozenset(name for name, found in values.items() if found is Latest.PLACEHOLDER),
+        placeholders=frozenset(name for name, found in values.items() if found is LatestVersion.PLACEHOLDER),
         unread=bool(named) and not may_read,
         off=frozenset(off),
     )
 
 
-def _to_enable(project: Project, wanted: Desired, error: ApiDisabledError) -> str:
+def _to_enable(project: ProjectPorts, wanted: DesiredState, error: ApiDisabledError) -> str:
     """Return the API that refused a call, if it is not enabled and the file enables it.
 
     Raises:
         ApiDisabledError: the file does not enable it, or it is enabled and refuses all the same.
     """
-    service = Ref(Kind.SERVICE, error.service)
+    service = Ref(ResourceKind.SERVICE, error.service)
     asked = any(resource.ref == service for resource in wanted.resources)
-    if not asked or project.stores[Kind.SERVICE].find(service) is not None:
+    if not asked or project.stores[ResourceKind.SERVICE].find(service) is not None:
         raise error
     return error.service
 
 
-def look_at(project: Project, wanted: Desired) -> Snapshot:
+def take_partial_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     """See what is named and nothing else: for a part that stands alone, whose caller may see no more."""
     off: set[str] = set()
     resources: dict[Ref, Resource] = {}
@@ -190,13 +192,13 @@ def holder_ref(holder: str) -> Ref | None:
     """The resource that has a policy, or None for the project itself."""
     match holder.split("/"):
         case ["projects", _, "locations", location, "jobs", name]:
-            return Ref(Kind.JOB, f"{location}/{name}")
+            return Ref(ResourceKind.JOB, f"{location}/{name}")
         case ["projects", _, "secrets", name]:
-            return Ref(Kind.SECRET, name)
+            return Ref(ResourceKind.SECRET, name)
         case ["projects", _, "serviceAccounts", name]:
-            return Ref(Kind.ACCOUNT, name)
+            return Ref(ResourceKind.ACCOUNT, name)
         case ["projects", "_", "buckets", name]:
-            return Ref(Kind.BUCKET, name)
+            return Ref(ResourceKind.BUCKET, name)
     return None
 
 
@@ -205,23 +207,23 @@ def _exists(holder: str, resources: Mapping[Ref, Resource]) -> bool:
     return ref is None or ref in resources
 
 
-def _user_keys(project: Project, mail: str) -> tuple[str, ...]:
+def _user_keys(project: ProjectPorts, mail: str) -> tuple[str, ...]:
     return tuple(key.id for key in project.keys.list_keys(mail) if key.origin is KeyOrigin.USER)
 
 
-def _latest(project: Project, name: str) -> Latest:
+def _latest(project: ProjectPorts, name: str) -> LatestVersion:
     """What the latest version of a secret is; one that cannot be read is nobody's value now, and no placeholder."""
     try:
-        payload = project.secrets.access(name, "latest")
+        version = project.secrets.access(name, "latest")
     except NotFoundError:
-        return Latest.NONE
+        return LatestVersion.NONE
     except (PreconditionError, AuthError):
-        return Latest.CLOSED
-    return Latest.PLACEHOLDER if is_placeholder(payload.material, name=name) else Latest.VALUE
+        return LatestVersion.CLOSED
+    return LatestVersion.PLACEHOLDER if is_placeholder(version.material, name=name) else LatestVersion.VALUE
 
 
-def _is_empty(project: Project, name: str, resources: Mapping[Ref, Resource]) -> bool:
-    found = resources.get(Ref(Kind.SECRET, name))
+def _is_empty(project: ProjectPorts, name: str, resources: Mapping[Ref, Resource]) -> bool:
+    found = resources.get(Ref(ResourceKind.SECRET, name))
     if found is None or found.fields.get("rotated"):
         return False
     try:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from orchestra_creds.core.resources import Kind, Ref, Resource
+from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 
 SERVICE = "storage.googleapis.com"
@@ -23,7 +23,7 @@ def bucket(name: str, location: str) -> Iterator[Resource]:
         )
     if not _LOCATION.fullmatch(location):
         raise ConfigError(f"state: {location!r} is no location", hint='location = "us-central1"')
-    yield Resource(Ref(Kind.SERVICE, SERVICE))
+    yield Resource(Ref(ResourceKind.SERVICE, SERVICE))
     fields = {
         "location": location.upper(),
         "labels": {"managed-by": "orchestra-creds"},
@@ -31,4 +31,4 @@ def bucket(name: str, location: str) -> Iterator[Resource]:
         "uniformAccess": True,
         "publicAccessPrevention": "enforced",
     }
-    yield Resource(Ref(Kind.BUCKET, name), fields)
+    yield Resource(Ref(ResourceKind.BUCKET, name), fields)

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from orchestra_creds.core.resources import Desired, Grant, Kind
-from orchestra_creds.setup.plan import filled
+from orchestra_creds.core.resources import DesiredState, Grant, ResourceKind
+from orchestra_creds.setup.plan import fill_number
 
 Body = Mapping[str, object]
 
@@ -37,7 +37,7 @@ class Block:
 CHANNEL, TOLD = "google_monitoring_notification_channel", "notification_channels"
 
 
-def blocks(wanted: Desired, number: str) -> list[Block]:
+def blocks(wanted: DesiredState, number: str) -> list[Block]:
     """Every resource and grant of the desired state, in the order in which `setup` brings them about."""
     found: list[Block] = []
     taken: set[tuple[str, str]] = set()
@@ -62,7 +62,7 @@ def blocks(wanted: Desired, number: str) -> list[Block]:
         label = add(kind, name, body, identifier.format(**own, name=name, first=first, rest=rest))
         if kind == CHANNEL:
             channels[name] = Reference(kind, label, "name")
-    for grant in (filled(each, number) for each in wanted.grants):
+    for grant in (fill_number(each, number) for each in wanted.grants):
         kind, given = _member(grant, wanted.project)
         holder, role, who = (
             grant.holder.rpartition("/")[2],
@@ -81,21 +81,21 @@ def document(found: list[Block]) -> dict[str, object]:
     """Resources and import blocks, as JSON syntax."""
     resources: dict[str, dict[str, object]] = {}
     for block in found:
-        resources.setdefault(block.kind, {})[block.label] = _escaped(block.body)
-    imports = [{"to": f"{b.kind}.{b.label}", "id": _escaped(b.identifier)} for b in found if b.identifier]
+        resources.setdefault(block.kind, {})[block.label] = _escape(block.body)
+    imports = [{"to": f"{b.kind}.{b.label}", "id": _escape(b.identifier)} for b in found if b.identifier]
     return {"resource": resources, "import": imports}
 
 
-def _escaped(value: object) -> object:
+def _escape(value: object) -> object:
     match value:
         case str():
             return value.replace("${", "$${").replace("%{", "%%{")
         case Reference():
             return f"${{{value.kind}.{value.label}.{value.attribute}}}"
         case Mapping():
-            return {key: _escaped(item) for key, item in value.items()}
+            return {key: _escape(item) for key, item in value.items()}
         case list() | tuple():
-            return [_escaped(item) for item in value]
+            return [_escape(item) for item in value]
     return value
 
 
@@ -109,10 +109,10 @@ def _role(name: str, fields: Body) -> Body:
 
 
 def _account(name: str, fields: Body) -> Body:
-    return {"account_id": name.partition("@")[0], **_described(fields)}
+    return {"account_id": name.partition("@")[0], **_display_fields(fields)}
 
 
-def _described(fields: Body) -> Body:
+def _display_fields(fields: Body) -> Body:
     return {"display_name": fields["displayName"], "description": fields["description"]}
 
 
@@ -126,7 +126,7 @@ def _secret(name: str, fields: Body) -> Body:
 
 
 def _pool(name: str, fields: Body) -> Body:
-    return {"workload_identity_pool_id": name, **_described(fields)}
+    return {"workload_identity_pool_id": name, **_display_fields(fields)}
 
 
 def _provider(name: str, fields: Body) -> Body:
@@ -217,19 +217,27 @@ def _schedule(name: str, fields: Body) -> Body:
 
 
 _POOLS = "projects/{project}/locations/global/workloadIdentityPools"
-_TYPES: Mapping[Kind, tuple[str, Callable[[str, Body], Body], str]] = {
-    Kind.SERVICE: ("google_project_service", _service, "{project}/{name}"),
-    Kind.ROLE: ("google_project_iam_custom_role", _role, "projects/{project}/roles/{name}"),
-    Kind.ACCOUNT: ("google_service_account", _account, "projects/{project}/serviceAccounts/{name}"),
-    Kind.SECRET: ("google_secret_manager_secret", _secret, "projects/{project}/secrets/{name}"),
-    Kind.POOL: ("google_iam_workload_identity_pool", _pool, _POOLS + "/{name}"),
-    Kind.PROVIDER: ("google_iam_workload_identity_pool_provider", _provider, _POOLS + "/{first}/providers/{rest}"),
-    Kind.BUCKET: ("google_storage_bucket", _bucket, "{name}"),
-    Kind.METRIC: ("google_logging_metric", _metric, "{name}"),
-    Kind.CHANNEL: (CHANNEL, _channel, ""),
-    Kind.ALERT: ("google_monitoring_alert_policy", _alert, ""),
-    Kind.JOB: ("google_cloud_run_v2_job", _job, "projects/{project}/locations/{first}/jobs/{rest}"),
-    Kind.SCHEDULE: ("google_cloud_scheduler_job", _schedule, "projects/{project}/locations/{first}/jobs/{rest}"),
+_TYPES: Mapping[ResourceKind, tuple[str, Callable[[str, Body], Body], str]] = {
+    ResourceKind.SERVICE: ("google_project_service", _service, "{project}/{name}"),
+    ResourceKind.ROLE: ("google_project_iam_custom_role", _role, "projects/{project}/roles/{name}"),
+    ResourceKind.ACCOUNT: ("google_service_account", _account, "projects/{project}/serviceAccounts/{name}"),
+    ResourceKind.SECRET: ("google_secret_manager_secret", _secret, "projects/{project}/secrets/{name}"),
+    ResourceKind.POOL: ("google_iam_workload_identity_pool", _pool, _POOLS + "/{name}"),
+    ResourceKind.PROVIDER: (
+        "google_iam_workload_identity_pool_provider",
+        _provider,
+        _POOLS + "/{first}/providers/{rest}",
+    ),
+    ResourceKind.BUCKET: ("google_storage_bucket", _bucket, "{name}"),
+    ResourceKind.METRIC: ("google_logging_metric", _metric, "{name}"),
+    ResourceKind.CHANNEL: (CHANNEL, _channel, ""),
+    ResourceKind.ALERT: ("google_monitoring_alert_policy", _alert, ""),
+    ResourceKind.JOB: ("google_cloud_run_v2_job", _job, "projects/{project}/locations/{first}/jobs/{rest}"),
+    ResourceKind.SCHEDULE: (
+        "google_cloud_scheduler_job",
+        _schedule,
+        "projects/{project}/locations/{first}/jobs/{rest}",
+    ),
 }
 """Kind -> type, arguments, and identifier; `first` and `rest` are the two parts of a name with a slash."""
 

@@ -13,7 +13,7 @@ from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.protocol.routes import IAM_CREDENTIALS, IAM_POLICY, SECRET_MANAGER, rpcs
 from orchestra_creds.emulator.protocol.service import Caller as Identity
-from orchestra_creds.emulator.protocol.service import Need
+from orchestra_creds.emulator.protocol.service import PermissionNeed
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.conftest import AUTOMATIC, refused
@@ -28,7 +28,7 @@ Act = Callable[[Caller], Any]
 
 
 @pytest.fixture
-def boss(guarded: control.Running) -> Caller:
+def boss(guarded: control.InProcessEmulator) -> Caller:
     """The owner of a project with two secrets of one version each, and the accounts `rotator` and `target`."""
     guarded.emulator.store.reset()
     boss = owner(guarded.emulator.store, guarded.emulator)
@@ -304,8 +304,8 @@ def test_everything_is_open_to_the_owner_and_closed_to_nobody(boss: Caller) -> N
         with refused(Code.UNAUTHENTICATED):
             read(Caller(boss.emulator, bearer))
     with boss.emulator.store.transaction() as txn:
-        assert access.holds(Identity(owner=True), Need("any.thing.atall", "anywhere"), txn)
-        assert not access.holds(Identity("user:x@y.z"), Need("any.thing.atall", "anywhere"), txn)
+        assert access.holds(Identity(owner=True), PermissionNeed("any.thing.atall", "anywhere"), txn)
+        assert not access.holds(Identity("user:x@y.z"), PermissionNeed("any.thing.atall", "anywhere"), txn)
 
 
 def test_every_permission_of_the_served_calls_is_in_some_predefined_role() -> None:

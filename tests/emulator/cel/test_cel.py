@@ -115,7 +115,7 @@ def test_what_is_false_or_has_no_value_does_not_hold(expression: str) -> None:
 )  # fmt: skip
 def test_what_is_no_expression_is_refused_when_it_is_set(expression: str) -> None:
     with pytest.raises(CelError):
-        cel.compiled(expression)
+        cel.compile_expression(expression)
 
 
 def test_nothing_of_python_can_be_reached() -> None:
@@ -140,5 +140,7 @@ def test_extract_finds_what_stands_between(before: str, inner: str, after: str) 
     prefix = template.partition("{")[0]
     if prefix in inner or "|" in inner:
         return
-    value = cel.compiled("value.extract(template)")({"value": f"{prefix}{inner}|{after}", "template": template})
+    value = cel.compile_expression("value.extract(template)")(
+        {"value": f"{prefix}{inner}|{after}", "template": template}
+    )
     assert value == inner

@@ -29,7 +29,7 @@ Client = Any
 
 
 @pytest.fixture
-def iam(running: control.Running, cloud: Cloud) -> Any:
+def iam(running: control.InProcessEmulator, cloud: Cloud) -> Any:
     with grpc.insecure_channel(running.endpoints.grpc) as channel:
         yield iam_admin_v1.IAMClient(transport=IAMGrpcTransport(channel=channel))
 
@@ -85,7 +85,7 @@ def test_a_policys_no_reaches_the_client_with_its_details(iam: Client, cloud: Cl
     assert detail.violations[0].type == "constraints/iam.disableServiceAccountKeyCreation"
 
 
-def test_the_asyncio_client_does_the_same(running: control.Running, cloud: Cloud) -> None:
+def test_the_asyncio_client_does_the_same(running: control.InProcessEmulator, cloud: Cloud) -> None:
     async def life() -> int:
         async with grpc.aio.insecure_channel(running.endpoints.grpc) as channel:
             client: Client = iam_admin_v1.IAMAsyncClient(transport=IAMGrpcAsyncIOTransport(channel=channel))
@@ -99,7 +99,9 @@ def test_the_asyncio_client_does_the_same(running: control.Running, cloud: Cloud
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
-def test_the_credentials_client_signs_and_impersonates(running: control.Running, cloud: Cloud, protocol: str) -> None:
+def test_the_credentials_client_signs_and_impersonates(
+    running: control.InProcessEmulator, cloud: Cloud, protocol: str
+) -> None:
     cloud.call("CreateServiceAccount", IAM_ADMIN, name=PROJECT, account_id="rotator")
     client: Client
     if protocol == "grpc":
@@ -121,7 +123,9 @@ def test_the_credentials_client_signs_and_impersonates(running: control.Running,
         channel.close()
 
 
-def test_googles_credentials_refresh_with_a_live_key_and_no_other(running: control.Running, cloud: Cloud) -> None:
+def test_googles_credentials_refresh_with_a_live_key_and_no_other(
+    running: control.InProcessEmulator, cloud: Cloud
+) -> None:
     cloud.call("CreateServiceAccount", IAM_ADMIN, name=PROJECT, account_id="rotator")
     made = cloud.call("CreateServiceAccountKey", IAM_ADMIN, name=account_name("rotator"))
     proof = credentials(json.loads(made.private_key_data))
@@ -150,7 +154,7 @@ class _Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc s
         return continuation(details._replace(metadata=metadata), request)
 
 
-def test_a_self_signed_token_of_googles_library_is_checked_like_any_other(guarded: control.Running) -> None:
+def test_a_self_signed_token_of_googles_library_is_checked_like_any_other(guarded: control.InProcessEmulator) -> None:
     guarded.emulator.store.reset()
     boss = owner(guarded.emulator.store, guarded.emulator)
     boss.account()

@@ -14,7 +14,7 @@ from google.cloud import iam_admin_v1
 from google.rpc import error_details_pb2
 
 from orchestra_creds.emulator.iam import keys
-from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed_certificate
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.resource_manager import org_policy
@@ -41,7 +41,7 @@ def private() -> rsa.RSAPrivateKey:
 def certificate(private: rsa.RSAPrivateKey) -> Callable[..., bytes]:
     def make(key: Any = None, *, days: int = 30) -> bytes:
         now = datetime.now(UTC)
-        made = self_signed(key or private, "mine", now - timedelta(days=60), now + timedelta(days=days))
+        made = self_signed_certificate(key or private, "mine", now - timedelta(days=60), now + timedelta(days=days))
         return pem(made).encode()
 
     return make
@@ -193,7 +193,7 @@ def _of_another_kind(_private: rsa.RSAPrivateKey) -> bytes:
 
 def _too_short(_private: rsa.RSAPrivateKey) -> bytes:
     key = rsa.generate_private_key(65537, 1024)  # noqa: S505  # that is the point
-    return pem(self_signed(key, "x", datetime.now(UTC), datetime.now(UTC) + timedelta(days=1))).encode()
+    return pem(self_signed_certificate(key, "x", datetime.now(UTC), datetime.now(UTC) + timedelta(days=1))).encode()
 
 
 def _bare(private: rsa.RSAPrivateKey) -> bytes:
@@ -202,17 +202,20 @@ def _bare(private: rsa.RSAPrivateKey) -> bytes:
 
 
 def _twice(private: rsa.RSAPrivateKey) -> bytes:
-    return 2 * pem(self_signed(private, "x", datetime.now(UTC), datetime.now(UTC) + timedelta(days=1))).encode()
+    return (
+        2
+        * pem(self_signed_certificate(private, "x", datetime.now(UTC), datetime.now(UTC) + timedelta(days=1))).encode()
+    )
 
 
 def _expired(private: rsa.RSAPrivateKey) -> bytes:
     now = datetime.now(UTC)
-    return pem(self_signed(private, "x", now - timedelta(days=2), now - timedelta(days=1))).encode()
+    return pem(self_signed_certificate(private, "x", now - timedelta(days=2), now - timedelta(days=1))).encode()
 
 
 def _der(private: rsa.RSAPrivateKey) -> bytes:
     now = datetime.now(UTC)
-    return self_signed(private, "x", now, now + timedelta(days=1)).public_bytes(serialization.Encoding.DER)
+    return self_signed_certificate(private, "x", now, now + timedelta(days=1)).public_bytes(serialization.Encoding.DER)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ CREATOR = "roles/iam.serviceAccountTokenCreator"
 
 
 @pytest.fixture
-def boss(guarded: control.Running) -> Caller:
+def boss(guarded: control.InProcessEmulator) -> Caller:
     """The owner of a project with the accounts `rotator`, `middle` and `target`."""
     guarded.emulator.store.reset()
     boss = owner(guarded.emulator.store, guarded.emulator)
@@ -103,7 +103,7 @@ def test_an_id_token_names_the_audience_and_the_mail_only_when_asked(boss: Calle
             audience="https://x.example.com",
             include_email=included,
         )
-        read = jwt.read(reply.token)
+        read = jwt.parse_jwt(reply.token)
         assert read is not None
         assert (read.text("aud"), read.text("email")) == (
             "https://x.example.com",

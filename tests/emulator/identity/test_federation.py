@@ -42,7 +42,7 @@ def oidc(private: rsa.RSAPrivateKey) -> dict[str, Any]:
 
 
 @pytest.fixture
-def boss(guarded: control.Running, oidc: dict[str, Any]) -> Caller:
+def boss(guarded: control.InProcessEmulator, oidc: dict[str, Any]) -> Caller:
     """The owner of a project with the pool `builds` and its provider `forge`."""
     guarded.emulator.store.reset()
     boss = owner(guarded.emulator.store, guarded.emulator)
@@ -77,7 +77,7 @@ def subject(boss: Caller, private: rsa.RSAPrivateKey) -> Callable[..., str]:
             "exp": now + 600,
             **claims,
         }
-        return jwt.write({name: value for name, value in base.items() if value is not None}, key, key_id)
+        return jwt.write_jwt({name: value for name, value in base.items() if value is not None}, key, key_id)
 
     return make
 
@@ -296,7 +296,7 @@ def test_gcloud_saves_a_federated_login_in_its_own_folder(
     assert told["username"].startswith("principal://iam.googleapis.com/projects/")
 
 
-def _config(guarded: control.Running, boss: Caller, file: Path, *, acting_as: str = "") -> dict[str, Any]:
+def _config(guarded: control.InProcessEmulator, boss: Caller, file: Path, *, acting_as: str = "") -> dict[str, Any]:
     http = guarded.endpoints.http
     config: dict[str, Any] = {
         "type": "external_account",
@@ -313,7 +313,7 @@ def _config(guarded: control.Running, boss: Caller, file: Path, *, acting_as: st
 
 
 def test_googles_own_credentials_exchange_and_impersonate(
-    guarded: control.Running, boss: Caller, subject: Callable[..., str], tmp_path: Path
+    guarded: control.InProcessEmulator, boss: Caller, subject: Callable[..., str], tmp_path: Path
 ) -> None:
     file = tmp_path / "token"
     file.write_text(subject())

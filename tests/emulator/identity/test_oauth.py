@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed
+from orchestra_creds.emulator.iam.key_records import new_private_key, pem, self_signed_certificate
 from orchestra_creds.emulator.identity import jwt, oauth
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
@@ -23,7 +23,7 @@ Break = Callable[[Caller, str], object]
 
 
 @pytest.fixture
-def boss(guarded: control.Running) -> Caller:
+def boss(guarded: control.InProcessEmulator) -> Caller:
     guarded.emulator.store.reset()
     boss = owner(guarded.emulator.store, guarded.emulator)
     boss.account()
@@ -48,7 +48,7 @@ def assertion(fields: dict[str, Any], private: rsa.RSAPrivateKey | None = None, 
         **claims,
     }
     base = {name: value for name, value in base.items() if value is not None}
-    return jwt.write(base, private or private_of(fields), fields["private_key_id"])
+    return jwt.write_jwt(base, private or private_of(fields), fields["private_key_id"])
 
 
 def ask(boss: Caller, text: str) -> tuple[int, Any]:
@@ -127,7 +127,9 @@ def test_an_uploaded_key_authenticates_until_its_certificate_ends(boss: Caller) 
     made = boss.call(
         "UploadServiceAccountKey",
         name=account_name("rotator"),
-        public_key_data=pem(self_signed(private, "mine", now - timedelta(minutes=2), now + timedelta(days=1))).encode(),
+        public_key_data=pem(
+            self_signed_certificate(private, "mine", now - timedelta(minutes=2), now + timedelta(days=1))
+        ).encode(),
     )
     fields = {
         "client_email": email("rotator"),
@@ -185,12 +187,21 @@ def test_a_foreign_signature_is_refused(boss: Caller) -> None:
 
 def _tampered(text: str, **claims: Any) -> str:
     head, _body, signature = text.split(".")
-    return f"{head}.{jwt.encoded(json.dumps(claims).encode())}.{signature}"
+    return f"{head}.{jwt.encode_base64url(json.dumps(claims).encode())}.{signature}"
 
 
 @pytest.mark.parametrize(
     "text",
-    ["", "x", "a.b", "a.b.c", "é.é.é", "." * 5, "x" * 20_000, f"{jwt.encoded(b'[]')}.{jwt.encoded(b'{}')}.x"],
+    [
+        "",
+        "x",
+        "a.b",
+        "a.b.c",
+        "é.é.é",
+        "." * 5,
+        "x" * 20_000,
+        f"{jwt.encode_base64url(b'[]')}.{jwt.encode_base64url(b'{}')}.x",
+    ],
     ids=["empty", "x", "two", "three", "accents", "dots", "long", "list"],
 )
 def test_garbage_is_refused_as_oauth_does(boss: Caller, text: str) -> None:
@@ -201,7 +212,7 @@ def test_garbage_is_refused_as_oauth_does(boss: Caller, text: str) -> None:
 def test_a_token_that_says_it_needs_no_signature_is_refused(boss: Caller) -> None:
     _name, fields = boss.key()
     good = assertion(fields)
-    head = jwt.encoded(json.dumps({"alg": "none", "kid": fields["private_key_id"]}).encode())
+    head = jwt.encode_base64url(json.dumps({"alg": "none", "kid": fields["private_key_id"]}).encode())
     assert ask(boss, f"{head}.{good.split('.')[1]}.")[0] == 400
     assert ask(boss, _tampered(good, iss=fields["client_email"]))[0] == 400
 
@@ -225,7 +236,7 @@ def test_id_tokens_verify_against_the_published_keys(boss: Caller) -> None:
     _name, fields = boss.key()
     status, reply = ask(boss, assertion(fields, scope=None, target_audience="https://run.example.com"))
     assert status == 200
-    token = jwt.read(reply["id_token"])
+    token = jwt.parse_jwt(reply["id_token"])
     assert token is not None
     assert (token.text("aud"), token.text("email")) == ("https://run.example.com", email("rotator"))
     certificates = boss.rest("GET", "/oauth2/v1/certs")[1]

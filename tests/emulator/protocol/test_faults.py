@@ -8,7 +8,7 @@ import pytest
 
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
-from orchestra_creds.emulator.protocol.faults import Fault, Phase
+from orchestra_creds.emulator.protocol.faults import Fault, FaultPhase
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
 from orchestra_creds.emulator.secret_manager.secrets import SERVICE
 from orchestra_creds.emulator.server import control
@@ -40,14 +40,14 @@ def test_an_error_before_the_work_leaves_nothing(cloud: Cloud) -> None:
 
 def test_an_error_after_the_work_is_a_lost_reply(cloud: Cloud) -> None:
     name = cloud.secret()
-    cloud.arm(Fault(ADD, Code.DEADLINE_EXCEEDED, Phase.AFTER))
+    cloud.arm(Fault(ADD, Code.DEADLINE_EXCEEDED, FaultPhase.AFTER))
     with refused(Code.DEADLINE_EXCEEDED, "after the work"):
         add(cloud, name)
     assert count(cloud, name) == 1
 
 
 def test_a_lost_reply_of_a_refusal_is_the_refusal(cloud: Cloud) -> None:
-    cloud.arm(Fault("*/GetSecret", Code.UNAVAILABLE, Phase.AFTER))
+    cloud.arm(Fault("*/GetSecret", Code.UNAVAILABLE, FaultPhase.AFTER))
     with refused(Code.NOT_FOUND):
         cloud.call("GetSecret", name=f"{PROJECT}/secrets/none")
 
@@ -76,16 +76,18 @@ def test_every_method_that_changes_anything_is_listed_here() -> None:
 
 
 @pytest.mark.parametrize("method", CHANGES)
-@pytest.mark.parametrize("phase", Phase)
-def test_an_error_before_changes_nothing_and_one_after_comes_too_late(cloud: Cloud, method: str, phase: Phase) -> None:
+@pytest.mark.parametrize("phase", FaultPhase)
+def test_an_error_before_changes_nothing_and_one_after_comes_too_late(
+    cloud: Cloud, method: str, phase: FaultPhase
+) -> None:
     cloud.secret("db", b"one")
     before = snapshot(cloud)
     cloud.arm(Fault(f"*/{method}", phase=phase))
     with refused(Code.UNAVAILABLE):
         cloud.call(method, **CHANGES[method])
-    assert (snapshot(cloud) != before) == (phase is Phase.AFTER)
+    assert (snapshot(cloud) != before) == (phase is FaultPhase.AFTER)
     with cloud.store.transaction() as txn:
-        assert txn.audit()[-1].status == ("OK" if phase is Phase.AFTER else "UNAVAILABLE")
+        assert txn.audit()[-1].status == ("OK" if phase is FaultPhase.AFTER else "UNAVAILABLE")
 
 
 def test_a_fault_fires_from_its_first_call_as_often_as_asked(cloud: Cloud) -> None:
@@ -99,7 +101,7 @@ def test_a_fault_fires_from_its_first_call_as_often_as_asked(cloud: Cloud) -> No
         outcomes.append(count(cloud, name) - before)
     assert outcomes == [1, 0, 0, 1, 1]
     with cloud.store.transaction() as txn:
-        assert faults.armed(txn) == []
+        assert faults.active_faults(txn) == []
 
 
 def test_a_fault_without_end_stays(cloud: Cloud) -> None:
@@ -109,7 +111,7 @@ def test_a_fault_without_end_stays(cloud: Cloud) -> None:
         with refused(Code.UNAVAILABLE):
             add(cloud, name)
     with cloud.store.transaction() as txn:
-        assert [fault.seen for fault in faults.armed(txn)] == [3]
+        assert [fault.seen for fault in faults.active_faults(txn)] == [3]
         faults.clear(txn)
     add(cloud, name)
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, SECRET_MANAGER, pattern, rpcs, served
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, SECRET_MANAGER, pattern, rpc_coverage, rpcs
 from orchestra_creds.emulator.server import control
 
 
@@ -44,7 +44,7 @@ def test_everything_served_is_known_and_everything_known_is_listed() -> None:
     implemented = {name for service in control.SERVICES for name in service.methods}
     assert implemented <= rpcs().keys()
     listed = control.rpc_table()
-    assert listed == served(implemented)
+    assert listed == rpc_coverage(implemented)
     assert len(rpcs()) == len(listed)
     assert implemented == {name for name, is_served in listed if is_served}
 

@@ -16,7 +16,7 @@ from google.cloud.secretmanager_v1.types import Secret, SecretVersion
 from google.rpc import error_details_pb2
 
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.emulator.protocol.faults import Fault, Phase
+from orchestra_creds.emulator.protocol.faults import Fault, FaultPhase
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, rpcs
 from orchestra_creds.emulator.secret_manager.secrets import SERVICE
 from orchestra_creds.emulator.server import control
@@ -133,7 +133,7 @@ def test_grpc_keeps_codes_and_details(grpc_client: Client, cloud: Cloud) -> None
 
 def test_a_lost_reply_of_an_add_leaves_one_version_more(grpc_client: Client, cloud: Cloud) -> None:
     name = cloud.secret("db")
-    cloud.arm(Fault("*/AddSecretVersion", Code.UNAVAILABLE, Phase.AFTER))
+    cloud.arm(Fault("*/AddSecretVersion", Code.UNAVAILABLE, FaultPhase.AFTER))
     with pytest.raises(exceptions.ServiceUnavailable):
         grpc_client.add_secret_version(parent=name, payload={"data": b"x"})
     assert grpc_client.list_secret_versions(parent=name).total_size == 1
@@ -147,7 +147,7 @@ def test_the_client_retries_an_access_by_itself(grpc_client: Client, cloud: Clou
     assert reply.payload.data == b"x"
 
 
-def test_the_asyncio_client_lives_through_everything(running: control.Running, cloud: Cloud) -> None:
+def test_the_asyncio_client_lives_through_everything(running: control.InProcessEmulator, cloud: Cloud) -> None:
     async def life() -> None:
         async with grpc.aio.insecure_channel(running.endpoints.grpc) as channel:
             transport = SecretManagerServiceGrpcAsyncIOTransport(channel=channel)

@@ -19,7 +19,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
 )
 
 from orchestra_creds.emulator.server import control
-from orchestra_creds.emulator.server.servers import Endpoints
+from orchestra_creds.emulator.server.servers import EmulatorEndpoints
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 from tests.emulator.conftest import AUTOMATIC, PROJECT
 
@@ -135,7 +135,7 @@ def test_a_run_file_of_a_dead_process_is_no_daemon_even_while_the_lock_is_held(t
         assert control.find_daemon(state) is None
 
 
-def test_a_daemon_that_cannot_listen_says_why(tmp_path: Path, running: control.Running) -> None:
+def test_a_daemon_that_cannot_listen_says_why(tmp_path: Path, running: control.InProcessEmulator) -> None:
     port = running.endpoints.http_port
     with pytest.raises(UnavailableError, match=f"cannot listen on 127.0.0.1:{port}"):
         control.start_daemon(tmp_path / "emulator.db", http_port=port)
@@ -159,7 +159,7 @@ def test_the_working_folder_cannot_shadow_the_package_and_an_interrupt_ends_the_
     assert control.find_daemon(tmp_path / "state" / "emulator.db") is None
 
 
-def test_the_environment_sets_the_fixed_names(running: control.Running, tmp_path: Path) -> None:
+def test_the_environment_sets_the_fixed_names(running: control.InProcessEmulator, tmp_path: Path) -> None:
     ends = running.endpoints
     variables = control.environment(tmp_path / "emulator.db", ends)
     assert (ends.grpc, ends.http, "demo-project", "true") == (
@@ -189,7 +189,7 @@ def test_a_state_that_was_never_made_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / "none.db").exists()
 
 
-def _http_status(endpoints: Endpoints, path: str) -> int:
+def _http_status(endpoints: EmulatorEndpoints, path: str) -> int:
     connection = http.client.HTTPConnection(endpoints.host, endpoints.http_port, timeout=10)
     try:
         connection.request("GET", f"/v1/{PROJECT}/{path}")

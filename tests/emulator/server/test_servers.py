@@ -23,7 +23,7 @@ PATH = f"/v1/{PROJECT}/secrets"
 
 
 @pytest.fixture
-def connection(cloud: Cloud, running: control.Running) -> Iterator[http.client.HTTPConnection]:
+def connection(cloud: Cloud, running: control.InProcessEmulator) -> Iterator[http.client.HTTPConnection]:
     connection = http.client.HTTPConnection("127.0.0.1", running.endpoints.http_port, timeout=10)
     yield connection
     connection.close()
@@ -54,7 +54,7 @@ def test_the_loopback_of_ipv6_serves_too(cloud: Cloud) -> None:
     servers.stop()
 
 
-def test_both_ports_can_be_fixed_and_a_taken_one_is_told(cloud: Cloud, running: control.Running) -> None:
+def test_both_ports_can_be_fixed_and_a_taken_one_is_told(cloud: Cloud, running: control.InProcessEmulator) -> None:
     taken = running.endpoints
     with pytest.raises(UnavailableError, match=f"127.0.0.1:{taken.http_port}"):
         Servers(cloud.emulator, http_port=taken.http_port)
@@ -101,13 +101,13 @@ def test_a_web_page_is_refused(connection: http.client.HTTPConnection, headers: 
     assert (status, document["error"]["status"]) == (403, "FORBIDDEN")
 
 
-def test_a_verb_that_no_api_uses_is_refused(running: control.Running) -> None:
+def test_a_verb_that_no_api_uses_is_refused(running: control.InProcessEmulator) -> None:
     with socket.create_connection(("127.0.0.1", running.endpoints.http_port), timeout=10) as raw:
         raw.sendall(b"BREW / HTTP/1.1\r\nHost: localhost\r\n\r\n")
         assert b"501" in raw.recv(100)
 
 
-def test_a_reply_comes_in_one_piece(running: control.Running) -> None:
+def test_a_reply_comes_in_one_piece(running: control.InProcessEmulator) -> None:
     with socket.create_connection(("127.0.0.1", running.endpoints.http_port), timeout=10) as raw:
         raw.sendall(f"GET {PATH} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         piece = raw.recv(65_536)
@@ -115,7 +115,7 @@ def test_a_reply_comes_in_one_piece(running: control.Running) -> None:
     assert f"Content-Length: {len(body)}".encode() in head
 
 
-def test_an_unknown_grpc_method_answers_unimplemented_by_name(running: control.Running) -> None:
+def test_an_unknown_grpc_method_answers_unimplemented_by_name(running: control.InProcessEmulator) -> None:
     with grpc.insecure_channel(running.endpoints.grpc) as channel:
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary("/google.pubsub.v1.Publisher/Publish")(b"")
@@ -123,7 +123,7 @@ def test_an_unknown_grpc_method_answers_unimplemented_by_name(running: control.R
         assert "google.pubsub.v1.Publisher/Publish" in caught.value.details()
 
 
-def test_bytes_that_are_no_message_are_an_invalid_argument(running: control.Running) -> None:
+def test_bytes_that_are_no_message_are_an_invalid_argument(running: control.InProcessEmulator) -> None:
     with grpc.insecure_channel(running.endpoints.grpc) as channel:
         with pytest.raises(grpc.RpcError) as caught:
             channel.unary_unary(f"/{SECRET_MANAGER}/GetSecret")(b"\xff\xff")

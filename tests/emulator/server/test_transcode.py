@@ -189,6 +189,6 @@ def test_a_caller_is_identified_before_and_permitted_to_call(cloud: Cloud) -> No
     st.text(alphabet="/v1projects{}secretsversions:access?&=%2F$.*", max_size=60),
     st.binary(max_size=30),
 )
-def test_any_request_has_an_answer(running: control.Running, verb: str, tail: str, body: bytes) -> None:
+def test_any_request_has_an_answer(running: control.InProcessEmulator, verb: str, tail: str, body: bytes) -> None:
     reply = Gateway(running.emulator).answer(HttpRequest(verb, "/v1/projects/p/" + tail, {}, body))
     assert isinstance(json.loads(reply.body), dict)

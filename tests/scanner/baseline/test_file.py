@@ -11,20 +11,20 @@ from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.scanner.baseline.file import (
     ANYWHERE,
     Baseline,
-    Entry,
-    State,
+    BaselineEntry,
+    EntryState,
     accept,
     audit,
     choose,
+    drop_entries,
     dumps,
     judge,
     load,
     loads,
     remove,
     save,
-    without,
 )
-from orchestra_creds.scanner.finding import Finding, Place
+from orchestra_creds.scanner.finding import Finding, FindingPlace
 from orchestra_creds.scanner.rule import Confidence, Severity
 
 TODAY = date(2026, 5, 1)
@@ -41,7 +41,7 @@ def finding(name: str, path: str = "a.py", *, in_head: bool = True) -> Finding:
         fingerprint=f"{name}{path.encode().hex()[:30]:0<31}",
         credential=name * 32,
         mask="***",
-        places=(Place(path, 1, 1, 1, in_head=in_head),),
+        places=(FindingPlace(path, 1, 1, 1, in_head=in_head),),
     )
 
 
@@ -128,26 +128,26 @@ def test_an_audit_tells_the_state_of_every_entry() -> None:
     baseline = accept(baseline, [ends], reason="r", author="", today=TODAY, expires=TODAY)
     states = audit(baseline, [stays, finding("b", "new.py"), ends], date(2026, 6, 1))
     assert {item.entry.credential[0]: item.state for item in states} == {
-        "a": State.CURRENT,
-        "b": State.MOVED,
-        "c": State.EXPIRED,
-        "d": State.VANISHED,
+        "a": EntryState.CURRENT,
+        "b": EntryState.MOVED,
+        "c": EntryState.EXPIRED,
+        "d": EntryState.VANISHED,
     }
-    gone = {item.entry for item in states if item.state is State.VANISHED}
-    assert {entry.credential[0] for entry in without(baseline, gone).entries} == {"a", "b", "c"}
+    gone = {item.entry for item in states if item.state is EntryState.VANISHED}
+    assert {entry.credential[0] for entry in drop_entries(baseline, gone).entries} == {"a", "b", "c"}
 
 
 def test_an_audit_finds_an_entry_for_anywhere_where_it_stands() -> None:
     baseline = accepted(finding("a"), anywhere=True)
     (item,) = audit(baseline, [finding("a", "elsewhere.py")], TODAY)
-    assert item.state is State.CURRENT
+    assert item.state is EntryState.CURRENT
     assert item.finding is not None
     assert item.finding.first.path == "elsewhere.py"
 
 
 HEX = st.text("0123456789abcdef", min_size=32, max_size=32)
 ENTRIES = st.builds(
-    Entry,
+    BaselineEntry,
     fingerprint=HEX,
     credential=HEX,
     rule=st.text(min_size=1),
@@ -160,7 +160,7 @@ ENTRIES = st.builds(
 
 
 @given(st.lists(ENTRIES, unique_by=lambda entry: entry.fingerprint))
-def test_what_is_written_is_read_back_sorted(entries: list[Entry]) -> None:
+def test_what_is_written_is_read_back_sorted(entries: list[BaselineEntry]) -> None:
     baseline = Baseline("0" * 16, tuple(sorted(entries)))
     assert loads(dumps(Baseline("0" * 16, tuple(entries)))) == baseline
     assert dumps(baseline).count("\n") == len(entries) + 4

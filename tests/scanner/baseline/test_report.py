@@ -10,7 +10,7 @@ from orchestra_creds.scanner.baseline import file as baseline_file
 from orchestra_creds.scanner.baseline import report as scan_report
 from orchestra_creds.scanner.baseline.report import Filters
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.finding import Place, ScanReport, Skipped
+from orchestra_creds.scanner.finding import FindingPlace, ScanReport, SkippedItem
 from orchestra_creds.scanner.fingerprint import new_key
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
@@ -35,7 +35,7 @@ def sighting(
 ) -> Sighting:
     text = value.encode()
     date_ = {"": "", OLD: "2024-01-01T00:00:00Z", NEW: "2025-01-01T00:00:00Z"}[commit]
-    place = Place(path, line, line, 1, commit, "Ann" if commit else "", date_, in_head)
+    place = FindingPlace(path, line, line, 1, commit, "Ann" if commit else "", date_, in_head)
     detection = Detection(rule, 0, len(text), 0, len(text), Material(text), confidence, decoded)
     return Sighting(detection, place, Material(text), Material(text), allow)
 
@@ -143,7 +143,7 @@ def test_a_key_that_could_not_be_kept_is_said() -> None:
 
 
 def test_what_could_not_be_read_makes_the_report_incomplete() -> None:
-    skipped = [Skipped("b", "larger"), Skipped("a", "denied"), Skipped("a", "denied")]
+    skipped = [SkippedItem("b", "larger"), SkippedItem("a", "denied"), SkippedItem("a", "denied")]
     result = scan_report.report([], root=".", source="tree", filters=FILTERS, skipped=skipped)
     assert [item.path for item in result.skipped] == ["a", "b"]
     assert not result.complete

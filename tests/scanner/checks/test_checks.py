@@ -32,7 +32,7 @@ def engine() -> Engine:
 
 def scan(engine: Engine, data: str | bytes) -> list[Detection]:
     data = data.encode() if isinstance(data, str) else data
-    return engine.settle(engine.examine(data, engine.candidates(data)))
+    return engine.settle(engine.examine(data, engine.find_hits(data)))
 
 
 def one(engine: Engine, data: str | bytes, rule: str) -> Detection:
@@ -443,7 +443,7 @@ LOADERS: dict[str, Callable[[bytes], object]] = {
     "der": pem.load_der,
     "der in base64": der.from_base64,
     "pkcs12": lambda noise: der.pkcs12_opens(noise, "notasecret"),
-    "pem": lambda noise: pem.read(Subject(b"", b"-----BEGIN PRIVATE KEY-----" + noise, 0, 27, 0, 27 + len(noise))),
+    "pem": lambda noise: pem.parse_pem(Subject(b"", b"-----BEGIN PRIVATE KEY-----" + noise, 0, 27, 0, 27 + len(noise))),
 }
 
 

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.scanner.content import tar
-from orchestra_creds.scanner.content.archives import Kind, Limits, kind_of
-from orchestra_creds.scanner.content.explore import Explorer, Gathered
+from orchestra_creds.scanner.content.archives import ArchiveKind, ArchiveLimits, kind_of
+from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.samples.sample import render
@@ -24,13 +24,15 @@ TOKEN = render("tok_{hex:32}", seed=1).encode()
 TEXT = b"# a comment\nkey = " + TOKEN + b"\n"
 
 
-def explore(content: bytes, *, limits: Limits | None = None, max_size: int = 0, path: str = "a") -> Gathered:
-    explorer = Explorer(ENGINE, limits=limits or Limits(), max_size=max_size)
+def explore(
+    content: bytes, *, limits: ArchiveLimits | None = None, max_size: int = 0, path: str = "a"
+) -> ExploreResult:
+    explorer = Explorer(ENGINE, limits=limits or ArchiveLimits(), max_size=max_size)
     explorer.scan_bytes(content, path)
     return explorer.gathered
 
 
-def places(gathered: Gathered) -> list[str]:
+def places(gathered: ExploreResult) -> list[str]:
     return sorted(f"{s.place.path}:{s.place.line}" for s in gathered.sightings)
 
 
@@ -79,13 +81,13 @@ def test_a_compressed_file_is_shown_by_its_name_without_the_suffix(kind: str) ->
 def test_the_members_of_a_packed_tar_are_those_of_the_file(kind: str) -> None:
     packed = PACKERS[kind](tarred(("x.py", TEXT)))
     assert places(explore(packed, path=f"a.tar.{kind}")) == [f"a.tar.{kind}!x.py:2"]
-    assert places(explore(packed, path="a.tgz", limits=Limits(depth=1))) == ["a.tgz!x.py:2"]
+    assert places(explore(packed, path="a.tgz", limits=ArchiveLimits(depth=1))) == ["a.tgz!x.py:2"]
 
 
 def test_archives_in_archives_are_opened_to_the_depth_asked_for() -> None:
     nested = zipped(("b.tar.gz", gzip.compress(tarred(("c.jar", zipped(("x.py", TEXT)))))))
-    assert places(explore(nested, path="a.zip", limits=Limits(depth=3))) == ["a.zip!b.tar.gz!c.jar!x.py:2"]
-    shallow = explore(nested, path="a.zip", limits=Limits(depth=2))
+    assert places(explore(nested, path="a.zip", limits=ArchiveLimits(depth=3))) == ["a.zip!b.tar.gz!c.jar!x.py:2"]
+    shallow = explore(nested, path="a.zip", limits=ArchiveLimits(depth=2))
     assert shallow.sightings == []
     assert [(s.path, s.reason) for s in shallow.skipped] == [
         ("a.zip!b.tar.gz!c.jar", "archives nested more than 2 deep were not opened")
@@ -93,7 +95,7 @@ def test_archives_in_archives_are_opened_to_the_depth_asked_for() -> None:
 
 
 def test_depth_zero_reads_archives_as_bytes_and_says_nothing() -> None:
-    stored = explore(zipped(("x.py", TEXT), how=zipfile.ZIP_STORED), path="a.zip", limits=Limits(depth=0))
+    stored = explore(zipped(("x.py", TEXT), how=zipfile.ZIP_STORED), path="a.zip", limits=ArchiveLimits(depth=0))
     assert [s.place.path for s in stored.sightings] == ["a.zip"]
     assert stored.skipped == []
 
@@ -177,11 +179,11 @@ def test_a_member_larger_than_asked_for_is_named() -> None:
 @pytest.mark.parametrize(
     ("limits", "reason"),
     [
-        (Limits(total=1 << 20), "decompresses to more than 1 MB"),
-        (Limits(floor=1 << 20, ratio=100), "decompresses to more than 100 times its size"),
+        (ArchiveLimits(total=1 << 20), "decompresses to more than 1 MB"),
+        (ArchiveLimits(floor=1 << 20, ratio=100), "decompresses to more than 100 times its size"),
     ],
 )
-def test_a_bomb_ends_at_the_limit_and_is_named(limits: Limits, reason: str) -> None:
+def test_a_bomb_ends_at_the_limit_and_is_named(limits: ArchiveLimits, reason: str) -> None:
     bomb = gzip.compress(b"\0" * (8 << 20))
     assert explore(bomb, path="bomb.gz").skipped == []  # the control: it does unfold
     gathered = explore(bomb, path="bomb.gz", limits=limits)
@@ -191,14 +193,16 @@ def test_a_bomb_ends_at_the_limit_and_is_named(limits: Limits, reason: str) -> N
 
 def test_too_many_members_are_named() -> None:
     content = zipped(*((f"{number}", b"x") for number in range(20)))
-    assert [s.reason for s in explore(content, limits=Limits(members=10)).skipped] == ["holds more than 10 members"]
+    assert [s.reason for s in explore(content, limits=ArchiveLimits(members=10)).skipped] == [
+        "holds more than 10 members"
+    ]
 
 
 def test_a_zip_in_a_stream_is_read_into_memory_only_up_to_the_limit() -> None:
     inner = zipped(("x.py", TEXT), ("pad", bytes(render("{b64of:3000}"), "ascii")))
     content = tarred(("in.zip", inner))
     assert places(explore(content, path="a.tar")) == ["a.tar!in.zip!x.py:2"]
-    gathered = explore(content, path="a.tar", limits=Limits(in_memory=1000))
+    gathered = explore(content, path="a.tar", limits=ArchiveLimits(in_memory=1000))
     assert [s.path for s in gathered.skipped] == ["a.tar!in.zip"]
 
 
@@ -263,10 +267,10 @@ def test_ordinary_files_are_no_archives() -> None:
 
 def test_a_tar_is_known_by_its_checksum_with_or_without_a_magic() -> None:
     header = bytearray(tarfile.TarInfo("x").tobuf())
-    assert kind_of(bytes(header)) is Kind.TAR
+    assert kind_of(bytes(header)) is ArchiveKind.TAR
     header[257:265] = b"\0" * 8
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
-    assert kind_of(bytes(header)) is Kind.TAR
+    assert kind_of(bytes(header)) is ArchiveKind.TAR
     header[0] ^= 1
     assert kind_of(bytes(header)) is None

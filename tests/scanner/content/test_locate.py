@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.scanner.content.locate import LINE_LIMIT, Locator, inline_allow, locate, locate_all, ordered
+from orchestra_creds.scanner.content.locate import LINE_LIMIT, Locator, inline_allow, locate, locate_all, sort_sightings
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
@@ -143,7 +143,7 @@ def test_a_reason_never_holds_the_credential() -> None:
 
 def test_order_is_by_path_then_place_then_rule() -> None:
     one, two = locate(b"\nab", found(1, 2), "b"), locate(b"\nab", found(2, 3), "a")
-    assert ordered([one, two]) == [two, one]
+    assert sort_sightings([one, two]) == [two, one]
 
 
 def test_nothing_shows_material() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.engine.bounded_regex import LONG, Shortcut, without_bounds
+from orchestra_creds.scanner.engine.bounded_regex import LONG, BoundedRegex, without_bounds
 from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
@@ -29,7 +29,7 @@ TEXTS = st.lists(
 @pytest.mark.parametrize("pattern", PATTERNS)
 @given(text=TEXTS)
 def test_the_matches_are_those_of_the_exact_pattern(pattern: str, text: bytes) -> None:
-    quick, exact = Shortcut(pattern), Regex(pattern)
+    quick, exact = BoundedRegex(pattern), Regex(pattern)
     for at in range(0, len(text), 7):
         assert quick.search(text, at, len(text)) == exact.search(text, at, len(text))
         assert quick.match(text, at, len(text)) == exact.match(text, at, len(text))
@@ -39,7 +39,7 @@ def test_rules_find_in_their_examples_what_their_exact_patterns_find() -> None:
     shortened = [rule for rule in all_rules() if without_bounds(rule.pattern)[0] != rule.pattern]
     assert len(shortened) > 20
     for rule in shortened:
-        quick, exact = Shortcut(rule.pattern), Regex(rule.pattern)
+        quick, exact = BoundedRegex(rule.pattern), Regex(rule.pattern)
         for example in rule.examples:
             text = render(example).encode()
             assert quick.search(text, 0, len(text)) == exact.search(text, 0, len(text)) is not None, rule.id

@@ -59,7 +59,7 @@ def test_the_edge_of_the_text_is_one(pattern: str) -> None:
     text = b"key"
     assert [(one.start, one.end) for one in detect(engine, text)] == [(0, 3)]
     held = b"xx" + text + b"xx"
-    candidates = [(index, end + 2) for index, end in engine.candidates(text)]
+    candidates = [(index, end + 2) for index, end in engine.find_hits(text)]
     assert [(one.start, one.end) for one in engine.examine(held, candidates, 2, 5)] == [(2, 5)]
 
 

@@ -94,7 +94,7 @@ def test_both_libraries_find_the_same_in_source_code() -> None:
 def test_the_batch_does_not_matter(seed: int, count: int) -> None:
     texts = [glued(seed + number).replace(b"\0", b" ") for number in range(count)]
     batch = SEPARATOR.join(texts)
-    candidates = fast().candidates(batch)
+    candidates = fast().find_hits(batch)
     at = 0
     for text in texts:
         inside = [(index, min(end, at + len(text))) for index, end in candidates if at < end <= at + len(text) + 1]
@@ -110,7 +110,7 @@ def test_a_verdict_depends_on_its_reach_only(seed: int, before: int, behind: int
     chance = random.Random(seed)
     filler = b"".join(bytes(chance.choices(b"abcdefgh {}\"'=:/\n", k=60)) for _ in range(1000))
     text = filler[:before] + glued(seed) + filler[len(filler) - behind :]
-    for candidate in fast().candidates(text):
+    for candidate in fast().find_hits(text):
         index, end = candidate
         low, high = max(0, end - REACH_BACK), min(len(text), end + REACH_FORWARD)
         whole = fast().examine(text, [candidate])
@@ -156,7 +156,7 @@ def test_nothing_outside_of_the_text_is_read() -> None:
     for around in (b"x", b" ", b"\\u003d"):
         data = around * 3 + text + around * 3
         low = 3 * len(around)
-        candidates = [(index, end + low) for index, end in engine.candidates(text)]
+        candidates = [(index, end + low) for index, end in engine.find_hits(text)]
         (one,) = engine.examine(data, candidates, low, low + len(text))
         assert (one.start, one.end, one.read_from, one.read_to) == (low, low + len(text), low, low + len(text))
 
@@ -205,7 +205,7 @@ def test_a_rule_that_asks_for_too_much_is_refused() -> None:
 )
 def test_a_file_of_nothing_but_beginnings_is_examined_in_bounded_time(unit: bytes) -> None:
     text = unit * (200_000 // len(unit))
-    assert len(fast().candidates(text)) < 40 * len(text) // 256
+    assert len(fast().find_hits(text)) < 40 * len(text) // 256
     assert len(fast().settle(detect(fast(), text))) < 100
 
 

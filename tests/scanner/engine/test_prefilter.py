@@ -19,7 +19,7 @@ from orchestra_creds.scanner.engine.database import MAGIC
 from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine, EngineKind
 from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.engine.markers import literals
-from orchestra_creds.scanner.engine.patterns import Plan
+from orchestra_creds.scanner.engine.patterns import PatternSet
 from orchestra_creds.scanner.engine.prefilter import GAP, HyperscanMatcher, Matcher, Re2Matcher
 from orchestra_creds.scanner.engine.prefilter_patterns import first_pass
 from orchestra_creds.scanner.rulebook.catalog import all_rules
@@ -35,8 +35,8 @@ RULES = (
 
 
 def matchers() -> tuple[Matcher, Matcher]:
-    plan = Plan(RULES)
-    return HyperscanMatcher.of_plan(plan, None, lambda: None), Re2Matcher(plan.patterns)
+    plan = PatternSet(RULES)
+    return HyperscanMatcher.from_patterns(plan, None, lambda: None), Re2Matcher(plan.patterns)
 
 
 FAST, PLAIN = matchers()
@@ -45,7 +45,7 @@ FAST, PLAIN = matchers()
 def covered(one: Matcher, text: bytes, number: int, start: int) -> bool:
     """Whether some report of the pattern stands for a match that begins at `start`."""
     longest = RULES[number].longest
-    return any(index == number and end - longest <= start < end + GAP for index, end in one.candidates(text))
+    return any(index == number and end - longest <= start < end + GAP for index, end in one.find_hits(text))
 
 
 @pytest.mark.parametrize("one", [FAST, PLAIN], ids=["hyperscan", "re2"])
@@ -86,7 +86,7 @@ def test_texts_in_one_buffer_do_not_hide_each_others_matches() -> None:
     texts = [b"word123"] * 5 + [b"start abc"] * 5
     ends = list(itertools.accumulate(len(text) + len(SEPARATOR) for text in texts))
     for one in (FAST, PLAIN):
-        reported = one.candidates(SEPARATOR.join(texts))
+        reported = one.find_hits(SEPARATOR.join(texts))
         for text, behind in zip(texts, ends, strict=True):
             low, high = behind - len(SEPARATOR) - len(text), behind - len(SEPARATOR)
             assert any(low < end <= high for _, end in reported)
@@ -97,7 +97,7 @@ def by_pattern() -> HyperscanMatcher:
     """A matcher that finds hex by its pattern, as where no C extension was built."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefilter, "_native", None)
-        return HyperscanMatcher.of_plan(Plan(RULES), None, lambda: None)
+        return HyperscanMatcher.from_patterns(PatternSet(RULES), None, lambda: None)
 
 
 HEX_PATTERN = next(carrier.pattern for carrier in CARRIERS if carrier.kind == "hex").encode()
@@ -111,22 +111,22 @@ HEX = st.one_of(
 
 @given(st.lists(HEX, max_size=12).map(lambda pieces: "".join(pieces).encode()))
 def test_hex_is_found_where_its_pattern_finds_it(by_pattern: HyperscanMatcher, text: bytes) -> None:
-    index = Plan(RULES).of_hex
+    index = PatternSet(RULES).hex_index
     expected = [match.end(1) for match in re.finditer(b"(?=(%s))" % HEX_PATTERN, text)]
     assert FAST.ends(index, text) == by_pattern.ends(index, text) == expected
-    assert FAST.candidates(text) == by_pattern.candidates(text)
+    assert FAST.find_hits(text) == by_pattern.find_hits(text)
 
 
 def test_prefixes_alone_are_reported_once_in_a_gap() -> None:
     text = b"tail_abcd" * 100_000
     for one in (FAST, PLAIN):
-        assert len(one.candidates(text[: 1 << 18])) <= (1 << 18) // GAP + 1
-    assert len(FAST.candidates(text)) <= len(text) // GAP + 1
+        assert len(one.find_hits(text[: 1 << 18])) <= (1 << 18) // GAP + 1
+    assert len(FAST.find_hits(text)) <= len(text) // GAP + 1
 
 
 def test_a_greedy_tail_makes_one_report() -> None:
     text = b"tail_" + b"a" * 40
-    assert FAST.candidates(text) == [(1, 9)]
+    assert FAST.find_hits(text) == [(1, 9)]
 
 
 def test_the_relaxed_pattern_matches_where_the_exact_one_does() -> None:
@@ -179,7 +179,7 @@ def test_a_kept_database_finds_the_same(cache: Path) -> None:
     opened(cache)
     text = b"word123 tail_abcdef"
     again = Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache)
-    assert again.candidates(text) == FAST.candidates(text)
+    assert again.find_hits(text) == FAST.find_hits(text)
 
 
 def test_other_rules_have_a_database_of_their_own(cache: Path) -> None:
@@ -199,7 +199,7 @@ def planted(file: Path) -> bytes:
 
 def trusts(cache: Path) -> bool:
     """Whether an engine over the cache runs the planted database."""
-    return bool(Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache).candidates(b" planted "))
+    return bool(Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache).find_hits(b" planted "))
 
 
 def test_the_plant_would_work(cache: Path) -> None:
@@ -260,27 +260,27 @@ def test_a_damaged_database_is_compiled_anew(cache: Path, at: int) -> None:
     content[at] ^= 1
     file.write_bytes(content)
     engine = Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache)
-    assert engine.candidates(b"word123") == FAST.candidates(b"word123")
+    assert engine.find_hits(b"word123") == FAST.find_hits(b"word123")
     assert file.read_bytes() != content
 
 
 def test_a_cut_database_is_compiled_anew(cache: Path) -> None:
     file = opened(cache)
     file.write_bytes(file.read_bytes()[:50])
-    assert Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache).candidates(b"word123")
+    assert Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache).find_hits(b"word123")
 
 
 def test_a_fifo_in_place_of_a_database_does_not_stop_the_scan(cache: Path) -> None:
     file = opened(cache)
     file.unlink()
     os.mkfifo(file, 0o600)
-    assert Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache).candidates(b"word123")
+    assert Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=cache).find_hits(b"word123")
 
 
 def test_a_cache_that_cannot_be_written_is_none(tmp_path: Path) -> None:
     file = tmp_path / "file"
     file.write_text("")
-    assert Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=file / "below").candidates(b"word123")
+    assert Engine.open(RULES, kind=EngineKind.HYPERSCAN, cache=file / "below").find_hits(b"word123")
 
 
 @pytest.mark.parametrize("kind", [EngineKind.HYPERSCAN, EngineKind.RE2])
@@ -295,12 +295,12 @@ def test_a_pattern_too_large_for_hyperscan_is_loosened() -> None:
     huge = rule("huge", r"a[^x]{900}[0-9]{3}b[^y]{900}\bc(?:[^z]{900}d)?", longest=3000)
     engine = Engine.open([huge], kind=EngineKind.HYPERSCAN)
     text = b"a" + b"." * 900 + b"123b" + b" " * 900 + b"c"
-    assert [one.end for one in engine.examine(text, engine.candidates(text))] == [len(text)]
+    assert [one.end for one in engine.examine(text, engine.find_hits(text))] == [len(text)]
 
 
 def test_threads_have_scratch_space_of_their_own() -> None:
     engine = fast()
     text = ("x = 1\n" * 20_000 + render("AIza{b64u:35}") + "\n").encode()
-    expected = engine.candidates(text)
+    expected = engine.find_hits(text)
     with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(engine.candidates, [text] * 16)) == [expected] * 16
+        assert list(threads.map(engine.find_hits, [text] * 16)) == [expected] * 16

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.scanner.git.attribution import Log, Origin, Person, person
+from orchestra_creds.scanner.git.attribution import BlobOrigin, CommitAuthor, CommitLog, commit_author
 from orchestra_creds.scanner.git.repository import Repository
 from tests.scanner.trees import git, repository, write
 
@@ -10,17 +10,17 @@ from tests.scanner.trees import git, repository, write
 @pytest.mark.parametrize(
     ("line", "expected"),
     [
-        (b"author Ada <ada@example.invalid> 1000000000 +0200", Person("Ada", "2001-09-09T01:46:40Z")),
-        (b"tagger A. B <x> 0 -0000", Person("A. B", "1970-01-01T00:00:00Z")),
-        (b"author  <x> 1 +0000", Person("", "1970-01-01T00:00:01Z")),
-        (b"author \xff <x> 1 +0000", Person("\ufffd", "1970-01-01T00:00:01Z")),
-        (b"author Ada <x> 99999999999999999 +0000", Person("Ada", "")),
-        (b"author nonsense", Person("", "")),
-        (b"", Person("", "")),
+        (b"author Ada <ada@example.invalid> 1000000000 +0200", CommitAuthor("Ada", "2001-09-09T01:46:40Z")),
+        (b"tagger A. B <x> 0 -0000", CommitAuthor("A. B", "1970-01-01T00:00:00Z")),
+        (b"author  <x> 1 +0000", CommitAuthor("", "1970-01-01T00:00:01Z")),
+        (b"author \xff <x> 1 +0000", CommitAuthor("\ufffd", "1970-01-01T00:00:01Z")),
+        (b"author Ada <x> 99999999999999999 +0000", CommitAuthor("Ada", "")),
+        (b"author nonsense", CommitAuthor("", "")),
+        (b"", CommitAuthor("", "")),
     ],
 )
-def test_author_and_date_are_read_and_no_mail(line: bytes, expected: Person) -> None:
-    assert person(b"tree 0\n" + line + b"\ncommitter B <b> 5 +0000\n\nauthor Eve <e> 9 +0000\n") == expected
+def test_author_and_date_are_read_and_no_mail(line: bytes, expected: CommitAuthor) -> None:
+    assert commit_author(b"tree 0\n" + line + b"\ncommitter B <b> 5 +0000\n\nauthor Eve <e> 9 +0000\n") == expected
 
 
 def test_every_path_of_a_blob_is_named_with_the_commit_that_brought_it(tmp_path: Path) -> None:
@@ -34,22 +34,22 @@ def test_every_path_of_a_blob_is_named_with_the_commit_that_brought_it(tmp_path:
     found = Repository.discover(folder)
     assert found is not None
     oid = git(folder, "rev-parse", "HEAD:a").strip()
-    origins, whole = Log(found).origins({oid})
+    origins, whole = CommitLog(found).origins({oid})
     assert whole
     assert [(one.path, one.commit) for one in origins[oid]] == [
         (b"a", commits[0]),
         (b"b", commits[1]),
         (b"d/c", commits[3]),
     ]
-    assert all(isinstance(one, Origin) for one in origins[oid])
+    assert all(isinstance(one, BlobOrigin) for one in origins[oid])
     there = {(oid, path) for path in (b"a", b"b", b"d/c")}
-    assert Log(found).in_head([*there, (oid, b"c"), (commits[0].encode(), b"a")]) == there
+    assert CommitLog(found).in_head([*there, (oid, b"c"), (commits[0].encode(), b"a")]) == there
 
 
 def test_nothing_runs_when_nothing_was_found(tmp_path: Path) -> None:
     found = Repository.discover(repository(tmp_path / "one"))
     assert found is not None
-    log = Log(found)
+    log = CommitLog(found)
     assert log.origins(set()) == ({}, True)
     log.close()
     assert log.in_head([]) == frozenset()
@@ -66,4 +66,4 @@ def test_a_history_that_cannot_be_walked_is_said(tmp_path: Path) -> None:
     (folder / f".git/objects/{tree[:2]}/{tree[2:]}").unlink()
     found = Repository.discover(folder)
     assert found is not None
-    assert not Log(found).origins({b"0" * 40})[1]
+    assert not CommitLog(found).origins({b"0" * 40})[1]

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.scanner.git import delta
-from orchestra_creds.scanner.git.delta import SEPARATOR, Reach, Run, apply_slowly, in_text, inner, triples
+from orchestra_creds.scanner.git.delta import SEPARATOR, CopyRun, WindowMargin, apply_slowly, in_text, inner, triples
 from tests.scanner import packs
 
 try:
@@ -49,9 +49,9 @@ def test_every_byte_is_in_a_window_or_in_the_inner_part_of_a_run(
         assert windows[at : at + length] == text[start : start + length]
         assert windows is text or windows[at + length : at + length + len(SEPARATOR)] == SEPARATOR
         seen[start : start + length] = b"\1" * length
-    for run in map(Run._make, triples(runs)):
+    for run in map(CopyRun._make, triples(runs)):
         assert text[run.to : run.to + run.length] == base[run.start : run.start + run.length]
-        low, high = inner(run, len(base), len(text), Reach(back, ahead))
+        low, high = inner(run, len(base), len(text), WindowMargin(back, ahead))
         assert low < high
         assert not any(seen[low:high])
         seen[low:high] = b"\1" * (high - low)

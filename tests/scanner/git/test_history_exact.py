@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from orchestra_creds.scanner.engine.engine import EngineKind
 from orchestra_creds.scanner.engine.prefilter_patterns import MOST, first_pass, width
-from orchestra_creds.scanner.git.delta import Reach
-from orchestra_creds.scanner.git.delta_scan import Node, Scanner
+from orchestra_creds.scanner.git.delta import WindowMargin
+from orchestra_creds.scanner.git.delta_scan import DeltaScanner, PackObject
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from tests.scanner import packs
 from tests.scanner.histories import (
@@ -79,9 +79,9 @@ def edited(base: bytes, edit: Edit) -> bytes:
     return packs.delta(len(base), operations)
 
 
-def differences(scanner: Scanner, base: bytes, edits: list[Edit]) -> list[str]:
+def differences(scanner: DeltaScanner, base: bytes, edits: list[Edit]) -> list[str]:
     """Where the scan along the chain and scans of the whole texts disagree."""
-    nodes = [Node(0, base, base)]
+    nodes = [PackObject(0, base, base)]
     for number, edit in enumerate(edits, start=1):
         nodes.append(scanner.delta(number, nodes[-1], edited(nodes[-1].text, edit)))
     scanner.judge(nodes)
@@ -100,7 +100,7 @@ def test_a_chain_of_deltas_holds_what_its_texts_hold(
 ) -> None:
     base, edits = chain
     assume(len(base) < 40_000)
-    assert differences(Scanner(engine(), 1 << 20), base, edits) == []
+    assert differences(DeltaScanner(engine(), 1 << 20), base, edits) == []
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large], deadline=None)
@@ -108,7 +108,7 @@ def test_a_chain_of_deltas_holds_what_its_texts_hold(
 def test_the_same_holds_without_hyperscan(chain: Chain) -> None:
     base, edits = chain
     assume(len(base) < 20_000)
-    assert differences(Scanner(engine(EngineKind.RE2), 1 << 20), base, edits) == []
+    assert differences(DeltaScanner(engine(EngineKind.RE2), 1 << 20), base, edits) == []
 
 
 def edits_across(text: bytes, gap: int) -> list[Chain]:
@@ -124,9 +124,9 @@ def edits_across(text: bytes, gap: int) -> list[Chain]:
 
 def test_the_comparison_notices_windows_that_are_too_narrow() -> None:
     """The control: with a margin that is broken on purpose the same comparison fails."""
-    broken = Scanner(engine(), 1 << 20)
-    broken.reach = Reach(2, 2)
-    sound = Scanner(engine(), 1 << 20)
+    broken = DeltaScanner(engine(), 1 << 20)
+    broken.reach = WindowMargin(2, 2)
+    sound = DeltaScanner(engine(), 1 << 20)
     chains_ = [chain for text in samples()[:6] for chain in edits_across(text, 3)]
     assert [problem for chain in chains_ for problem in differences(sound, *chain)] == []
     assert [problem for chain in chains_ for problem in differences(broken, *chain)] != []
@@ -134,9 +134,9 @@ def test_the_comparison_notices_windows_that_are_too_narrow() -> None:
 
 def test_the_comparison_notices_verdicts_that_are_carried_too_far() -> None:
     """The other control: without judging again what stands near a seam, a key that is mended far from its start is missed."""
-    broken = Scanner(engine(), 1 << 20)
-    broken._dependence = [Reach(0, 0)] * len(broken._dependence)
-    sound = Scanner(engine(), 1 << 20)
+    broken = DeltaScanner(engine(), 1 << 20)
+    broken._dependence = [WindowMargin(0, 0)] * len(broken._dependence)
+    sound = DeltaScanner(engine(), 1 << 20)
     chains_: list[Chain] = []
     for text in (text for text in samples() if len(text) > 800):
         for at in range(700, len(text), len(text) // 6):

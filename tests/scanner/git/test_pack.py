@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.git.objects import KINDS, Database, read_loose
+from orchestra_creds.scanner.git.objects import KINDS, ObjectDatabase, read_loose
 from orchestra_creds.scanner.git.pack import BLOB, BROKEN, DAMAGED, Pack, inflate, survey_slowly
 from tests.scanner import packs
 from tests.scanner.histories import imported
@@ -63,7 +63,7 @@ def check(found: Pack) -> None:
 @pytest.mark.parametrize("packing", PACKINGS)
 def test_every_object_of_a_pack_is_read_as_it_was_stored(versions: Path, packing: str) -> None:
     git(versions, "repack", "-adfq", *PACKINGS[packing])
-    [index] = Database.open(versions / "objects").indexes
+    [index] = ObjectDatabase.open(versions / "objects").indexes
     found = Pack(index, 20)
     assert len(found) > 40
     check(found)
@@ -72,7 +72,7 @@ def test_every_object_of_a_pack_is_read_as_it_was_stored(versions: Path, packing
 
 def test_reference_deltas_are_read(versions: Path) -> None:
     git(versions, "-c", "repack.useDeltaBaseOffset=false", "repack", "-adfq")
-    [index] = Database.open(versions / "objects").indexes
+    [index] = ObjectDatabase.open(versions / "objects").indexes
     found = Pack(index, 20)
     assert max(found.columns.parent) >= 0
     check(found)
@@ -80,7 +80,7 @@ def test_reference_deltas_are_read(versions: Path) -> None:
 
 def test_offsets_of_64_bits_are_read(versions: Path, tmp_path: Path) -> None:
     git(versions, "repack", "-adfq")
-    [index] = Database.open(versions / "objects").indexes
+    [index] = ObjectDatabase.open(versions / "objects").indexes
     copied = tmp_path / "pack-1.pack"
     copied.write_bytes(index.with_suffix(".pack").read_bytes())
     git(versions, "index-pack", "--index-version=2,0x40", "-o", str(tmp_path / "pack-1.idx"), str(copied))
@@ -89,7 +89,7 @@ def test_offsets_of_64_bits_are_read(versions: Path, tmp_path: Path) -> None:
 
 def test_children_are_those_that_name_an_object_as_their_base(versions: Path) -> None:
     git(versions, "repack", "-adfq")
-    [index] = Database.open(versions / "objects").indexes
+    [index] = ObjectDatabase.open(versions / "objects").indexes
     found = Pack(index, 20)
     for number in range(len(found)):
         parents = [other for other in range(len(found)) if found.columns.parent[other] == number]
@@ -237,5 +237,5 @@ def test_alternates_are_looked_into_once_however_they_point(tmp_path: Path) -> N
         (folder / "aa").mkdir()
     (one / "aa" / ("0" * 38)).touch()
     (two / "aa" / ("1" * 38)).touch()
-    found = Database.open(one)
+    found = ObjectDatabase.open(one)
     assert [path.name[0] for path in found.loose] == ["0", "1"]

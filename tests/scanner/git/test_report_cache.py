@@ -8,7 +8,7 @@ import pytest
 
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.engine import compiled_cache
-from orchestra_creds.scanner.finding import ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.finding import ScanReport, ScanStats, SkippedItem
 from orchestra_creds.scanner.git import report_cache, staged_precheck
 from orchestra_creds.scanner.request import Source
 from tests.scanner.trees import git, look, repository, token, write
@@ -25,8 +25,8 @@ class Place:
         for private in (self.cache, self.state):
             private.mkdir(mode=0o700)
 
-    def history(self, folder: Path | None = None) -> report_cache.History:
-        return report_cache.History(str(folder or self.repo), str(self.cache), str(self.state))
+    def history(self, folder: Path | None = None) -> report_cache.ReportCache:
+        return report_cache.ReportCache(str(folder or self.repo), str(self.cache), str(self.state))
 
     def scan(self) -> ScanReport:
         """Scan, and keep the report."""
@@ -124,7 +124,7 @@ def test_another_scanner_scans(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize(
     "flawed",
     [
-        lambda report: replace(report, skipped=(Skipped("a", "damaged"),)),
+        lambda report: replace(report, skipped=(SkippedItem("a", "damaged"),)),
         lambda report: replace(report, notes=("a temporary key",)),
     ],
     ids=["incomplete", "noted"],

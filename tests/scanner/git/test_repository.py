@@ -5,7 +5,7 @@ import pytest
 
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.git import process as git_process
-from orchestra_creds.scanner.git.repository import Repository, Staged
+from orchestra_creds.scanner.git.repository import Repository, StagedFile
 from tests.scanner.trees import git, repository, write
 
 
@@ -89,22 +89,25 @@ def test_staged_content_is_that_of_the_index_not_of_the_file(folder: Path) -> No
     git(folder, "add", "changed", "new")
     git(folder, "rm", "-q", "removed")
     write(folder, {"changed": b"after"})
-    assert [(one.path, one.content) for one in opened(folder).staged()] == [(b"changed", b"staged"), (b"new", b"new")]
+    assert [(one.path, one.content) for one in opened(folder).staged_files()] == [
+        (b"changed", b"staged"),
+        (b"new", b"new"),
+    ]
 
 
 def test_everything_is_staged_before_the_first_commit(folder: Path) -> None:
-    assert opened(folder).staged() == []
+    assert opened(folder).staged_files() == []
     write(folder, {"a": b"one", "b": b"one"})
     git(folder, "add", "-A")
-    found = opened(folder).staged()
+    found = opened(folder).staged_files()
     assert [(one.path, one.size, one.content) for one in found] == [(b"a", 3, b"one"), (b"b", 3, b"one")]
 
 
 def test_staged_content_larger_than_the_limit_is_left_out_but_named(folder: Path) -> None:
     write(folder, {"large": b"x" * 200_000, "small": b"y"})
     git(folder, "add", "-A")
-    large, small = opened(folder).staged(max_size=1000)
-    assert large == Staged(b"large", large.oid, 200_000, None)
+    large, small = opened(folder).staged_files(max_size=1000)
+    assert large == StagedFile(b"large", large.oid, 200_000, None)
     assert small.content == b"y"
 
 
@@ -119,9 +122,9 @@ def test_the_index_that_git_hands_to_a_hook_is_the_one_that_counts(
     (folder / ".git/index").rename(folder / ".git/other")
     prepared.rename(folder / ".git/index")
     (folder / ".git/other").rename(prepared)
-    assert opened(folder).staged() == []
+    assert opened(folder).staged_files() == []
     monkeypatch.setenv("GIT_INDEX_FILE", str(prepared))
-    assert [one.content for one in opened(folder).staged()] == [b"new"]
+    assert [one.content for one in opened(folder).staged_files()] == [b"new"]
 
 
 def test_missing_staged_objects_are_an_error(folder: Path) -> None:
@@ -130,7 +133,7 @@ def test_missing_staged_objects_are_an_error(folder: Path) -> None:
     oid = git(folder, "hash-object", "file").decode().strip()
     (folder / f".git/objects/{oid[:2]}/{oid[2:]}").unlink()
     with pytest.raises(PreconditionError, match="1 staged objects are missing"):
-        opened(folder).staged()
+        opened(folder).staged_files()
 
 
 def test_objects_are_read_in_one_go_and_missing_ones_left_out(folder: Path) -> None:

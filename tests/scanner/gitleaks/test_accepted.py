@@ -9,9 +9,9 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.baseline import report as scan_report
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.finding import Place, ScanReport
+from orchestra_creds.scanner.finding import FindingPlace, ScanReport
 from orchestra_creds.scanner.fingerprint import new_key
-from orchestra_creds.scanner.gitleaks.accepted import Legacy, load_ignore, parse_ignore, parse_report, rekey
+from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry, load_ignore, parse_ignore, parse_report, rekey
 from orchestra_creds.scanner.gitleaks.setup import setup
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
@@ -24,7 +24,7 @@ COMMIT = "c" * 40
 def sighting(value: str, path: str = "a.py", line: int = 1, rule: Rule = RULE, commit: str = "") -> Sighting:
     text = value.encode()
     detection = Detection(rule, 0, len(text), 0, len(text), Material(text), Confidence.LIKELY)
-    place = Place(path, line, line, 1, commit, date="2026-01-01T00:00:00Z" if commit else "")
+    place = FindingPlace(path, line, line, 1, commit, date="2026-01-01T00:00:00Z" if commit else "")
     return Sighting(detection, place, Material(text), Material(text))
 
 
@@ -39,13 +39,13 @@ def row(
     return {"RuleID": rule, "File": path, "StartLine": line, "Commit": commit, "Secret": value, "Match": value}
 
 
-def entries(*rows: dict[str, object]) -> tuple[Legacy, ...]:
+def entries(*rows: dict[str, object]) -> tuple[GitleaksEntry, ...]:
     return parse_report(json.dumps(rows), "report.json")
 
 
 def test_an_ignore_file_is_read_with_comments_and_both_kinds_of_fingerprint() -> None:
     text = f"# old\n\na\\b.py:jwt:3\n  {COMMIT}:dir/c:d.py:jwt:4  \n"
-    assert parse_ignore(text) == (Legacy("a/b.py", "jwt", 3), Legacy("dir/c:d.py", "jwt", 4, COMMIT))
+    assert parse_ignore(text) == (GitleaksEntry("a/b.py", "jwt", 3), GitleaksEntry("dir/c:d.py", "jwt", 4, COMMIT))
 
 
 @pytest.mark.parametrize("line", ["a.py", "a.py:3", "a.py:jwt:x", ":jwt:3"])
@@ -56,7 +56,7 @@ def test_a_line_that_is_no_fingerprint_is_named(line: str) -> None:
 
 def test_an_ignore_is_found_in_the_folder_that_holds_it(tmp_path: Path) -> None:
     (tmp_path / ".gitleaksignore").write_text("a:b:1\n")
-    assert load_ignore(tmp_path) == load_ignore(tmp_path / ".gitleaksignore") == (Legacy("a", "b", 1),)
+    assert load_ignore(tmp_path) == load_ignore(tmp_path / ".gitleaksignore") == (GitleaksEntry("a", "b", 1),)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_a_value_that_left_its_file_is_taken_where_it_stands() -> None:
 
 
 def test_without_a_value_file_line_and_commit_decide() -> None:
-    entry = (Legacy("a.py", "gcp-api-key", 3, COMMIT),)
+    entry = (GitleaksEntry("a.py", "gcp-api-key", 3, COMMIT),)
     assert rekey(entry, report(sighting("GAPIabcd", line=3, commit=COMMIT)), KEY).lost == ()
     assert rekey(entry, report(sighting("GAPIabcd", line=3, commit="d" * 40)), KEY).lost == entry
     assert rekey(entry, report(sighting("GAPIabcd", line=4, commit=COMMIT)), KEY).lost == entry
@@ -103,11 +103,11 @@ def test_without_a_value_file_line_and_commit_decide() -> None:
 
 def test_a_rule_name_of_gitleaks_means_our_equal_or_when_unheard_of_any_built_in_rule() -> None:
     no_rules: frozenset[str] = frozenset()
-    assert Legacy("a", "gcp-api-key", 1).means("google-api-key", no_rules)
-    assert not Legacy("a", "gcp-api-key", 1).means("slack-webhook", no_rules)
-    assert Legacy("a", "unheard-of", 1).means("slack-webhook", no_rules)
-    assert not Legacy("a", "unheard-of", 1).means("mine", frozenset({"mine"}))
-    assert not Legacy("a", "mine", 1).means("slack-webhook", frozenset({"mine"}))
+    assert GitleaksEntry("a", "gcp-api-key", 1).means("google-api-key", no_rules)
+    assert not GitleaksEntry("a", "gcp-api-key", 1).means("slack-webhook", no_rules)
+    assert GitleaksEntry("a", "unheard-of", 1).means("slack-webhook", no_rules)
+    assert not GitleaksEntry("a", "unheard-of", 1).means("mine", frozenset({"mine"}))
+    assert not GitleaksEntry("a", "mine", 1).means("slack-webhook", frozenset({"mine"}))
 
 
 def test_what_is_no_longer_found_is_told() -> None:

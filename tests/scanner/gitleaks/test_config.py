@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.errors import ConfigError, NotFoundError
-from orchestra_creds.scanner.gitleaks.config import Config, Required, load, loads
+from orchestra_creds.scanner.gitleaks.config import GitleaksConfig, RequiredRule, load, loads
 
 EVERY_FIELD = r"""
 title = "all of it"
@@ -47,7 +47,7 @@ paths = ['''vendor/''']
 """
 
 
-def read(text: str) -> Config:
+def read(text: str) -> GitleaksConfig:
     return loads(text, "g.toml")
 
 
@@ -60,7 +60,7 @@ def test_every_field_is_read() -> None:
     assert (rule.description, rule.secret_group, rule.entropy) == ("Acme token", 2, 2.5)
     assert (rule.path, rule.keywords, rule.tags) == (r"\.cfg$", ("acme", "acme_"), ("internal", "acme"))
     assert rule.skip_report
-    assert rule.required == (Required("helper", 3, 40),)
+    assert rule.required == (RequiredRule("helper", 3, 40),)
     (allowlist,) = rule.allowlists
     assert allowlist.all_of
     assert (allowlist.commits, allowlist.target, allowlist.stopwords) == (frozenset({"abcdef"}), "line", (b"example",))

@@ -11,7 +11,7 @@ from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.gitleaks.policy import entropy
-from orchestra_creds.scanner.gitleaks.setup import Setup, setup
+from orchestra_creds.scanner.gitleaks.setup import GitleaksSetup, setup
 from orchestra_creds.scanner.rule import Rule, Severity
 
 BUILT_IN = (
@@ -35,18 +35,18 @@ class Tree:
         path.write_text(text)
         return str(path)
 
-    def setup(self, config: str = "", **options: str) -> Setup:
+    def setup(self, config: str = "", **options: str) -> GitleaksSetup:
         if config:
             options["config"] = self.write("conf/gitleaks.toml", config)
         return setup(BUILT_IN, root=self.root, **options)  # type: ignore[arg-type]
 
-    def scan(self, prepared: Setup, *, commit: str = "") -> list[Sighting]:
+    def scan(self, prepared: GitleaksSetup, *, commit: str = "") -> list[Sighting]:
         engine = Engine.open(prepared.rules, kind=EngineKind.RE2)
         sightings = []
         for path in sorted(self.root.rglob("*")):
             if path.is_file():
                 data = path.read_bytes()
-                found = engine.settle(engine.examine(data, engine.candidates(data)))
+                found = engine.settle(engine.examine(data, engine.find_hits(data)))
                 where = {"commit": commit} if commit else {}
                 sightings += locate_all(data, found, path.relative_to(self.root).as_posix(), **where)  # type: ignore[arg-type]
         return sightings if prepared.policy is None else prepared.policy.keep(sightings)
@@ -63,7 +63,7 @@ def tree(tmp_path: Path) -> Tree:
 
 
 def test_without_gitleaks_files_nothing_changes(tree: Tree) -> None:
-    assert tree.setup() == Setup(BUILT_IN)
+    assert tree.setup() == GitleaksSetup(BUILT_IN)
 
 
 def test_without_gitleaks_files_no_reader_of_them_is_loaded(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_both_engines_take_foreign_rules(tree: Tree) -> None:
     odd = "[[rules]]\nid = 'odd'\nregex = '''(?i)(?P<n>ACME)\\x5f[[:alnum:]]{4,}?\\z|\\Qacme_a\\E'''\n"
     rules = tree.setup(ACME + odd).rules
     fast, plain = (Engine.open(rules, kind=kind) for kind in (EngineKind.HYPERSCAN, EngineKind.RE2))
-    found = [fast.settle(one.examine(text, one.candidates(text))) for one in (fast, plain)]
+    found = [fast.settle(one.examine(text, one.find_hits(text))) for one in (fast, plain)]
     assert found[0] == found[1]
     assert {detection.rule.id for detection in found[0]}
 

@@ -26,7 +26,7 @@ def engine() -> Engine:
 
 def found(engine: Engine, text: str) -> list[Detection]:
     data = text.encode()
-    return engine.examine(data, engine.candidates(data))
+    return engine.examine(data, engine.find_hits(data))
 
 
 @pytest.mark.parametrize("rule", all_rules(), ids=lambda rule: rule.id)
@@ -57,7 +57,7 @@ def test_a_detection_is_the_same_when_only_what_it_read_is_left(engine: Engine) 
         text = ("# before\n" * 8 + render(rule.examples[0]) + "\n# behind\n" * 8).encode()
         for one in engine.settle(found(engine, text.decode())):
             part = text[one.read_from : one.read_to]
-            again = engine.examine(part, engine.candidates(part))
+            again = engine.examine(part, engine.find_hits(part))
             assert any((hit.rule, hit.material) == (one.rule, one.material) for hit in again), (rule.id, one)
 
 

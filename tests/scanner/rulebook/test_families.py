@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.scanner.checks import checksums
 from orchestra_creds.scanner.checks import registry as check_registry
-from orchestra_creds.scanner.checks.verdict import Subject, Verdict
+from orchestra_creds.scanner.checks.verdict import CheckVerdict, Subject
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Confidence, Rule
@@ -57,10 +57,10 @@ def engine() -> Engine:
 def found(engine: Engine, text: str, rule: str) -> list[Detection]:
     """What `rule` finds in `text`, before the choice among rules."""
     data = text.encode()
-    return [hit for hit in engine.examine(data, engine.candidates(data)) if hit.rule.id == rule]
+    return [hit for hit in engine.examine(data, engine.find_hits(data)) if hit.rule.id == rule]
 
 
-def verdict(check: str, text: str, at: int = 0, end: int | None = None) -> Verdict | None:
+def verdict(check: str, text: str, at: int = 0, end: int | None = None) -> CheckVerdict | None:
     """What `check` says of text[at:end]."""
     data = text.encode()
     end = len(data) if end is None else end

@@ -8,7 +8,13 @@ import pytest
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.parallel import workers
-from orchestra_creds.scanner.tree.inventory import Inventory, Listing, common_root, gone_before, take_inventory
+from orchestra_creds.scanner.tree.inventory import (
+    BackgroundInventory,
+    Inventory,
+    common_root,
+    has_vanished_before,
+    take_inventory,
+)
 from tests.scanner.trees import git, repository, write
 
 
@@ -164,19 +170,19 @@ def test_a_file_deleted_before_the_scan_is_not_missed_and_one_deleted_during_it_
     (tmp_path / "d/x").unlink()
     os.utime(tmp_path / "d", (1000, 1000))
     since = time.time_ns() - 10**9
-    assert gone_before(os.fsencode(tmp_path), b"d/x", since)
+    assert has_vanished_before(os.fsencode(tmp_path), b"d/x", since)
     (tmp_path / "d/y").unlink()
-    assert not gone_before(os.fsencode(tmp_path), b"d/y", since)
-    assert not gone_before(os.fsencode(tmp_path), b"d", since)
+    assert not has_vanished_before(os.fsencode(tmp_path), b"d/y", since)
+    assert not has_vanished_before(os.fsencode(tmp_path), b"d", since)
 
 
 class TestListing:
     """A listing that another process makes meanwhile."""
 
-    def begun(self, *paths: Path, monkeypatch: pytest.MonkeyPatch, several: bool = True) -> Listing:
+    def begun(self, *paths: Path, monkeypatch: pytest.MonkeyPatch, several: bool = True) -> BackgroundInventory:
         monkeypatch.setattr(workers, "processors", lambda: 2 if several else 1)
         monkeypatch.setattr(workers, "can_fork", lambda: True)  # whatever threads other tests have left
-        return Listing([str(path) for path in paths], all_files=True, exclusions=Exclusions())
+        return BackgroundInventory([str(path) for path in paths], all_files=True, exclusions=Exclusions())
 
     def test_it_is_that_of_this_process(self, work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         os.mkfifo(work / "pipe")
@@ -205,4 +211,4 @@ class TestListing:
 
     def test_a_missing_path_is_told_at_once(self, tmp_path: Path) -> None:
         with pytest.raises(NotFoundError):
-            Listing([str(tmp_path / "gone")], all_files=False, exclusions=Exclusions())
+            BackgroundInventory([str(tmp_path / "gone")], all_files=False, exclusions=Exclusions())

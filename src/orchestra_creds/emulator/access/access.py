@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from google.iam.v1.policy_pb2 import Binding, Policy
 
 from orchestra_creds.emulator.access import bucket_names, role_records
-from orchestra_creds.emulator.access.account_names import resolved
+from orchestra_creds.emulator.access.account_names import stored_account_name
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.protocol import faults
-from orchestra_creds.emulator.protocol.errors import denied
-from orchestra_creds.emulator.protocol.service import Caller, Need
+from orchestra_creds.emulator.protocol.errors import denied_error
+from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
@@ -39,11 +39,11 @@ _TYPES = (
 )
 
 
-def holds(caller: Caller, need: Need, txn: Txn) -> bool:
+def holds(caller: Caller, need: PermissionNeed, txn: Txn) -> bool:
     """Whether the caller has the permission on the resource."""
     if caller.owner:
         return True
-    resource = _by_id(txn, bucket_names.resolved(txn, resolved(txn, need.resource)))
+    resource = _by_id(txn, bucket_names.stored_bucket_name(txn, stored_account_name(txn, need.resource)))
     if resource.startswith(bucket_names.OF_NOBODY):
         return True  # Cloud Storage says "not found" to everybody: a bucket that is not there has no policy to ask
     return any(
@@ -54,11 +54,11 @@ def holds(caller: Caller, need: Need, txn: Txn) -> bool:
     )
 
 
-def authorize(caller: Caller, needs: Sequence[Need], txn: Txn) -> None:
+def authorize(caller: Caller, needs: Sequence[PermissionNeed], txn: Txn) -> None:
     """Raise PERMISSION_DENIED for the first need that the caller does not hold."""
     for need in needs:
         if not holds(caller, need, txn):
-            raise denied([need.permission], need.resource)
+            raise denied_error([need.permission], need.resource)
 
 
 def set_group(txn: Txn, address: str, members: Sequence[str]) -> None:

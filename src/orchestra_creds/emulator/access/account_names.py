@@ -10,7 +10,7 @@ INDEX = "account_index"
 NAME = re.compile(r"projects/(?P<project>[^/]+)/serviceAccounts/(?P<who>[^/]+)(?P<rest>/keys/[^/]+)?")
 
 
-def resolved(txn: Txn, name: str) -> str:
+def stored_account_name(txn: Txn, name: str) -> str:
     """The stored name of an account or key however it was named; the name itself when there is no such account."""
     match = NAME.fullmatch(name)
     stored = txn.get(INDEX, match["who"]) if match else None

@@ -11,7 +11,7 @@ OF_NOBODY = "projects/_/buckets/"
 _NAME = re.compile(r"projects/_/buckets/(?P<bucket>[^/]+)(?P<rest>/.*)?")
 
 
-def resolved(txn: Txn, name: str) -> str:
+def stored_bucket_name(txn: Txn, name: str) -> str:
     """The stored name for Google's own `projects/_/buckets/B`; the name itself when there is no such bucket."""
     match = _NAME.fullmatch(name)
     stored = txn.get(INDEX, match["bucket"]) if match else None

@@ -17,9 +17,9 @@ from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
 from orchestra_creds.emulator.protocol import faults
-from orchestra_creds.emulator.protocol.errors import aborted, invalid, not_found
+from orchestra_creds.emulator.protocol.errors import aborted_error, invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.routes import IAM_POLICY
-from orchestra_creds.emulator.protocol.service import Caller, Method, Need, Service
+from orchestra_creds.emulator.protocol.service import Caller, Method, PermissionNeed, Service
 from orchestra_creds.emulator.store.store import Txn
 
 KIND = "policy"
@@ -36,7 +36,7 @@ _MOST_BINDINGS = 1500
 
 
 @dataclass(frozen=True, slots=True)
-class _Shape:
+class _PolicyResource:
     """A kind of resource that carries a policy: its name, the prefix of its permissions, where it is stored."""
 
     pattern: re.Pattern[str]
@@ -46,24 +46,28 @@ class _Shape:
 
 
 _SHAPES = (
-    _Shape(re.compile(r"projects/[^/]+(/locations/[^/]+)?/secrets/[^/]+"), "secretmanager.secrets", "secret", "Secret"),
-    _Shape(re.compile(r"projects/[^/]+/serviceAccounts/[^/]+"), "iam.serviceAccounts", "account", "Service account"),
-    _Shape(re.compile(r"projects/[^/]+/buckets/[^/]+"), "storage.buckets", "bucket", "Bucket"),
-    _Shape(re.compile(r"projects/[^/]+/locations/[^/]+/jobs/[^/]+"), "run.jobs", "run_job", "Job"),
-    _Shape(re.compile(r"projects/[^/]+"), "resourcemanager.projects", ""),
+    _PolicyResource(
+        re.compile(r"projects/[^/]+(/locations/[^/]+)?/secrets/[^/]+"), "secretmanager.secrets", "secret", "Secret"
+    ),
+    _PolicyResource(
+        re.compile(r"projects/[^/]+/serviceAccounts/[^/]+"), "iam.serviceAccounts", "account", "Service account"
+    ),
+    _PolicyResource(re.compile(r"projects/[^/]+/buckets/[^/]+"), "storage.buckets", "bucket", "Bucket"),
+    _PolicyResource(re.compile(r"projects/[^/]+/locations/[^/]+/jobs/[^/]+"), "run.jobs", "run_job", "Job"),
+    _PolicyResource(re.compile(r"projects/[^/]+"), "resourcemanager.projects", ""),
 )
 
 
-def read(txn: Txn, resource: str) -> Policy:
+def read_policy(txn: Txn, resource: str) -> Policy:
     """The policy as a reader sees it now (late by the IAM lag)."""
-    return _decoded(txn.get(KIND, resource, lag=faults.lag(txn, faults.Lag.IAM)))
+    return _parse_policy(txn.get(KIND, resource, lag=faults.lag(txn, faults.Lag.IAM)))
 
 
-def write(txn: Txn, resource: str, policy: Policy) -> Policy:
+def write_policy(txn: Txn, resource: str, policy: Policy) -> Policy:
     """Replace the policy under the etag rule and return it as stored."""
-    current = _decoded(txn.get(KIND, resource))
+    current = _parse_policy(txn.get(KIND, resource))
     if policy.etag and policy.etag != current.etag:
-        raise aborted(
+        raise aborted_error(
             "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff."
         )
     stored = Policy()
@@ -91,7 +95,7 @@ def rename_member(txn: Txn, old: str, new: str) -> None:
 def get_policy(request: iam_policy.GetIamPolicyRequest, _caller: Caller, txn: Txn) -> Policy:
     """GetIamPolicy on any resource that carries one."""
     _exists(txn, request.resource)
-    return read(txn, request.resource)
+    return read_policy(txn, request.resource)
 
 
 def set_policy(request: iam_policy.SetIamPolicyRequest, _caller: Caller, txn: Txn) -> Policy:
@@ -101,8 +105,8 @@ def set_policy(request: iam_policy.SetIamPolicyRequest, _caller: Caller, txn: Tx
     paths = list(request.update_mask.paths) or ["bindings", "etag"]
     unknown = set(paths) - {"bindings", "etag", "version", "audit_configs"}
     if unknown:
-        raise invalid(f"Invalid update mask: {min(unknown)}.", field="update_mask")
-    wanted.CopyFrom(_decoded(txn.get(KIND, request.resource)))
+        raise invalid_error(f"Invalid update mask: {min(unknown)}.", field="update_mask")
+    wanted.CopyFrom(_parse_policy(txn.get(KIND, request.resource)))
     wanted.etag = request.policy.etag
     if "bindings" in paths:
         del wanted.bindings[:]
@@ -110,7 +114,7 @@ def set_policy(request: iam_policy.SetIamPolicyRequest, _caller: Caller, txn: Tx
     if "audit_configs" in paths:
         del wanted.audit_configs[:]
         wanted.audit_configs.extend(request.policy.audit_configs)
-    return write(txn, request.resource, wanted)
+    return write_policy(txn, request.resource, wanted)
 
 
 def test_permissions(
@@ -119,17 +123,19 @@ def test_permissions(
     """TestIamPermissions: the subset that the caller holds; nothing at all on a resource that does not exist."""
     for permission in request.permissions:
         if "*" in permission or permission.count(".") < 2:
-            raise invalid(f"Permission {permission} is not valid for this resource.", field="permissions")
+            raise invalid_error(f"Permission {permission} is not valid for this resource.", field="permissions")
     shape = _shape(request.resource)
     if shape.kind and txn.get(shape.kind, request.resource) is None:
         return iam_policy.TestIamPermissionsResponse()
-    held = [p for p in request.permissions if access.holds(caller, Need(p, request.resource), txn)]
+    held = [p for p in request.permissions if access.holds(caller, PermissionNeed(p, request.resource), txn)]
     return iam_policy.TestIamPermissionsResponse(permissions=held)
 
 
-def _needs(verb: str) -> Callable[[iam_policy.GetIamPolicyRequest | iam_policy.SetIamPolicyRequest], tuple[Need, ...]]:
-    def needs(request: iam_policy.GetIamPolicyRequest | iam_policy.SetIamPolicyRequest) -> tuple[Need, ...]:
-        return (Need(f"{_shape(request.resource).prefix}.{verb}", request.resource),)
+def _needs(
+    verb: str,
+) -> Callable[[iam_policy.GetIamPolicyRequest | iam_policy.SetIamPolicyRequest], tuple[PermissionNeed, ...]]:
+    def needs(request: iam_policy.GetIamPolicyRequest | iam_policy.SetIamPolicyRequest) -> tuple[PermissionNeed, ...]:
+        return (PermissionNeed(f"{_shape(request.resource).prefix}.{verb}", request.resource),)
 
     return needs
 
@@ -153,34 +159,34 @@ SERVICE = Service(
 )
 
 
-def _shape(resource: str) -> _Shape:
+def _shape(resource: str) -> _PolicyResource:
     for shape in _SHAPES:
         if shape.pattern.fullmatch(resource):
             return shape
-    raise invalid(f"{resource or 'The empty name'} is not a resource that carries a policy.", field="resource")
+    raise invalid_error(f"{resource or 'The empty name'} is not a resource that carries a policy.", field="resource")
 
 
 def _exists(txn: Txn, resource: str) -> None:
     shape = _shape(resource)
     if shape.kind and txn.get(shape.kind, resource) is None:
-        raise not_found(f"{shape.title} [{resource}] not found.")
+        raise not_found_error(f"{shape.title} [{resource}] not found.")
 
 
-def _decoded(body: bytes | None) -> Policy:
+def _parse_policy(body: bytes | None) -> Policy:
     return Policy(etag=NO_POLICY_ETAG, version=1) if body is None else Policy.FromString(body)
 
 
 def _check(policy: Policy) -> None:
     if len(policy.bindings) > _MOST_BINDINGS:
-        raise invalid("The policy has too many bindings.", field="policy.bindings")
+        raise invalid_error("The policy has too many bindings.", field="policy.bindings")
     for binding in policy.bindings:
         if not _ROLE.fullmatch(binding.role):
-            raise invalid(f"Role ({binding.role}) is not a valid role name.", field="policy.bindings.role")
+            raise invalid_error(f"Role ({binding.role}) is not a valid role name.", field="policy.bindings.role")
         if binding.HasField("condition"):
             _check_condition(binding.condition.expression)
         for member in binding.members:
             if not _MEMBER.fullmatch(member):
-                raise invalid(
+                raise invalid_error(
                     f"The member {member} is of an unknown type. Please set a valid type prefix for the member.",
                     field="policy.bindings.members",
                 )
@@ -192,6 +198,6 @@ def _check(policy: Policy) -> None:
 
 def _check_condition(expression: str) -> None:
     try:
-        cel.compiled(expression)
+        cel.compile_expression(expression)
     except CelError as error:
-        raise invalid(f"The condition cannot be parsed: {error}.", field="policy.bindings.condition") from None
+        raise invalid_error(f"The condition cannot be parsed: {error}.", field="policy.bindings.condition") from None

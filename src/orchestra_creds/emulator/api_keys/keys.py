@@ -13,8 +13,14 @@ from datetime import timedelta
 
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import aborted, already_exists, invalid, not_found, precondition
-from orchestra_creds.emulator.protocol.service import Caller, Need, RestCall, Route, Service
+from orchestra_creds.emulator.protocol.errors import (
+    aborted_error,
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+    precondition_error,
+)
+from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
@@ -44,10 +50,12 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     uid = str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
     key_id = call.query.get("keyId", "") or uid
     if key_id != uid and not _KEY_ID.fullmatch(key_id):
-        raise invalid("A key id has lower-case letters, digits and hyphens, and starts with a letter.", field="key_id")
+        raise invalid_error(
+            "A key id has lower-case letters, digits and hyphens, and starts with a letter.", field="key_id"
+        )
     name = f"projects/{project}/locations/global/keys/{key_id}"
     if txn.get(API_KEY, name) is not None:
-        raise already_exists(f"The key {name} already exists.")
+        raise already_exists_error(f"The key {name} already exists.")
     wanted = rest.body(call)
     _check(wanted)
     made = rest.stamp(txn.now)
@@ -66,13 +74,13 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return _shown(txn, rest.load(txn, API_KEY, _name(call, txn), what="Key"))
+    return _reply_document(txn, rest.load(txn, API_KEY, _name(call, txn), what="Key"))
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     rows = txn.children(API_KEY, f"projects/{project_numbers.id_of(txn, call.path['project'])}")
     found = [rest.load(txn, API_KEY, row.name) for row in rows]
-    kept = [_shown(txn, key) for key in found if "deleteTime" not in key or rest.flag(call, "showDeleted")]
+    kept = [_reply_document(txn, key) for key in found if "deleteTime" not in key or rest.flag(call, "showDeleted")]
     shown, more = rest.page(kept, call)
     return {"keys": shown, **more}
 
@@ -82,7 +90,7 @@ def _key_string(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     rest.load(txn, API_KEY, name, what="Key")
     text = txn.unseal(name)
     if text is None:
-        raise not_found(f"Key {name} was not found.")
+        raise not_found_error(f"Key {name} was not found.")
     return {"keyString": text.decode()}
 
 
@@ -90,7 +98,7 @@ def _update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     current = _live(call, txn)
     wanted = rest.body(call)
     _check_etag(wanted.get("etag", ""), current)
-    changed = rest.masked(current, wanted, call.query.get("updateMask", ""), _MUTABLE)
+    changed = rest.apply_mask(current, wanted, call.query.get("updateMask", ""), _MUTABLE)
     _check(changed)
     return _operation(txn, _save(txn, {**changed, "updateTime": rest.stamp(txn.now)}))
 
@@ -105,7 +113,7 @@ def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 def _undelete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     current = rest.load(txn, API_KEY, _name(call, txn), what="Key")
     if "deleteTime" not in current:
-        raise precondition(f"The key {current['name']} is not deleted.")
+        raise precondition_error(f"The key {current['name']} is not deleted.")
     del current["deleteTime"]
     txn.unschedule(API_KEY, current["name"])
     return _operation(txn, _save(txn, current))
@@ -114,16 +122,16 @@ def _undelete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 def _look_up(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
     name = txn.get(_BY_STRING, _digest(call.query.get("keyString", "")))
     if name is None:
-        raise not_found("Requested entity was not found.")
-    access.authorize(caller, [Need("apikeys.keys.lookup", name.decode())], txn)
-    shown = _shown(txn, rest.load(txn, API_KEY, name.decode()))["name"]
+        raise not_found_error("Requested entity was not found.")
+    access.authorize(caller, [PermissionNeed("apikeys.keys.lookup", name.decode())], txn)
+    shown = _reply_document(txn, rest.load(txn, API_KEY, name.decode()))["name"]
     return {"parent": shown.partition("/keys/")[0], "name": shown}
 
 
 def _live(call: RestCall, txn: Txn) -> rest.Document:
     current = rest.load(txn, API_KEY, _name(call, txn), what="Key")
     if "deleteTime" in current:
-        raise precondition(f"The key {current['name']} is deleted.")
+        raise precondition_error(f"The key {current['name']} is deleted.")
     return current
 
 
@@ -134,29 +142,31 @@ def _save(txn: Txn, document: rest.Document, *, parent: str = "") -> rest.Docume
 
 def _operation(txn: Txn, document: rest.Document) -> rest.Document:
     """The finished operation; the one that is kept for later does not hold the key string."""
-    shown = _shown(txn, document)
+    shown = _reply_document(txn, document)
     kept = rest.operation(txn, "", _TYPE, {field: value for field, value in shown.items() if field != "keyString"})
     return {**kept, "response": {"@type": f"type.googleapis.com/{_TYPE}", **shown}}
 
 
-def _shown(txn: Txn, document: rest.Document) -> rest.Document:
+def _reply_document(txn: Txn, document: rest.Document) -> rest.Document:
     kind, project, *rest_of_name = document["name"].split("/")
-    return {**document, "name": "/".join([kind, project_numbers.shown(txn, project), *rest_of_name])}
+    return {**document, "name": "/".join([kind, project_numbers.reply_name(txn, project), *rest_of_name])}
 
 
 def _check(document: rest.Document) -> None:
     rest.expect(document, {"displayName": str, "annotations": dict})
     restrictions = document.get("restrictions", {})
     if not isinstance(restrictions, dict) or len(_RESTRICTIONS.intersection(restrictions)) > 1:
-        raise invalid("A key is restricted to browsers, servers, Android or iOS, not to several.", field="restrictions")
+        raise invalid_error(
+            "A key is restricted to browsers, servers, Android or iOS, not to several.", field="restrictions"
+        )
 
 
 def _check_etag(given: str, current: rest.Document) -> None:
     if given and given != current["etag"]:
-        raise aborted("The key was changed in between. Please read it again and retry.")
+        raise aborted_error("The key was changed in between. Please read it again and retry.")
 
 
-def _gone(name: str, txn: Txn) -> None:
+def _purge_key(name: str, txn: Txn) -> None:
     text = txn.unseal(name)
     if text is not None:
         txn.delete(_BY_STRING, _digest(text.decode()))
@@ -184,5 +194,5 @@ SERVICE = Service(
         Route("POST", f"{_ONE}:undelete", f"{_SERVICE}/UndeleteKey", _undelete, f"{_KEYS}.undelete", _parent,
               mutates=True),
     ),
-    timers={API_KEY: _gone},
+    timers={API_KEY: _purge_key},
 )  # fmt: skip

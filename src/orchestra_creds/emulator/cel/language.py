@@ -25,7 +25,7 @@ from orchestra_creds.emulator.cel.values import (
     present,
     select,
     truth,
-    unescaped,
+    unescape,
 )
 
 Scope = Mapping[str, Any]
@@ -51,17 +51,17 @@ _LITERALS = {"true": True, "false": False, "null": None}
 def holds(expression: str, scope: Scope) -> bool:
     """Whether the expression is true; an error or any other value is not true."""
     try:
-        return compiled(expression)(scope) is True
+        return compile_expression(expression)(scope) is True
     except CelError:
         return False
 
 
 @functools.lru_cache(maxsize=256)
-def compiled(expression: str) -> Node:
+def compile_expression(expression: str) -> Node:
     """The expression as a function of its variables; raises CelError when it cannot be parsed."""
     if len(expression) > LONGEST:
         raise CelError(f"the expression is longer than {LONGEST} characters")
-    parser = _Parser(_tokens(expression))
+    parser = _CelParser(_tokens(expression))
     node = parser.expression()
     parser.end()
     return node
@@ -80,7 +80,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     return found
 
 
-class _Parser:
+class _CelParser:
     """Recursive descent in the order of precedence."""
 
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
@@ -97,7 +97,7 @@ class _Parser:
         if self._depth > _DEEPEST:
             raise CelError("the expression is nested too deeply")
         condition = self._or()
-        if self._found("?"):
+        if self._accept_operator("?"):
             first = self.expression()
             self._expect(":")
             second = self.expression()
@@ -108,13 +108,13 @@ class _Parser:
 
     def _or(self) -> Node:
         node = self._and()
-        while self._found("||"):
+        while self._accept_operator("||"):
             node = _either(node, self._and(), absorbing=True)
         return node
 
     def _and(self) -> Node:
         node = self._relation()
-        while self._found("&&"):
+        while self._accept_operator("&&"):
             node = _either(node, self._relation(), absorbing=False)
         return node
 
@@ -139,10 +139,10 @@ class _Parser:
         return node
 
     def _unary(self) -> Node:
-        if self._found("!"):
+        if self._accept_operator("!"):
             inner = self._nested_unary()
             return lambda scope: not truth(inner(scope))
-        if self._found("-"):
+        if self._accept_operator("-"):
             inner = self._nested_unary()
             return lambda scope: -number(inner(scope))
         return self._member()
@@ -158,10 +158,12 @@ class _Parser:
     def _member(self) -> Node:
         node = self._primary()
         while True:
-            if self._found("."):
+            if self._accept_operator("."):
                 name = self._name()
-                node = self._method(node, name) if self._found("(") else _binary(select, node, _constant(name))
-            elif self._found("["):
+                node = (
+                    self._method(node, name) if self._accept_operator("(") else _binary(select, node, _constant(name))
+                )
+            elif self._accept_operator("["):
                 key = self.expression()
                 self._expect("]")
                 node = _binary(select, node, key)
@@ -174,7 +176,7 @@ class _Parser:
             self._expect(",")
             body = self.expression()
             self._expect(")")
-            return _quantified(target, variable, body, every=name == "all")
+            return _quantifier(target, variable, body, every=name == "all")
         return _call(name, [target, *self._arguments()], METHODS)
 
     def _primary(self) -> Node:
@@ -183,11 +185,11 @@ class _Parser:
             case "number", _:
                 node = _constant(float(value) if "." in value else int(value))
             case "text", _:
-                node = _constant(unescaped(value[1:-1]))
+                node = _constant(unescape(value[1:-1]))
             case "raw", _:
                 node = _constant(value[2:-1])
             case "name", _:
-                node = self._named(value)
+                node = self._identifier(value)
             case "op", "(":
                 node = self.expression()
                 self._expect(")")
@@ -199,10 +201,10 @@ class _Parser:
                 raise CelError(f"{value} is not expected here")
         return node
 
-    def _named(self, name: str) -> Node:
+    def _identifier(self, name: str) -> Node:
         if name in _LITERALS:
             return _constant(_LITERALS[name])
-        if not self._found("("):
+        if not self._accept_operator("("):
             return functools.partial(_variable, name)
         if name == "has":
             return self._has()
@@ -212,10 +214,10 @@ class _Parser:
         """`has(a.b)`: whether a has b; only the last part may be missing."""
         node = self._primary()
         key: Node | None = None
-        while not self._found(")"):
+        while not self._accept_operator(")"):
             if key is not None:
                 node = _binary(select, node, key)
-            if self._found("["):
+            if self._accept_operator("["):
                 key = self.expression()
                 self._expect("]")
             else:
@@ -227,7 +229,7 @@ class _Parser:
 
     def _map(self) -> Node:
         entries: list[tuple[Node, Node]] = []
-        while not self._found("}"):
+        while not self._accept_operator("}"):
             if entries:
                 self._expect(",")
             key = self.expression()
@@ -240,7 +242,7 @@ class _Parser:
 
     def _items(self, closing: str) -> list[Node]:
         items: list[Node] = []
-        while not self._found(closing):
+        while not self._accept_operator(closing):
             if items:
                 self._expect(",")
             items.append(self.expression())
@@ -254,14 +256,14 @@ class _Parser:
         self._at += 1
         return token
 
-    def _found(self, operator: str) -> bool:
+    def _accept_operator(self, operator: str) -> bool:
         if self._peek() == ("op", operator):
             self._at += 1
             return True
         return False
 
     def _one_of(self, *operators: str) -> str:
-        return next((operator for operator in operators if self._found(operator)), "")
+        return next((operator for operator in operators if self._accept_operator(operator)), "")
 
     def _word(self, word: str) -> str:
         if self._peek() == ("name", word):
@@ -270,7 +272,7 @@ class _Parser:
         return ""
 
     def _expect(self, operator: str) -> None:
-        if not self._found(operator):
+        if not self._accept_operator(operator):
             raise CelError(f"{operator} is expected instead of {self._peek()[1]}")
 
     def _name(self) -> str:
@@ -314,7 +316,7 @@ def _either(left: Node, right: Node, *, absorbing: bool) -> Node:
     return decide
 
 
-def _quantified(target: Node, variable: str, body: Node, *, every: bool) -> Node:
+def _quantifier(target: Node, variable: str, body: Node, *, every: bool) -> Node:
     def evaluate(scope: Scope) -> bool:
         values = target(scope)
         if not isinstance(values, list | dict):

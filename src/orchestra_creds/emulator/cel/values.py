@@ -35,7 +35,7 @@ def number(value: Any) -> int | float:
     return value
 
 
-def unescaped(text: str) -> str:
+def unescape(text: str) -> str:
     """The text of a string literal."""
     return _ESCAPE.sub(
         lambda found: _CONTROLS.get(found[1], found[1]) if found[1] else chr(int(found[2] or found[3], 16)), text
@@ -78,18 +78,18 @@ def _contains(item: Any, values: Any) -> bool:
     raise CelError("`in` needs a list or a map")
 
 
-def _ordered(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
-    def checked(left: Any, right: Any) -> bool:
+def _comparison(compare: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
+    def compare_values(left: Any, right: Any) -> bool:
         same = type(left) is type(right) and isinstance(left, str | bool | datetime | timedelta)
         if not same and not (_is_number(left) and _is_number(right)):
             raise CelError("these values have no order")
         return compare(left, right)
 
-    return checked
+    return compare_values
 
 
 def _arithmetic(compute: Callable[[Any, Any], Any], *, text: bool = False, time: bool = False) -> Callable[..., Any]:
-    def checked(left: Any, right: Any) -> Any:
+    def compute_values(left: Any, right: Any) -> Any:
         joined = text and type(left) is type(right) and isinstance(left, str | list)
         if joined and len(left) + len(right) > _LONGEST_SUBJECT:
             raise CelError("the text is too long")
@@ -101,7 +101,7 @@ def _arithmetic(compute: Callable[[Any, Any], Any], *, text: bool = False, time:
         except (ArithmeticError, TypeError):
             raise CelError("the computation has no result") from None
 
-    return checked
+    return compute_values
 
 
 def _is_number(value: Any) -> bool:
@@ -174,15 +174,15 @@ def _duration(value: str) -> timedelta:
 
 
 def _strings(function: Callable[..., Any]) -> Callable[..., Any]:
-    def checked(*values: Any) -> Any:
+    def call_with_text(*values: Any) -> Any:
         if not all(isinstance(value, str) for value in values):
             raise CelError("the function needs text")
         return function(*values)
 
-    return checked
+    return call_with_text
 
 
-def _joined(values: Any, separator: str) -> str:
+def _join(values: Any, separator: str) -> str:
     return separator.join(values)
 
 
@@ -190,10 +190,10 @@ RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
     "==": _equal,
     "!=": lambda left, right: not _equal(left, right),
     "in": _contains,
-    "<": _ordered(operator.lt),
-    "<=": _ordered(operator.le),
-    ">": _ordered(operator.gt),
-    ">=": _ordered(operator.ge),
+    "<": _comparison(operator.lt),
+    "<=": _comparison(operator.le),
+    ">": _comparison(operator.gt),
+    ">=": _comparison(operator.ge),
 }
 ARITHMETIC: Mapping[str, Callable[[Any, Any], Any]] = {
     "+": _arithmetic(operator.add, text=True, time=True),
@@ -221,7 +221,7 @@ METHODS: Mapping[str, tuple[int, Callable[..., Any]]] = {
     "upperAscii": (1, _strings(str.upper)),
     "replace": (3, _strings(str.replace)),
     "split": (2, _strings(str.split)),
-    "join": (2, _joined),
+    "join": (2, _join),
     "getFullYear": (1, lambda time: time.year),
     "getMonth": (1, lambda time: time.month - 1),
     "getDate": (1, lambda time: time.day),

@@ -16,15 +16,15 @@ from google.cloud import iam_admin_v1
 from google.protobuf import empty_pb2
 
 from orchestra_creds.emulator.access import policies
-from orchestra_creds.emulator.access.account_names import INDEX, NAME, resolved
+from orchestra_creds.emulator.access.account_names import INDEX, NAME, stored_account_name
 from orchestra_creds.emulator.protocol.errors import (
     Code,
     EmuError,
-    aborted,
-    already_exists,
-    invalid,
-    not_found,
-    precondition,
+    aborted_error,
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+    precondition_error,
 )
 from orchestra_creds.emulator.protocol.paging import page
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, raw
@@ -48,28 +48,28 @@ _Listed = raw(iam_admin_v1.ListServiceAccountsResponse)
 _Restored = raw(iam_admin_v1.UndeleteServiceAccountResponse)
 
 
-def by_name(*path: str) -> Callable[[Any, Txn], Any]:
+def name_rewriter(*path: str) -> Callable[[Any, Txn], Any]:
     """A rewrite of requests: the field at `path` names the account (or its key) as it is stored; unknown ones stay."""
 
-    def inward(request: Any, txn: Txn) -> Any:
+    def rewrite_name(request: Any, txn: Txn) -> Any:
         copy = type(request)()
         copy.CopyFrom(request)
         owner = copy
         for part in path[:-1]:
             owner = getattr(owner, part)
-        setattr(owner, path[-1], resolved(txn, getattr(owner, path[-1])))
+        setattr(owner, path[-1], stored_account_name(txn, getattr(owner, path[-1])))
         return copy
 
-    return inward
+    return rewrite_name
 
 
 def load(txn: Txn, name: str) -> Any:
     """The account stored as `name`; NOT_FOUND, or INVALID_ARGUMENT when that is no name of an account."""
     if not NAME.fullmatch(name):
-        raise invalid(f"Invalid service account name: {name[:512]}.", field="name")
+        raise invalid_error(f"Invalid service account name: {name[:512]}.", field="name")
     body = txn.get(ACCOUNT, name)
     if body is None:
-        raise not_found(f"Service account {name} does not exist.")
+        raise not_found_error(f"Service account {name} does not exist.")
     return ServiceAccount.FromString(body)
 
 
@@ -82,7 +82,7 @@ def find(txn: Txn, email: str) -> Any | None:
 def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
     project = request.name.removeprefix("projects/")
     if not _ACCOUNT_ID.fullmatch(request.account_id):
-        raise invalid(
+        raise invalid_error(
             "The account ID must be 6 to 30 lower-case letters, digits and hyphens, and start with a letter.",
             field="account_id",
         )
@@ -92,7 +92,9 @@ def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
         raise EmuError(Code.RESOURCE_EXHAUSTED, "Maximum number of service accounts on project reached.")
     email = f"{request.account_id}@{project}.iam.gserviceaccount.com"
     if txn.get(INDEX, email) is not None:
-        raise already_exists(f"Service account {request.account_id} already exists within project {request.name}.")
+        raise already_exists_error(
+            f"Service account {request.account_id} already exists within project {request.name}."
+        )
     unique_id = "1" + "".join(str(secrets.randbelow(10)) for _ in range(20))
     account = ServiceAccount(
         name=f"{request.name}/serviceAccounts/{email}",
@@ -103,7 +105,7 @@ def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
         display_name=request.service_account.display_name,
         description=request.service_account.description,
     )
-    return _stored(txn, account)
+    return _save_account(txn, account)
 
 
 def _get(request: Any, _caller: Caller, txn: Txn) -> Any:
@@ -118,26 +120,28 @@ def _list(request: Any, _caller: Caller, txn: Txn) -> Any:
 def _update(request: Any, _caller: Caller, txn: Txn) -> Any:
     account = load(txn, request.name)
     if request.etag and request.etag != account.etag:
-        raise aborted("The account was changed in between. Please read it again and retry.")
+        raise aborted_error("The account was changed in between. Please read it again and retry.")
     account.display_name = request.display_name
-    return _stored(txn, account)
+    return _save_account(txn, account)
 
 
 def _patch(request: Any, _caller: Caller, txn: Txn) -> Any:
     account = load(txn, request.service_account.name)
     paths = set(request.update_mask.paths)
     if not paths or paths - {"display_name", "description"}:
-        raise invalid("The update mask may name display_name and description, and must name one.", field="update_mask")
+        raise invalid_error(
+            "The update mask may name display_name and description, and must name one.", field="update_mask"
+        )
     for path in paths:
         setattr(account, path, getattr(request.service_account, path))
-    return _stored(txn, account)
+    return _save_account(txn, account)
 
 
 def _switch(*, disabled: bool) -> Callable[[Any, Caller, Txn], Any]:
     def switch(request: Any, _caller: Caller, txn: Txn) -> Any:
         account = load(txn, request.name)
         account.disabled = disabled
-        _stored(txn, account)
+        _save_account(txn, account)
         return empty_pb2.Empty()
 
     return switch
@@ -159,20 +163,20 @@ def _undelete(request: Any, _caller: Caller, txn: Txn) -> Any:
     unique_id = request.name.rpartition("/")[2]
     body = txn.get(_DELETED, unique_id)
     if body is None:
-        raise not_found(f"Service account {request.name} does not exist.")
+        raise not_found_error(f"Service account {request.name} does not exist.")
     account = ServiceAccount.FromString(body)
     if txn.get(INDEX, account.email) is not None:
-        raise precondition(f"Another service account has the address {account.email} by now.")
+        raise precondition_error(f"Another service account has the address {account.email} by now.")
     txn.delete(_DELETED, unique_id)
     txn.unschedule(_DELETED, unique_id)
     member = f"serviceAccount:{account.email}"
     policies.rename_member(txn, f"deleted:{member}?uid={unique_id}", member)
-    return _Restored(restored_account=_stored(txn, account))
+    return _Restored(restored_account=_save_account(txn, account))
 
 
-def _stored(txn: Txn, account: Any) -> Any:
+def _save_account(txn: Txn, account: Any) -> Any:
     if len(account.display_name) > _LONGEST_TITLE or len(account.description) > _LONGEST_DESCRIPTION:
-        raise invalid(
+        raise invalid_error(
             f"A display name has at most {_LONGEST_TITLE} characters, a description {_LONGEST_DESCRIPTION}.",
             field="service_account",
         )
@@ -183,46 +187,48 @@ def _stored(txn: Txn, account: Any) -> Any:
     return account
 
 
-def _gone(unique_id: str, txn: Txn) -> None:
+def _purge_account(unique_id: str, txn: Txn) -> None:
     txn.delete(_DELETED, unique_id)
 
 
-def named(request: Any) -> str:
+def request_name(request: Any) -> str:
     """The resource of a request that has a name."""
     return str(request.name)
 
 
-_BY_NAME = by_name("name")
-_POLICY = by_name("resource")
+_BY_NAME = name_rewriter("name")
+_POLICY = name_rewriter("resource")
 
 SERVICE = Service(
     methods={
-        f"{IAM_ADMIN}/CreateServiceAccount": Method(_create, "iam.serviceAccounts.create", named, mutates=True),
-        f"{IAM_ADMIN}/GetServiceAccount": Method(_get, "iam.serviceAccounts.get", named, inward=_BY_NAME),
-        f"{IAM_ADMIN}/ListServiceAccounts": Method(_list, "iam.serviceAccounts.list", named),
+        f"{IAM_ADMIN}/CreateServiceAccount": Method(_create, "iam.serviceAccounts.create", request_name, mutates=True),
+        f"{IAM_ADMIN}/GetServiceAccount": Method(_get, "iam.serviceAccounts.get", request_name, inward=_BY_NAME),
+        f"{IAM_ADMIN}/ListServiceAccounts": Method(_list, "iam.serviceAccounts.list", request_name),
         f"{IAM_ADMIN}/UpdateServiceAccount": Method(
-            _update, "iam.serviceAccounts.update", named, mutates=True, inward=_BY_NAME
+            _update, "iam.serviceAccounts.update", request_name, mutates=True, inward=_BY_NAME
         ),
         f"{IAM_ADMIN}/PatchServiceAccount": Method(
             _patch,
             "iam.serviceAccounts.update",
             lambda request: str(request.service_account.name),
             mutates=True,
-            inward=by_name("service_account", "name"),
+            inward=name_rewriter("service_account", "name"),
         ),
         f"{IAM_ADMIN}/EnableServiceAccount": Method(
-            _switch(disabled=False), "iam.serviceAccounts.enable", named, mutates=True, inward=_BY_NAME
+            _switch(disabled=False), "iam.serviceAccounts.enable", request_name, mutates=True, inward=_BY_NAME
         ),
         f"{IAM_ADMIN}/DisableServiceAccount": Method(
-            _switch(disabled=True), "iam.serviceAccounts.disable", named, mutates=True, inward=_BY_NAME
+            _switch(disabled=True), "iam.serviceAccounts.disable", request_name, mutates=True, inward=_BY_NAME
         ),
         f"{IAM_ADMIN}/DeleteServiceAccount": Method(
-            _delete, "iam.serviceAccounts.delete", named, mutates=True, inward=_BY_NAME
+            _delete, "iam.serviceAccounts.delete", request_name, mutates=True, inward=_BY_NAME
         ),
-        f"{IAM_ADMIN}/UndeleteServiceAccount": Method(_undelete, "iam.serviceAccounts.undelete", named, mutates=True),
+        f"{IAM_ADMIN}/UndeleteServiceAccount": Method(
+            _undelete, "iam.serviceAccounts.undelete", request_name, mutates=True
+        ),
         f"{IAM_ADMIN}/GetIamPolicy": replace(policies.GET, inward=_POLICY),
         f"{IAM_ADMIN}/SetIamPolicy": replace(policies.SET, inward=_POLICY),
         f"{IAM_ADMIN}/TestIamPermissions": replace(policies.TEST, inward=_POLICY),
     },
-    timers={_DELETED: _gone},
+    timers={_DELETED: _purge_account},
 )

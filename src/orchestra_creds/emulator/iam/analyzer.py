@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 
 from orchestra_creds.emulator.iam import accounts, key_records
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import invalid
-from orchestra_creds.emulator.protocol.service import Caller, Need, RestCall, Route, Service
+from orchestra_creds.emulator.protocol.errors import invalid_error
+from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
@@ -23,7 +23,7 @@ OBSERVED = timedelta(days=90)
 def _query(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     kind = call.path["type"]
     if kind not in {OF_KEYS, OF_ACCOUNTS}:
-        raise invalid(f"The activity type {kind[:64]} is not known.", field="parent")
+        raise invalid_error(f"The activity type {kind[:64]} is not known.", field="parent")
     project = project_numbers.id_of(txn, call.path["project"])
     wanted = set(re.findall(r'"([^"]+)"', call.query.get("filter", "")))
     found: list[rest.Document] = []
@@ -64,9 +64,9 @@ def _parent(call: RestCall) -> str:
     return f"projects/{call.path['project']}"
 
 
-def _needs(call: RestCall) -> tuple[Need, ...]:
+def _needs(call: RestCall) -> tuple[PermissionNeed, ...]:
     kind = call.path["type"] if call.path["type"] in {OF_KEYS, OF_ACCOUNTS} else OF_KEYS
-    return (Need(f"policyanalyzer.{kind}Activities.query", _parent(call)),)
+    return (PermissionNeed(f"policyanalyzer.{kind}Activities.query", _parent(call)),)
 
 
 SERVICE = Service(

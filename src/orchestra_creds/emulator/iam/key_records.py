@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
 from orchestra_creds.emulator.protocol import faults
-from orchestra_creds.emulator.store.store import Row, Txn
+from orchestra_creds.emulator.store.store import ResourceRow, Txn
 
 KEY = "key"
 NEVER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
@@ -62,7 +62,7 @@ def new_private_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=65537, key_size=BITS)
 
 
-def self_signed(key: rsa.RSAPrivateKey, subject: str, start: datetime, end: datetime) -> x509.Certificate:
+def self_signed_certificate(key: rsa.RSAPrivateKey, subject: str, start: datetime, end: datetime) -> x509.Certificate:
     """The X.509 certificate in which Google publishes a public key."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start, end)
@@ -88,15 +88,15 @@ def find(txn: Txn, account: Any, key_id: str, *, late: bool = True) -> KeyRecord
     """The key, or None; `late` as a reader sees it who is behind by the IAM lag."""
     lag = faults.lag(txn, faults.Lag.IAM) if late else 0.0
     body = txn.get(KEY, _name(account, key_id), lag=lag)
-    return None if body is None else _decoded(body)
+    return None if body is None else _record_from_json(body)
 
 
 def every(txn: Txn, account: Any, *, late: bool = True) -> list[KeyRecord]:
     """All keys of an account, oldest first, the system-managed one included."""
     if txn.unseal(_PRIVATE + account.unique_id) is None:
         _make_system_key(txn, account)
-    rows: list[Row] = txn.children(KEY, account.unique_id)[::-1]
-    current = [_decoded(row.body) for row in rows]
+    rows: list[ResourceRow] = txn.children(KEY, account.unique_id)[::-1]
+    current = [_record_from_json(row.body) for row in rows]
     found = [key if key.system else find(txn, account, key.id, late=late) for key in current]
     return [key for key in found if key is not None]
 
@@ -119,7 +119,7 @@ def system_key(txn: Txn, account: Any) -> tuple[str, rsa.RSAPrivateKey]:
 def _make_system_key(txn: Txn, account: Any) -> bytes:
     private = new_private_key()
     end = txn.now + timedelta(days=730)
-    certificate = pem(self_signed(private, account.email, txn.now, end))
+    certificate = pem(self_signed_certificate(private, account.email, txn.now, end))
     record = KeyRecord(new_id(), certificate, float(int(txn.now.timestamp())), end.timestamp(), system=True)
     save(txn, account, record)
     data = private.private_bytes(
@@ -130,7 +130,7 @@ def _make_system_key(txn: Txn, account: Any) -> bytes:
     return sealed
 
 
-def authenticating(txn: Txn, account: Any, key_id: str) -> KeyRecord | None:
+def usable_key(txn: Txn, account: Any, key_id: str) -> KeyRecord | None:
     """The key if it may authenticate now, as the token endpoint sees it."""
     record = find(txn, account, key_id)
     return record if record is not None and record.lives(txn.now) else None
@@ -147,7 +147,7 @@ def last_use(txn: Txn, account: Any, key_id: str) -> datetime | None:
     return None if body is None else datetime.fromisoformat(body.decode())
 
 
-def changed(record: KeyRecord, **fields: Any) -> KeyRecord:
+def replace_fields(record: KeyRecord, **fields: Any) -> KeyRecord:
     """The record with other fields."""
     return replace(record, **fields)
 
@@ -156,6 +156,6 @@ def _name(account: Any, key_id: str) -> str:
     return f"{account.unique_id}/{key_id}"
 
 
-def _decoded(body: bytes) -> KeyRecord:
+def _record_from_json(body: bytes) -> KeyRecord:
     fields = json.loads(body)
     return KeyRecord(**{**fields, "status": tuple((what, where) for what, where in fields["status"])})

@@ -17,10 +17,15 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from google.cloud import iam_admin_v1
 from google.protobuf import empty_pb2, json_format
 
-from orchestra_creds.emulator.access.account_names import resolved
+from orchestra_creds.emulator.access.account_names import stored_account_name
 from orchestra_creds.emulator.iam import accounts, key_records
 from orchestra_creds.emulator.iam.key_records import NEVER, KeyRecord
-from orchestra_creds.emulator.protocol.errors import already_exists, invalid, not_found, precondition
+from orchestra_creds.emulator.protocol.errors import (
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+    precondition_error,
+)
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, raw
 from orchestra_creds.emulator.protocol.service import Caller, Method, RestCall, Route, Service
 from orchestra_creds.emulator.resource_manager import org_policy
@@ -57,11 +62,11 @@ def expose(txn: Txn, name: str, where: str, *, what: str = EXPOSED) -> None:
 
     The mark can never be taken away; enabling the key again is possible, as it is at Google.
     """
-    account, record = _load(txn, resolved(txn, name))
+    account, record = _load(txn, stored_account_name(txn, name))
     mark = "KEY_EXPOSED" if what == EXPOSED else "KEY_COMPROMISE_DETECTED"
-    record = key_records.changed(record, status=(*record.status, (mark, where)))
+    record = key_records.replace_fields(record, status=(*record.status, (mark, where)))
     if org_policy.allowed_values(txn, account.project_id, org_policy.KEY_EXPOSURE) != ["WAIT_FOR_ABUSE"]:
-        record = key_records.changed(record, disabled=True, reason=what)
+        record = key_records.replace_fields(record, disabled=True, reason=what)
     key_records.save(txn, account, record)
 
 
@@ -70,10 +75,10 @@ def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
     _check_room(txn, account)
     _check_policy(txn, account, org_policy.NO_KEY_CREATION, "Key creation is not allowed on this service account.")
     if request.key_algorithm == _Algorithm.KEY_ALG_RSA_1024:
-        raise invalid("Keys of 1024 bits are not made any more.", field="key_algorithm")
+        raise invalid_error("Keys of 1024 bits are not made any more.", field="key_algorithm")
     private = key_records.new_private_key()
     end = _end(txn, account)
-    certificate = key_records.self_signed(private, account.unique_id, txn.now, end)
+    certificate = key_records.self_signed_certificate(private, account.unique_id, txn.now, end)
     record = KeyRecord(key_records.new_id(), key_records.pem(certificate), _whole(txn.now), end.timestamp())
     key_records.save(txn, account, record)
     message = _message(account, record)
@@ -116,12 +121,12 @@ def _upload(request: Any, _caller: Caller, txn: Txn) -> Any:
     certificate = _certificate(request.public_key_data)
     public = certificate.public_key()
     if not isinstance(public, rsa.RSAPublicKey) or not key_records.BITS <= public.key_size <= 4096:
-        raise invalid("The certificate must hold an RSA key of 2048 to 4096 bits.", field="public_key_data")
+        raise invalid_error("The certificate must hold an RSA key of 2048 to 4096 bits.", field="public_key_data")
     if certificate.not_valid_after_utc <= txn.now:
-        raise invalid("The certificate has expired.", field="public_key_data")
+        raise invalid_error("The certificate has expired.", field="public_key_data")
     mine = public.public_numbers()
     if any(record.public.public_numbers() == mine for record in key_records.every(txn, account, late=False)):
-        raise already_exists("The public key is there already.")
+        raise already_exists_error("The public key is there already.")
     end = min(certificate.not_valid_after_utc, _end(txn, account))
     record = KeyRecord(
         key_records.new_id(),
@@ -135,7 +140,7 @@ def _upload(request: Any, _caller: Caller, txn: Txn) -> Any:
 
 
 def _certificate(data: bytes) -> x509.Certificate:
-    problem = invalid(
+    problem = invalid_error(
         "The public key must be one X.509 version 3 certificate with an RSA key, in PEM.", field="public_key_data"
     )
     if not data or len(data) > _LONGEST_UPLOAD:
@@ -156,10 +161,10 @@ def _get(request: Any, _caller: Caller, txn: Txn) -> Any:
 
 
 def _list(request: Any, _caller: Caller, txn: Txn) -> Any:
-    return _Listed(keys=[message for message, _record in _listed(txn, request.name, set(request.key_types))])
+    return _Listed(keys=[message for message, _record in _matching_keys(txn, request.name, set(request.key_types))])
 
 
-def _listed(txn: Txn, name: str, types: set[int]) -> list[tuple[Any, KeyRecord]]:
+def _matching_keys(txn: Txn, name: str, types: set[int]) -> list[tuple[Any, KeyRecord]]:
     account = accounts.load(txn, name)
     wanted = types - {_KeyType.KEY_TYPE_UNSPECIFIED}
     pairs = [(_message(account, record), record) for record in key_records.every(txn, account)]
@@ -188,7 +193,7 @@ def _switch(txn: Txn, name: str, *, disabled: bool, reason: str) -> None:
     _check_own(record)
     # NOTE: a change that changes nothing must not look like a fresh one to late readers.
     if record.disabled != disabled or reason not in {record.reason, "USER_INITIATED"}:
-        key_records.save(txn, account, key_records.changed(record, disabled=disabled, reason=reason))
+        key_records.save(txn, account, key_records.replace_fields(record, disabled=disabled, reason=reason))
 
 
 def _load(txn: Txn, name: str, *, late: bool = True) -> tuple[Any, KeyRecord]:
@@ -196,20 +201,20 @@ def _load(txn: Txn, name: str, *, late: bool = True) -> tuple[Any, KeyRecord]:
     account = accounts.load(txn, owner)
     record = key_records.find(txn, account, key_id, late=late)
     if record is None:
-        raise not_found(f"Service account key {key_id} does not exist.")
+        raise not_found_error(f"Service account key {key_id} does not exist.")
     return account, record
 
 
 def _check_own(record: KeyRecord) -> None:
     if record.system:
-        raise precondition("Precondition check failed.", kind="SYSTEM_MANAGED_KEY", subject=record.id)
+        raise precondition_error("Precondition check failed.", kind="SYSTEM_MANAGED_KEY", subject=record.id)
 
 
 def _check_room(txn: Txn, account: Any) -> None:
     if account.disabled:
-        raise precondition("Precondition check failed.", kind="SERVICE_ACCOUNT_DISABLED", subject=account.name)
+        raise precondition_error("Precondition check failed.", kind="SERVICE_ACCOUNT_DISABLED", subject=account.name)
     if sum(not record.system for record in key_records.every(txn, account, late=False)) >= MOST_KEYS:
-        raise precondition("Precondition check failed.", kind="KEY_LIMIT", subject=account.name)
+        raise precondition_error("Precondition check failed.", kind="KEY_LIMIT", subject=account.name)
 
 
 def _check_policy(txn: Txn, account: Any, constraints: tuple[str, ...], message: str) -> None:
@@ -273,7 +278,7 @@ def _rest_get(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     account, record = _load(txn, _stored_name(call, txn))
     form = call.query.get("publicKeyType", "TYPE_NONE")
     if form not in _PublicType.__members__:
-        raise invalid(f'Invalid value at "public_key_type": "{form[:64]}".')
+        raise invalid_error(f'Invalid value at "public_key_type": "{form[:64]}".')
     return _document(_with_public(_message(account, record), record, _PublicType.__members__[form]), record)
 
 
@@ -281,8 +286,8 @@ def _rest_list(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     types = call.query.get("keyTypes", "").split(",") if call.query.get("keyTypes") else []
     unknown = [name for name in types if name not in _KeyType.__members__]
     if unknown:
-        raise invalid(f'Invalid value at "key_types": "{unknown[0][:64]}".')
-    pairs = _listed(txn, _stored_name(call, txn), {int(_KeyType.__members__[name]) for name in types})
+        raise invalid_error(f'Invalid value at "key_types": "{unknown[0][:64]}".')
+    pairs = _matching_keys(txn, _stored_name(call, txn), {int(_KeyType.__members__[name]) for name in types})
     return {"keys": [_document(*pair) for pair in pairs]}
 
 
@@ -290,7 +295,7 @@ def _rest_disable(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     body = call.body if isinstance(call.body, dict) else {}
     reason = str(body.get("serviceAccountKeyDisableReason", "")).removeprefix(_REASON)
     if reason not in _REASONS:
-        raise invalid("The disable reason is not known.", field="service_account_key_disable_reason")
+        raise invalid_error("The disable reason is not known.", field="service_account_key_disable_reason")
     reason = "USER_INITIATED" if reason in {"", "UNSPECIFIED"} else reason
     _switch(txn, _stored_name(call, txn), disabled=True, reason=reason)
     return {}
@@ -302,12 +307,16 @@ def _rest_name(call: RestCall) -> str:
 
 
 def _stored_name(call: RestCall, txn: Txn) -> str:
-    return resolved(txn, _rest_name(call))
+    return stored_account_name(txn, _rest_name(call))
 
 
 def _method(handle: Callable[[Any, Caller, Txn], Any], verb: str, *, mutates: bool = False) -> Method:
     return Method(
-        handle, f"iam.serviceAccountKeys.{verb}", accounts.named, mutates=mutates, inward=accounts.by_name("name")
+        handle,
+        f"iam.serviceAccountKeys.{verb}",
+        accounts.request_name,
+        mutates=mutates,
+        inward=accounts.name_rewriter("name"),
     )
 
 

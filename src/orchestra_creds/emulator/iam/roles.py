@@ -15,10 +15,16 @@ from orchestra_creds.emulator.access.role_catalog import PREDEFINED, TESTABLE, P
 from orchestra_creds.emulator.access.role_records import ROLE, Role
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
-from orchestra_creds.emulator.iam.accounts import named
-from orchestra_creds.emulator.protocol.errors import aborted, already_exists, invalid, not_found, precondition
+from orchestra_creds.emulator.iam.accounts import request_name
+from orchestra_creds.emulator.protocol.errors import (
+    aborted_error,
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+    precondition_error,
+)
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, raw
-from orchestra_creds.emulator.protocol.service import Caller, Method, Need, Service
+from orchestra_creds.emulator.protocol.service import Caller, Method, PermissionNeed, Service
 from orchestra_creds.emulator.store.store import Txn
 
 UNDELETE_WITHIN = timedelta(days=7)
@@ -43,7 +49,7 @@ _FULL = iam_admin_v1.RoleView.FULL
 _GA = iam_admin_v1.Role.RoleLaunchStage.GA
 
 
-def _predefined(role: PredefinedRole, *, full: bool) -> Any:
+def _predefined_role(role: PredefinedRole, *, full: bool) -> Any:
     return Role(
         name=role.name,
         title=role.title,
@@ -56,14 +62,14 @@ def _predefined(role: PredefinedRole, *, full: bool) -> Any:
 
 def _get(request: Any, _caller: Caller, txn: Txn) -> Any:
     if request.name in PREDEFINED:
-        return _predefined(PREDEFINED[request.name], full=True)
+        return _predefined_role(PREDEFINED[request.name], full=True)
     return _load(txn, request.name)
 
 
 def _list(request: Any, _caller: Caller, txn: Txn) -> Any:
     full = request.view == _FULL
     if not request.parent:
-        found = [_predefined(role, full=full) for role in PREDEFINED.values()]
+        found = [_predefined_role(role, full=full) for role in PREDEFINED.values()]
     else:
         found = [Role.FromString(row.body) for row in txn.children(ROLE, request.parent)[::-1]]
         found = [role for role in found if request.show_deleted or not role.deleted]
@@ -76,19 +82,19 @@ def _list(request: Any, _caller: Caller, txn: Txn) -> Any:
 
 def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
     if not _PARENT.fullmatch(request.parent) or not _ROLE_ID.fullmatch(request.role_id):
-        raise invalid(
+        raise invalid_error(
             "A role id has 3 to 64 letters, digits, underscores and periods, in a project or organization.",
             field="role_id",
         )
     name = f"{request.parent}/roles/{request.role_id}"
     if txn.get(ROLE, name) is not None:
-        raise already_exists(f"A role named {request.role_id} in {request.parent} already exists.")
+        raise already_exists_error(f"A role named {request.role_id} in {request.parent} already exists.")
     if txn.get(BLOCKED, name) is not None:
-        raise precondition(f"You can't create a role_id ({request.role_id}) which has been marked for deletion.")
+        raise precondition_error(f"You can't create a role_id ({request.role_id}) which has been marked for deletion.")
     role = Role()
     role.CopyFrom(request.role)
     role.name, role.deleted = name, False
-    return _stored(txn, role)
+    return _save_role(txn, role)
 
 
 def _update(request: Any, _caller: Caller, txn: Txn) -> Any:
@@ -96,7 +102,7 @@ def _update(request: Any, _caller: Caller, txn: Txn) -> Any:
     _check_etag(role, request.role.etag)
     paths = set(request.update_mask.paths) or {field.name for field, _ in request.role.ListFields()} & _MUTABLE
     if paths - _MUTABLE:
-        raise invalid(f"The field {min(paths - _MUTABLE)} of a role cannot be changed.", field="update_mask")
+        raise invalid_error(f"The field {min(paths - _MUTABLE)} of a role cannot be changed.", field="update_mask")
     for path in paths:
         role.ClearField(path)
         value = getattr(request.role, path)
@@ -104,43 +110,43 @@ def _update(request: Any, _caller: Caller, txn: Txn) -> Any:
             role.included_permissions.extend(value)
         else:
             setattr(role, path, value)
-    return _stored(txn, role)
+    return _save_role(txn, role)
 
 
 def _delete(request: Any, _caller: Caller, txn: Txn) -> Any:
     role = _load(txn, request.name)
     _check_etag(role, request.etag)
     if role.deleted:
-        raise precondition(f"The role {request.name} is deleted already.")
+        raise precondition_error(f"The role {request.name} is deleted already.")
     role.deleted = True
     txn.schedule(ROLE, role.name, txn.now + UNDELETE_WITHIN)
-    return _stored(txn, role)
+    return _save_role(txn, role)
 
 
 def _undelete(request: Any, _caller: Caller, txn: Txn) -> Any:
     role = _load(txn, request.name)
     _check_etag(role, request.etag)
     if not role.deleted:
-        raise precondition(f"The role {request.name} is not deleted.")
+        raise precondition_error(f"The role {request.name} is not deleted.")
     role.deleted = False
     txn.unschedule(ROLE, role.name)
-    return _stored(txn, role)
+    return _save_role(txn, role)
 
 
-def _gone(name: str, txn: Txn) -> None:
+def _purge_role(name: str, txn: Txn) -> None:
     txn.delete(ROLE, name)
     txn.put(BLOCKED, name, b"")
     txn.schedule(BLOCKED, name, txn.now + BLOCKED_FOR)
 
 
-def _free(name: str, txn: Txn) -> None:
+def _unblock_role(name: str, txn: Txn) -> None:
     txn.delete(BLOCKED, name)
 
 
-def _stored(txn: Txn, role: Any) -> Any:
+def _save_role(txn: Txn, role: Any) -> Any:
     for permission in role.included_permissions:
         if not _PERMISSION.fullmatch(permission):
-            raise invalid(f"Permission {permission} is not valid.", field="role.included_permissions")
+            raise invalid_error(f"Permission {permission} is not valid.", field="role.included_permissions")
     role.etag = secrets.token_bytes(8)
     txn.put(ROLE, role.name, role.SerializeToString(), parent=role.name.rpartition("/roles/")[0])
     return role
@@ -149,21 +155,21 @@ def _stored(txn: Txn, role: Any) -> Any:
 def _load(txn: Txn, name: str) -> Any:
     body = txn.get(ROLE, name)
     if body is None:
-        raise not_found(f"The role named {name} was not found.")
+        raise not_found_error(f"The role named {name} was not found.")
     return Role.FromString(body)
 
 
 def _check_etag(role: Any, given: bytes) -> None:
     if given and given != role.etag:
-        raise aborted("The role was changed in between. Please read it again and retry.")
+        raise aborted_error("The role was changed in between. Please read it again and retry.")
 
 
-def _grantable(request: Any, _caller: Caller, _txn: Txn) -> Any:
+def _query_grantable_roles(request: Any, _caller: Caller, _txn: Txn) -> Any:
     """The predefined roles that say something about the resource; basic roles only on projects."""
     resource = request.full_resource_name
     prefix = next((prefix for part, prefix in _PREFIXES if part in resource), "")
     found = [
-        _predefined(role, full=request.view == _FULL)
+        _predefined_role(role, full=request.view == _FULL)
         for role in PREDEFINED.values()
         if any(permission.startswith(prefix) for permission in role.permissions)
     ]
@@ -171,7 +177,7 @@ def _grantable(request: Any, _caller: Caller, _txn: Txn) -> Any:
     return _Grantable(roles=shown, next_page_token=token)
 
 
-def _testable(request: Any, _caller: Caller, _txn: Txn) -> Any:
+def _query_testable_permissions(request: Any, _caller: Caller, _txn: Txn) -> Any:
     resource = request.full_resource_name
     prefix = next((prefix for part, prefix in _PREFIXES if part in resource), "")
     found = [_Permission(name=name, stage=_GA) for name in TESTABLE if name.startswith(prefix)]
@@ -182,7 +188,7 @@ def _testable(request: Any, _caller: Caller, _txn: Txn) -> Any:
 _PREFIXES = (("/secrets/", "secretmanager."), ("/serviceAccounts/", "iam.serviceAccount"))
 
 
-def _auditable(_request: Any, _caller: Caller, _txn: Txn) -> Any:
+def _query_auditable_services(_request: Any, _caller: Caller, _txn: Txn) -> Any:
     names = ("iam.googleapis.com", "secretmanager.googleapis.com", "cloudresourcemanager.googleapis.com")
     return _Auditable(services=[_Auditable.AuditableService(name=name) for name in names])
 
@@ -191,7 +197,7 @@ def _lint(request: Any, _caller: Caller, _txn: Txn) -> Any:
     """LintPolicy looks at a condition only, as at Google."""
     reply = _Lint()
     try:
-        cel.compiled(request.condition.expression)
+        cel.compile_expression(request.condition.expression)
     except CelError as error:
         reply.lint_results.add(
             level=iam_admin_v1.LintResult.Level.CONDITION,
@@ -220,19 +226,22 @@ def _anything(request: Any) -> str:
 SERVICE = Service(
     methods={
         f"{IAM_ADMIN}/GetRole": Method(
-            _get, "", named, needs=lambda r: () if r.name in PREDEFINED else (Need("iam.roles.get", r.name),)
+            _get,
+            "",
+            request_name,
+            needs=lambda r: () if r.name in PREDEFINED else (PermissionNeed("iam.roles.get", r.name),),
         ),
         f"{IAM_ADMIN}/ListRoles": Method(
-            _list, "", _parent, needs=lambda r: (Need("iam.roles.list", r.parent),) if r.parent else ()
+            _list, "", _parent, needs=lambda r: (PermissionNeed("iam.roles.list", r.parent),) if r.parent else ()
         ),
         f"{IAM_ADMIN}/CreateRole": Method(_create, "iam.roles.create", _parent, mutates=True),
-        f"{IAM_ADMIN}/UpdateRole": Method(_update, "iam.roles.update", named, mutates=True),
-        f"{IAM_ADMIN}/DeleteRole": Method(_delete, "iam.roles.delete", named, mutates=True),
-        f"{IAM_ADMIN}/UndeleteRole": Method(_undelete, "iam.roles.undelete", named, mutates=True),
-        f"{IAM_ADMIN}/QueryGrantableRoles": Method(_grantable, "", _anything),
-        f"{IAM_ADMIN}/QueryTestablePermissions": Method(_testable, "", _anything),
+        f"{IAM_ADMIN}/UpdateRole": Method(_update, "iam.roles.update", request_name, mutates=True),
+        f"{IAM_ADMIN}/DeleteRole": Method(_delete, "iam.roles.delete", request_name, mutates=True),
+        f"{IAM_ADMIN}/UndeleteRole": Method(_undelete, "iam.roles.undelete", request_name, mutates=True),
+        f"{IAM_ADMIN}/QueryGrantableRoles": Method(_query_grantable_roles, "", _anything),
+        f"{IAM_ADMIN}/QueryTestablePermissions": Method(_query_testable_permissions, "", _anything),
         f"{IAM_ADMIN}/LintPolicy": Method(_lint, "", _anything),
-        f"{IAM_ADMIN}/QueryAuditableServices": Method(_auditable, "", _anything),
+        f"{IAM_ADMIN}/QueryAuditableServices": Method(_query_auditable_services, "", _anything),
     },
-    timers={ROLE: _gone, BLOCKED: _free},
+    timers={ROLE: _purge_role, BLOCKED: _unblock_role},
 )

@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from google.cloud import iam_admin_v1, iam_credentials_v1
 
 from orchestra_creds.emulator.access import access
-from orchestra_creds.emulator.access.account_names import resolved
+from orchestra_creds.emulator.access.account_names import stored_account_name
 from orchestra_creds.emulator.iam import accounts, key_records
 from orchestra_creds.emulator.identity import jwt, tokens
-from orchestra_creds.emulator.protocol.errors import invalid, precondition
+from orchestra_creds.emulator.protocol.errors import invalid_error, precondition_error
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, IAM_CREDENTIALS, raw
-from orchestra_creds.emulator.protocol.service import Caller, Method, Need, Service
+from orchestra_creds.emulator.protocol.service import Caller, Method, PermissionNeed, Service
 from orchestra_creds.emulator.resource_manager import org_policy
 from orchestra_creds.emulator.store.store import Txn
 
@@ -39,14 +39,16 @@ _OldSignedJwt = raw(iam_admin_v1.SignJwtResponse)
 def _generate_access_token(request: Any, caller: Caller, txn: Txn) -> Any:
     account = _acting_as(request, caller, txn, "iam.serviceAccounts.getAccessToken")
     if not request.scope:
-        raise invalid("At least one scope is needed.", field="scope")
+        raise invalid_error("At least one scope is needed.", field="scope")
     lifetime = request.lifetime.ToTimedelta() or tokens.LIFETIME
     extended = {account.email, f"serviceAccount:{account.email}"} & set(
         org_policy.allowed_values(txn, account.project_id, org_policy.LIFETIME_EXTENSION)
     )
     longest = LONGEST if extended else tokens.LIFETIME
     if not timedelta(0) < lifetime <= longest:
-        raise invalid(f"The lifetime must lie between 0 and {longest.total_seconds():.0f} seconds.", field="lifetime")
+        raise invalid_error(
+            f"The lifetime must lie between 0 and {longest.total_seconds():.0f} seconds.", field="lifetime"
+        )
     through = (*caller.through, caller.principal, *(_member(name) for name in request.delegates))
     text, ends = tokens.for_account(txn, account, tuple(request.scope), lifetime=lifetime, through=through)
     reply = _AccessToken(access_token=text)
@@ -57,13 +59,13 @@ def _generate_access_token(request: Any, caller: Caller, txn: Txn) -> Any:
 def _generate_id_token(request: Any, caller: Caller, txn: Txn) -> Any:
     account = _acting_as(request, caller, txn, "iam.serviceAccounts.getOpenIdToken")
     if not request.audience:
-        raise invalid("An audience is needed.", field="audience")
+        raise invalid_error("An audience is needed.", field="audience")
     return _IdToken(token=tokens.id_token(txn, account, request.audience, email=request.include_email))
 
 
 def _sign_blob(request: Any, caller: Caller, txn: Txn) -> Any:
     account = _acting_as(request, caller, txn, "iam.serviceAccounts.signBlob")
-    key_id, signature = _signed(txn, account, request.payload)
+    key_id, signature = _sign_bytes(txn, account, request.payload)
     return _SignedBlob(key_id=key_id, signed_blob=signature)
 
 
@@ -73,17 +75,17 @@ def _sign_jwt(request: Any, caller: Caller, txn: Txn) -> Any:
     return _SignedJwt(key_id=key_id, signed_jwt=text)
 
 
-def _old_sign_blob(request: Any, _caller: Caller, txn: Txn) -> Any:
-    key_id, signature = _signed(txn, _usable(txn, request.name), request.bytes_to_sign)
+def _iam_sign_blob(request: Any, _caller: Caller, txn: Txn) -> Any:
+    key_id, signature = _sign_bytes(txn, _usable(txn, request.name), request.bytes_to_sign)
     return _OldSignedBlob(key_id=key_id, signature=signature)
 
 
-def _old_sign_jwt(request: Any, _caller: Caller, txn: Txn) -> Any:
+def _iam_sign_jwt(request: Any, _caller: Caller, txn: Txn) -> Any:
     key_id, text = _signed_jwt(txn, _usable(txn, request.name), request.payload)
     return _OldSignedJwt(key_id=key_id, signed_jwt=text)
 
 
-def _signed(txn: Txn, account: Any, payload: bytes) -> tuple[str, bytes]:
+def _sign_bytes(txn: Txn, account: Any, payload: bytes) -> tuple[str, bytes]:
     key_id, private = key_records.system_key(txn, account)
     return key_id, private.sign(payload, padding.PKCS1v15(), hashes.SHA256())
 
@@ -94,29 +96,31 @@ def _signed_jwt(txn: Txn, account: Any, payload: str) -> tuple[str, str]:
     except (ValueError, RecursionError):
         claims = None
     if not isinstance(claims, dict):
-        raise invalid("The payload must be a JSON object of claims.", field="payload")
+        raise invalid_error("The payload must be a JSON object of claims.", field="payload")
     now, ends = int(txn.now.timestamp()), claims.get("exp")
     if ends is not None and (not isinstance(ends, int | float) or not now <= ends <= now + _LONGEST_JWT):
-        raise invalid("The claim exp must lie within the next 12 hours.", field="payload")
+        raise invalid_error("The claim exp must lie within the next 12 hours.", field="payload")
     key_id, private = key_records.system_key(txn, account)
-    return key_id, jwt.write(claims, private, key_id)
+    return key_id, jwt.write_jwt(claims, private, key_id)
 
 
 def _acting_as(request: Any, caller: Caller, txn: Txn, permission: str) -> Any:
     """The account, if the chain of delegates leads to it; the caller's own step has been checked already."""
-    chain = [resolved(txn, name) for name in (*request.delegates, request.name)]
+    chain = [stored_account_name(txn, name) for name in (*request.delegates, request.name)]
     for name, following in itertools.pairwise(chain):
         delegate = _usable(txn, name)
         step = permission if following == chain[-1] else "iam.serviceAccounts.implicitDelegation"
         if not caller.owner:
-            access.authorize(Caller(f"serviceAccount:{delegate.email}"), [Need(step, following)], txn)
+            access.authorize(Caller(f"serviceAccount:{delegate.email}"), [PermissionNeed(step, following)], txn)
     return _usable(txn, chain[-1])
 
 
 def _usable(txn: Txn, name: str) -> Any:
     account = accounts.load(txn, name)
     if account.disabled:
-        raise precondition("The service account is disabled.", kind="SERVICE_ACCOUNT_DISABLED", subject=account.name)
+        raise precondition_error(
+            "The service account is disabled.", kind="SERVICE_ACCOUNT_DISABLED", subject=account.name
+        )
     return account
 
 
@@ -124,26 +128,30 @@ def _member(name: str) -> str:
     return f"serviceAccount:{name.rpartition('/')[2]}"
 
 
-def _as(handle: Callable[[Any, Caller, Txn], Any], permission: str) -> Method:
-    def needs(request: Any) -> tuple[Need, ...]:
+def _delegated_method(handle: Callable[[Any, Caller, Txn], Any], permission: str) -> Method:
+    def needs(request: Any) -> tuple[PermissionNeed, ...]:
         if request.delegates:
-            return (Need("iam.serviceAccounts.implicitDelegation", request.delegates[0]),)
-        return (Need(permission, request.name),)
+            return (PermissionNeed("iam.serviceAccounts.implicitDelegation", request.delegates[0]),)
+        return (PermissionNeed(permission, request.name),)
 
-    return Method(handle, "", accounts.named, needs=needs, inward=accounts.by_name("name"), kind="token")
+    return Method(handle, "", accounts.request_name, needs=needs, inward=accounts.name_rewriter("name"), kind="token")
 
 
-def _old(handle: Callable[[Any, Caller, Txn], Any], permission: str) -> Method:
-    return Method(handle, permission, accounts.named, inward=accounts.by_name("name"), kind="token")
+def _iam_method(handle: Callable[[Any, Caller, Txn], Any], permission: str) -> Method:
+    return Method(handle, permission, accounts.request_name, inward=accounts.name_rewriter("name"), kind="token")
 
 
 SERVICE = Service(
     methods={
-        f"{IAM_CREDENTIALS}/GenerateAccessToken": _as(_generate_access_token, "iam.serviceAccounts.getAccessToken"),
-        f"{IAM_CREDENTIALS}/GenerateIdToken": _as(_generate_id_token, "iam.serviceAccounts.getOpenIdToken"),
-        f"{IAM_CREDENTIALS}/SignBlob": _as(_sign_blob, "iam.serviceAccounts.signBlob"),
-        f"{IAM_CREDENTIALS}/SignJwt": _as(_sign_jwt, "iam.serviceAccounts.signJwt"),
-        f"{IAM_ADMIN}/SignBlob": _old(_old_sign_blob, "iam.serviceAccounts.signBlob"),
-        f"{IAM_ADMIN}/SignJwt": _old(_old_sign_jwt, "iam.serviceAccounts.signJwt"),
+        f"{IAM_CREDENTIALS}/GenerateAccessToken": _delegated_method(
+            _generate_access_token, "iam.serviceAccounts.getAccessToken"
+        ),
+        f"{IAM_CREDENTIALS}/GenerateIdToken": _delegated_method(
+            _generate_id_token, "iam.serviceAccounts.getOpenIdToken"
+        ),
+        f"{IAM_CREDENTIALS}/SignBlob": _delegated_method(_sign_blob, "iam.serviceAccounts.signBlob"),
+        f"{IAM_CREDENTIALS}/SignJwt": _delegated_method(_sign_jwt, "iam.serviceAccounts.signJwt"),
+        f"{IAM_ADMIN}/SignBlob": _iam_method(_iam_sign_blob, "iam.serviceAccounts.signBlob"),
+        f"{IAM_ADMIN}/SignJwt": _iam_method(_iam_sign_jwt, "iam.serviceAccounts.signJwt"),
     }
 )

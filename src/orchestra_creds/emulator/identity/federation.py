@@ -12,7 +12,7 @@ from datetime import timedelta
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import already_exists, invalid, precondition
+from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error, precondition_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
@@ -49,7 +49,7 @@ _LONGEST_TITLE = 32
 _LONGEST_DESCRIPTION = 256
 
 
-def live(document: rest.Document) -> bool:
+def is_live(document: rest.Document) -> bool:
     """Whether a pool or provider lets anybody in."""
     return document["state"] == "ACTIVE" and not document.get("disabled", False)
 
@@ -70,10 +70,10 @@ def _create_pool(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     pool_id = call.query.get("workloadIdentityPoolId", "")
     name = f"{_pools(call, txn)}/{pool_id}"
     _check_new(txn, POOL, name, pool_id)
-    wanted = _chosen(rest.body(call), _POOL_FIELDS)
-    document = _checked_pool({"name": name, "state": "ACTIVE", **wanted})
+    wanted = _select_fields(rest.body(call), _POOL_FIELDS)
+    document = _validate_pool({"name": name, "state": "ACTIVE", **wanted})
     rest.save(txn, POOL, name, document, parent=name.rpartition("/")[0])
-    return _done(txn, POOL, document)
+    return _finish_operation(txn, POOL, document)
 
 
 def _create_provider(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -81,14 +81,16 @@ def _create_provider(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document
     provider_id = call.query.get("workloadIdentityPoolProviderId", "")
     name = f"{pool['name']}/providers/{provider_id}"
     _check_new(txn, PROVIDER, name, provider_id)
-    document = _checked({"name": name, "state": "ACTIVE", **_chosen(rest.body(call), _PROVIDER_FIELDS)})
+    document = _validate_provider(
+        {"name": name, "state": "ACTIVE", **_select_fields(rest.body(call), _PROVIDER_FIELDS)}
+    )
     rest.save(txn, PROVIDER, name, document, parent=pool["name"])
-    return _done(txn, PROVIDER, document)
+    return _finish_operation(txn, PROVIDER, document)
 
 
 def _get(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-        return _shown(txn, rest.load(txn, kind, name(call, txn), what=_TITLES[kind]))
+        return _reply_document(txn, rest.load(txn, kind, name(call, txn), what=_TITLES[kind]))
 
     return get
 
@@ -96,7 +98,7 @@ def _get(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCall,
 def _list(kind: str, parent: Callable[[RestCall, Txn], str]) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def every(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         found = [json.loads(row.body) for row in txn.children(kind, parent(call, txn))[::-1]]
-        kept = [_shown(txn, d) for d in found if d["state"] == "ACTIVE" or rest.flag(call, "showDeleted")]
+        kept = [_reply_document(txn, d) for d in found if d["state"] == "ACTIVE" or rest.flag(call, "showDeleted")]
         shown, more = rest.page(kept, call)
         return {_LISTS[kind]: shown, **more}
 
@@ -107,9 +109,9 @@ def _update(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCa
     def update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         current = _existing(txn, kind, name(call, txn))
         fields = _POOL_FIELDS if kind == POOL else _PROVIDER_FIELDS
-        changed = rest.masked(current, rest.body(call), call.query.get("updateMask", ""), fields)
-        changed = _checked_pool(changed) if kind == POOL else _checked(changed)
-        return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
+        changed = rest.apply_mask(current, rest.body(call), call.query.get("updateMask", ""), fields)
+        changed = _validate_pool(changed) if kind == POOL else _validate_provider(changed)
+        return _finish_operation(txn, kind, rest.save(txn, kind, current["name"], changed))
 
     return update
 
@@ -120,7 +122,7 @@ def _delete(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCa
         ends = txn.now + UNDELETE_WITHIN
         changed = {**current, "state": "DELETED", "expireTime": rest.stamp(ends)}
         txn.schedule(kind, current["name"], ends)
-        return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
+        return _finish_operation(txn, kind, rest.save(txn, kind, current["name"], changed))
 
     return delete
 
@@ -129,10 +131,10 @@ def _undelete(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[Rest
     def undelete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         current = rest.load(txn, kind, name(call, txn), what=_TITLES[kind])
         if current["state"] != "DELETED":
-            raise precondition(f"{current['name']} is not deleted.")
+            raise precondition_error(f"{current['name']} is not deleted.")
         txn.unschedule(kind, current["name"])
         changed = {field: value for field, value in current.items() if field != "expireTime"} | {"state": "ACTIVE"}
-        return _done(txn, kind, rest.save(txn, kind, current["name"], changed))
+        return _finish_operation(txn, kind, rest.save(txn, kind, current["name"], changed))
 
     return undelete
 
@@ -141,51 +143,53 @@ def _existing(txn: Txn, kind: str, name: str) -> rest.Document:
     """A pool or provider that is not deleted."""
     document = rest.load(txn, kind, name, what=_TITLES[kind])
     if document["state"] == "DELETED":
-        raise precondition(f"{name} is deleted; it can be brought back with undelete.")
+        raise precondition_error(f"{name} is deleted; it can be brought back with undelete.")
     return document
 
 
 def _check_new(txn: Txn, kind: str, name: str, new_id: str) -> None:
     if not _ID.fullmatch(new_id):
-        raise invalid("The id must be 4 to 32 lower-case letters, digits and hyphens, not beginning with gcp-.")
+        raise invalid_error("The id must be 4 to 32 lower-case letters, digits and hyphens, not beginning with gcp-.")
     if txn.get(kind, name) is not None:
-        raise already_exists("Requested entity already exists.")
+        raise already_exists_error("Requested entity already exists.")
 
 
-def _chosen(document: rest.Document, fields: frozenset[str]) -> rest.Document:
+def _select_fields(document: rest.Document, fields: frozenset[str]) -> rest.Document:
     return {name: value for name, value in document.items() if name in fields}
 
 
 def _check_titles(document: rest.Document) -> None:
     long = len(document.get("displayName") or "") > _LONGEST_TITLE
     if long or len(document.get("description") or "") > _LONGEST_DESCRIPTION:
-        raise invalid(f"A display name has at most {_LONGEST_TITLE} characters, a description {_LONGEST_DESCRIPTION}.")
+        raise invalid_error(
+            f"A display name has at most {_LONGEST_TITLE} characters, a description {_LONGEST_DESCRIPTION}."
+        )
 
 
-def _checked_pool(pool: rest.Document) -> rest.Document:
+def _validate_pool(pool: rest.Document) -> rest.Document:
     rest.expect(pool, _POOL_SHAPES)
     _check_titles(pool)
     return pool
 
 
-def _checked(provider: rest.Document) -> rest.Document:
+def _validate_provider(provider: rest.Document) -> rest.Document:
     """The provider with what Google fills in; INVALID_ARGUMENT when it cannot work."""
     rest.expect(provider, _PROVIDER_SHAPES)
     _check_titles(provider)
     kinds = [kind for kind in _KIND_SHAPES if kind in provider]
     if len(kinds) != 1 or not isinstance(provider[kinds[0]], dict):
-        raise invalid("A provider is exactly one of oidc, aws and saml.")
+        raise invalid_error("A provider is exactly one of oidc, aws and saml.")
     rest.expect(provider[kinds[0]], _KIND_SHAPES[kinds[0]], within=f"{kinds[0]}.")
     if "aws" in provider and not _AWS_ACCOUNT.fullmatch(provider["aws"].get("accountId") or ""):
-        raise invalid("An AWS account id has 12 digits.", field="aws.account_id")
+        raise invalid_error("An AWS account id has 12 digits.", field="aws.account_id")
     if "oidc" in provider:
         _check_oidc(provider["oidc"])
     mapping = provider.get("attributeMapping") or (_AWS_MAPPING if "aws" in provider else {})
     if "google.subject" not in mapping:
-        raise invalid("The attribute mapping must give google.subject.", field="attribute_mapping")
+        raise invalid_error("The attribute mapping must give google.subject.", field="attribute_mapping")
     for target, expression in mapping.items():
         if not _MAPPED.fullmatch(target):
-            raise invalid(f"{target[:128]} cannot be mapped to.", field="attribute_mapping")
+            raise invalid_error(f"{target[:128]} cannot be mapped to.", field="attribute_mapping")
         _check_expression(expression, "attribute_mapping")
     if provider.get("attributeCondition"):
         _check_expression(provider["attributeCondition"], "attribute_condition")
@@ -194,46 +198,46 @@ def _checked(provider: rest.Document) -> rest.Document:
 
 def _check_oidc(oidc: rest.Document) -> None:
     if not _ISSUER.fullmatch(oidc.get("issuerUri") or ""):
-        raise invalid("The issuer must be a https URL.", field="oidc.issuer_uri")
+        raise invalid_error("The issuer must be a https URL.", field="oidc.issuer_uri")
     if len(oidc.get("allowedAudiences") or ()) > 10:
-        raise invalid("A provider allows at most 10 audiences.", field="oidc.allowed_audiences")
+        raise invalid_error("A provider allows at most 10 audiences.", field="oidc.allowed_audiences")
     if oidc.get("jwksJson"):
         try:
             keys = json.loads(oidc["jwksJson"])["keys"]
         except (ValueError, TypeError, KeyError):
             keys = None
         if not isinstance(keys, list) or not keys:
-            raise invalid("The JWK set is not valid.", field="oidc.jwks_json")
+            raise invalid_error("The JWK set is not valid.", field="oidc.jwks_json")
 
 
 def _check_expression(expression: str, field: str) -> None:
     try:
-        cel.compiled(expression)
+        cel.compile_expression(expression)
     except CelError as error:
-        raise invalid(f"The expression cannot be parsed: {error}.", field=field) from None
+        raise invalid_error(f"The expression cannot be parsed: {error}.", field=field) from None
 
 
-def _shown(txn: Txn, document: rest.Document) -> rest.Document:
+def _reply_document(txn: Txn, document: rest.Document) -> rest.Document:
     kind, project, *others = document["name"].split("/")
     # Google answers with the number here always, and audiences need it.
     return {**document, "name": "/".join([kind, project_numbers.number_of(txn, project), *others])}
 
 
-def _done(txn: Txn, kind: str, document: rest.Document) -> rest.Document:
-    shown = _shown(txn, document)
+def _finish_operation(txn: Txn, kind: str, document: rest.Document) -> rest.Document:
+    shown = _reply_document(txn, document)
     serial = txn.next("federation operations")
     message = f"google.iam.v1.{'WorkloadIdentityPool' if kind == POOL else 'WorkloadIdentityPoolProvider'}"
     return rest.operation(txn, f"{shown['name']}/operations/{serial:020}", message, shown, metadata={})
 
 
-def _gone(name: str, txn: Txn) -> None:
+def _purge_pool(name: str, txn: Txn) -> None:
     """The timer of a deleted pool, its providers with it."""
     for row in txn.children(PROVIDER, name):
         txn.delete(PROVIDER, row.name)
     txn.delete(POOL, name)
 
 
-def _provider_gone(name: str, txn: Txn) -> None:
+def _purge_provider(name: str, txn: Txn) -> None:
     txn.delete(PROVIDER, name)
 
 
@@ -277,5 +281,5 @@ SERVICE = Service(
         *_routes(POOL, _ALL, "pool", _create_pool, _pools, _pool_name),
         *_routes(PROVIDER, f"{_ALL}/{{pool}}/providers", "provider", _create_provider, _pool_name, _provider_name),
     ),
-    timers={POOL: _gone, PROVIDER: _provider_gone},
+    timers={POOL: _purge_pool, PROVIDER: _purge_provider},
 )

@@ -20,7 +20,7 @@ LONGEST = 16_384
 
 
 @dataclass(frozen=True, slots=True)
-class Token:
+class ParsedJwt:
     """A token taken apart; nothing about it is proven yet."""
 
     key_id: str
@@ -47,7 +47,7 @@ class Token:
         return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
-def read(text: str) -> Token | None:
+def parse_jwt(text: str) -> ParsedJwt | None:
     """A compact RS256 token taken apart, or None."""
     parts = text.split(".")
     if len(parts) != 3 or len(text) > LONGEST:
@@ -57,14 +57,14 @@ def read(text: str) -> Token | None:
     if header is None or claims is None or signature is None or header.get("alg") != "RS256":
         return None
     key_id = header.get("kid", "")
-    return Token(key_id if isinstance(key_id, str) else "", claims, f"{parts[0]}.{parts[1]}".encode(), signature)
+    return ParsedJwt(key_id if isinstance(key_id, str) else "", claims, f"{parts[0]}.{parts[1]}".encode(), signature)
 
 
-def write(claims: dict[str, Any], key: RSAPrivateKey, key_id: str) -> str:
+def write_jwt(claims: dict[str, Any], key: RSAPrivateKey, key_id: str) -> str:
     """A signed compact token."""
     header = {"alg": "RS256", "kid": key_id, "typ": "JWT"}
-    signed = ".".join(encoded(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
-    return f"{signed}.{encoded(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
+    signed = ".".join(encode_base64url(json.dumps(part, separators=(",", ":")).encode()) for part in (header, claims))
+    return f"{signed}.{encode_base64url(key.sign(signed.encode(), padding.PKCS1v15(), hashes.SHA256()))}"
 
 
 def public_jwk(key: RSAPublicKey, key_id: str) -> dict[str, str]:
@@ -75,17 +75,17 @@ def public_jwk(key: RSAPublicKey, key_id: str) -> dict[str, str]:
         "alg": "RS256",
         "use": "sig",
         "kid": key_id,
-        "n": encoded(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)),
-        "e": encoded(numbers.e.to_bytes(3)),
+        "n": encode_base64url(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8)),
+        "e": encode_base64url(numbers.e.to_bytes(3)),
     }
 
 
-def encoded(data: bytes) -> str:
+def encode_base64url(data: bytes) -> str:
     """Base64 for URLs without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
-def decoded(text: str) -> bytes | None:
+def decode_base64url(text: str) -> bytes | None:
     """What `encoded` made, or None."""
     return _bytes(text)
 

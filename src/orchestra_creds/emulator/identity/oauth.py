@@ -12,8 +12,8 @@ from typing import Any
 
 from orchestra_creds.emulator.iam import accounts, key_records, keys
 from orchestra_creds.emulator.identity import tokens
-from orchestra_creds.emulator.identity.jwt import Token, public_jwk, read
-from orchestra_creds.emulator.protocol.errors import Code, EmuError, not_found, unauthenticated
+from orchestra_creds.emulator.identity.jwt import ParsedJwt, parse_jwt, public_jwk
+from orchestra_creds.emulator.protocol.errors import Code, EmuError, not_found_error, unauthenticated_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, RestReply, Route, Service
 from orchestra_creds.emulator.store.store import Txn
 
@@ -57,7 +57,7 @@ def identify(headers: Mapping[str, str], txn: Txn) -> Caller:
     """The caller by the bearer of the request: the owner, an access token, or a token that the account itself signed."""
     scheme, _, bearer = headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not bearer:
-        raise unauthenticated(
+        raise unauthenticated_error(
             "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or "
             "other valid authentication credential."
         )
@@ -68,19 +68,19 @@ def identify(headers: Mapping[str, str], txn: Txn) -> Caller:
         if not _ENOUGH.intersection(grant.scopes):
             raise EmuError(Code.PERMISSION_DENIED, "Request had insufficient authentication scopes.")
         return grant.caller
-    signed = read(bearer)
+    signed = parse_jwt(bearer)
     if signed is None:
         raise tokens.refusal()
-    return _self_signed(signed, txn)
+    return _self_signed_caller(signed, txn)
 
 
 def _is_owners(bearer: str, txn: Txn) -> bool:
     return hmac.compare_digest(bearer.encode(errors="replace"), txn.owner_token.encode())
 
 
-def _self_signed(signed: Token, txn: Txn) -> Caller:
+def _self_signed_caller(signed: ParsedJwt, txn: Txn) -> Caller:
     try:
-        account = _proven(signed, txn)
+        account = _verify_assertion(signed, txn)
     except _OAuthError:
         raise tokens.refusal() from None
     scopes = signed.text("scope").split()
@@ -89,7 +89,7 @@ def _self_signed(signed: Token, txn: Txn) -> Caller:
     return Caller(f"serviceAccount:{account.email}")
 
 
-def _proven(signed: Token, txn: Txn) -> Any:
+def _verify_assertion(signed: ParsedJwt, txn: Txn) -> Any:
     """The account whose live key signed the token within its time."""
     email = signed.text("iss")
     account = accounts.find(txn, email)
@@ -99,7 +99,7 @@ def _proven(signed: Token, txn: Txn) -> Any:
         raise _OAuthError("invalid_grant", "Invalid grant: account disabled")
     if signed.text("sub") not in {"", email, account.unique_id}:
         raise _OAuthError("unauthorized_client", "Client is unauthorized to retrieve access tokens.", status=401)
-    key = key_records.authenticating(txn, account, signed.key_id)
+    key = key_records.usable_key(txn, account, signed.key_id)
     if key is None or not signed.signed_by(key.public):
         raise _OAuthError("invalid_grant", "Invalid JWT Signature.")
     if not in_time(signed, txn, longest=LONGEST_ASSERTION + CLOCK_SKEW):
@@ -112,7 +112,7 @@ def _proven(signed: Token, txn: Txn) -> Any:
     return account
 
 
-def in_time(signed: Token, txn: Txn, *, longest: float) -> bool:
+def in_time(signed: ParsedJwt, txn: Txn, *, longest: float) -> bool:
     """Whether a token from outside is valid now and for at most `longest` seconds.
 
     Whoever signed it may not know that the emulator's clock was moved, so the machine's own time counts as well.
@@ -125,21 +125,21 @@ def in_time(signed: Token, txn: Txn, *, longest: float) -> bool:
 
 def _token(call: RestCall, _caller: Caller, txn: Txn) -> RestReply:
     try:
-        return RestReply(200, _granted(_fields(call), txn))
+        return RestReply(200, _grant_token(_fields(call), txn))
     except _OAuthError as error:
         return error.reply
 
 
-def _granted(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
+def _grant_token(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
     if fields.get("grant_type") != GRANT_TYPE:
         raise _OAuthError("unsupported_grant_type", "Invalid grant_type: the embedded cloud takes jwt-bearer only.")
-    signed = read(fields.get("assertion", ""))
+    signed = parse_jwt(fields.get("assertion", ""))
     if signed is None:
         raise _OAuthError("invalid_grant", "Invalid JWT: the assertion cannot be read.")
     audience = signed.text("aud")
     if audience not in _GOOGLE_TOKEN_URIS and not _LOCAL_TOKEN_URI.fullmatch(audience):
         raise _OAuthError("invalid_grant", "Invalid JWT: Failed audience check.")
-    account = _proven(signed, txn)
+    account = _verify_assertion(signed, txn)
     wanted = signed.text("target_audience")
     if wanted:
         return {"id_token": tokens.id_token(txn, account, wanted, email=True)}
@@ -213,7 +213,7 @@ def _revoke(call: RestCall, _caller: Caller, txn: Txn) -> RestReply:
 def _live(call: RestCall, txn: Txn) -> list[key_records.KeyRecord]:
     account = accounts.find(txn, call.path["email"])
     if account is None:
-        raise not_found("Requested entity was not found.")
+        raise not_found_error("Requested entity was not found.")
     found = [] if account.disabled else key_records.every(txn, account)
     return [key for key in found if key.lives(txn.now)]
 
@@ -237,7 +237,7 @@ def _signers(_call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
 
 def _signer_certificates(_call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     key_id, private = tokens.signer(txn)
-    certificate = key_records.self_signed(private, "embedded cloud", txn.now, key_records.NEVER)
+    certificate = key_records.self_signed_certificate(private, "embedded cloud", txn.now, key_records.NEVER)
     return {key_id: key_records.pem(certificate)}
 
 
@@ -274,5 +274,5 @@ SERVICE = Service(
         _route("GET", "/oauth2/v3/certs", "SignerKeys", _signers),
         _route("GET", "/oauth2/v1/certs", "SignerCertificates", _signer_certificates),
     ),
-    timers={tokens.TOKEN: tokens.expired},
+    timers={tokens.TOKEN: tokens.purge_token},
 )

@@ -47,12 +47,12 @@ class _StsError(Exception):
 
 def _exchange(call: RestCall, _caller: Caller, txn: Txn) -> RestReply:
     try:
-        return RestReply(200, _exchanged(_fields(call), txn))
+        return RestReply(200, _exchange_token(_fields(call), txn))
     except _StsError as error:
         return error.reply
 
 
-def _exchanged(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
+def _exchange_token(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
     if fields.get("grant_type") != GRANT_TYPE:
         raise _StsError("unsupported_grant_type", "Invalid grant type.")
     if fields.get("requested_token_type") != ACCESS_TOKEN:
@@ -64,8 +64,8 @@ def _exchanged(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
     if fields.get("subject_token_type") not in ID_TOKENS or "oidc" not in provider:
         raise _StsError("invalid_request", "The embedded cloud exchanges OpenID Connect tokens only.")
     claims = _claims(fields.get("subject_token", ""), provider, number, txn)
-    google, attributes = _mapped(provider, claims)
-    if not _admitted(provider, claims, google, attributes):
+    google, attributes = _map_claims(provider, claims)
+    if not _is_admitted(provider, claims, google, attributes):
         raise _StsError("unauthorized_client", "The given credential is rejected by the attribute condition.")
     pool = provider["name"].partition("/providers/")[0]
     grant = _grant(txn, pool, number, google, attributes, scopes)
@@ -79,14 +79,14 @@ def _exchanged(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
 
 def _grant(
     txn: Txn, pool: str, number: str, google: rest.Document, attributes: Mapping[str, str], scopes: tuple[str, ...]
-) -> tokens.Grant:
+) -> tokens.TokenGrant:
     place = f"//iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/{pool.rpartition('/')[2]}"
     sets = [f"principalSet:{place}/*"]
     sets += [f"principalSet:{place}/group/{group}" for group in google["groups"]]
     sets += [f"principalSet:{place}/attribute.{name}/{value}" for name, value in attributes.items()]
     expires = (txn.now + tokens.LIFETIME).timestamp()
     principal = f"principal:{place}/subject/{google['subject']}"
-    return tokens.Grant(principal, pool, "", scopes, expires, also=tuple(sets))
+    return tokens.TokenGrant(principal, pool, "", scopes, expires, also=tuple(sets))
 
 
 def _provider(audience: str, txn: Txn) -> tuple[rest.Document, str]:
@@ -102,7 +102,7 @@ def _provider(audience: str, txn: Txn) -> tuple[rest.Document, str]:
     if pool is None or provider is None:
         raise _StsError("invalid_target", _INVALID_TARGET)
     document: rest.Document = json.loads(provider)
-    if not federation.live(json.loads(pool)) or not federation.live(document):
+    if not federation.is_live(json.loads(pool)) or not federation.is_live(document):
         raise _StsError("invalid_target", _INVALID_TARGET)
     return document, project_numbers.number_of(txn, project)
 
@@ -110,7 +110,7 @@ def _provider(audience: str, txn: Txn) -> tuple[rest.Document, str]:
 def _claims(text: str, provider: rest.Document, number: str, txn: Txn) -> dict[str, Any]:
     """The claims of the outside token, proven."""
     oidc = provider["oidc"]
-    token = jwt.read(text)
+    token = jwt.parse_jwt(text)
     if token is None:
         raise _StsError("invalid_request", "Unable to parse the ID Token.")
     if not oidc.get("jwksJson"):
@@ -146,7 +146,7 @@ def _keys(document: str, key_id: str) -> list[rsa.RSAPublicKey]:
     for key in json.loads(document)["keys"]:
         if not isinstance(key, dict) or key.get("kty") != "RSA" or (key_id and key.get("kid", key_id) != key_id):
             continue
-        modulus, exponent = jwt.decoded(str(key.get("n", ""))), jwt.decoded(str(key.get("e", "")))
+        modulus, exponent = jwt.decode_base64url(str(key.get("n", ""))), jwt.decode_base64url(str(key.get("e", "")))
         if modulus and exponent:
             numbers = rsa.RSAPublicNumbers(int.from_bytes(exponent), int.from_bytes(modulus))
             try:
@@ -156,14 +156,14 @@ def _keys(document: str, key_id: str) -> list[rsa.RSAPublicKey]:
     return found
 
 
-def _mapped(provider: rest.Document, claims: dict[str, Any]) -> tuple[rest.Document, dict[str, str]]:
+def _map_claims(provider: rest.Document, claims: dict[str, Any]) -> tuple[rest.Document, dict[str, str]]:
     """google.* and attribute.* as the provider's mapping makes them of the claims."""
     google: rest.Document = {"groups": []}
     attributes: dict[str, str] = {}
     for target, expression in provider["attributeMapping"].items():
         kind, _, name = target.partition(".")
         try:
-            value = cel.compiled(expression)({"assertion": claims})
+            value = cel.compile_expression(expression)({"assertion": claims})
         except CelError:
             if target == "google.subject":
                 raise _StsError("invalid_grant", "The mapping of google.subject has no value.") from None
@@ -185,7 +185,7 @@ def _mapped(provider: rest.Document, claims: dict[str, Any]) -> tuple[rest.Docum
     return google, attributes
 
 
-def _admitted(
+def _is_admitted(
     provider: rest.Document, claims: dict[str, Any], google: rest.Document, attributes: dict[str, str]
 ) -> bool:
     condition = provider.get("attributeCondition", "")

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from orchestra_creds.emulator.iam import accounts, key_records
 from orchestra_creds.emulator.identity import jwt
-from orchestra_creds.emulator.protocol.errors import unauthenticated
+from orchestra_creds.emulator.protocol.errors import unauthenticated_error
 from orchestra_creds.emulator.protocol.service import Caller
 from orchestra_creds.emulator.store.store import Txn
 
@@ -30,7 +30,7 @@ _SIGNER = "id token signer"
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
+class TokenGrant:
     """What an access token stands for. `expires` is Unix time; `subject` is an account's unique id or a federated name."""
 
     principal: str
@@ -47,7 +47,7 @@ class Grant:
         return Caller(self.principal, through=self.through, also=self.also)
 
 
-def issue(txn: Txn, grant: Grant) -> str:
+def issue(txn: Txn, grant: TokenGrant) -> str:
     """A new access token."""
     text = "ya29.c." + secrets.token_urlsafe(48)
     name = _digest(text)
@@ -56,13 +56,13 @@ def issue(txn: Txn, grant: Grant) -> str:
     return text
 
 
-def look_up(txn: Txn, text: str) -> Grant | None:
+def look_up(txn: Txn, text: str) -> TokenGrant | None:
     """What a token stands for; None when it never was, has ended, was revoked, or its account is gone or disabled."""
     body = txn.get(TOKEN, _digest(text))
     if body is None:
         return None
     fields = json.loads(body)
-    grant = Grant(**{**fields, **{name: tuple(fields[name]) for name in ("scopes", "through", "also")}})
+    grant = TokenGrant(**{**fields, **{name: tuple(fields[name]) for name in ("scopes", "through", "also")}})
     if grant.expires <= txn.now.timestamp():
         return None
     if grant.principal.startswith("serviceAccount:"):
@@ -87,7 +87,7 @@ def for_account(
 ) -> tuple[str, datetime]:
     """A new access token for a service account, and when it ends."""
     expires = txn.now + lifetime
-    grant = Grant(
+    grant = TokenGrant(
         f"serviceAccount:{account.email}", account.unique_id, account.email, scopes, expires.timestamp(), through
     )
     return issue(txn, grant), expires
@@ -107,7 +107,7 @@ def id_token(txn: Txn, account: Any, audience: str, *, email: bool) -> str:
     if email:
         claims |= {"email": account.email, "email_verified": True}
     key_id, private = signer(txn)
-    return jwt.write(claims, private, key_id)
+    return jwt.write_jwt(claims, private, key_id)
 
 
 def signer(txn: Txn) -> tuple[str, rsa.RSAPrivateKey]:
@@ -126,14 +126,14 @@ def signer(txn: Txn) -> tuple[str, rsa.RSAPrivateKey]:
     return key_id.decode(), private_key
 
 
-def expired(name: str, txn: Txn) -> None:
+def purge_token(name: str, txn: Txn) -> None:
     """The timer of a token that has ended."""
     txn.delete(TOKEN, name)
 
 
 def refusal() -> Exception:
     """What Google answers to a bearer token that it does not take."""
-    return unauthenticated(
+    return unauthenticated_error(
         "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
         "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
     )

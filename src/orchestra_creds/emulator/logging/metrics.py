@@ -4,7 +4,7 @@ import json
 import re
 
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import already_exists, invalid
+from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
@@ -28,7 +28,7 @@ def _load(call: RestCall, txn: Txn) -> rest.Document:
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted = rest.body(call)
     if txn.get(KIND, f"{_parent(call, txn)}/metrics/{wanted.get('name')}") is not None:
-        raise already_exists(f"Metric {wanted['name']} already exists.")
+        raise already_exists_error(f"Metric {wanted['name']} already exists.")
     return _save(call, txn, wanted, rest.stamp(txn.now))
 
 
@@ -36,7 +36,7 @@ def _update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted, name = rest.body(call), call.path["metric"]
     stored = txn.get(KIND, f"{_parent(call, txn)}/metrics/{name}")
     if wanted.get("name", name) != name:
-        raise invalid("The metric's name must be that of the request.", field="metric.name")
+        raise invalid_error("The metric's name must be that of the request.", field="metric.name")
     made = rest.stamp(txn.now) if stored is None else json.loads(stored)["createTime"]
     return _save(call, txn, {**wanted, "name": name}, made)
 
@@ -45,12 +45,12 @@ def _save(call: RestCall, txn: Txn, wanted: rest.Document, made: str) -> rest.Do
     rest.expect(wanted, _SHAPES)
     name, parent = wanted.get("name") or "", _parent(call, txn)
     if not _ID.fullmatch(name):
-        raise invalid("A metric needs a name of at most 100 characters.", field="metric.name")
+        raise invalid_error("A metric needs a name of at most 100 characters.", field="metric.name")
     if not wanted.get("filter") or len(wanted["filter"]) > _LONGEST_FILTER:
-        raise invalid("A metric needs a filter of at most 20,000 characters.", field="metric.filter")
+        raise invalid_error("A metric needs a filter of at most 20,000 characters.", field="metric.filter")
     own = wanted.get("metricDescriptor") or {}
     if not isinstance(own, dict):
-        raise invalid('Invalid value at "metric_descriptor".', field="metric.metric_descriptor")
+        raise invalid_error('Invalid value at "metric_descriptor".', field="metric.metric_descriptor")
     kind = f"logging.googleapis.com/user/{name}"
     descriptor = {"metricKind": "DELTA", "valueType": "INT64", "unit": "1", **own, "type": kind}
     document = {

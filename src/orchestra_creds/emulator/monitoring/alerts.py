@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import invalid, precondition
+from orchestra_creds.emulator.protocol.errors import invalid_error, precondition_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
@@ -85,47 +85,49 @@ def _save(kind: str, txn: Txn, parent: str, document: rest.Document) -> rest.Doc
 
 def _channel(channel: rest.Document) -> rest.Document:
     if channel.get("type") not in _ADDRESS:
-        raise invalid(f"Unknown type of channel: {str(channel.get('type', ''))[:64]}.", field="type")
+        raise invalid_error(f"Unknown type of channel: {str(channel.get('type', ''))[:64]}.", field="type")
     needed = _ADDRESS[channel["type"]]
     if not channel.get("labels", {}).get(needed):
-        raise invalid(f"A channel of type {channel['type']} needs the label {needed}.", field="labels")
+        raise invalid_error(f"A channel of type {channel['type']} needs the label {needed}.", field="labels")
     return channel
 
 
 def _alert(txn: Txn, alert: rest.Document) -> rest.Document:
     conditions = alert.get("conditions")
     if not alert.get("displayName"):
-        raise invalid("An alert policy needs a display name.", field="alert_policy.display_name")
+        raise invalid_error("An alert policy needs a display name.", field="alert_policy.display_name")
     if alert.get("combiner") not in _COMBINERS:
-        raise invalid("An alert policy needs a combiner.", field="alert_policy.combiner")
+        raise invalid_error("An alert policy needs a combiner.", field="alert_policy.combiner")
     if not isinstance(conditions, list) or not 0 < len(conditions) <= _MOST_CONDITIONS:
-        raise invalid(f"An alert policy has 1 to {_MOST_CONDITIONS} conditions.", field="alert_policy.conditions")
+        raise invalid_error(f"An alert policy has 1 to {_MOST_CONDITIONS} conditions.", field="alert_policy.conditions")
     for name in alert.get("notificationChannels", []):
         if txn.get(CHANNELS, name) is None:
-            raise invalid(f"Notification channel {name} does not exist.", field="alert_policy.notification_channels")
+            raise invalid_error(
+                f"Notification channel {name} does not exist.", field="alert_policy.notification_channels"
+            )
     checked = [_condition(alert, condition) for condition in conditions]
     if len(checked) > 1 and any("conditionMatchedLog" in one for one in checked):
-        raise invalid("A condition on log entries stands alone.", field="alert_policy.conditions")
+        raise invalid_error("A condition on log entries stands alone.", field="alert_policy.conditions")
     return {**alert, "conditions": checked}
 
 
 def _condition(alert: rest.Document, condition: rest.Document) -> rest.Document:
     kinds = [kind for kind in _KINDS if isinstance(condition, dict) and kind in condition]
     if len(kinds) != 1 or not isinstance(condition[kinds[0]], dict):
-        raise invalid("A condition is of exactly one kind.", field="alert_policy.conditions")
+        raise invalid_error("A condition is of exactly one kind.", field="alert_policy.conditions")
     inner, where = condition[kinds[0]], "alert_policy.conditions"
     if kinds[0] in {"conditionMatchedLog", "conditionAbsent", "conditionThreshold"} and not inner.get("filter"):
-        raise invalid("A condition needs a filter.", field=f"{where}.filter")
+        raise invalid_error("A condition needs a filter.", field=f"{where}.filter")
     if kinds[0] == "conditionMatchedLog":
         limit = (alert.get("alertStrategy") or {}).get("notificationRateLimit") or {}
         if not _seconds(limit.get("period")):
-            raise invalid(
+            raise invalid_error(
                 "An alert on log entries needs a notification rate limit.", field="alert_policy.alert_strategy"
             )
     if kinds[0] == "conditionAbsent":
         window = _seconds(inner.get("duration"))
         if not _ABSENCE[0] <= window <= _ABSENCE[1] or window % 60:
-            raise invalid("An absence lasts whole minutes, 2 minutes to 23.5 hours.", field=f"{where}.duration")
+            raise invalid_error("An absence lasts whole minutes, 2 minutes to 23.5 hours.", field=f"{where}.duration")
     return {"name": f"{alert['name']}/conditions/{10**18 + secrets.randbelow(9 * 10**18)}", **condition}
 
 
@@ -150,7 +152,9 @@ def _list(kind: str) -> _Handler:
 
 def _patch(kind: str) -> _Handler:
     def patch(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-        changed = rest.masked(_load(kind, call, txn), rest.body(call), call.query.get("updateMask", ""), _MUTABLE[kind])
+        changed = rest.apply_mask(
+            _load(kind, call, txn), rest.body(call), call.query.get("updateMask", ""), _MUTABLE[kind]
+        )
         record = {"mutateTime": rest.stamp(txn.now), "mutatedBy": caller.principal.partition(":")[2]}
         return _save(kind, txn, _parent(call, txn), {**changed, "mutationRecord": record})
 
@@ -167,7 +171,7 @@ def _delete_channel(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     users = [json.loads(row.body) for row in txn.children(ALERTS, _parent(call, txn))]
     users = [alert for alert in users if name in alert.get("notificationChannels", [])]
     if users and not rest.flag(call, "force"):
-        raise precondition(f"Channel {name} is used by alert policy {users[0]['name']}.")
+        raise precondition_error(f"Channel {name} is used by alert policy {users[0]['name']}.")
     for alert in users:
         kept = [channel for channel in alert["notificationChannels"] if channel != name]
         rest.save(txn, ALERTS, alert["name"], {**alert, "notificationChannels": kept})

@@ -73,23 +73,25 @@ class EmuError(Exception):
 
     def status(self) -> status_pb2.Status:
         """The google.rpc.Status that gRPC clients find in the trailers."""
-        return status_pb2.Status(code=int(self.code), message=self.message, details=[_packed(d) for d in self.details])
+        return status_pb2.Status(
+            code=int(self.code), message=self.message, details=[_pack_detail(d) for d in self.details]
+        )
 
     def document(self) -> dict[str, object]:
         """The REST error document."""
         error: dict[str, object] = {"code": int(self.code.http), "message": self.message, "status": self.code.name}
         if self.details:
-            error["details"] = [json_format.MessageToDict(_packed(detail)) for detail in self.details]
+            error["details"] = [json_format.MessageToDict(_pack_detail(detail)) for detail in self.details]
         return {"error": error}
 
 
-def _packed(detail: Message) -> any_pb2.Any:
+def _pack_detail(detail: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(detail)
     return packed
 
 
-def invalid(message: str, *, field: str = "") -> EmuError:
+def invalid_error(message: str, *, field: str = "") -> EmuError:
     """INVALID_ARGUMENT; with `field` also a BadRequest detail that names it."""
     if not field:
         return EmuError(Code.INVALID_ARGUMENT, message)
@@ -97,17 +99,17 @@ def invalid(message: str, *, field: str = "") -> EmuError:
     return EmuError(Code.INVALID_ARGUMENT, message, error_details_pb2.BadRequest(field_violations=[violation]))
 
 
-def not_found(message: str) -> EmuError:
+def not_found_error(message: str) -> EmuError:
     """NOT_FOUND."""
     return EmuError(Code.NOT_FOUND, message)
 
 
-def already_exists(message: str) -> EmuError:
+def already_exists_error(message: str) -> EmuError:
     """ALREADY_EXISTS."""
     return EmuError(Code.ALREADY_EXISTS, message)
 
 
-def precondition(message: str, *, kind: str = "", subject: str = "") -> EmuError:
+def precondition_error(message: str, *, kind: str = "", subject: str = "") -> EmuError:
     """FAILED_PRECONDITION; with `kind` also a PreconditionFailure detail (kind is its `type`)."""
     if not kind:
         return EmuError(Code.FAILED_PRECONDITION, message)
@@ -115,12 +117,12 @@ def precondition(message: str, *, kind: str = "", subject: str = "") -> EmuError
     return EmuError(Code.FAILED_PRECONDITION, message, error_details_pb2.PreconditionFailure(violations=[violation]))
 
 
-def aborted(message: str) -> EmuError:
+def aborted_error(message: str) -> EmuError:
     """ABORTED: a concurrent change won."""
     return EmuError(Code.ABORTED, message)
 
 
-def denied(permissions: Sequence[str], resource: str) -> EmuError:
+def denied_error(permissions: Sequence[str], resource: str) -> EmuError:
     """PERMISSION_DENIED in Google's words, with an ErrorInfo that names permission and resource."""
     permission = ", ".join(permissions)
     info = error_details_pb2.ErrorInfo(
@@ -132,11 +134,11 @@ def denied(permissions: Sequence[str], resource: str) -> EmuError:
     return EmuError(Code.PERMISSION_DENIED, message, info)
 
 
-def unauthenticated(message: str) -> EmuError:
+def unauthenticated_error(message: str) -> EmuError:
     """UNAUTHENTICATED."""
     return EmuError(Code.UNAUTHENTICATED, message)
 
 
-def unimplemented(name: str) -> EmuError:
+def unimplemented_error(name: str) -> EmuError:
     """UNIMPLEMENTED by name: the RPC exists at Google, not here."""
     return EmuError(Code.UNIMPLEMENTED, f"{name} is not implemented by the embedded cloud.")

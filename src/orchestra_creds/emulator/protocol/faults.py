@@ -23,7 +23,7 @@ LONGEST_DELAY = timedelta(seconds=30)
 _QUOTA_WINDOW_SECONDS = 60
 
 
-class Phase(enum.StrEnum):
+class FaultPhase(enum.StrEnum):
     """When the error comes: the work not begun, or the work done and the reply lost."""
 
     BEFORE = "before"
@@ -50,7 +50,7 @@ class Fault:
 
     method: str
     code: Code = Code.UNAVAILABLE
-    phase: Phase = Phase.BEFORE
+    phase: FaultPhase = FaultPhase.BEFORE
     first: int = 1
     times: int = 1
     message: str = ""
@@ -60,7 +60,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FaultDecision:
     """What the faults decided for one call."""
 
     before: EmuError | None = None
@@ -68,10 +68,10 @@ class Verdict:
     delay: timedelta = timedelta(0)
 
 
-NO_FAULT = Verdict()
+NO_FAULT = FaultDecision()
 
 
-def code_named(name: str) -> Code:
+def code_by_name(name: str) -> Code:
     """The status called `name` (google.rpc.Code).
 
     Raises:
@@ -85,7 +85,7 @@ def code_named(name: str) -> Code:
         ) from None
 
 
-def lag_named(name: str) -> Lag:
+def lag_by_name(name: str) -> Lag:
     """The thing called `name` that may be seen late.
 
     Raises:
@@ -101,12 +101,12 @@ def arm(txn: Txn, fault: Fault) -> None:
     """Add a rule."""
     if fault.first < 1 or fault.times < 0 or fault.delay < timedelta(0):
         raise ConfigError("a fault needs first >= 1, times >= 0 and a delay that is not negative")
-    txn.set_setting("faults", [*txn.setting("faults", []), _encoded(fault)])
+    txn.set_setting("faults", [*txn.setting("faults", []), _fault_to_json(fault)])
 
 
-def armed(txn: Txn) -> list[Fault]:
+def active_faults(txn: Txn) -> list[Fault]:
     """The rules that are not spent, in the order in which they were armed."""
-    return [_decoded(rule) for rule in txn.setting("faults", [])]
+    return [_fault_from_json(rule) for rule in txn.setting("faults", [])]
 
 
 def clear(txn: Txn) -> None:
@@ -147,9 +147,9 @@ def quotas(txn: Txn) -> dict[str, int]:
     return dict(txn.setting("quota", {}))
 
 
-def take(txn: Txn, method: str) -> Verdict:
+def take(txn: Txn, method: str) -> FaultDecision:
     """Count this call against every matching rule and say what happens to it."""
-    rules = armed(txn)
+    rules = active_faults(txn)
     if not rules:
         return NO_FAULT
     before = after = None
@@ -172,12 +172,12 @@ def take(txn: Txn, method: str) -> Verdict:
             delay = min(delay + rule.delay, LONGEST_DELAY)
         if rule.code is not Code.OK:
             error = EmuError(rule.code, rule.message or f"Injected fault ({rule.phase} the work).")
-            if rule.phase is Phase.BEFORE:
+            if rule.phase is FaultPhase.BEFORE:
                 before = before or error
             else:
                 after = after or error
-    txn.set_setting("faults", [_encoded(rule) for rule in left] or None)
-    return Verdict(before, after, delay)
+    txn.set_setting("faults", [_fault_to_json(rule) for rule in left] or None)
+    return FaultDecision(before, after, delay)
 
 
 def draw(txn: Txn, method: str, kind: str) -> None:
@@ -202,16 +202,16 @@ def _draw(txn: Txn, bucket: str, limit: int) -> None:
     txn.set_setting("quota_used", {**used, bucket: (window, count)})
 
 
-def _encoded(fault: Fault) -> dict[str, Any]:
+def _fault_to_json(fault: Fault) -> dict[str, Any]:
     return {**dataclasses.asdict(fault), "code": fault.code.name, "delay": fault.delay.total_seconds()}
 
 
-def _decoded(rule: dict[str, Any]) -> Fault:
+def _fault_from_json(rule: dict[str, Any]) -> Fault:
     return Fault(
         **{
             **rule,
             "code": Code[rule["code"]],
-            "phase": Phase(rule["phase"]),
+            "phase": FaultPhase(rule["phase"]),
             "delay": timedelta(seconds=rule["delay"]),
         }
     )

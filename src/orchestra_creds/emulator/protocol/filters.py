@@ -16,7 +16,7 @@ from typing import Any
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
-from orchestra_creds.emulator.protocol.errors import EmuError, invalid
+from orchestra_creds.emulator.protocol.errors import EmuError, invalid_error
 
 Matcher = Callable[[Message], bool]
 
@@ -33,7 +33,7 @@ def compile_filter(text: str) -> Matcher:
         return lambda _message: True
     if len(text) > _LONGEST:
         raise _unreadable()
-    parser = _Parser(list(_tokens(text)))
+    parser = _FilterParser(list(_tokens(text)))
     matcher = parser.expression(0)
     if parser.peek() is not None:
         raise _unreadable()
@@ -41,7 +41,7 @@ def compile_filter(text: str) -> Matcher:
 
 
 def _unreadable() -> EmuError:
-    return invalid("The filter is not valid: see the rules of list-operation filtering.", field="filter")
+    return invalid_error("The filter is not valid: see the rules of list-operation filtering.", field="filter")
 
 
 def _tokens(text: str) -> Iterator[tuple[str, str]]:
@@ -60,7 +60,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             yield kind, value
 
 
-class _Parser:
+class _FilterParser:
     """Recursive descent: expression = factor {[AND] factor}; factor = term {OR term}; term = [NOT] simple."""
 
     def __init__(self, tokens: list[tuple[str, str]]) -> None:
@@ -164,7 +164,7 @@ def _values_at(value: Any, path: list[str]) -> Iterator[Any]:
     descriptor = value.DESCRIPTOR
     field = descriptor.fields_by_name.get(path[0]) or descriptor.fields_by_camelcase_name.get(path[0])
     if field is None:
-        raise invalid(f"The filter names the unknown field {path[0]}.", field="filter")
+        raise invalid_error(f"The filter names the unknown field {path[0]}.", field="filter")
     content = getattr(value, field.name)
     if field.message_type is not None and field.message_type.GetOptions().map_entry:
         key = ".".join(path[1:])
@@ -186,16 +186,16 @@ def _meets(value: Any, operator: str, wanted: str) -> bool:
     if isinstance(value, bool):
         return str(value).lower() == wanted.lower()
     if isinstance(value, int):
-        return _ordered(value, operator, _number(wanted))
+        return _compare_values(value, operator, _number(wanted))
     return _text(str(value), operator, wanted)
 
 
 def _message_meets(value: Message, operator: str, wanted: str) -> bool:
     match value.DESCRIPTOR.full_name:
         case "google.protobuf.Timestamp":
-            return _ordered(value.ToDatetime(tzinfo=UTC), operator, _time(wanted))
+            return _compare_values(value.ToDatetime(tzinfo=UTC), operator, _time(wanted))
         case "google.protobuf.Duration":
-            return _ordered(value.ToNanoseconds() / 1e9, operator, _number(wanted.removesuffix("s")))
+            return _compare_values(value.ToNanoseconds() / 1e9, operator, _number(wanted.removesuffix("s")))
         case _:
             return any(_meets(each, operator, wanted) for _field, each in value.ListFields())
 
@@ -208,10 +208,10 @@ def _text(value: str, operator: str, wanted: str) -> bool:
     if operator == "=":
         # A resource is found by its full name or by its last segment.
         return value == wanted or (value.startswith("projects/") and value.rpartition("/")[2] == wanted)
-    return _ordered(value, operator, wanted)
+    return _compare_values(value, operator, wanted)
 
 
-def _ordered(value: Any, operator: str, wanted: Any) -> bool:
+def _compare_values(value: Any, operator: str, wanted: Any) -> bool:
     match operator:
         case "<":
             return bool(value < wanted)
@@ -229,7 +229,7 @@ def _time(text: str) -> datetime:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        raise invalid(
+        raise invalid_error(
             "The filter compares a time with something that is not an RFC 3339 time.", field="filter"
         ) from None
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)
@@ -239,4 +239,4 @@ def _number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise invalid("The filter compares a number with something that is not one.", field="filter") from None
+        raise invalid_error("The filter compares a number with something that is not one.", field="filter") from None

@@ -5,8 +5,8 @@ import binascii
 import hashlib
 from collections.abc import Callable
 
-from orchestra_creds.emulator.protocol.errors import invalid
-from orchestra_creds.emulator.store.store import Row, Txn
+from orchestra_creds.emulator.protocol.errors import invalid_error
+from orchestra_creds.emulator.store.store import ResourceRow, Txn
 
 LARGEST_PAGE = 25_000
 DEFAULT_PAGE = 100
@@ -20,17 +20,17 @@ def page(
     size: int,
     token: str,
     text: str = "",
-    keep: Callable[[Row], bool] = lambda _row: True,
-) -> tuple[list[Row], str]:
+    keep: Callable[[ResourceRow], bool] = lambda _row: True,
+) -> tuple[list[ResourceRow], str]:
     """One page of the children that `keep` accepts, and the token of the next page ("" after the last).
 
     `text` is the filter: a token given with another one is refused.
     """
     if size < 0:
-        raise invalid("Page size must not be negative.", field="page_size")
+        raise invalid_error("Page size must not be negative.", field="page_size")
     size = min(size or DEFAULT_PAGE, LARGEST_PAGE)
     scope = hashlib.sha256(f"{kind}\0{parent}\0{text}".encode()).hexdigest()[:8]
-    rows: list[Row] = []
+    rows: list[ResourceRow] = []
     before = _position(token, scope)
     while True:
         batch = txn.children(kind, parent, before=before, limit=size + 1)
@@ -57,4 +57,4 @@ def _position(token: str, scope: str) -> int | None:
             return int(seq)
     except (binascii.Error, ValueError):
         pass
-    raise invalid("The page token is not valid for this list.", field="page_token")
+    raise invalid_error("The page token is not valid for this list.", field="page_token")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestra_creds.emulator.protocol.errors import invalid, not_found
+from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store.store import Txn
 
@@ -26,7 +26,7 @@ def body(call: RestCall) -> Document:
     if call.body is None:
         return {}
     if not isinstance(call.body, dict):
-        raise invalid("Invalid JSON payload received. Expected an object.")
+        raise invalid_error("Invalid JSON payload received. Expected an object.")
     return call.body
 
 
@@ -38,14 +38,14 @@ def expect(document: Document, shapes: Mapping[str, type], *, within: str = "") 
             continue
         parts = value if isinstance(value, list) else list(value.values()) if isinstance(value, dict) else []
         if not isinstance(value, shape) or not all(isinstance(part, str) for part in parts):
-            raise invalid(f'Invalid value at "{within}{name}".', field=f"{within}{name}")
+            raise invalid_error(f'Invalid value at "{within}{name}".', field=f"{within}{name}")
 
 
 def load(txn: Txn, kind: str, name: str, *, what: str = "Resource") -> Document:
     """The document stored under a name, or NOT_FOUND."""
     stored = txn.get(kind, name)
     if stored is None:
-        raise not_found(f"{what} {name} was not found.")
+        raise not_found_error(f"{what} {name} was not found.")
     document: Document = json.loads(stored)
     return document
 
@@ -61,7 +61,7 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def masked(current: Document, wanted: Document, mask: str, mutable: frozenset[str]) -> Document:
+def apply_mask(current: Document, wanted: Document, mask: str, mutable: frozenset[str]) -> Document:
     """The document with what the update mask names replaced; without a mask, the fields that are given.
 
     A path may lead into a field (`oidc.issuer_uri`), and its parts may be camelCase or snake_case.
@@ -69,7 +69,7 @@ def masked(current: Document, wanted: Document, mask: str, mutable: frozenset[st
     paths = [_camel(path).split(".") for path in mask.split(",") if path] or [[n] for n in wanted if n in mutable]
     unknown = sorted({path[0] for path in paths} - mutable)
     if unknown:
-        raise invalid(f"The field {unknown[0]} cannot be updated.", field="update_mask")
+        raise invalid_error(f"The field {unknown[0]} cannot be updated.", field="update_mask")
     changed: Document = json.loads(json.dumps(current))
     for path in paths:
         _replace(changed, wanted, path)
@@ -81,7 +81,7 @@ def _replace(document: Document, wanted: Document, path: list[str]) -> None:
     for part in path[:-1]:
         inner, given = document.setdefault(part, {}), wanted.get(part, {})
         if not isinstance(inner, dict) or not isinstance(given, dict):
-            raise invalid(f"The update mask leads into {part}, which holds no fields.", field="update_mask")
+            raise invalid_error(f"The update mask leads into {part}, which holds no fields.", field="update_mask")
         document, wanted = inner, given
     document.pop(path[-1], None)
     if path[-1] in wanted:

@@ -58,7 +58,7 @@ def rpcs() -> Mapping[str, Rpc]:
     """Every RPC that the clients can call, by full name."""
     table = {}
     for transport in (SecretManagerServiceGrpcTransport, IAMGrpcTransport, IAMCredentialsGrpcTransport):
-        for path, request, response in _recorded(transport):
+        for path, request, response in _record_stubs(transport):
             name = path.removeprefix("/")
             message = request or _request_class(name.rpartition("/")[2])
             if message is not None:
@@ -70,7 +70,7 @@ def rpcs() -> Mapping[str, Rpc]:
     return table
 
 
-def served(implemented: Iterable[str]) -> list[tuple[str, bool]]:
+def rpc_coverage(implemented: Iterable[str]) -> list[tuple[str, bool]]:
     """Every RPC and whether it is among `implemented`, sorted by name: the table of docs/emulator.md."""
     names = frozenset(implemented)
     return [(name, name in names) for name in sorted(rpcs())]
@@ -119,7 +119,7 @@ class _Recorder:
         return path
 
 
-def _recorded(transport: type[Any]) -> list[tuple[str, type[Message] | None, type[Message]]]:
+def _record_stubs(transport: type[Any]) -> list[tuple[str, type[Message] | None, type[Message]]]:
     """Path, request class (None when only the method's name tells) and response class of every stub."""
     recorder = _Recorder()
     bare = object.__new__(transport)

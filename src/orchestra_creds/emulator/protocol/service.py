@@ -32,7 +32,7 @@ class Caller:
 
 
 @dataclass(frozen=True, slots=True)
-class Need:
+class PermissionNeed:
     """One permission on one resource (full resource name without a host, for example `projects/p/secrets/s`)."""
 
     permission: str
@@ -76,16 +76,16 @@ class Method:
     permission: str
     resource: Callable[[Any], str]
     mutates: bool = False
-    needs: Callable[[Any], tuple[Need, ...]] | None = None
+    needs: Callable[[Any], tuple[PermissionNeed, ...]] | None = None
     kind: str = ""
     inward: Callable[[Any, Txn], Any] = lambda request, _txn: request
     outward: Callable[[Any, Txn], Any] = lambda reply, _txn: reply
 
-    def needed(self, request: Any) -> tuple[Need, ...]:
+    def needs_of(self, request: Any) -> tuple[PermissionNeed, ...]:
         """What the caller must hold for this request."""
         if self.needs is not None:
             return self.needs(request)
-        return (Need(self.permission, self.resource(request)),) if self.permission else ()
+        return (PermissionNeed(self.permission, self.resource(request)),) if self.permission else ()
 
     @property
     def bucket(self) -> str:
@@ -108,15 +108,15 @@ class Route:
     permission: str = ""
     resource: Callable[[RestCall], str] = lambda _call: ""
     mutates: bool = False
-    needs: Callable[[RestCall], tuple[Need, ...]] | None = None
+    needs: Callable[[RestCall], tuple[PermissionNeed, ...]] | None = None
     public: bool = False
     kind: str = ""
 
-    def needed(self, call: RestCall) -> tuple[Need, ...]:
+    def needs_of(self, call: RestCall) -> tuple[PermissionNeed, ...]:
         """What the caller must hold for this call."""
         if self.needs is not None:
             return self.needs(call)
-        return (Need(self.permission, self.resource(call)),) if self.permission else ()
+        return (PermissionNeed(self.permission, self.resource(call)),) if self.permission else ()
 
     @property
     def bucket(self) -> str:

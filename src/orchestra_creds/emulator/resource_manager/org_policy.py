@@ -17,11 +17,11 @@ from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import (
     Code,
     EmuError,
-    aborted,
-    already_exists,
-    invalid,
-    not_found,
-    precondition,
+    aborted_error,
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+    precondition_error,
 )
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
@@ -57,7 +57,7 @@ _SERVICE = "google.cloud.orgpolicy.v2.OrgPolicy"
 _DEFAULTS: dict[str, Any] = {KEY_EXPOSURE: {"values": {"allowedValues": ["DISABLE_KEY"]}}}
 
 
-def enforced(txn: Txn, project: str, constraints: tuple[str, ...]) -> str:
+def enforced_constraint(txn: Txn, project: str, constraints: tuple[str, ...]) -> str:
     """The first of the constraints that is in force in the project, or ""."""
     for constraint in constraints:
         if any(rule.get("enforce") is True for rule in _rules(txn, project, constraint)):
@@ -70,7 +70,7 @@ def refuse(txn: Txn, project: str, constraints: tuple[str, ...], message: str, s
 
     Google names a managed constraint in an ErrorInfo detail, an older one in a PreconditionFailure.
     """
-    constraint = enforced(txn, project, constraints)
+    constraint = enforced_constraint(txn, project, constraints)
     if ".managed." in constraint:
         name, place = f"constraints/{constraint}", subject.partition("?")[0]
         told = f'Operation denied by org policy on resource \'{place}\': ["{name}": "{CONSTRAINTS[constraint][0]}"].'
@@ -81,7 +81,7 @@ def refuse(txn: Txn, project: str, constraints: tuple[str, ...], message: str, s
             error_details_pb2.ErrorInfo(reason="CUSTOM_ORG_POLICY_VIOLATION", domain="googleapis.com", metadata=facts),
         )
     if constraint:
-        raise precondition(message, kind=f"constraints/{constraint}", subject=subject)
+        raise precondition_error(message, kind=f"constraints/{constraint}", subject=subject)
 
 
 def require_locations(txn: Txn, project: str, locations: Iterable[str], what: str) -> None:
@@ -90,7 +90,7 @@ def require_locations(txn: Txn, project: str, locations: Iterable[str], what: st
     groups = tuple(v.removeprefix("in:").removesuffix("locations") for v in allowed if v.startswith("in:"))
     for location in locations:
         if allowed and location not in allowed and not location.startswith(groups or ("\0",)):
-            raise precondition(
+            raise precondition_error(
                 f"Constraint constraints/{LOCATIONS} violated for [orgpolicy:projects/{project}] attempting to create {what} in [{location}].",
                 kind=f"constraints/{LOCATIONS}",
                 subject=f"orgpolicy:projects/{project}",
@@ -127,11 +127,11 @@ def _store(txn: Txn, name: str, policy: dict[str, Any]) -> dict[str, Any]:
     spec = policy.get("spec")
     rules = spec.get("rules") if isinstance(spec, dict) else None
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise invalid("An organization policy needs a spec with rules.", field="policy.spec")
+        raise invalid_error("An organization policy needs a spec with rules.", field="policy.spec")
     for rule in rules:
         rest.expect(rule, {"enforce": bool})
         if not isinstance(rule.get("values", {}), dict):
-            raise invalid('Invalid value at "values".', field="policy.spec.rules")
+            raise invalid_error('Invalid value at "values".', field="policy.spec.rules")
         rest.expect(rule.get("values", {}), {"allowedValues": list, "deniedValues": list}, within="values.")
     stamp = {"etag": secrets.token_hex(8), "updateTime": txn.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
     stored = {"name": name, "spec": {**spec, **stamp}, "etag": stamp["etag"]}  # type: ignore[dict-item]  # checked above
@@ -150,7 +150,7 @@ def _name(call: RestCall, txn: Txn) -> str:
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     stored = txn.get(POLICY, _name(call, txn))
     if stored is None:
-        raise not_found(f"Requested entity was not found: {_name(call, txn)}.")
+        raise not_found_error(f"Requested entity was not found: {_name(call, txn)}.")
     found: dict[str, Any] = json.loads(stored)
     return found
 
@@ -185,9 +185,9 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     constraint = str(policy.get("name", "")).rpartition("/policies/")[2]
     name = f"projects/{_project(call, txn)}/policies/{constraint}"
     if not _CONSTRAINT.fullmatch(constraint):
-        raise invalid("The policy needs the name of a constraint.", field="policy.name")
+        raise invalid_error("The policy needs the name of a constraint.", field="policy.name")
     if txn.get(POLICY, name) is not None:
-        raise already_exists(f"Requested entity already exists: {name}.")
+        raise already_exists_error(f"Requested entity already exists: {name}.")
     return _store(txn, name, policy)
 
 
@@ -197,7 +197,7 @@ def _update(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     spec = policy.get("spec")
     given = policy.get("etag") or (spec.get("etag") if isinstance(spec, dict) else None)
     if given and given != current["etag"]:
-        raise aborted("The policy was changed in between. Please read it again and retry.")
+        raise aborted_error("The policy was changed in between. Please read it again and retry.")
     return _store(txn, _name(call, txn), policy)
 
 

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import denied
+from orchestra_creds.emulator.protocol.errors import denied_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.server.transcode import fill
 from orchestra_creds.emulator.store import project_numbers
@@ -46,21 +46,21 @@ def _v1(txn: Txn, project: str) -> rest.Document:
     }
 
 
-_Shown = Callable[[Txn, str], rest.Document]
+_Renderer = Callable[[Txn, str], rest.Document]
 
 
-def _get(shown: _Shown) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+def _get(shown: _Renderer) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         project = project_numbers.id_of(txn, call.path["project"])
         if not _PROJECT_ID.fullmatch(project) or project.isdecimal():
             # Google does not tell whether a project exists.
-            raise denied(["resourcemanager.projects.get"], f"projects/{call.path['project']}")
+            raise denied_error(["resourcemanager.projects.get"], f"projects/{call.path['project']}")
         return shown(txn, project)
 
     return get
 
 
-def _list(shown: _Shown) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+def _list(shown: _Renderer) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def every(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         known = sorted(row.body.decode() for row in txn.children(project_numbers.KIND, ""))
         found, more = rest.page([shown(txn, project) for project in known], call)
@@ -97,7 +97,7 @@ def _policy(message: Any) -> rest.Document:
     return document
 
 
-def _routes(version: str, shown: _Shown) -> tuple[Route, ...]:
+def _routes(version: str, shown: _Renderer) -> tuple[Route, ...]:
     one = f"/{version}/projects/{{project}}"
     prefix = "resourcemanager.projects"
     return (

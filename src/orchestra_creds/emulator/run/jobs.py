@@ -14,7 +14,7 @@ from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import aborted, already_exists, invalid
+from orchestra_creds.emulator.protocol.errors import aborted_error, already_exists_error, invalid_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.scheduler import locations as job_locations
 from orchestra_creds.emulator.server.transcode import fill
@@ -35,23 +35,23 @@ def _load(call: RestCall, txn: Txn) -> rest.Document:
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted, job_id = rest.body(call), call.query.get("jobId", "")
     if not _ID.fullmatch(job_id):
-        raise invalid("A job id has less than 50 lower-case letters, digits and hyphens.", field="job_id")
+        raise invalid_error("A job id has less than 50 lower-case letters, digits and hyphens.", field="job_id")
     if wanted.get("name"):
-        raise invalid("The name of a new job must be empty; its id goes into job_id.", field="job.name")
+        raise invalid_error("The name of a new job must be empty; its id goes into job_id.", field="job.name")
     name = f"{job_locations.parent(call, txn)}/jobs/{job_id}"
     if txn.get(KIND, name) is not None:
-        raise already_exists(f"Resource '{job_id}' already exists.")
+        raise already_exists_error(f"Resource '{job_id}' already exists.")
     made = {"name": name, "uid": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)), "executionCount": 0}
-    return _written(call, txn, {**made, "createTime": rest.stamp(txn.now), "generation": "0"}, wanted)
+    return _write_job(call, txn, {**made, "createTime": rest.stamp(txn.now), "generation": "0"}, wanted)
 
 
 def _update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     current, wanted = _load(call, txn), rest.body(call)
     _check_etag(wanted.get("etag", ""), current)
-    return _written(call, txn, {field: value for field, value in current.items() if field not in _MUTABLE}, wanted)
+    return _write_job(call, txn, {field: value for field, value in current.items() if field not in _MUTABLE}, wanted)
 
 
-def _written(call: RestCall, txn: Txn, kept: rest.Document, wanted: rest.Document) -> rest.Document:
+def _write_job(call: RestCall, txn: Txn, kept: rest.Document, wanted: rest.Document) -> rest.Document:
     job = {
         "launchStage": "GA",
         **kept,
@@ -71,10 +71,10 @@ def _template(template: Any, txn: Txn, call: RestCall) -> rest.Document:
     task = template.get("template") if isinstance(template, dict) else None
     containers = task.get("containers") if isinstance(task, dict) else None
     if not isinstance(containers, list) or not containers or not all(isinstance(one, dict) for one in containers):
-        raise invalid("A job needs a container.", field="job.template.template.containers")
+        raise invalid_error("A job needs a container.", field="job.template.template.containers")
     for container in containers:
         if not isinstance(container.get("image"), str) or not container["image"]:
-            raise invalid("A container needs an image.", field="job.template.template.containers.image")
+            raise invalid_error("A container needs an image.", field="job.template.template.containers.image")
         rest.expect(container, {"args": list, "command": list}, within="containers.")
         _check_environment(container.get("env", []))
     number = project_numbers.number_of(txn, project_numbers.id_of(txn, call.path["project"]))
@@ -87,16 +87,16 @@ def _template(template: Any, txn: Txn, call: RestCall) -> rest.Document:
     }
     rest.expect(whole, {"timeout": str, "maxRetries": int, "serviceAccount": str}, within="template.")
     if not _DURATION.fullmatch(whole["timeout"]) or whole["maxRetries"] < 0:
-        raise invalid("Timeout and retries of a task must not be negative.", field="job.template.template")
+        raise invalid_error("Timeout and retries of a task must not be negative.", field="job.template.template")
     return {"taskCount": 1, **template, "template": whole}
 
 
 def _check_environment(variables: Any) -> None:
     if not isinstance(variables, list) or not all(isinstance(one, dict) and one.get("name") for one in variables):
-        raise invalid("A variable needs a name.", field="job.template.template.containers.env")
+        raise invalid_error("A variable needs a name.", field="job.template.template.containers.env")
     names = [one["name"] for one in variables]
     if len(set(names)) < len(names):
-        raise invalid("A variable may be set once.", field="job.template.template.containers.env")
+        raise invalid_error("A variable may be set once.", field="job.template.template.containers.env")
 
 
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -104,7 +104,7 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return job_locations.listed(KIND, call, txn)
+    return job_locations.list_jobs(KIND, call, txn)
 
 
 def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -130,7 +130,7 @@ def _run(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _check_etag(given: Any, current: rest.Document) -> None:
     if given and given != current["etag"]:
-        raise aborted(f"Conflict for resource '{current['name']}': the etag is not the current one.")
+        raise aborted_error(f"Conflict for resource '{current['name']}': the etag is not the current one.")
 
 
 def _operation(call: RestCall, txn: Txn, message: str, response: rest.Document) -> rest.Document:
@@ -171,7 +171,7 @@ _PREFIX = "run.jobs"
 SERVICE = Service(
     routes=(
         Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", job_locations.project, mutates=True,
-              needs=job_locations.writing(f"{_PREFIX}.create", job_locations.project, _accounts)),
+              needs=job_locations.write_needs(f"{_PREFIX}.create", job_locations.project, _accounts)),
         Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", job_locations.project),
         Route("GET", f"{_ONE}:getIamPolicy", f"{_SERVICE}/GetIamPolicy",
               _policy(iam_policy.GetIamPolicyRequest, policies.get_policy), f"{_PREFIX}.getIamPolicy", _job),
@@ -182,7 +182,7 @@ SERVICE = Service(
               _policy(iam_policy.TestIamPermissionsRequest, policies.test_permissions), "", _job),
         Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", _job),
         Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _update, "", _job, mutates=True,
-              needs=job_locations.writing(f"{_PREFIX}.update", _job, _accounts)),
+              needs=job_locations.write_needs(f"{_PREFIX}.update", _job, _accounts)),
         Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", _job, mutates=True),
         Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", _job, mutates=True),
         Route("GET", "/v2/{name=projects/*/locations/*/operations/*}", "google.longrunning.Operations/GetOperation",

@@ -10,7 +10,7 @@ import zoneinfo
 from collections.abc import Callable
 
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import already_exists, invalid, precondition
+from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error, precondition_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.scheduler import locations as job_locations
 from orchestra_creds.emulator.store import project_numbers
@@ -42,58 +42,62 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     if len(given) > 1:
         own_parent = "/".join([given[0], project_numbers.id_of(txn, given[1]), *given[2:]])
     if own_parent != parent or not _ID.fullmatch(job_id):
-        raise invalid("Job name must be formatted: projects/PROJECT/locations/LOCATION/jobs/JOB.", field="job.name")
+        raise invalid_error(
+            "Job name must be formatted: projects/PROJECT/locations/LOCATION/jobs/JOB.", field="job.name"
+        )
     name = f"{parent}/jobs/{job_id}"
     if txn.get(KIND, name) is not None:
-        raise already_exists(f"Job {name} already exists.")
+        raise already_exists_error(f"Job {name} already exists.")
     document = {field: wanted[field] for field in sorted(_MUTABLE) if field in wanted}
     return _save(txn, {"name": name, "state": "ENABLED", **document})
 
 
 def _save(txn: Txn, job: rest.Document) -> rest.Document:
-    checked = {**_checked(job), "userUpdateTime": rest.stamp(txn.now)}
+    checked = {**_validate_job(job), "userUpdateTime": rest.stamp(txn.now)}
     return rest.save(txn, KIND, job["name"], checked, parent=job["name"].rpartition("/jobs/")[0])
 
 
-def _checked(job: rest.Document) -> rest.Document:
+def _validate_job(job: rest.Document) -> rest.Document:
     rest.expect(job, {"description": str, "schedule": str, "timeZone": str, "attemptDeadline": str, "state": str})
     targets = [target for target in _TARGETS if target in job]
     if len(targets) != 1 or not isinstance(job[targets[0]], dict):
-        raise invalid("Exactly one target must be set.", field="job.target")
+        raise invalid_error("Exactly one target must be set.", field="job.target")
     if not _CRON.fullmatch(" ".join((job.get("schedule") or "").split())):
-        raise invalid("Schedule or time zone is invalid.", field="job.schedule")
+        raise invalid_error("Schedule or time zone is invalid.", field="job.schedule")
     zone = job.get("timeZone") or "Etc/UTC"
     try:
         zoneinfo.ZoneInfo(zone)
     except (ValueError, zoneinfo.ZoneInfoNotFoundError, OSError):
-        raise invalid("Schedule or time zone is invalid.", field="job.time_zone") from None
+        raise invalid_error("Schedule or time zone is invalid.", field="job.time_zone") from None
     job = {**job, "timeZone": zone}
     retries = job.get("retryConfig") or {}
     if not isinstance(retries, dict):
-        raise invalid('Invalid value at "retry_config".', field="job.retry_config")
+        raise invalid_error('Invalid value at "retry_config".', field="job.retry_config")
     count = retries.get("retryCount", 0)
     if not isinstance(count, int) or not 0 <= count <= _MOST_RETRIES:
-        raise invalid(f"Retry count must be between 0 and {_MOST_RETRIES}.", field="job.retry_config.retry_count")
-    return _checked_target(job) if "httpTarget" in job else job
+        raise invalid_error(f"Retry count must be between 0 and {_MOST_RETRIES}.", field="job.retry_config.retry_count")
+    return _validate_target(job) if "httpTarget" in job else job
 
 
-def _checked_target(job: rest.Document) -> rest.Document:
+def _validate_target(job: rest.Document) -> rest.Document:
     target = {"httpMethod": "POST", **job["httpTarget"]}
     rest.expect(target, {"uri": str, "httpMethod": str, "headers": dict, "body": str}, within="http_target.")
     if not re.fullmatch(r"https?://[^\s/]+[^\s]*", target.get("uri") or ""):
-        raise invalid("The URI must begin with http:// or https://.", field="job.http_target.uri")
+        raise invalid_error("The URI must begin with http:// or https://.", field="job.http_target.uri")
     tokens = [kind for kind in ("oauthToken", "oidcToken") if target.get(kind)]
     if len(tokens) > 1:
-        raise invalid("Only one kind of token can be sent.", field="job.http_target")
+        raise invalid_error("Only one kind of token can be sent.", field="job.http_target")
     for kind in tokens:
         if not isinstance(target[kind], dict) or not target[kind].get("serviceAccountEmail"):
-            raise invalid("A token needs a service account.", field=f"job.http_target.{kind}")
+            raise invalid_error("A token needs a service account.", field=f"job.http_target.{kind}")
     if "oauthToken" in tokens:
         target["oauthToken"] = {"scope": _SCOPE, **target["oauthToken"]}
     deadline = job.get("attemptDeadline") or "180s"
     match = re.fullmatch(r"([0-9]+)(\.[0-9]+)?s", deadline)
     if match is None or not _DEADLINE[0] <= int(match[1]) <= _DEADLINE[1]:
-        raise invalid("The attempt deadline must be between 15 seconds and 30 minutes.", field="job.attempt_deadline")
+        raise invalid_error(
+            "The attempt deadline must be between 15 seconds and 30 minutes.", field="job.attempt_deadline"
+        )
     return {**job, "httpTarget": target, "attemptDeadline": deadline}
 
 
@@ -102,12 +106,12 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return job_locations.listed(KIND, call, txn)
+    return job_locations.list_jobs(KIND, call, txn)
 
 
 def _patch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     current = _load(call, txn)
-    return _save(txn, rest.masked(current, rest.body(call), call.query.get("updateMask", ""), _MUTABLE))
+    return _save(txn, rest.apply_mask(current, rest.body(call), call.query.get("updateMask", ""), _MUTABLE))
 
 
 def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -119,7 +123,7 @@ def _switch(before: str, after: str) -> Callable[[RestCall, Caller, Txn], rest.D
     def switch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
         current = _load(call, txn)
         if current["state"] != before:
-            raise precondition(f"Job must be {before} to become {after}; it is {current['state']}.")
+            raise precondition_error(f"Job must be {before} to become {after}; it is {current['state']}.")
         return _save(txn, {**current, "state": after})
 
     return switch
@@ -143,11 +147,11 @@ _PREFIX = "cloudscheduler.jobs"
 SERVICE = Service(
     routes=(
         Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", job_locations.project, mutates=True,
-              needs=job_locations.writing(f"{_PREFIX}.create", job_locations.project, _accounts)),
+              needs=job_locations.write_needs(f"{_PREFIX}.create", job_locations.project, _accounts)),
         Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", job_locations.project),
         Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", job_locations.project),
         Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _patch, "", job_locations.project, mutates=True,
-              needs=job_locations.writing(f"{_PREFIX}.update", job_locations.project, _accounts)),
+              needs=job_locations.write_needs(f"{_PREFIX}.update", job_locations.project, _accounts)),
         Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", job_locations.project, mutates=True),
         Route("POST", f"{_ONE}:pause", f"{_SERVICE}/PauseJob", _switch("ENABLED", "PAUSED"), f"{_PREFIX}.pause",
               job_locations.project, mutates=True),

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable
 
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.service import Need, RestCall
+from orchestra_creds.emulator.protocol.service import PermissionNeed, RestCall
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
@@ -24,7 +24,7 @@ def load(kind: str, call: RestCall, txn: Txn) -> rest.Document:
     return rest.load(txn, kind, name(call, txn), what="Job")
 
 
-def listed(kind: str, call: RestCall, txn: Txn) -> rest.Document:
+def list_jobs(kind: str, call: RestCall, txn: Txn) -> rest.Document:
     """One page of the location's jobs, by name."""
     found = sorted(
         (json.loads(row.body) for row in txn.children(kind, parent(call, txn))), key=lambda one: str(one["name"])
@@ -38,13 +38,15 @@ def project(call: RestCall) -> str:
     return f"projects/{call.path['project']}"
 
 
-def writing(
+def write_needs(
     permission: str, resource: Callable[[RestCall], str], accounts: Callable[[object], Iterable[object]]
-) -> Callable[[RestCall], tuple[Need, ...]]:
+) -> Callable[[RestCall], tuple[PermissionNeed, ...]]:
     """What it takes to write a job: the permission, and to act as the accounts that its body names."""
 
-    def needs(call: RestCall) -> tuple[Need, ...]:
+    def needs(call: RestCall) -> tuple[PermissionNeed, ...]:
         named = [f"projects/-/serviceAccounts/{account}" for account in accounts(call.body)]
-        return Need(permission, resource(call)), *(Need("iam.serviceAccounts.actAs", account) for account in named)
+        return PermissionNeed(permission, resource(call)), *(
+            PermissionNeed("iam.serviceAccounts.actAs", account) for account in named
+        )
 
     return needs

@@ -4,7 +4,7 @@ from typing import Any
 
 from google.cloud.location import locations_pb2
 
-from orchestra_creds.emulator.protocol.errors import not_found
+from orchestra_creds.emulator.protocol.errors import not_found_error
 from orchestra_creds.emulator.protocol.routes import LOCATIONS
 from orchestra_creds.emulator.protocol.service import Caller, Method, Service
 from orchestra_creds.emulator.store.store import Txn
@@ -69,7 +69,7 @@ def get_location(request: Any, _caller: Caller, _txn: Txn) -> Any:
     """GetLocation."""
     project, _, region = request.name.partition("/locations/")
     if region not in REGIONS:
-        raise not_found(f"Location [{request.name}] not found.")
+        raise not_found_error(f"Location [{request.name}] not found.")
     return _location(project, region)
 
 

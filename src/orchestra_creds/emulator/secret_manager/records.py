@@ -7,9 +7,9 @@ from typing import Any
 from google.cloud.secretmanager_v1 import types
 
 from orchestra_creds.emulator.protocol import faults
-from orchestra_creds.emulator.protocol.errors import invalid, not_found, precondition
+from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error, precondition_error
 from orchestra_creds.emulator.protocol.routes import raw
-from orchestra_creds.emulator.store.store import AuditEntry, Row, Txn
+from orchestra_creds.emulator.store.store import AuditEntry, ResourceRow, Txn
 
 SECRET = "secret"  # noqa: S105  # a kind of resource
 VERSION = "version"
@@ -27,10 +27,10 @@ VERSION_NAME = re.compile(rf"(?P<secret>{SECRET_NAME.pattern})/versions/(?P<vers
 def load_secret(txn: Txn, name: str) -> Any:
     """The secret called `name`; NOT_FOUND, or INVALID_ARGUMENT when that is no name of a secret."""
     if not SECRET_NAME.fullmatch(name):
-        raise invalid(f"Invalid resource field value in the request: [{name[:512]}].", field="name")
+        raise invalid_error(f"Invalid resource field value in the request: [{name[:512]}].", field="name")
     body = txn.get(SECRET, name)
     if body is None:
-        raise not_found(f"Secret [{name}] not found.")
+        raise not_found_error(f"Secret [{name}] not found.")
     return Secret.FromString(body)
 
 
@@ -42,7 +42,7 @@ def new_etag() -> str:
 def check_etag(given: str, stored: str) -> None:
     """Refuse a stale etag; an empty one is not checked."""
     if given and given != stored:
-        raise precondition("The etag provided does not match the current etag of the resource.", kind="ETAG")
+        raise precondition_error("The etag provided does not match the current etag of the resource.", kind="ETAG")
 
 
 def number_counter(secret: str) -> str:
@@ -50,7 +50,7 @@ def number_counter(secret: str) -> str:
     return f"versions:{secret}"
 
 
-def is_settled(txn: Txn, row: Row) -> bool:
+def is_settled(txn: Txn, row: ResourceRow) -> bool:
     """Whether lists show the row already."""
     return row.created <= txn.now.timestamp() - faults.lag(txn, faults.Lag.LIST)
 

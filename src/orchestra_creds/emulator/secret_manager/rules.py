@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from orchestra_creds.emulator.protocol.errors import invalid
+from orchestra_creds.emulator.protocol.errors import invalid_error
 
 LARGEST_PAYLOAD = 65_536
 
@@ -37,7 +37,7 @@ _LONGEST_DESTROY_DELAY = timedelta(days=1000)
 def check_id(secret_id: str) -> None:
     """1 to 255 of `A-Z a-z 0-9 _ -`."""
     if not _SECRET_ID.fullmatch(secret_id):
-        raise invalid(
+        raise invalid_error(
             "Secret ID must be 1 to 255 characters: letters, numerals, hyphens and underscores.", field="secret_id"
         )
 
@@ -54,43 +54,55 @@ def check_secret(secret: Any, now: datetime, *, changed: frozenset[str]) -> None
     if secret.HasField("version_destroy_ttl"):
         delay = secret.version_destroy_ttl.ToTimedelta()
         if not _SHORTEST_DESTROY_DELAY <= delay <= _LONGEST_DESTROY_DELAY:
-            raise invalid("version_destroy_ttl must be between 24 hours and 1000 days.", field="version_destroy_ttl")
+            raise invalid_error(
+                "version_destroy_ttl must be between 24 hours and 1000 days.", field="version_destroy_ttl"
+            )
 
 
 def check_labels(labels: Mapping[str, str]) -> None:
     """At most 64; lower-case letters, digits, `_`, `-` of any script; keys start with a letter."""
     if len(labels) > _MOST_LABELS:
-        raise invalid(f"No more than {_MOST_LABELS} labels can be assigned to a secret.", field="labels")
+        raise invalid_error(f"No more than {_MOST_LABELS} labels can be assigned to a secret.", field="labels")
     for key, value in labels.items():
         if not key or not _is_letter(key[0]) or not _is_label(key):
-            raise invalid("A label key is not valid: 1 to 63 lower-case letters, digits, '_', '-'.", field="labels")
+            raise invalid_error(
+                "A label key is not valid: 1 to 63 lower-case letters, digits, '_', '-'.", field="labels"
+            )
         if not _is_label(value):
-            raise invalid("A label value is not valid: up to 63 lower-case letters, digits, '_', '-'.", field="labels")
+            raise invalid_error(
+                "A label value is not valid: up to 63 lower-case letters, digits, '_', '-'.", field="labels"
+            )
 
 
 def check_annotations(annotations: Mapping[str, str]) -> None:
     """Keys of 1 to 63 characters with alphanumeric ends; all keys and values together under 16 KiB."""
     for key in annotations:
         if not _ANNOTATION_KEY.fullmatch(key):
-            raise invalid("An annotation key is not valid.", field="annotations")
+            raise invalid_error("An annotation key is not valid.", field="annotations")
     size = sum(len(key.encode()) + len(value.encode()) for key, value in annotations.items())
     if size >= _ANNOTATION_BYTES:
-        raise invalid("The total size of annotation keys and values must be less than 16KiB.", field="annotations")
+        raise invalid_error(
+            "The total size of annotation keys and values must be less than 16KiB.", field="annotations"
+        )
 
 
 def check_aliases(aliases: Mapping[str, int]) -> None:
     """At most 50; a letter first, at most 63 of `A-Z a-z 0-9 _ -`; not `latest`, not `NEW`."""
     if len(aliases) > _MOST_ALIASES:
-        raise invalid(f"No more than {_MOST_ALIASES} aliases can be assigned to a secret.", field="version_aliases")
+        raise invalid_error(
+            f"No more than {_MOST_ALIASES} aliases can be assigned to a secret.", field="version_aliases"
+        )
     for alias in aliases:
         if not _ALIAS.fullmatch(alias) or alias in _RESERVED_ALIASES:
-            raise invalid(f"The version alias {alias[:64]!r} is not valid.", field="version_aliases")
+            raise invalid_error(f"The version alias {alias[:64]!r} is not valid.", field="version_aliases")
 
 
 def check_encryption(encryption: Any) -> None:
     """A customer-managed key by its full name; the embedded cloud keeps the name and encrypts with its own key."""
     if not _KMS_KEY.fullmatch(encryption.kms_key_name):
-        raise invalid("kms_key_name must be projects/*/locations/*/keyRings/*/cryptoKeys/*.", field="kms_key_name")
+        raise invalid_error(
+            "kms_key_name must be projects/*/locations/*/keyRings/*/cryptoKeys/*.", field="kms_key_name"
+        )
 
 
 def _is_letter(character: str) -> bool:
@@ -107,11 +119,11 @@ def _is_label(text: str) -> bool:
 
 def _check_topics(topics: list[str]) -> None:
     if len(topics) > _MOST_TOPICS:
-        raise invalid(f"No more than {_MOST_TOPICS} topics can be assigned to a secret.", field="topics")
+        raise invalid_error(f"No more than {_MOST_TOPICS} topics can be assigned to a secret.", field="topics")
     if len(set(topics)) != len(topics):
-        raise invalid("A topic is given twice.", field="topics")
+        raise invalid_error("A topic is given twice.", field="topics")
     if not all(_TOPIC.fullmatch(topic) for topic in topics):
-        raise invalid("A topic name is not valid: projects/*/topics/*.", field="topics")
+        raise invalid_error("A topic name is not valid: projects/*/topics/*.", field="topics")
 
 
 def _check_rotation(secret: Any, now: datetime | None) -> None:
@@ -121,13 +133,15 @@ def _check_rotation(secret: Any, now: datetime | None) -> None:
     rotation = secret.rotation
     has_next = rotation.HasField("next_rotation_time")
     if not secret.topics:
-        raise invalid("Topics must be set to configure rotation.", field="topics")
+        raise invalid_error("Topics must be set to configure rotation.", field="topics")
     if not has_next:
-        raise invalid("next_rotation_time must be set for a rotation.", field="rotation.next_rotation_time")
+        raise invalid_error("next_rotation_time must be set for a rotation.", field="rotation.next_rotation_time")
     if rotation.HasField("rotation_period"):
         period = rotation.rotation_period.ToTimedelta()
         if not _SHORTEST_PERIOD <= period <= _CENTURY:
-            raise invalid("rotation_period must be between 1 hour and 100 years.", field="rotation.rotation_period")
+            raise invalid_error(
+                "rotation_period must be between 1 hour and 100 years.", field="rotation.rotation_period"
+            )
     if now is not None:
         _check_ahead(
             rotation.next_rotation_time.ToDatetime(tzinfo=UTC), now, _SOONEST_ROTATION, "rotation.next_rotation_time"
@@ -136,4 +150,4 @@ def _check_rotation(secret: Any, now: datetime | None) -> None:
 
 def _check_ahead(when: datetime, now: datetime, least: timedelta, field: str) -> None:
     if not least <= when - now <= _CENTURY or when == now:
-        raise invalid(f"{field} must be {least.total_seconds():.0f}s to 100 years in the future.", field=field)
+        raise invalid_error(f"{field} must be {least.total_seconds():.0f}s to 100 years in the future.", field=field)

@@ -20,7 +20,7 @@ from google.cloud.secretmanager_v1 import types
 from google.protobuf import empty_pb2
 
 from orchestra_creds.emulator.access import policies
-from orchestra_creds.emulator.protocol.errors import already_exists, invalid
+from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error
 from orchestra_creds.emulator.protocol.filters import compile_filter
 from orchestra_creds.emulator.protocol.paging import page
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, raw
@@ -70,7 +70,7 @@ def create_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
     check_id(request.secret_id)
     name = f"{request.parent}/secrets/{request.secret_id}"
     if txn.get(SECRET, name) is not None:
-        raise already_exists(f"Secret [{name}] already exists.")
+        raise already_exists_error(f"Secret [{name}] already exists.")
     secret = Secret()
     secret.CopyFrom(request.secret)
     secret.name = name
@@ -81,7 +81,7 @@ def create_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
     places = [region] if region else [replica.location for replica in secret.replication.user_managed.replicas]
     org_policy.require_locations(txn, request.parent.split("/")[1], places or ["global"], "a secret")
     if secret.version_aliases:
-        raise invalid("Version aliases can only be set on an existing secret version.", field="version_aliases")
+        raise invalid_error("Version aliases can only be set on an existing secret version.", field="version_aliases")
     _settle_expiry(secret, txn.now)
     check_secret(secret, txn.now, changed=frozenset({"rotation", "expiration"}))
     _save(txn, secret, parent=request.parent)
@@ -120,10 +120,10 @@ def update_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
     check_etag(request.secret.etag, secret.etag)
     paths = list(request.update_mask.paths)
     if not paths:
-        raise invalid("The update mask must name at least one field.", field="update_mask")
+        raise invalid_error("The update mask must name at least one field.", field="update_mask")
     for path in paths:
         if path not in _MUTABLE:
-            raise invalid(f"The field {path[:64]} cannot be updated.", field="update_mask")
+            raise invalid_error(f"The field {path[:64]} cannot be updated.", field="update_mask")
     for path in paths:
         _replace(secret, request.secret, path)
     _settle_expiry(secret, txn.now)
@@ -135,7 +135,7 @@ def update_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
     if "version_aliases" in paths:
         for number in secret.version_aliases.values():
             if txn.get(VERSION, f"{secret.name}/versions/{number}") is None:
-                raise invalid("A version alias points to a version that does not exist.", field="version_aliases")
+                raise invalid_error("A version alias points to a version that does not exist.", field="version_aliases")
     _save(txn, secret)
     publish(txn, secret, "SECRET_UPDATE", secret.name)
     return secret
@@ -184,10 +184,10 @@ def _region(parent: str, *, field: str) -> str:
     """The region of a parent, "" for a global one."""
     match = PARENT_NAME.fullmatch(parent)
     if match is None:
-        raise invalid(f"Invalid resource field value in the request: [{parent[:256]}].", field=field)
+        raise invalid_error(f"Invalid resource field value in the request: [{parent[:256]}].", field=field)
     region = match["region"] or ""
     if region and region not in REGIONS:
-        raise invalid(f"Location [{region[:64]}] is not supported.", field=field)
+        raise invalid_error(f"Location [{region[:64]}] is not supported.", field=field)
     return region
 
 
@@ -250,20 +250,22 @@ def _settle_expiry(secret: Any, now: datetime) -> None:
         try:
             secret.expire_time.FromDatetime(now + ttl)
         except (OverflowError, ValueError):
-            raise invalid("ttl is out of range.", field="ttl") from None
+            raise invalid_error("ttl is out of range.", field="ttl") from None
 
 
 def _check_replication(secret: Any, region: str) -> None:
     kind = secret.replication.WhichOneof("replication")
     if region:
         if kind is not None:
-            raise invalid("A regional secret takes no replication.", field="secret.replication")
+            raise invalid_error("A regional secret takes no replication.", field="secret.replication")
         _check_encryption(secret)
         return
     if kind is None:
-        raise invalid("The replication of a secret must be automatic or user managed.", field="secret.replication")
+        raise invalid_error(
+            "The replication of a secret must be automatic or user managed.", field="secret.replication"
+        )
     if secret.HasField("customer_managed_encryption"):
-        raise invalid(
+        raise invalid_error(
             "Customer-managed encryption of a global secret belongs to its replication.",
             field="secret.customer_managed_encryption",
         )
@@ -273,7 +275,9 @@ def _check_replication(secret: Any, region: str) -> None:
         sources = list(secret.replication.user_managed.replicas)
         locations = {replica.location for replica in sources}
         if not sources or len(locations) != len(sources) or not locations <= set(REGIONS):
-            raise invalid("User-managed replication needs one or more distinct locations.", field="secret.replication")
+            raise invalid_error(
+                "User-managed replication needs one or more distinct locations.", field="secret.replication"
+            )
     for source in sources:
         _check_encryption(source)
 
@@ -323,7 +327,7 @@ _METHODS = {
 
 SERVICE = Service(
     methods={
-        f"{SECRET_MANAGER}/{name}": replace(method, inward=project_numbers.inward, outward=project_numbers.outward)
+        f"{SECRET_MANAGER}/{name}": replace(method, inward=project_numbers.use_ids, outward=project_numbers.use_numbers)
         for name, method in _METHODS.items()
     },
     timers={"expire": _expire, "destroy": secret_versions.destroy_scheduled, "rotate": _rotate},

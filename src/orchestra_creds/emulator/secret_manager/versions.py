@@ -7,7 +7,7 @@ import google_crc32c
 from google.cloud.secretmanager_v1 import types
 
 from orchestra_creds.emulator.protocol import faults
-from orchestra_creds.emulator.protocol.errors import invalid, not_found, precondition
+from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error, precondition_error
 from orchestra_creds.emulator.protocol.filters import compile_filter
 from orchestra_creds.emulator.protocol.paging import page
 from orchestra_creds.emulator.protocol.routes import raw
@@ -41,12 +41,12 @@ def add_version(request: Any, _caller: Caller, txn: Txn) -> Any:
     secret = load_secret(txn, request.parent)
     data = request.payload.data
     if not data:
-        raise invalid("The secret payload must not be empty.", field="payload.data")
+        raise invalid_error("The secret payload must not be empty.", field="payload.data")
     if len(data) > LARGEST_PAYLOAD:
-        raise invalid(f"The secret payload is larger than {LARGEST_PAYLOAD} bytes.", field="payload.data")
+        raise invalid_error(f"The secret payload is larger than {LARGEST_PAYLOAD} bytes.", field="payload.data")
     checked = request.payload.HasField("data_crc32c")
     if checked and request.payload.data_crc32c != google_crc32c.value(data):
-        raise invalid("The CRC32C checksum does not match the payload.", field="payload.data_crc32c")
+        raise invalid_error("The CRC32C checksum does not match the payload.", field="payload.data_crc32c")
     number = txn.next(number_counter(secret.name))
     version = SecretVersion(name=f"{secret.name}/versions/{number}", state=_ENABLED)
     version.create_time.FromDatetime(txn.now)
@@ -88,7 +88,7 @@ def access_version(request: Any, _caller: Caller, txn: Txn) -> Any:
     version = _named_version(txn, request.name)
     data = txn.unseal(version.name)
     if version.state != _ENABLED or data is None:
-        raise precondition(f"Secret Version [{version.name}] is in {_STATES[version.state]} state.")
+        raise precondition_error(f"Secret Version [{version.name}] is in {_STATES[version.state]} state.")
     payload = {"data": data, "data_crc32c": google_crc32c.value(data)}
     return AccessSecretVersionResponse(name=version.name, payload=payload)
 
@@ -107,7 +107,7 @@ def destroy_version(request: Any, _caller: Caller, txn: Txn) -> Any:
     """DestroySecretVersion: at once and for ever, or disabled and scheduled where the secret has a destroy delay."""
     secret, version = _numbered_version(txn, request)
     if version.HasField("scheduled_destroy_time"):
-        raise precondition(f"Secret Version [{version.name}] is already scheduled for destruction.")
+        raise precondition_error(f"Secret Version [{version.name}] is already scheduled for destruction.")
     if not secret.HasField("version_destroy_ttl"):
         _destroy(txn, secret, version)
         return version
@@ -132,7 +132,7 @@ def _version(txn: Txn, name: str) -> Any:
     """A version as a reader sees it: its state may be late, its existence may not."""
     body = txn.get(VERSION, name, lag=faults.lag(txn, faults.Lag.STATE)) or txn.get(VERSION, name)
     if body is None:
-        raise not_found(f"Secret Version [{name}] not found.")
+        raise not_found_error(f"Secret Version [{name}] not found.")
     return SecretVersion.FromString(body)
 
 
@@ -140,7 +140,7 @@ def _named_version(txn: Txn, name: str) -> Any:
     """The version that a number, an alias or `latest` means to a reader."""
     match = VERSION_NAME.fullmatch(name)
     if match is None:
-        raise invalid(f"Invalid resource field value in the request: [{name[:512]}].", field="name")
+        raise invalid_error(f"Invalid resource field value in the request: [{name[:512]}].", field="name")
     secret, wanted = match["secret"], match["version"]
     if _NUMBER.fullmatch(wanted):
         load_secret(txn, secret)
@@ -149,12 +149,12 @@ def _named_version(txn: Txn, name: str) -> Any:
         load_secret(txn, secret)
         newest = txn.newest(VERSION, secret, lag=faults.lag(txn, faults.Lag.LATEST))
         if newest is None:
-            raise not_found(f"Secret [{secret}] not found or has no versions.")
+            raise not_found_error(f"Secret [{secret}] not found or has no versions.")
         return _version(txn, newest.name)
     seen = txn.get(SECRET, secret, lag=faults.lag(txn, faults.Lag.ALIAS))
     aliases = Secret.FromString(seen).version_aliases if seen is not None else load_secret(txn, secret).version_aliases
     if wanted not in aliases:
-        raise not_found(f"Secret Version [{name}] not found.")
+        raise not_found_error(f"Secret Version [{name}] not found.")
     return _version(txn, f"{secret}/versions/{aliases[wanted]}")
 
 
@@ -162,17 +162,17 @@ def _numbered_version(txn: Txn, request: Any) -> tuple[Any, Any]:
     """Secret and version of a request that changes a version: by number only, under the etag, not DESTROYED."""
     match = VERSION_NAME.fullmatch(request.name)
     if match is None or not _NUMBER.fullmatch(match["version"]):
-        raise invalid(
+        raise invalid_error(
             f"The provided Secret Version [{request.name[:512]}] does not name a version by its number.", field="name"
         )
     secret = load_secret(txn, match["secret"])
     body = txn.get(VERSION, request.name)
     if body is None:
-        raise not_found(f"Secret Version [{request.name}] not found.")
+        raise not_found_error(f"Secret Version [{request.name}] not found.")
     version = SecretVersion.FromString(body)
     check_etag(request.etag, version.etag)
     if version.state == _DESTROYED:
-        raise precondition(f"Secret Version [{version.name}] is in DESTROYED state.")
+        raise precondition_error(f"Secret Version [{version.name}] is in DESTROYED state.")
     return secret, version
 
 

@@ -24,10 +24,10 @@ from orchestra_creds.emulator import services
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.iam import keys
 from orchestra_creds.emulator.identity import oauth
-from orchestra_creds.emulator.protocol.routes import served
+from orchestra_creds.emulator.protocol.routes import rpc_coverage
 from orchestra_creds.emulator.server import dispatch
 from orchestra_creds.emulator.server.dispatch import Emulator
-from orchestra_creds.emulator.server.servers import LOOPBACK, Endpoints, Servers, require_loopback
+from orchestra_creds.emulator.server.servers import LOOPBACK, EmulatorEndpoints, Servers, require_loopback
 from orchestra_creds.emulator.store.store import Store, Txn
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
@@ -52,14 +52,14 @@ _OVERRIDES = (
 
 def rpc_table() -> list[tuple[str, bool]]:
     """Every RPC of the official clients by its full name, and whether it is served (else it is UNIMPLEMENTED)."""
-    return served(name for service in SERVICES for name in service.methods)
+    return rpc_coverage(name for service in SERVICES for name in service.methods)
 
 
 @dataclass(frozen=True, slots=True)
-class Running:
+class InProcessEmulator:
     """An embedded cloud that runs in this process until `stop` or the end of the `with` block."""
 
-    endpoints: Endpoints
+    endpoints: EmulatorEndpoints
     emulator: Emulator
     servers: Servers
 
@@ -82,7 +82,7 @@ class Daemon:
     """A running daemon: its process, where it listens, since when, and whether it checks permissions."""
 
     pid: int
-    endpoints: Endpoints
+    endpoints: EmulatorEndpoints
     started: datetime
     auth: bool
 
@@ -95,7 +95,7 @@ def start_in_process(
     grpc_port: int = 0,
     http_port: int = 0,
     sleep: Callable[[float], None] = time.sleep,
-) -> Running:
+) -> InProcessEmulator:
     """Serve the state file from this process.
 
     With port 0 the HTTP port is the one that the state remembers, so that keys made earlier keep a `token_uri` that
@@ -107,15 +107,15 @@ def start_in_process(
         emulator = Emulator(
             store,
             SERVICES,
-            identify=oauth.identify if auth else dispatch.everyone_is_owner,
-            authorize=access.authorize if auth else dispatch.all_allowed,
+            identify=oauth.identify if auth else dispatch.identify_owner,
+            authorize=access.authorize if auth else dispatch.allow_all,
             sleep=sleep,
         )
-        servers = _on_remembered_port(emulator, host, grpc_port, http_port)
+        servers = _start_servers(emulator, host, grpc_port, http_port)
     except BaseException:
         store.close()
         raise
-    return Running(servers.endpoints, emulator, servers)
+    return InProcessEmulator(servers.endpoints, emulator, servers)
 
 
 def start_daemon(
@@ -139,15 +139,15 @@ def start_daemon(
             "--state", str(state.absolute()), "--host", host, "--grpc-port", str(grpc_port),
             "--http-port", str(http_port), *(["--auth"] if auth else []),
         ],
-        log=_beside(state, "log"),
+        log=_sibling_path(state, "log"),
     )  # fmt: skip
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         running = find_daemon(state)
         if running is not None:
             return running
-        if _ended(pid):
-            raise UnavailableError(_last_words(state), hint=f"see {_beside(state, 'log')}")
+        if _reap_child(pid):
+            raise UnavailableError(_log_tail(state), hint=f"see {_sibling_path(state, 'log')}")
         time.sleep(0.01)
     raise UnavailableError(f"the embedded cloud did not start within {START_SECONDS:.0f} s")
 
@@ -161,18 +161,18 @@ def stop_daemon(state: Path) -> bool:
         os.kill(running.pid, signal.SIGTERM)
     deadline = time.monotonic() + START_SECONDS
     while find_daemon(state) is not None:
-        _ended(running.pid)
+        _reap_child(running.pid)
         if time.monotonic() > deadline:
             raise UnavailableError(f"process {running.pid} did not end within {START_SECONDS:.0f} s")
         time.sleep(0.01)
-    _ended(running.pid)
+    _reap_child(running.pid)
     return True
 
 
 def find_daemon(state: Path) -> Daemon | None:
     """The daemon that serves the state file, or None."""
     try:
-        found = json.loads(_beside(state, "run").read_bytes())
+        found = json.loads(_sibling_path(state, "run").read_bytes())
     except (FileNotFoundError, ValueError):
         return None
     try:
@@ -181,9 +181,9 @@ def find_daemon(state: Path) -> Daemon | None:
     except Timeout:
         pass
     # Somebody else who just looks holds the lock for a moment too, so a dead process is asked for as well.
-    if not _alive(found["pid"]):
+    if not _is_alive(found["pid"]):
         return None
-    endpoints = Endpoints(found["grpc_port"], found["http_port"], found["host"])
+    endpoints = EmulatorEndpoints(found["grpc_port"], found["http_port"], found["host"])
     return Daemon(found["pid"], endpoints, datetime.fromisoformat(found["started"]), found["auth"])
 
 
@@ -203,7 +203,7 @@ def run_daemon(
         lock.acquire()
     except Timeout as error:
         raise PreconditionError(f"another embedded cloud serves {state} already") from error
-    run_file = _beside(state, "run")
+    run_file = _sibling_path(state, "run")
     with lock:
         try:
             with start_in_process(state, auth=auth, host=host, grpc_port=grpc_port, http_port=http_port) as running:
@@ -223,7 +223,7 @@ def run_daemon(
 
 
 def environment(
-    state: Path, endpoints: Endpoints, *, project: str = DEFAULT_PROJECT, access_token: str = ""
+    state: Path, endpoints: EmulatorEndpoints, *, project: str = DEFAULT_PROJECT, access_token: str = ""
 ) -> dict[str, str]:
     """What gcloud, other tools and our own verbs need in their environment to use this embedded cloud.
 
@@ -233,7 +233,7 @@ def environment(
     variables = {
         "ORCHESTRA_CREDS_EMULATOR_GRPC": endpoints.grpc,
         "ORCHESTRA_CREDS_EMULATOR_HTTP": endpoints.http,
-        "CLOUDSDK_CONFIG": str(_beside(state, "gcloud").absolute()),
+        "CLOUDSDK_CONFIG": str(_sibling_path(state, "gcloud").absolute()),
         "CLOUDSDK_CORE_PROJECT": project,
         "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
         "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "true",
@@ -304,7 +304,7 @@ def advance_clock(state: Path, step: timedelta) -> datetime:
         return store.advance(step)
 
 
-def _on_remembered_port(emulator: Emulator, host: str, grpc_port: int, http_port: int) -> Servers:
+def _start_servers(emulator: Emulator, host: str, grpc_port: int, http_port: int) -> Servers:
     with emulator.store.transaction() as txn:
         remembered = int(txn.setting("http_port", 0))
     try:
@@ -319,15 +319,15 @@ def _on_remembered_port(emulator: Emulator, host: str, grpc_port: int, http_port
     return servers
 
 
-def _beside(state: Path, what: str) -> Path:
+def _sibling_path(state: Path, what: str) -> Path:
     return state.with_name(f"{state.name}.{what}")
 
 
 def _lock(state: Path, *, seconds: float) -> FileLock:
-    return FileLock(_beside(state, "lock"), timeout=seconds, mode=0o600)
+    return FileLock(_sibling_path(state, "lock"), timeout=seconds, mode=0o600)
 
 
-def _alive(pid: int) -> bool:
+def _is_alive(pid: int) -> bool:
     if sys.platform == "win32":
         return True  # there, signal 0 is Ctrl-C
     try:
@@ -353,7 +353,7 @@ def _spawn(arguments: list[str], *, log: Path) -> int:
     return os.posix_spawn(sys.executable, command, os.environ, file_actions=files, setsid=True)
 
 
-def _ended(pid: int) -> bool:
+def _reap_child(pid: int) -> bool:
     """Whether our child is gone (and reaped); False when it is not our child."""
     try:
         return os.waitpid(pid, os.WNOHANG)[0] == pid
@@ -361,8 +361,8 @@ def _ended(pid: int) -> bool:
         return False
 
 
-def _last_words(state: Path) -> str:
-    lines = _beside(state, "log").read_text(errors="replace").splitlines()
+def _log_tail(state: Path) -> str:
+    lines = _sibling_path(state, "log").read_text(errors="replace").splitlines()
     words = lines[-1].removeprefix("error: ") if lines else ""
     return words[:300] or "the embedded cloud ended before it listened"
 

@@ -13,15 +13,23 @@ from typing import Any
 from google.protobuf.message import Message
 
 from orchestra_creds.emulator.protocol import faults
-from orchestra_creds.emulator.protocol.errors import Code, EmuError, unimplemented
+from orchestra_creds.emulator.protocol.errors import Code, EmuError, unimplemented_error
 from orchestra_creds.emulator.protocol.routes import rpcs
-from orchestra_creds.emulator.protocol.service import Caller, Method, Need, RestCall, RestReply, Route, Service
+from orchestra_creds.emulator.protocol.service import (
+    Caller,
+    Method,
+    PermissionNeed,
+    RestCall,
+    RestReply,
+    Route,
+    Service,
+)
 from orchestra_creds.emulator.service_usage import disabled_apis
 from orchestra_creds.emulator.store.store import AuditEntry, Store, Txn
 
 Identify = Callable[[Mapping[str, str], Txn], Caller]
 """From the request's headers (lower-case names) to the caller; raises UNAUTHENTICATED."""
-Authorize = Callable[[Caller, Sequence[Need], Txn], None]
+Authorize = Callable[[Caller, Sequence[PermissionNeed], Txn], None]
 """Returns when the caller holds every need; raises PERMISSION_DENIED."""
 
 LONGEST_RESOURCE = 1024
@@ -30,17 +38,17 @@ LONGEST_RESOURCE = 1024
 ANONYMOUS = Caller(principal="anonymous")
 
 
-def everyone_is_owner(_headers: Mapping[str, str], _txn: Txn) -> Caller:
+def identify_owner(_headers: Mapping[str, str], _txn: Txn) -> Caller:
     """The local mode's identity."""
     return Caller(owner=True)
 
 
-def all_allowed(_caller: Caller, _needs: Sequence[Need], _txn: Txn) -> None:
+def allow_all(_caller: Caller, _needs: Sequence[PermissionNeed], _txn: Txn) -> None:
     """The local mode's permissions."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
+class _ServiceCall:
     name: str
     what: Method | Route
     request: Any
@@ -55,8 +63,8 @@ class Emulator:
         store: Store,
         services: Iterable[Service],
         *,
-        identify: Identify = everyone_is_owner,
-        authorize: Authorize = all_allowed,
+        identify: Identify = identify_owner,
+        authorize: Authorize = allow_all,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.store = store
@@ -77,16 +85,16 @@ class Emulator:
         if method is None:
             if name in rpcs():
                 self._refuse(name)
-            raise unimplemented(name)
-        reply: Message = self._serve(_Call(name, method, request, headers))
+            raise unimplemented_error(name)
+        reply: Message = self._serve(_ServiceCall(name, method, request, headers))
         return reply
 
     def rest(self, route: Route, call: RestCall) -> dict[str, Any] | RestReply:
         """Answer a REST-only call; raises EmuError."""
-        reply: dict[str, Any] | RestReply = self._serve(_Call(route.name, route, call, call.headers))
+        reply: dict[str, Any] | RestReply = self._serve(_ServiceCall(route.name, route, call, call.headers))
         return reply
 
-    def _serve(self, call: _Call) -> Any:
+    def _serve(self, call: _ServiceCall) -> Any:
         with self.store.transaction() as txn:
             fault = faults.take(txn, call.name)
             if not fault.delay:
@@ -101,7 +109,7 @@ class Emulator:
             raise fault.after
         return reply
 
-    def _attempt(self, txn: Txn, call: _Call, fault: EmuError | None) -> Any:
+    def _attempt(self, txn: Txn, call: _ServiceCall, fault: EmuError | None) -> Any:
         """The reply, or the EmuError as a value, so that the transaction commits its audit entry."""
         name, what, request, headers = call.name, call.what, call.request, call.headers
         if isinstance(what, Method):
@@ -118,7 +126,7 @@ class Emulator:
                 caller = self._identify(headers, txn)
             disabled_apis.require_enabled(txn, name, what.resource(request))
             if not public:
-                self._authorize(caller, what.needed(request), txn)
+                self._authorize(caller, what.needs_of(request), txn)
             faults.draw(txn, name, what.bucket)
             with txn.undoable():
                 reply = what.handle(request, caller, txn)

@@ -22,7 +22,7 @@ from typing import Any
 import grpc
 from google.protobuf.message import DecodeError
 
-from orchestra_creds.emulator.protocol.errors import EmuError, invalid, unimplemented
+from orchestra_creds.emulator.protocol.errors import EmuError, invalid_error, unimplemented_error
 from orchestra_creds.emulator.protocol.routes import rpcs
 from orchestra_creds.emulator.server.dispatch import Emulator
 from orchestra_creds.emulator.server.transcode import Gateway, HttpReply, HttpRequest
@@ -40,7 +40,7 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoints:
+class EmulatorEndpoints:
     """Where an emulator listens."""
 
     grpc_port: int
@@ -50,12 +50,12 @@ class Endpoints:
     @property
     def grpc(self) -> str:
         """`HOST:PORT`, for a gRPC channel."""
-        return f"{_bracketed(self.host)}:{self.grpc_port}"
+        return f"{_url_host(self.host)}:{self.grpc_port}"
 
     @property
     def http(self) -> str:
         """`http://HOST:PORT`, without a slash at the end."""
-        return f"http://{_bracketed(self.host)}:{self.http_port}"
+        return f"http://{_url_host(self.host)}:{self.http_port}"
 
 
 class Servers:
@@ -71,7 +71,7 @@ class Servers:
             raise
         self._thread = threading.Thread(target=self._http.serve_forever, name="emulator-http", daemon=True)
         self._thread.start()
-        self.endpoints = Endpoints(bound, self._http.server_address[1], host)
+        self.endpoints = EmulatorEndpoints(bound, self._http.server_address[1], host)
 
     def stop(self) -> None:
         """Close both ports and every connection; returns when no handler runs any more."""
@@ -96,24 +96,24 @@ def _grpc_server(emulator: Emulator, host: str, port: int) -> tuple[grpc.Server,
     # NOTE: with port reuse, which is the default, a second emulator would silently share the port.
     options = [("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 4 * LARGEST_BODY)]
     pool = futures.ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="emulator-grpc")
-    server = grpc.server(pool, handlers=(_Rpcs(emulator),), options=options)
+    server = grpc.server(pool, handlers=(_RpcHandler(emulator),), options=options)
     try:
-        bound = server.add_insecure_port(f"{_bracketed(host)}:{port}")
+        bound = server.add_insecure_port(f"{_url_host(host)}:{port}")
     except RuntimeError as error:
-        raise _taken(host, port) from error
+        raise _port_in_use_error(host, port) from error
     server.start()
     return server, bound
 
 
-def _bracketed(host: str) -> str:
+def _url_host(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _taken(host: str, port: int) -> UnavailableError:
+def _port_in_use_error(host: str, port: int) -> UnavailableError:
     return UnavailableError(f"cannot listen on {host}:{port}", hint="another process has the port; choose another one")
 
 
-class _Rpcs(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
+class _RpcHandler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
     """Every RPC by its path; unknown ones answer UNIMPLEMENTED by name."""
 
     def __init__(self, emulator: Emulator) -> None:
@@ -139,11 +139,11 @@ class _Rpcs(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no type
     def _reply(self, name: str, data: bytes, context: grpc.ServicerContext) -> bytes:
         rpc = rpcs().get(name)
         if rpc is None:
-            raise unimplemented(name)
+            raise unimplemented_error(name)
         try:
             request = rpc.request.FromString(data)
         except DecodeError:
-            raise invalid("The request is not a valid protocol buffer.") from None
+            raise invalid_error("The request is not a valid protocol buffer.") from None
         headers = {key: value for key, value in context.invocation_metadata() if isinstance(value, str)}
         return bytes(self._emulator.rpc(name, request, headers).SerializeToString())
 
@@ -164,9 +164,9 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
         # A listener in TIME_WAIT must not keep the remembered port from its next owner.
         self.allow_reuse_address = True
         try:
-            super().__init__((host, port), _Handler)
+            super().__init__((host, port), _HttpHandler)
         except OSError as error:
-            raise _taken(host, port) from error
+            raise _port_in_use_error(host, port) from error
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Remember the connection, then let a thread serve it."""
@@ -210,7 +210,7 @@ class _RefusedError(Exception):
         self.status = status
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _HttpHandler(BaseHTTPRequestHandler):
     server: _HttpServer
     protocol_version = "HTTP/1.1"
     server_version = "orchestra-creds-emulator"
@@ -239,13 +239,13 @@ class _Handler(BaseHTTPRequestHandler):
         except _RefusedError as refusal:
             # The body may be unread, so this connection cannot go on.
             self.close_connection = True
-            self._send(_refused(refusal.status, str(refusal)))
+            self._send(_error_reply(refusal.status, str(refusal)))
             return
         try:
             reply = self.server.gateway.answer(HttpRequest(self.command, self.path, headers, body))
         except Exception as error:  # noqa: BLE001  # a server outlives a bug; the text may hold material
             _LOG.error("%s failed with %s", self.command, type(error).__name__)
-            reply = _refused(500, f"Internal error ({type(error).__name__}).")
+            reply = _error_reply(500, f"Internal error ({type(error).__name__}).")
         self._send(reply)
 
     def _check_sender(self) -> None:
@@ -256,7 +256,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
-            return self._chunked()
+            return self._read_chunked_body()
         try:
             length = int(self.headers.get("Content-Length", "0"))
         except ValueError:
@@ -270,7 +270,7 @@ class _Handler(BaseHTTPRequestHandler):
             raise _RefusedError(400, "The request body ended early.")
         return body
 
-    def _chunked(self) -> bytes:
+    def _read_chunked_body(self) -> bytes:
         body = b""
         while True:
             try:
@@ -307,6 +307,6 @@ def _is_local(url: str) -> bool:
         return False
 
 
-def _refused(status: int, message: str) -> HttpReply:
+def _error_reply(status: int, message: str) -> HttpReply:
     error = {"code": status, "message": message, "status": http.HTTPStatus(status).name}
     return HttpReply(status, json.dumps({"error": error}).encode())

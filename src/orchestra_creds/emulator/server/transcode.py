@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
-from orchestra_creds.emulator.protocol.errors import Code, EmuError, invalid
+from orchestra_creds.emulator.protocol.errors import Code, EmuError, invalid_error
 from orchestra_creds.emulator.protocol.routes import HttpRule, Rpc, pattern, rpcs
 from orchestra_creds.emulator.protocol.service import RestCall, RestReply, Route
 from orchestra_creds.emulator.server.dispatch import Emulator
@@ -68,7 +68,7 @@ class HttpReply:
 
 
 @dataclass(frozen=True, slots=True)
-class _Binding:
+class _PathBinding:
     verb: str
     pattern: re.Pattern[str]
     target: Route | tuple[Rpc, HttpRule]
@@ -92,28 +92,28 @@ class Gateway:
         try:
             for binding, caught in self._matches(request.verb, path):
                 if isinstance(binding.target, Route):
-                    return self._own(binding.target, caught, query, request)
-                return self._transcoded(*binding.target, caught, query, request)
+                    return self._answer_route(binding.target, caught, query, request)
+                return self._answer_rpc(*binding.target, caught, query, request)
         except EmuError as error:
             return _json(error.code.http, error.document())
-        return _json(404, _not_found(request.verb, path).document())
+        return _json(404, _unknown_path_error(request.verb, path).document())
 
     @functools.cached_property
-    def _bindings(self) -> list[_Binding]:
+    def _bindings(self) -> list[_PathBinding]:
         """Every path that is served; made at the first request, for most runs only speak gRPC."""
-        bindings = [_Binding(route.http, pattern(route.template), route) for route in self._emulator.routes]
+        bindings = [_PathBinding(route.http, pattern(route.template), route) for route in self._emulator.routes]
         for rpc in rpcs().values():
-            bindings += [_Binding(rule.verb, pattern(rule.template), (rpc, rule)) for rule in rpc.http]
+            bindings += [_PathBinding(rule.verb, pattern(rule.template), (rpc, rule)) for rule in rpc.http]
         return bindings
 
-    def _matches(self, verb: str, path: str) -> Iterator[tuple[_Binding, dict[str, str]]]:
+    def _matches(self, verb: str, path: str) -> Iterator[tuple[_PathBinding, dict[str, str]]]:
         for binding in self._bindings:
             if binding.verb == verb:
                 match = binding.pattern.fullmatch(path)
                 if match is not None:
                     yield binding, match.groupdict()
 
-    def _own(
+    def _answer_route(
         self, route: Route, caught: dict[str, str], query: list[tuple[str, str]], request: HttpRequest
     ) -> HttpReply:
         form: dict[str, str] = {}
@@ -121,23 +121,23 @@ class Gateway:
         if request.headers.get("content-type", "").startswith(_FORM_TYPE):
             form = dict(urllib.parse.parse_qsl(_text(request.body), keep_blank_values=True))
         elif request.body:
-            body = _decoded(request.body)
-        reply = self._emulator.rest(route, RestCall(caught, _joined(query), body, form, request.headers))
+            body = _parse_json(request.body)
+        reply = self._emulator.rest(route, RestCall(caught, _join_query(query), body, form, request.headers))
         if not isinstance(reply, RestReply):
             return _json(200, reply)
         if isinstance(reply.body, bytes):
             return HttpReply(reply.status, reply.body, reply.content_type)
         return HttpReply(reply.status, json.dumps(reply.body).encode(), reply.content_type)
 
-    def _transcoded(
+    def _answer_rpc(
         self, rpc: Rpc, rule: HttpRule, caught: dict[str, str], query: list[tuple[str, str]], request: HttpRequest
     ) -> HttpReply:
         document: dict[str, Any] = {}
         if rule.body and request.body:
-            body = _decoded(request.body)
+            body = _parse_json(request.body)
             if rule.body == "*":
                 if not isinstance(body, dict):
-                    raise invalid("Invalid JSON payload received. Expected an object.")
+                    raise invalid_error("Invalid JSON payload received. Expected an object.")
                 document = body
             else:
                 document[rule.body] = body
@@ -157,13 +157,13 @@ class Gateway:
 def fill(message: Message, document: dict[str, Any]) -> None:
     """Set a message's fields from JSON as clients write it; INVALID_ARGUMENT when it does not fit."""
     try:
-        json_format.ParseDict(_normalised(document, message.DESCRIPTOR), message)
+        json_format.ParseDict(_normalize(document, message.DESCRIPTOR), message)
     except (json_format.ParseError, RecursionError) as error:
         # NOTE: the error's text can quote a value of the request; only the path before it is passed on.
-        raise invalid(f"Invalid JSON payload received. {_where(error)}") from None
+        raise invalid_error(f"Invalid JSON payload received. {_where(error)}") from None
 
 
-def _joined(query: list[tuple[str, str]]) -> dict[str, str]:
+def _join_query(query: list[tuple[str, str]]) -> dict[str, str]:
     """The query as a mapping; what is given several times stands there with commas."""
     joined: dict[str, str] = {}
     for key, value in query:
@@ -175,12 +175,12 @@ def _place(document: dict[str, Any], descriptor: Descriptor, path: list[str], va
     """Put one query parameter where it belongs in the request document."""
     field = _field(descriptor, path[0])
     if field is None or (len(path) > 1 and field.message_type is None):
-        raise invalid(f'Invalid JSON payload received. Unknown name "{path[0]}": Cannot bind query parameter.')
+        raise invalid_error(f'Invalid JSON payload received. Unknown name "{path[0]}": Cannot bind query parameter.')
     name = field.json_name
     if len(path) > 1:
         nested = document.setdefault(name, {})
         if not isinstance(nested, dict):
-            raise invalid(f'Invalid JSON payload received. "{path[0]}" is given twice.')
+            raise invalid_error(f'Invalid JSON payload received. "{path[0]}" is given twice.')
         _place(nested, field.message_type, path[1:], value)
         return
     converted: Any = value
@@ -197,25 +197,25 @@ def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
     return found if found is None or isinstance(found, FieldDescriptor) else None
 
 
-def _normalised(document: Any, descriptor: Descriptor) -> Any:
+def _normalize(document: Any, descriptor: Descriptor) -> Any:
     """The document as json_format reads it: field masks in camelCase, and no base64 that it would repair silently."""
     if isinstance(document, list):
-        return [_normalised(item, descriptor) for item in document]
+        return [_normalize(item, descriptor) for item in document]
     if not isinstance(document, dict):
         return document
-    return {name: _normalised_value(value, _field(descriptor, name)) for name, value in document.items()}
+    return {name: _normalize_value(value, _field(descriptor, name)) for name, value in document.items()}
 
 
-def _normalised_value(value: Any, field: FieldDescriptor | None) -> Any:
+def _normalize_value(value: Any, field: FieldDescriptor | None) -> Any:
     if field is None:
         return value
     nested = field.message_type
     if nested is not None and nested.full_name == "google.protobuf.FieldMask" and isinstance(value, str):
         return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), value)
     if nested is not None and not nested.GetOptions().map_entry:
-        return _normalised(value, nested)
+        return _normalize(value, nested)
     if field.type == FieldDescriptor.TYPE_BYTES and isinstance(value, str) and not _BASE64.fullmatch(value):
-        raise invalid(f'Invalid value at "{field.name}" (TYPE_BYTES), Base64 decoding failed.')
+        raise invalid_error(f'Invalid value at "{field.name}" (TYPE_BYTES), Base64 decoding failed.')
     return value
 
 
@@ -225,13 +225,13 @@ def _assign(message: Message, path: list[str], value: str) -> None:
     setattr(message, path[-1], value)
 
 
-def _decoded(body: bytes) -> Any:
+def _parse_json(body: bytes) -> Any:
     try:
         document = json.loads(body)
         if b"\\ud" in body.lower():
             json.dumps(document, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError):
-        raise invalid("Invalid JSON payload received. Unable to parse.") from None
+        raise invalid_error("Invalid JSON payload received. Unable to parse.") from None
     return document
 
 
@@ -239,7 +239,7 @@ def _text(body: bytes) -> str:
     try:
         return body.decode()
     except UnicodeDecodeError:
-        raise invalid("The form is not UTF-8.") from None
+        raise invalid_error("The form is not UTF-8.") from None
 
 
 def _where(error: Exception) -> str:
@@ -250,7 +250,7 @@ def _where(error: Exception) -> str:
     return f'Invalid value at "{found[1]}".' if found else "A value has the wrong type."
 
 
-def _not_found(verb: str, path: str) -> EmuError:
+def _unknown_path_error(verb: str, path: str) -> EmuError:
     return EmuError(Code.NOT_FOUND, f"{verb} {path} is not a method of the embedded cloud.")
 
 

@@ -8,7 +8,7 @@ import re
 from google.rpc import error_details_pb2
 
 from orchestra_creds.emulator.access import bucket_names
-from orchestra_creds.emulator.access.account_names import resolved
+from orchestra_creds.emulator.access.account_names import stored_account_name
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.service_usage import services as api_services
 from orchestra_creds.emulator.store import project_numbers
@@ -48,7 +48,7 @@ def require_enabled(txn: Txn, method: str, resource: str) -> None:
     Source of the shape: google.rpc.ErrorInfo in googleapis/google/rpc/error_details.proto, and answers of Google in public issues.
     """
     api = _api(method, resource)
-    found = _PROJECT.match(bucket_names.resolved(txn, resolved(txn, resource)))
+    found = _PROJECT.match(bucket_names.stored_bucket_name(txn, stored_account_name(txn, resource)))
     if not api or found is None or method in _ALWAYS:
         return
     service, project = f"{api}.googleapis.com", project_numbers.id_of(txn, found[1])

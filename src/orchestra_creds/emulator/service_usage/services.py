@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable
 
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import invalid, not_found
+from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
@@ -44,7 +44,7 @@ def is_switched_off(txn: Txn, project: str, service: str) -> bool:
 
 def _document(txn: Txn, project: str, service: str) -> rest.Document:
     if not _NAME.fullmatch(service):
-        raise not_found(f"Not found or permission denied for service(s): {service[:200]}.")
+        raise not_found_error(f"Not found or permission denied for service(s): {service[:200]}.")
     switched = txn.get(_SWITCH, f"projects/{project}/services/{service}")
     state = switched.decode() if switched is not None else "ENABLED" if service in TITLES else "DISABLED"
     shown = project_numbers.number_of(txn, project)
@@ -80,7 +80,7 @@ def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _switch(state: str) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def switch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-        document = _set(txn, _project(call, txn), call.path["service"], state)
+        document = _set_state(txn, _project(call, txn), call.path["service"], state)
         kind = f"google.api.serviceusage.v1.{state.title().removesuffix('d')}ServiceResponse"
         return rest.operation(txn, "", kind, {"service": document})
 
@@ -90,13 +90,13 @@ def _switch(state: str) -> Callable[[RestCall, Caller, Txn], rest.Document]:
 def _batch_enable(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     names = rest.body(call).get("serviceIds", [])
     if not isinstance(names, list) or not 0 < len(names) <= _MOST:
-        raise invalid(f"One to {_MOST} services can be enabled at once.", field="service_ids")
-    services = [_set(txn, _project(call, txn), str(name), "ENABLED") for name in names]
+        raise invalid_error(f"One to {_MOST} services can be enabled at once.", field="service_ids")
+    services = [_set_state(txn, _project(call, txn), str(name), "ENABLED") for name in names]
     kind = "google.api.serviceusage.v1.BatchEnableServicesResponse"
     return rest.operation(txn, "", kind, {"services": services})
 
 
-def _set(txn: Txn, project: str, service: str, state: str) -> rest.Document:
+def _set_state(txn: Txn, project: str, service: str, state: str) -> rest.Document:
     _document(txn, project, service)
     txn.put(_SWITCH, f"projects/{project}/services/{service}", state.encode(), parent=f"projects/{project}")
     return _document(txn, project, service)

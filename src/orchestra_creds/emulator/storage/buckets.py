@@ -13,10 +13,10 @@ from google.iam.v1.policy_pb2 import Policy
 from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import policies
-from orchestra_creds.emulator.access.bucket_names import INDEX, resolved
+from orchestra_creds.emulator.access.bucket_names import INDEX, stored_bucket_name
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import Code, already_exists, invalid, not_found
-from orchestra_creds.emulator.protocol.service import Caller, Need, RestCall, RestReply, Route, Service
+from orchestra_creds.emulator.protocol.errors import Code, already_exists_error, invalid_error, not_found_error
+from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall, RestReply, Route, Service
 from orchestra_creds.emulator.server.transcode import fill
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
@@ -35,9 +35,9 @@ def _bucket(call: RestCall) -> str:
 
 
 def _load(call: RestCall, txn: Txn) -> rest.Document:
-    name = resolved(txn, _bucket(call))
+    name = stored_bucket_name(txn, _bucket(call))
     if txn.get(KIND, name) is None:
-        raise not_found("The specified bucket does not exist.")
+        raise not_found_error("The specified bucket does not exist.")
     return rest.load(txn, KIND, name)
 
 
@@ -49,13 +49,13 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted, project = rest.body(call), project_numbers.id_of(txn, call.query.get("project", ""))
     name = wanted.get("name")
     if not project:
-        raise invalid("Required parameter: project")
+        raise invalid_error("Required parameter: project")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or "google" in name or name.startswith("goog"):
-        raise invalid(f"Invalid bucket name: '{str(name)[:80]}'")
+        raise invalid_error(f"Invalid bucket name: '{str(name)[:80]}'")
     taken = txn.get(INDEX, name)
     if taken is not None:
         own = taken.decode().startswith(f"projects/{project}/")
-        raise already_exists(
+        raise already_exists_error(
             "Your previous request to create the named bucket succeeded and you already own it."
             if own
             else "The requested bucket name is not available. Please select a different name and try again."
@@ -80,10 +80,12 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 def _save(txn: Txn, stored: str, document: rest.Document, generation: int) -> rest.Document:
     rest.expect(document, {"labels": dict, "storageClass": str})
     if not all(_LABEL.fullmatch(key) for key in document.get("labels", {})):
-        raise invalid("Invalid label key.", field="labels")
+        raise invalid_error("Invalid label key.", field="labels")
     access = {"publicAccessPrevention": "inherited", **_section(document, "iamConfiguration")}
     if access["publicAccessPrevention"] not in _PREVENTION:
-        raise invalid("Invalid value for public access prevention.", field="iamConfiguration.publicAccessPrevention")
+        raise invalid_error(
+            "Invalid value for public access prevention.", field="iamConfiguration.publicAccessPrevention"
+        )
     uniform = _section(access, "uniformBucketLevelAccess")
     access["uniformBucketLevelAccess"] = {"enabled": False, **uniform}
     versioning = {"enabled": False, **_section(document, "versioning")}
@@ -103,7 +105,7 @@ def _save(txn: Txn, stored: str, document: rest.Document, generation: int) -> re
 def _section(document: Mapping[str, Any], name: str) -> rest.Document:
     found = {} if document.get(name) is None else document[name]
     if not isinstance(found, dict):
-        raise invalid(f'Invalid value at "{name}".', field=name)
+        raise invalid_error(f'Invalid value at "{name}".', field=name)
     return found
 
 
@@ -122,39 +124,39 @@ def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _patch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document | RestReply:
     current, wanted = _load(call, txn), rest.body(call)
-    if _stale(call, current):
+    if _is_stale(call, current):
         return _NOT_MET
     fixed = sorted(set(wanted) & {"name", "location", "projectNumber"})
     if fixed and any(wanted[field] != current[field] for field in fixed):
-        raise invalid(f"The {fixed[0]} of a bucket cannot be changed.", field=fixed[0])
-    changed = _merged(current, {name: value for name, value in wanted.items() if name in _MUTABLE})
-    return _save(txn, resolved(txn, _bucket(call)), changed, int(current["metageneration"]) + 1)
+        raise invalid_error(f"The {fixed[0]} of a bucket cannot be changed.", field=fixed[0])
+    changed = _merge_patch(current, {name: value for name, value in wanted.items() if name in _MUTABLE})
+    return _save(txn, stored_bucket_name(txn, _bucket(call)), changed, int(current["metageneration"]) + 1)
 
 
-def _merged(document: rest.Document, patch: Mapping[str, Any]) -> rest.Document:
+def _merge_patch(document: rest.Document, patch: Mapping[str, Any]) -> rest.Document:
     merged = dict(document)
     for name, value in patch.items():
         if value is None:
             merged.pop(name, None)
         elif isinstance(value, dict) and isinstance(merged.get(name), dict):
-            merged[name] = _merged(merged[name], value)
+            merged[name] = _merge_patch(merged[name], value)
         else:
-            merged[name] = _merged({}, value) if isinstance(value, dict) else value
+            merged[name] = _merge_patch({}, value) if isinstance(value, dict) else value
     return merged
 
 
 def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document | RestReply:
     current = _load(call, txn)
-    if _stale(call, current):
+    if _is_stale(call, current):
         return _NOT_MET
-    name = resolved(txn, _bucket(call))
+    name = stored_bucket_name(txn, _bucket(call))
     txn.delete(KIND, name)
     txn.delete(INDEX, current["name"])
     txn.delete(policies.KIND, name)
     return {}
 
 
-def _stale(call: RestCall, current: rest.Document) -> bool:
+def _is_stale(call: RestCall, current: rest.Document) -> bool:
     """Whether a precondition of the query is not met."""
     match, other = call.query.get("ifMetagenerationMatch", ""), call.query.get("ifMetagenerationNotMatch", "")
     now = current["metageneration"]
@@ -184,38 +186,38 @@ _NOT_MET = RestReply(
 
 def _get_policy(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     _load(call, txn)
-    return _shown(call, policies.read(txn, resolved(txn, _bucket(call))))
+    return _policy_document(call, policies.read_policy(txn, stored_bucket_name(txn, _bucket(call))))
 
 
 def _set_policy(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document | RestReply:
     _load(call, txn)
-    name = resolved(txn, _bucket(call))
+    name = stored_bucket_name(txn, _bucket(call))
     wanted = Policy()
     known = {"version", "etag", "bindings"}
     fill(wanted, {field: value for field, value in rest.body(call).items() if field in known})
-    if wanted.etag and wanted.etag != policies.read(txn, name).etag:
+    if wanted.etag and wanted.etag != policies.read_policy(txn, name).etag:
         return _NOT_MET
-    return _shown(call, policies.write(txn, name, wanted))
+    return _policy_document(call, policies.write_policy(txn, name, wanted))
 
 
 def _test(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-    name = resolved(txn, _bucket(call))
+    name = stored_bucket_name(txn, _bucket(call))
     asked = [one for one in call.query.get("permissions", "").split(",") if one]
     request = iam_policy_pb2.TestIamPermissionsRequest(resource=name, permissions=asked)
     held = list(policies.test_permissions(request, caller, txn).permissions)
     return {"kind": "storage#testIamPermissionsResponse", **({"permissions": held} if held else {})}
 
 
-def _shown(call: RestCall, policy: Policy) -> rest.Document:
+def _policy_document(call: RestCall, policy: Policy) -> rest.Document:
     document: rest.Document = json_format.MessageToDict(policy)
     return {"kind": "storage#policy", "resourceId": _bucket(call), **document}
 
 
-def _patch_needs(call: RestCall) -> tuple[Need, ...]:
+def _patch_needs(call: RestCall) -> tuple[PermissionNeed, ...]:
     access = call.body.get("iamConfiguration") if isinstance(call.body, dict) else None
     also = isinstance(access, dict) and "publicAccessPrevention" in access
     verbs = ("update", "setIamPolicy") if also else ("update",)
-    return tuple(Need(f"storage.buckets.{verb}", _bucket(call)) for verb in verbs)
+    return tuple(PermissionNeed(f"storage.buckets.{verb}", _bucket(call)) for verb in verbs)
 
 
 _ALL = "/storage/v1/b"

@@ -32,7 +32,7 @@ def id_of(txn: Txn, project: str) -> str:
     return project if found is None else found.decode()
 
 
-def shown(txn: Txn, project: str) -> str:
+def reply_name(txn: Txn, project: str) -> str:
     """The project as answers name it: by id, or by number where that is wanted."""
     return number_of(txn, project) if txn.setting("project_numbers", False) else project
 
@@ -42,14 +42,14 @@ def answer_with_numbers(txn: Txn, *, on: bool) -> None:
     txn.set_setting("project_numbers", on or None)
 
 
-def inward(request: Any, txn: Txn) -> Any:
+def use_ids(request: Any, txn: Txn) -> Any:
     """The request with project ids in place of the numbers that have been given out."""
-    return _renamed(request, lambda name: _by_id(name, txn)) if txn.setting("project_numbers", False) else request
+    return _rewrite_names(request, lambda name: _by_id(name, txn)) if txn.setting("project_numbers", False) else request
 
 
-def outward(reply: Any, txn: Txn) -> Any:
+def use_numbers(reply: Any, txn: Txn) -> Any:
     """The reply with project numbers in place of ids, when that is wanted."""
-    return _renamed(reply, lambda name: _by_number(name, txn)) if txn.setting("project_numbers", False) else reply
+    return _rewrite_names(reply, lambda name: _by_number(name, txn)) if txn.setting("project_numbers", False) else reply
 
 
 def _by_id(name: str, txn: Txn) -> str:
@@ -64,7 +64,7 @@ def _by_number(name: str, txn: Txn) -> str:
     return f"projects/{number_of(txn, project)}{slash}{tail}" if kind == "projects" and project else name
 
 
-def _renamed(message: Any, rename: Callable[[str], str]) -> Any:
+def _rewrite_names(message: Any, rename: Callable[[str], str]) -> Any:
     """A copy of the message with every name in it renamed."""
     copy = type(message)()
     copy.CopyFrom(message)

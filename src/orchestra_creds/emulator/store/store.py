@@ -51,7 +51,7 @@ _TABLES = ("resource", "sealed", "counter", "timer", "audit", "sqlite_sequence")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ResourceRow:
     """A stored resource: its place in the order of creation, its name, its encoded message, its birth (Unix time)."""
 
     seq: int
@@ -244,20 +244,20 @@ class Txn:
         """Remove; False when there was none."""
         return self.database.execute("DELETE FROM resource WHERE kind=? AND name=?", (kind, name)).rowcount > 0
 
-    def children(self, kind: str, parent: str, *, before: int | None = None, limit: int = -1) -> list[Row]:
+    def children(self, kind: str, parent: str, *, before: int | None = None, limit: int = -1) -> list[ResourceRow]:
         """Resources under a parent, newest first; `before` is a `seq` to go on after, limit -1 means all."""
         rows = self.database.execute(
             "SELECT seq, name, body, created FROM resource WHERE kind=? AND parent=? AND seq<? ORDER BY seq DESC LIMIT ?",
             (kind, parent, 2**62 if before is None else before, limit),
         )
-        return [Row(*row) for row in rows]
+        return [ResourceRow(*row) for row in rows]
 
     def count(self, kind: str, parent: str) -> int:
         """How many resources a parent has."""
         found = self.database.execute("SELECT COUNT(*) FROM resource WHERE kind=? AND parent=?", (kind, parent))
         return int(found.fetchone()[0])
 
-    def newest(self, kind: str, parent: str, *, lag: float = 0.0) -> Row | None:
+    def newest(self, kind: str, parent: str, *, lag: float = 0.0) -> ResourceRow | None:
         """The newest child; with `lag` seconds the newest that has existed for so long, or else the oldest."""
         rows = self.children(kind, parent) if lag else self.children(kind, parent, limit=1)
         if not rows:

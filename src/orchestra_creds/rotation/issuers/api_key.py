@@ -13,7 +13,7 @@ from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import ApiKeyStore
 from orchestra_creds.errors import CredentialRefusedError, NotFoundError, PreconditionError
-from orchestra_creds.rotation.issuer import Held
+from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.issuers.simple import VersionOnly, probe
 
 _OWN = re.compile(r"oc-[0-9a-f]{16}")
@@ -23,7 +23,7 @@ class ApiKeys(VersionOnly):
     """See Issuer."""
 
     local = False
-    lasting = True
+    needs_settle_time = True
 
     def __init__(self, credential: Credential, keys: ApiKeyStore) -> None:
         super().__init__(credential)
@@ -39,7 +39,7 @@ class ApiKeys(VersionOnly):
                 hint="api_key.like names the key whose restrictions are taken over",
             )
 
-    def held(self) -> Sequence[Held]:
+    def list_credentials(self) -> Sequence[IssuedCredential]:
         """See Issuer: Google lists no use of API keys, and a current one is looked up by its string instead."""
         return ()
 
@@ -62,15 +62,15 @@ class ApiKeys(VersionOnly):
         facts = self._keys.find(key_id_of(token))
         return None if facts is None or facts.deleted else (facts.id, self._keys.material(facts.id))
 
-    def verify(self, payload: Material) -> None:
+    def verify(self, value: Material) -> None:
         """See Issuer: Google is asked whose string it is, and whether that key is deleted."""
         try:
-            facts = self._keys.find(self._keys.owner(payload))
+            facts = self._keys.find(self._keys.owner(value))
         except NotFoundError:
             facts = None
         if facts is None or facts.deleted:
             raise CredentialRefusedError(f"Google knows no API key with the string of {self._credential.name}")
-        probe(self._credential, payload)
+        probe(self._credential, value)
 
     def last_used(self, identifier: str) -> datetime | None:
         """See Issuer: not known of API keys."""
@@ -84,35 +84,35 @@ class ApiKeys(VersionOnly):
         if facts is not None and not facts.deleted:
             self._keys.delete(identifier)
 
-    def end(self, identifier: str, payload: Material | None) -> None:
+    def end(self, identifier: str, value: Material | None) -> None:
         """See Issuer: also one that was adopted is deleted, but not the model.
 
         Raises:
             PreconditionError: it is the model.
         """
-        key_id = self._key_of(identifier, payload)
+        key_id = self._key_of(identifier, value)
         if key_id == self._like:
             raise PreconditionError(
                 f"the API key that leaked is {key_id}, the model of {self._credential.name}, which is never touched",
                 hint=f"let api_key.like name another key, then delete it: gcloud services api-keys delete {key_id}",
             )
-        if key_id and not self.ended(identifier, payload):
+        if key_id and not self.is_ended(identifier, value):
             self._keys.delete(key_id)
 
-    def ended(self, identifier: str, payload: Material | None) -> bool:
+    def is_ended(self, identifier: str, value: Material | None) -> bool:
         """See Issuer: Google says that the key is deleted. Without its string an adopted one cannot be told."""
-        key_id = self._key_of(identifier, payload)
+        key_id = self._key_of(identifier, value)
         facts = self._keys.find(key_id) if key_id else None
         return key_id is not None and (facts is None or facts.deleted)
 
-    def _key_of(self, identifier: str, payload: Material | None) -> str | None:
+    def _key_of(self, identifier: str, value: Material | None) -> str | None:
         """Return the id of the key: an adopted one is known by its string only. Empty: Google knows none; None: unreadable."""
         if _OWN.fullmatch(identifier):
             return identifier
-        if payload is None:
+        if value is None:
             return None
         try:
-            return self._keys.owner(payload)
+            return self._keys.owner(value)
         except NotFoundError:
             return ""
 

@@ -44,57 +44,57 @@ class ProgramIssuer(VersionOnly):
 
     def create(self, token: str) -> tuple[str, Material]:
         """See Issuer."""
-        made = self._made(self._call("create", {"token": token}))
+        made = self._parse_answer(self._call("create", {"token": token}))
         if made is None:
-            raise self._wrong("create")
+            raise self._answer_error("create")
         return made
 
     def find(self, token: str) -> tuple[str, Material] | None:
         """See Issuer."""
-        return self._made(self._call("find", {"token": token}))
+        return self._parse_answer(self._call("find", {"token": token}))
 
-    def payload(self, made: Material, identifier: str) -> Material:
+    def secret_value(self, made: Material, identifier: str) -> Material:
         """See Issuer."""
         return made
 
-    def verify(self, payload: Material) -> None:
+    def verify(self, value: Material) -> None:
         """See Issuer."""
-        if not self._works(payload):
+        if not self._works(value):
             raise CredentialRefusedError(f"{self._what} says that the credential does not work")
-        probe(self._credential, payload)
+        probe(self._credential, value)
 
-    def _works(self, payload: Material) -> bool:
-        works = self._call("verify", {"material": base64.b64encode(payload.reveal()).decode()}).get("ok")
+    def _works(self, value: Material) -> bool:
+        works = self._call("verify", {"material": base64.b64encode(value.reveal()).decode()}).get("ok")
         if not isinstance(works, bool):
-            raise self._wrong("verify")
+            raise self._answer_error("verify")
         return works
 
     def delete(self, identifier: str) -> None:
         """See Issuer."""
         self._call("revoke", {"id": identifier})
 
-    def end(self, identifier: str, payload: Material | None) -> None:
+    def end(self, identifier: str, value: Material | None) -> None:
         """See Issuer."""
         self.delete(identifier)
 
-    def ended(self, identifier: str, payload: Material | None) -> bool:
+    def is_ended(self, identifier: str, value: Material | None) -> bool:
         """See Issuer: the program itself must say that it does not work any more."""
-        return payload is None or not self._works(payload)
+        return value is None or not self._works(value)
 
-    def _made(self, answer: dict[str, Any]) -> tuple[str, Material] | None:
+    def _parse_answer(self, answer: dict[str, Any]) -> tuple[str, Material] | None:
         if not answer:
             return None
         identifier, text = answer.get("id"), answer.get("material")
         if not isinstance(identifier, str) or not isinstance(text, str):
-            raise self._wrong("create")
+            raise self._answer_error("create")
         if not 0 < len(identifier) <= LONGEST_ID or not identifier.isprintable():
-            raise self._wrong("create")
+            raise self._answer_error("create")
         try:
             material = Material(base64.b64decode(text, validate=True))
         except (binascii.Error, ValueError):
-            raise self._wrong("create") from None
+            raise self._answer_error("create") from None
         if not material:
-            raise self._wrong("create")
+            raise self._answer_error("create")
         return identifier, material
 
     def _call(self, verb: str, question: dict[str, str]) -> dict[str, Any]:
@@ -108,12 +108,12 @@ class ProgramIssuer(VersionOnly):
         try:
             answer = json.loads(output or b"{}")
         except (ValueError, RecursionError):
-            raise self._wrong(verb) from None
+            raise self._answer_error(verb) from None
         if not isinstance(answer, dict):
-            raise self._wrong(verb)
+            raise self._answer_error(verb)
         return answer
 
-    def _wrong(self, verb: str) -> PreconditionError:
+    def _answer_error(self, verb: str) -> PreconditionError:
         return PreconditionError(
             f"{self._what} answered {verb} with something that is not what docs/rotation-kinds.md says",
             hint="its output is not shown, for it may hold material",

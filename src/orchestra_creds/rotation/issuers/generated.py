@@ -36,7 +36,7 @@ class GeneratedValues(VersionOnly):
                 raise ConfigError(f"credential {name}: the alphabet must be different printable ASCII characters")
         else:
             bits = 8.0 * wanted.bytes
-            values.generated(b"", wanted.encoding)
+            values.random_value(b"", wanted.encoding)
         if bits < FEWEST_BITS or bits > 8 * MOST_BYTES:
             raise ConfigError(
                 f"credential {name}: a value of {int(bits)} bits is not between {FEWEST_BITS} and {8 * MOST_BYTES}",
@@ -47,7 +47,7 @@ class GeneratedValues(VersionOnly):
         """See Issuer."""
         wanted = self._credential.generated
         if not wanted.alphabet:
-            return values.generated(self._random(wanted.bytes), wanted.encoding)
+            return values.random_value(self._random(wanted.bytes), wanted.encoding)
         return Material("".join(self._letter(wanted.alphabet) for _ in range(wanted.length)).encode())
 
     def _letter(self, alphabet: str) -> str:

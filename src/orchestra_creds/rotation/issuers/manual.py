@@ -5,7 +5,7 @@ from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuers.simple import VersionOnly
 
 
-class ByHand(VersionOnly):
+class ManualIssuer(VersionOnly):
     """See Issuer. The machine never begins a rotation of this kind."""
 
     def make(self, current: str, token: str) -> Material:

@@ -23,7 +23,7 @@ from orchestra_creds.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-from orchestra_creds.rotation.issuer import Held
+from orchestra_creds.rotation.issuer import IssuedCredential
 
 if TYPE_CHECKING:
     import psycopg
@@ -41,7 +41,7 @@ class PostgresRoles:
 
     local = True
     revocable = True
-    lasting = False
+    needs_settle_time = False
 
     def __init__(self, credential: Credential, secrets: SecretStore, random: Callable[[int], bytes]) -> None:
         self._credential = credential
@@ -63,15 +63,15 @@ class PostgresRoles:
                     hint="create both roles with the same grants; their passwords are ours",
                 )
 
-    def held(self) -> Sequence[Held]:
+    def list_credentials(self) -> Sequence[IssuedCredential]:
         """See Issuer."""
-        return [Held(mark or role, enabled) for role, enabled, mark in self._roles()]
+        return [IssuedCredential(mark or role, enabled) for role, enabled, mark in self._roles()]
 
     def make(self, current: str, token: str) -> Material:
         """See Issuer: a password for the role that is not in force."""
         first, second = self._wanted.users
         user = second if _role(current) == first else first
-        password = values.generated(self._random(PASSWORD_BYTES)).reveal().decode()
+        password = values.random_value(self._random(PASSWORD_BYTES)).reveal().decode()
         return Material(json.dumps({"id": f"{user}#{token}", "user": user, "password": password}).encode())
 
     def fingerprint(self, made: Material) -> str:
@@ -81,7 +81,7 @@ class PostgresRoles:
     def activate(self, made: Material, token: str) -> str:
         """See Issuer: repeating it sets the same password again."""
         body = json.loads(made.reveal())
-        with self._admin() as connection:
+        with self._connect_admin() as connection:
             verifier = connection.pgconn.encrypt_password(
                 body["password"].encode(), body["user"].encode(), b"scram-sha-256"
             )
@@ -99,7 +99,7 @@ class PostgresRoles:
         """See Issuer."""
         return None
 
-    def payload(self, made: Material, identifier: str) -> Material:
+    def secret_value(self, made: Material, identifier: str) -> Material:
         """See Issuer: a connection URL, or the bare password."""
         body, wanted = json.loads(made.reveal()), self._wanted
         if wanted.form == "password":
@@ -108,13 +108,13 @@ class PostgresRoles:
         place = f"{quote(wanted.host, safe='.:-')}:{wanted.port}/{quote(wanted.database, safe='')}"
         return Material(f"postgresql://{user}:{password}@{place}?sslmode={wanted.sslmode}".encode())
 
-    def identify(self, payload: Material) -> str:
+    def identify(self, value: Material) -> str:
         """See Issuer: the bytes do not tell the attempt."""
         return ""
 
-    def verify(self, payload: Material) -> None:
+    def verify(self, value: Material) -> None:
         """See Issuer: a connection is made, and ended."""
-        text = payload.reveal().decode("utf-8", "replace")
+        text = value.reveal().decode("utf-8", "replace")
         if self._wanted.form == "password":
             tries = [(user, text) for user in self._wanted.users]
         else:
@@ -123,7 +123,7 @@ class PostgresRoles:
         refusal: CredsError | None = None
         for user, password in tries:
             try:
-                with self._connected(user=user, password=password, dbname=self._wanted.database):
+                with self._connect(user=user, password=password, dbname=self._wanted.database):
                     return
             except CredentialRefusedError as error:
                 refusal = error
@@ -135,42 +135,42 @@ class PostgresRoles:
 
     def disable(self, identifier: str) -> None:
         """See Issuer: the role may not log in; sessions that it has go on."""
-        self._if_marked(identifier, "NOLOGIN")
+        self._alter_if_marked(identifier, "NOLOGIN")
 
     def enable(self, identifier: str) -> None:
         """See Issuer."""
-        self._if_marked(identifier, "LOGIN")
+        self._alter_if_marked(identifier, "LOGIN")
 
-    def end(self, identifier: str, payload: Material | None) -> None:
+    def end(self, identifier: str, value: Material | None) -> None:
         """See Issuer."""
         self.disable(identifier)
 
-    def ended(self, identifier: str, payload: Material | None) -> bool:
+    def is_ended(self, identifier: str, value: Material | None) -> bool:
         """See Issuer: its role may not log in, and its password opens no connection."""
         if any(mark == identifier and login for _, login, mark in self._roles()):
             return False
-        if payload is None:
+        if value is None:
             return True
         try:
-            self.verify(payload)
+            self.verify(value)
         except CredentialRefusedError:
             return True
         return False
 
     def delete(self, identifier: str) -> None:
         """See Issuer: the role keeps its grants and has no password."""
-        self._if_marked(identifier, "NOLOGIN PASSWORD NULL")
+        self._alter_if_marked(identifier, "NOLOGIN PASSWORD NULL")
 
-    def _if_marked(self, identifier: str, change: str) -> None:
+    def _alter_if_marked(self, identifier: str, change: str) -> None:
         for role, _, mark in self._roles():
             if mark == identifier:
-                with self._admin() as connection, connection.transaction():
+                with self._connect_admin() as connection, connection.transaction():
                     self._alter(connection, role, change)
 
     def _roles(self) -> list[tuple[str, bool, str]]:
         """Role, whether it may log in, and the id that its comment holds."""
         query = "SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = ANY(%s)"
-        with self._admin() as connection:
+        with self._connect_admin() as connection:
             rows = connection.execute(query, (list(self._wanted.users),)).fetchall()
         return [(str(role), bool(login), str(text or "").removeprefix(MARK)) for role, login, text in rows]
 
@@ -186,17 +186,17 @@ class PostgresRoles:
         connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(role), sql.Literal(text)))
 
     @contextlib.contextmanager
-    def _admin(self) -> "Iterator[psycopg.Connection[Any]]":
+    def _connect_admin(self) -> "Iterator[psycopg.Connection[Any]]":
         """A connection of the role that may alter the two."""
         text = self._secrets.access(self._wanted.admin_secret, "latest").material.reveal().decode("utf-8", "replace")
         try:
-            with self._connected(conninfo=text) as connection:
+            with self._connect(conninfo=text) as connection:
                 yield connection
         except CredentialRefusedError as error:  # it is about the admin role, and not about the credential under test
             raise PermissionDeniedError(f"{error} of {self._wanted.admin_secret}", hint=error.hint) from None
 
     @contextlib.contextmanager
-    def _connected(self, conninfo: str = "", **options: Any) -> "Iterator[psycopg.Connection[Any]]":
+    def _connect(self, conninfo: str = "", **options: Any) -> "Iterator[psycopg.Connection[Any]]":
         try:
             import psycopg
         except ImportError:

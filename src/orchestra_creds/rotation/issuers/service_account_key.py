@@ -19,7 +19,7 @@ from orchestra_creds.core.credential import Credential, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
-from orchestra_creds.rotation.issuer import Held
+from orchestra_creds.rotation.issuer import IssuedCredential
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -40,7 +40,7 @@ class ServiceAccountKeys:
     """See Issuer. `token_uri` goes into key files; `now` is aware UTC; `new_pair` draws a key pair (RSA, 2048 bits)."""
 
     revocable = True
-    lasting = True
+    needs_settle_time = True
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class ServiceAccountKeys:
     def _is_enforced(self, constraint: str) -> bool:
         """Return whether a policy is known to be in force; the issuer itself refuses what one forbids that cannot be read."""
         try:
-            return self._inspector.constraint_enforced(constraint)
+            return self._inspector.is_constraint_enforced(constraint)
         except CredsError:
             return False
 
@@ -92,10 +92,10 @@ class ServiceAccountKeys:
                 hint=f"see `orchestra-creds key list {self._account}`; delete those that nobody uses; none was touched",
             )
 
-    def held(self) -> Sequence[Held]:
+    def list_credentials(self) -> Sequence[IssuedCredential]:
         """See Issuer."""
         keys = self._keys.list_keys(self._account)
-        return [_held(key) for key in keys if key.origin is KeyOrigin.USER]
+        return [_issued_credential(key) for key in keys if key.origin is KeyOrigin.USER]
 
     def make(self, current: str, token: str) -> Material:
         """See Issuer: the private key and its certificate, which carries nothing of the operator."""
@@ -130,13 +130,13 @@ class ServiceAccountKeys:
     def activate(self, made: Material, token: str) -> str:
         """See Issuer."""
         certificate = _certificate(made)
-        there = self._uploaded(certificate)
+        there = self._find_uploaded_key(certificate)
         if there is not None:
             return there
         try:
             return self._keys.upload_key(self._account, _body(made)["certificate"].encode()).id
         except PreconditionError as error:
-            there = self._uploaded(certificate)
+            there = self._find_uploaded_key(certificate)
             if there is None:
                 raise self._refusal(error) from error
             return there
@@ -152,7 +152,7 @@ class ServiceAccountKeys:
             hint="is the account disabled, or has it ten keys? the next run goes on from here",
         )
 
-    def _uploaded(self, certificate: "Certificate") -> str | None:
+    def _find_uploaded_key(self, certificate: "Certificate") -> str | None:
         """The id of the key with this public half: an uploaded key's time of creation is the beginning of its certificate."""
         public, begins = _public(certificate), certificate.not_valid_before_utc
         for key in self._keys.list_keys(self._account):
@@ -177,7 +177,7 @@ class ServiceAccountKeys:
         """See Issuer: the private half of a created key was in the lost reply, and nowhere else."""
         return None
 
-    def payload(self, made: Material, identifier: str) -> Material:
+    def secret_value(self, made: Material, identifier: str) -> Material:
         """See Issuer: the JSON key file, as Google writes it; one that Google wrote stays as it is."""
         body = _body(made)
         if "client_email" in body:
@@ -194,16 +194,16 @@ class ServiceAccountKeys:
         }
         return Material(json.dumps(document, indent=2).encode() + b"\n")
 
-    def identify(self, payload: Material) -> str:
+    def identify(self, value: Material) -> str:
         """See Issuer."""
-        body = _body(payload)
+        body = _body(value)
         return body.get("private_key_id", "") if body.get("client_email") == self._account else ""
 
-    def verify(self, payload: Material) -> None:
+    def verify(self, value: Material) -> None:
         """See Issuer: a token is minted with the key's id, so that Google tries this key and no other."""
-        if "private_key" not in _body(payload):
+        if "private_key" not in _body(value):
             raise CredentialRefusedError(f"what the secret of {self._credential.name} holds is no key of an account")
-        self._tokens.mint(payload)
+        self._tokens.mint(value)
 
     def last_used(self, identifier: str) -> datetime | None:
         """See Issuer: from Policy Analyzer, to the day."""
@@ -223,19 +223,19 @@ class ServiceAccountKeys:
         except NotFoundError:
             return
 
-    def end(self, identifier: str, payload: Material | None) -> None:
+    def end(self, identifier: str, value: Material | None) -> None:
         """See Issuer: a disabled key gets no tokens."""
         self.disable(identifier)
 
-    def ended(self, identifier: str, payload: Material | None) -> bool:
+    def is_ended(self, identifier: str, value: Material | None) -> bool:
         """See Issuer: the key is disabled or gone, and gets no token any more, which may take minutes longer."""
         key = self._keys.find_key(self._account, identifier)
         if key is not None and not key.disabled:
             return False
-        if payload is None:
+        if value is None:
             return True
         try:
-            self.verify(payload)
+            self.verify(value)
         except CredentialRefusedError:
             return True
         return False
@@ -264,8 +264,8 @@ def _new_pair() -> "RSAPrivateKey":
     return rsa.generate_private_key(public_exponent=_EXPONENT, key_size=_BITS)
 
 
-def _held(key: Key) -> Held:
-    return Held(key.id, not key.disabled, key.created, key.last_used, key.disable_reason)
+def _issued_credential(key: Key) -> IssuedCredential:
+    return IssuedCredential(key.id, not key.disabled, key.created, key.last_used, key.disable_reason)
 
 
 def _body(material: Material) -> dict[str, str]:

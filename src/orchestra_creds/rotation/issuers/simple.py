@@ -7,7 +7,7 @@ from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredentialRefusedError
 from orchestra_creds.rotation import programs
-from orchestra_creds.rotation.issuer import Held
+from orchestra_creds.rotation.issuer import IssuedCredential
 
 
 class VersionOnly:
@@ -15,7 +15,7 @@ class VersionOnly:
 
     local = True
     revocable = False
-    lasting = False
+    needs_settle_time = False
 
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
@@ -25,7 +25,7 @@ class VersionOnly:
         if self._credential.probe:
             programs.check(self._credential.probe, f"probe of {self._credential.name}")
 
-    def held(self) -> Sequence[Held]:
+    def list_credentials(self) -> Sequence[IssuedCredential]:
         """See Issuer."""
         return ()
 
@@ -37,17 +37,17 @@ class VersionOnly:
         """See Issuer: it is valid as soon as readers get it."""
         return token
 
-    def payload(self, made: Material, identifier: str) -> Material:
+    def secret_value(self, made: Material, identifier: str) -> Material:
         """See Issuer."""
         return made
 
-    def identify(self, payload: Material) -> str:
+    def identify(self, value: Material) -> str:
         """See Issuer."""
         return ""
 
-    def verify(self, payload: Material) -> None:
+    def verify(self, value: Material) -> None:
         """See Issuer."""
-        probe(self._credential, payload)
+        probe(self._credential, value)
 
     def last_used(self, identifier: str) -> datetime | None:
         """See Issuer."""
@@ -62,21 +62,21 @@ class VersionOnly:
     def delete(self, identifier: str) -> None:
         """See Issuer."""
 
-    def end(self, identifier: str, payload: Material | None) -> None:
+    def end(self, identifier: str, value: Material | None) -> None:
         """See Issuer: no more can be done than to disable the secret's version."""
 
-    def ended(self, identifier: str, payload: Material | None) -> bool:
+    def is_ended(self, identifier: str, value: Material | None) -> bool:
         """See Issuer: the probe must refuse it; without one the secret is all that is known."""
-        if payload is None or not self._credential.probe:
+        if value is None or not self._credential.probe:
             return True
         try:
-            probe(self._credential, payload)
+            probe(self._credential, value)
         except CredentialRefusedError:
             return True
         return False
 
 
-def probe(credential: Credential, payload: Material) -> None:
+def probe(credential: Credential, value: Material) -> None:
     """Let the operator's program prove it, with the material on its standard input.
 
     Raises:
@@ -86,7 +86,7 @@ def probe(credential: Credential, payload: Material) -> None:
     if not credential.probe:
         return
     try:
-        programs.run(credential.probe, f"probe of {credential.name}", material=payload, timeout=credential.timeout)
+        programs.run(credential.probe, f"probe of {credential.name}", material=value, timeout=credential.timeout)
     except programs.ProgramFailedError as error:
         if not error.answered:
             raise

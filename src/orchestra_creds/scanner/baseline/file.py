@@ -28,7 +28,7 @@ _HASH = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Entry:
+class BaselineEntry:
     """One accepted finding. `date` and `expires` are YYYY-MM-DD, the last day included; "" never expires.
 
     `path` is for people, with unprintable characters escaped: what counts is the fingerprint. `*` accepts the credential
@@ -44,7 +44,7 @@ class Entry:
     date: str = ""
     expires: str = ""
 
-    def expired(self, today: dt.date) -> bool:
+    def is_expired(self, today: dt.date) -> bool:
         """Whether the last day of the entry is over."""
         return bool(self.expires) and self.expires < today.isoformat()
 
@@ -54,19 +54,19 @@ class Baseline:
     """All accepted findings; `key` is the public name of the key that made the fingerprints."""
 
     key: str
-    entries: tuple[Entry, ...] = ()
+    entries: tuple[BaselineEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class BaselineResult:
     """What a baseline says about findings: those that count, how many it hides, and its own entries that have ended."""
 
     findings: tuple[Finding, ...]
     accepted: int
-    expired: tuple[Entry, ...]
+    expired: tuple[BaselineEntry, ...]
 
 
-class State(StrEnum):
+class EntryState(StrEnum):
     """What an audit says about an entry."""
 
     CURRENT = "current"  # the finding is there, and accepted
@@ -76,45 +76,45 @@ class State(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Audited:
+class AuditedEntry:
     """An entry, its state, and the finding that it stands for today."""
 
-    entry: Entry
-    state: State
+    entry: BaselineEntry
+    state: EntryState
     finding: Finding | None = None
 
 
 def judge(
     baseline: Baseline, findings: Sequence[Finding], today: dt.date, *, unread: Callable[[str], bool] | None = None
-) -> Verdicts:
+) -> BaselineResult:
     """Hide what is accepted today; name the entries whose end is over although their finding is still there.
 
     `unread` tells of an entry's path whether its file is there and was not looked at: then nobody knows that the credential
     has left it, and a copy elsewhere counts.
     """
-    live = [entry for entry in baseline.entries if not entry.expired(today)]
+    live = [entry for entry in baseline.entries if not entry.is_expired(today)]
     places = {entry.fingerprint for entry in live}
-    movers = {entry.credential for entry in _without_place(live, findings, unread)}
+    movers = {entry.credential for entry in _movable_entries(live, findings, unread)}
     kept = tuple(f for f in findings if f.fingerprint not in places and f.credential not in movers)
     left = {f.fingerprint for f in kept} | {f.credential for f in kept}
-    expired = tuple(entry for entry in baseline.entries if entry.expired(today) and entry.fingerprint in left)
-    return Verdicts(kept, len(findings) - len(kept), expired)
+    expired = tuple(entry for entry in baseline.entries if entry.is_expired(today) and entry.fingerprint in left)
+    return BaselineResult(kept, len(findings) - len(kept), expired)
 
 
-def _without_place(
-    entries: Iterable[Entry], findings: Sequence[Finding], unread: Callable[[str], bool] | None = None
-) -> list[Entry]:
+def _movable_entries(
+    entries: Iterable[BaselineEntry], findings: Sequence[Finding], unread: Callable[[str], bool] | None = None
+) -> list[BaselineEntry]:
     """The entries that speak for a credential at any path: those for `*`, and those whose own path has lost it."""
     seen = {f.fingerprint: f.in_head for f in findings}
     present = {f.credential for f in findings}
     in_head = {f.credential for f in findings if f.in_head}
 
-    def lost(entry: Entry) -> bool:
+    def is_lost(entry: BaselineEntry) -> bool:
         if entry.fingerprint in seen:
             return not seen[entry.fingerprint] and entry.credential in in_head
         return entry.credential in present and (unread is None or not unread(entry.path))
 
-    return [entry for entry in entries if entry.path == ANYWHERE or lost(entry)]
+    return [entry for entry in entries if entry.path == ANYWHERE or is_lost(entry)]
 
 
 def accept(
@@ -137,7 +137,7 @@ def accept(
     if expires is not None and expires < today:
         raise ConfigError(f"{expires.isoformat()} is in the past", hint="name a day to come")
     new = {
-        fingerprint: Entry(
+        fingerprint: BaselineEntry(
             fingerprint=fingerprint,
             credential=finding.credential,
             rule=finding.rule,
@@ -172,7 +172,7 @@ def choose(findings: Iterable[Finding], prefix: str) -> list[Finding]:
     return chosen
 
 
-def remove(baseline: Baseline, prefix: str) -> tuple[Baseline, tuple[Entry, ...]]:
+def remove(baseline: Baseline, prefix: str) -> tuple[Baseline, tuple[BaselineEntry, ...]]:
     """The baseline without the entries whose fingerprint or credential starts with `prefix`, and those entries.
 
     Raises:
@@ -195,27 +195,27 @@ def _check_prefix(prefix: str) -> None:
         raise ConfigError(f"a fingerprint needs at least {SHORTEST_PREFIX} digits", hint="give more digits")
 
 
-def audit(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> tuple[Audited, ...]:
+def audit(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> tuple[AuditedEntry, ...]:
     """The state of every entry, given all findings of a scan made without the baseline, in the order of the file."""
     places = {f.fingerprint: f for f in findings}
     elsewhere = {f.credential: f for f in reversed(findings)}
-    moved = set(_without_place(baseline.entries, findings))
+    moved = set(_movable_entries(baseline.entries, findings))
 
-    def state(entry: Entry) -> Audited:
+    def state(entry: BaselineEntry) -> AuditedEntry:
         finding = places.get(entry.fingerprint)
         if entry in moved:
             finding = elsewhere.get(entry.credential, finding)
         if finding is None:
-            return Audited(entry, State.VANISHED)
-        if entry.expired(today):
-            return Audited(entry, State.EXPIRED, finding)
+            return AuditedEntry(entry, EntryState.VANISHED)
+        if entry.is_expired(today):
+            return AuditedEntry(entry, EntryState.EXPIRED, finding)
         follows = finding.fingerprint != entry.fingerprint and entry.path != ANYWHERE
-        return Audited(entry, State.MOVED if follows else State.CURRENT, finding)
+        return AuditedEntry(entry, EntryState.MOVED if follows else EntryState.CURRENT, finding)
 
     return tuple(state(entry) for entry in baseline.entries)
 
 
-def without(baseline: Baseline, gone: Collection[Entry]) -> Baseline:
+def drop_entries(baseline: Baseline, gone: Collection[BaselineEntry]) -> Baseline:
     """The baseline without these entries."""
     return Baseline(baseline.key, tuple(entry for entry in baseline.entries if entry not in gone))
 
@@ -229,8 +229,8 @@ def dumps(baseline: Baseline) -> str:
     return head + "".join(lines) + "null]}\n"
 
 
-def _as_json(entry: Entry) -> dict[str, str]:
-    values = {field.name: str(getattr(entry, field.name)) for field in fields(Entry)}
+def _as_json(entry: BaselineEntry) -> dict[str, str]:
+    values = {field.name: str(getattr(entry, field.name)) for field in fields(BaselineEntry)}
     return {name: value for name, value in values.items() if value or name in _REQUIRED}
 
 
@@ -264,7 +264,7 @@ def loads(text: str, name: str = FILE_NAME) -> Baseline:
         raise ConfigError(f"{name}: `key` must name a fingerprint key: 16 hex digits", hint="restore it from git")
     if not isinstance(findings, list):
         raise ConfigError(f"{name}: `findings` must be a list", hint="restore it from git")
-    entries: dict[str, Entry] = {}
+    entries: dict[str, BaselineEntry] = {}
     for number, item in enumerate(findings, start=1):
         if item is None:
             continue
@@ -274,8 +274,8 @@ def loads(text: str, name: str = FILE_NAME) -> Baseline:
     return Baseline(key, tuple(sorted(entries.values())))
 
 
-def _entry(item: Any, where: str) -> Entry:
-    names = {field.name for field in fields(Entry)}
+def _entry(item: Any, where: str) -> BaselineEntry:
+    names = {field.name for field in fields(BaselineEntry)}
     if not isinstance(item, dict) or not all(isinstance(value, str) for value in item.values()):
         raise ConfigError(f"{where}: must be an object of strings", hint="restore it from git")
     if unknown := sorted(set(item) - names):
@@ -292,10 +292,10 @@ def _entry(item: Any, where: str) -> Entry:
             item["expires"] = dt.date.fromisoformat(item["expires"]).isoformat()
         except ValueError:
             raise ConfigError(f"{where}: 'expires' must be a day", hint="write YYYY-MM-DD") from None
-    return Entry(**item)
+    return BaselineEntry(**item)
 
 
-def _stricter(one: Entry, other: Entry) -> Entry:
+def _stricter(one: BaselineEntry, other: BaselineEntry) -> BaselineEntry:
     """Of two entries for one finding, as a merge may leave them, the one that ends first."""
     return min(one, other, key=lambda entry: (entry.expires or "9999", entry))
 

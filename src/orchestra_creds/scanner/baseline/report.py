@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass, replace
 from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.finding import Finding, Place, ScanReport, ScanStats, Skipped
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport, ScanStats, SkippedItem
 from orchestra_creds.scanner.fingerprint import FingerprintKey, mask
 from orchestra_creds.scanner.rule import Severity
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from orchestra_creds.scanner.baseline.file import Baseline
 
 
-class Policy(Protocol):
+class SightingPolicy(Protocol):
     """Rules about findings that another tool's files state; gitleaks' is in `gitleaks/setup.py`."""
 
     def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
@@ -42,7 +42,7 @@ class Filters:
     key: FingerprintKey
     today: date
     baseline: "Baseline | None" = None
-    gitleaks: Policy | None = None
+    gitleaks: SightingPolicy | None = None
     min_severity: Severity = Severity.LOW
     below: str = ""
     unread: Callable[[str], bool] | None = None
@@ -54,7 +54,7 @@ def report(
     root: str,
     source: str,
     filters: Filters,
-    skipped: Iterable[Skipped] = (),
+    skipped: Iterable[SkippedItem] = (),
     stats: ScanStats | None = None,
     notes: Sequence[str] = (),
 ) -> ScanReport:
@@ -67,7 +67,7 @@ def report(
     for sighting in counted:
         found = sighting.detection
         groups.setdefault((found.rule.id, found.material, sighting.place.path), []).append(sighting)
-    open_groups = [left for group in groups.values() if (left := _not_allowed(group))]
+    open_groups = [left for group in groups.values() if (left := _drop_allowed(group))]
     findings = sorted((_finding(group, filters) for group in open_groups), key=_order)
     whole = ScanReport(
         root=root,
@@ -78,10 +78,10 @@ def report(
         notes=(*notes, *_key_notes(filters.key)),
         stats=stats or ScanStats(),
     )
-    return whole if filters.baseline is None else _judged(whole, filters.baseline, filters)
+    return whole if filters.baseline is None else _apply_baseline(whole, filters.baseline, filters)
 
 
-def _not_allowed(group: list[Sighting]) -> list[Sighting]:
+def _drop_allowed(group: list[Sighting]) -> list[Sighting]:
     """Without the spots that an inline comment allows; when that is so for all of today's, older commits follow."""
     today = [sighting for sighting in group if sighting.place.commit and sighting.place.in_head]
     if today and all(sighting.allow for sighting in today):
@@ -110,7 +110,7 @@ def _finding(group: list[Sighting], filters: Filters) -> Finding:
     )
 
 
-def _place_order(place: Place) -> tuple[str, str, int, int, int]:
+def _place_order(place: FindingPlace) -> tuple[str, str, int, int, int]:
     return (place.date, place.commit, place.line, place.column, place.end_line)
 
 
@@ -125,7 +125,7 @@ def _key_notes(key: FingerprintKey) -> tuple[str, ...]:
     return ("the fingerprint key could not be kept: fingerprints of this report fit no other report",)
 
 
-def _judged(whole: ScanReport, baseline: "Baseline", filters: Filters) -> ScanReport:
+def _apply_baseline(whole: ScanReport, baseline: "Baseline", filters: Filters) -> ScanReport:
     from orchestra_creds.scanner.baseline.file import ANYWHERE, judge  # a staged scan without a baseline pays no json
 
     verdicts = judge(baseline, whole.findings, filters.today, unread=filters.unread)

@@ -14,7 +14,7 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError, ExitCode, IncompleteError, NotFoundError, PreconditionError
 from orchestra_creds.scanner import fingerprint
 from orchestra_creds.scanner.baseline import file as files
-from orchestra_creds.scanner.baseline.file import Audited, Baseline, Entry, State
+from orchestra_creds.scanner.baseline.file import AuditedEntry, Baseline, BaselineEntry, EntryState
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.gitleaks import accepted as gitleaks_accepted
@@ -32,20 +32,20 @@ class Acceptance:
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class BaselineAudit:
     """Every entry of a baseline with its state."""
 
-    entries: tuple[Audited, ...]
+    entries: tuple[AuditedEntry, ...]
     pruned: int = 0
 
     @property
     def exit_code(self) -> ExitCode:
         """1 when an entry has expired or vanished: somebody must decide."""
-        undecided = any(entry.state in {State.EXPIRED, State.VANISHED} for entry in self.entries)
+        undecided = any(entry.state in {EntryState.EXPIRED, EntryState.VANISHED} for entry in self.entries)
         return ExitCode.ATTENTION if undecided else ExitCode.OK
 
 
-class Acceptor:
+class BaselineService:
     """The baseline of one scanned root; `scan` looks at everything, with no baseline applied.
 
     `scan_history` looks at what git holds besides, where `scan` does not; PreconditionError where there is no repository.
@@ -79,7 +79,7 @@ class Acceptor:
         chosen = [finding for finding in report.findings if finding.first.path.startswith(below)]
         made = _accept(Baseline(self._key("").id), chosen, acceptance)
         files.save(self._file, made)
-        return f"accepted {_counted(len(made.entries), 'finding')} in {self._file}"
+        return f"accepted {_quantity(len(made.entries), 'finding')} in {self._file}"
 
     def add(self, prefix: str, acceptance: Acceptance, *, anywhere: bool = False) -> str:
         """Accept the findings of one credential."""
@@ -93,31 +93,33 @@ class Acceptor:
         """Stop accepting the findings of one credential."""
         left, gone = files.remove(self._load(), prefix)
         files.save(self._file, left)
-        return f"removed {_counted(len(gone), 'entry')}: {gone[0].rule} at {', '.join(entry.path for entry in gone)}"
+        return f"removed {_quantity(len(gone), 'entry')}: {gone[0].rule} at {', '.join(entry.path for entry in gone)}"
 
-    def audit(self, *, today: dt.date, prune: bool = False) -> Audit:
+    def audit(self, *, today: dt.date, prune: bool = False) -> BaselineAudit:
         """Compare every entry with what is found now."""
         present = self._load()
         self._key(present.key)
         audited = files.audit(present, self._complete_scan().findings, today)
         if not prune:
-            return Audit(audited)
-        gone = {item.entry for item in audited if item.state is State.VANISHED} - self._in_history(
+            return BaselineAudit(audited)
+        gone = {item.entry for item in audited if item.state is EntryState.VANISHED} - self._in_history(
             present, audited, today
         )
-        files.save(self._file, files.without(present, gone))
+        files.save(self._file, files.drop_entries(present, gone))
         kept = tuple(item for item in audited if item.entry not in gone)
-        return Audit(kept, pruned=len(gone))
+        return BaselineAudit(kept, pruned=len(gone))
 
-    def _in_history(self, present: Baseline, audited: Sequence[Audited], today: dt.date) -> set[Entry]:
+    def _in_history(self, present: Baseline, audited: Sequence[AuditedEntry], today: dt.date) -> set[BaselineEntry]:
         """Of the entries that have vanished, those that git holds still: what a working tree lost is no reason to forget them."""
-        if self._scan_history is None or not any(item.state is State.VANISHED for item in audited):
+        if self._scan_history is None or not any(item.state is EntryState.VANISHED for item in audited):
             return set()
         try:
             report = _complete(self._scan_history())
         except PreconditionError:  # no repository, and so no history
             return set()
-        return {item.entry for item in files.audit(present, report.findings, today) if item.state is not State.VANISHED}
+        return {
+            item.entry for item in files.audit(present, report.findings, today) if item.state is not EntryState.VANISHED
+        }
 
     def import_(self, source: Path, acceptance: Acceptance) -> str:
         """Take over a gitleaks report or ignore file: positions become fingerprints where the credential is still found."""
@@ -127,8 +129,8 @@ class Acceptor:
         present = self._load_or_new()
         found = gitleaks_accepted.rekey(legacy, self._complete_scan(), self._key(present.key))
         files.save(self._file, _accept(present, found.findings, acceptance))
-        lost = f"; not found today: {_counted(len(found.lost), 'entry')}" if found.lost else ""
-        return f"took over {_counted(len(found.findings), 'finding')}{lost}"
+        lost = f"; not found today: {_quantity(len(found.lost), 'entry')}" if found.lost else ""
+        return f"took over {_quantity(len(found.findings), 'finding')}{lost}"
 
     def _complete_scan(self) -> ScanReport:
         return _complete(self._scan())
@@ -157,7 +159,7 @@ class Acceptor:
         return key
 
 
-def _counted(number: int, noun: str) -> str:
+def _quantity(number: int, noun: str) -> str:
     if number == 1:
         return f"1 {noun}"
     return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"

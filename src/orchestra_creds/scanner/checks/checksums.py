@@ -12,7 +12,7 @@ import zlib
 
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.checks.plausible import is_placeholder
-from orchestra_creds.scanner.checks.verdict import Check, Subject, Verdict
+from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -54,21 +54,21 @@ def base36_crc(body: bytes) -> bytes:
     return digits(zlib.crc32(body), 36, 7).encode()
 
 
-def _verdict(subject: Subject, confidence: Confidence, note: str = "", *, back: int = 0) -> Verdict:
+def _verdict(subject: Subject, confidence: Confidence, note: str = "", *, back: int = 0) -> CheckVerdict:
     """A verdict on the material, widened by `back` bytes to the left; it depends on the letter before and behind too."""
     start = subject.start - back
     material = subject.before(back) + subject.material
     read_from, read_to = max(start - 1, subject.lo), min(subject.end + 1, subject.hi)
-    return Verdict(material, confidence, start, subject.end, read_from, read_to, note=note)
+    return CheckVerdict(material, confidence, start, subject.end, read_from, read_to, note=note)
 
 
-def _crc62(subject: Subject) -> Verdict | None:
+def _crc62(subject: Subject) -> CheckVerdict | None:
     """GitHub and npm: the last six letters are the CRC32 of those between the prefix and them."""
     body = subject.material.partition(b"_")[2]
     return _verdict(subject, Confidence.PROVEN) if base62_crc(body[:-6]) == body[-6:] else None
 
 
-def _gitlab_routable(subject: Subject) -> Verdict | None:
+def _gitlab_routable(subject: Subject) -> CheckVerdict | None:
     """GitLab: the last seven letters are the CRC32 of everything before them, the instance's own prefix included."""
     body, checksum = subject.material[:-7], subject.material[-7:]
     if base36_crc(body) == checksum:
@@ -82,9 +82,9 @@ def _gitlab_routable(subject: Subject) -> Verdict | None:
 
 def _route(body: bytes) -> str:
     """The ids that a routable token names, as GitLab writes them: organization, group, project and user in base 36."""
-    payload = body.partition(b"-")[2].partition(b".")[0].rpartition(b"_")[2]
+    encoded = body.partition(b"-")[2].partition(b".")[0].rpartition(b"_")[2]
     try:
-        decoded = base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))[:-17]
+        decoded = base64.urlsafe_b64decode(encoded + b"=" * (-len(encoded) % 4))[:-17]
     except binascii.Error:
         return ""
     names = {b"o": "organization", b"g": "group", b"p": "project", b"u": "user"}
@@ -97,7 +97,7 @@ def _route(body: bytes) -> str:
     return ", ".join(ids)
 
 
-def _pypi(subject: Subject) -> Verdict:
+def _pypi(subject: Subject) -> CheckVerdict:
     """PyPI: a macaroon (version 2) whose location is the index; it is proven when every field can be read."""
     encoded = subject.material.partition(b"-")[2]
     location = "test.pypi.org" if encoded.startswith(b"AgEN") else "pypi.org"
@@ -129,7 +129,7 @@ def _is_macaroon(raw: bytes) -> bool:
     return False
 
 
-def _aws_key_id(subject: Subject) -> Verdict | None:
+def _aws_key_id(subject: Subject) -> CheckVerdict | None:
     """AWS: ids made since 2019 carry the account in their first ten base32 letters (Amazon's documentation of key ids)."""
     letters = subject.material[4:]
     if is_placeholder(subject.material):
@@ -142,7 +142,7 @@ def _aws_key_id(subject: Subject) -> Verdict | None:
     return _verdict(subject, Confidence.LIKELY, f"account {account:012d}" if known else "")
 
 
-def _token(subject: Subject) -> Verdict | None:
+def _token(subject: Subject) -> CheckVerdict | None:
     """Somebody's value: not written to be replaced, not copied from a manual, not named as a hash or an id."""
     if is_placeholder(subject.material):
         return None
@@ -159,12 +159,12 @@ def _holds(material: bytes, *kinds: bytes) -> bool:
     return all(re.search(kind, material) for kind in kinds)
 
 
-def _mixed(subject: Subject) -> Verdict | None:
+def _mixed_token(subject: Subject) -> CheckVerdict | None:
     """A random token has digits and letters; a name, a word or a number does not."""
     return _token(subject) if _holds(subject.material, rb"[0-9]", rb"[A-Za-z]") else None
 
 
-def _mixed_case(subject: Subject) -> Verdict | None:
+def _mixed_case_token(subject: Subject) -> CheckVerdict | None:
     """A random token of many base64 letters has digits and both cases; a hash or a path does not."""
     return _token(subject) if _holds(subject.material, rb"[0-9]", rb"[A-Z]", rb"[a-z]") else None
 
@@ -172,31 +172,31 @@ def _mixed_case(subject: Subject) -> Verdict | None:
 def _possible(check: Check) -> Check:
     """The same check, for a shape that other things have too."""
 
-    def graded(subject: Subject) -> Verdict | None:
+    def grade_verdict(subject: Subject) -> CheckVerdict | None:
         verdict = check(subject)
         return None if verdict is None else replace(verdict, confidence=Confidence.POSSIBLE)
 
-    return graded
+    return grade_verdict
 
 
-def _aws_session(subject: Subject) -> Verdict | None:
+def _aws_session(subject: Subject) -> CheckVerdict | None:
     """Session tokens hold long runs of one letter, so only the manual's word gives its examples away."""
     return None if b"EXAMPLE" in subject.material.upper() else _verdict(subject, Confidence.LIKELY)
 
 
-def _aws_pair(subject: Subject) -> Verdict | None:
+def _aws_pair(subject: Subject) -> CheckVerdict | None:
     """AWS: the forty letters beside the id look random, not like a hash."""
     mixed = _holds(subject.material[-40:], rb"[0-9]", rb"[A-Z]", rb"[a-z]")
     return _token(subject) if mixed else None
 
 
-def _stripe(subject: Subject) -> Verdict | None:
+def _stripe(subject: Subject) -> CheckVerdict | None:
     """Not a word; and behind the same prefix, forty hexadecimal letters are Paystack's and base64 of `key_` is WorkOS's."""
     body = subject.material.rpartition(b"_")[2]
     return None if (body.islower() and body.isalpha()) or _NOT_STRIPE.fullmatch(body) else _token(subject)
 
 
-def _jwt_tail(subject: Subject) -> Verdict | None:
+def _jwt_tail(subject: Subject) -> CheckVerdict | None:
     """The part of the token that is a JWT has a header that names its algorithm."""
     header = subject.material[subject.material.index(b"eyJ") :].partition(b".")[0]
     try:
@@ -206,12 +206,12 @@ def _jwt_tail(subject: Subject) -> Verdict | None:
     return _token(subject) if b'"alg"' in decoded else None
 
 
-def _azure_account_key(subject: Subject) -> Verdict | None:
+def _azure_account_key(subject: Subject) -> CheckVerdict | None:
     """An account key that is not one of the two that the emulators publish."""
-    return None if subject.material.startswith(_EMULATOR_KEYS) else _mixed_case(subject)
+    return None if subject.material.startswith(_EMULATOR_KEYS) else _mixed_case_token(subject)
 
 
-def _azure_signature(subject: Subject) -> Verdict | None:
+def _azure_signature(subject: Subject) -> CheckVerdict | None:
     """A signature of 32 bytes with the other parameters of a shared access signature beside it."""
     raw = subject.material.replace(b"%2B", b"+").replace(b"%2b", b"+").replace(b"%2F", b"/").replace(b"%2f", b"/")
     raw = raw.replace(b"%3D", b"=").replace(b"%3d", b"=")
@@ -219,14 +219,14 @@ def _azure_signature(subject: Subject) -> Verdict | None:
     if not re.fullmatch(rb"[0-9A-Za-z+/]{43}=", raw) or not re.search(rb"(?:^|[?&; ]|amp;)(?:s[vepr]|skn|se)=", beside):
         return None
     read_from, read_to = max(subject.start - _SIGNED, subject.lo), min(subject.end + _SIGNED, subject.hi)
-    return Verdict(raw, Confidence.LIKELY, subject.start, subject.end, read_from, read_to)
+    return CheckVerdict(raw, Confidence.LIKELY, subject.start, subject.end, read_from, read_to)
 
 
-def _widened(alphabet: bytes, length: int) -> Check:
+def _token_end(alphabet: bytes, length: int) -> Check:
     """The check that the match is the end of a token: exactly `length` letters of `alphabet` stand before it."""
     whole = re.compile(rb"(?:^|[^" + alphabet + rb"])[" + alphabet + rb"]{" + str(length).encode() + rb"}$")
 
-    def check(subject: Subject) -> Verdict | None:
+    def check(subject: Subject) -> CheckVerdict | None:
         before = subject.before(length + 1)
         if not whole.search(before) or _REPEATED.search(before):
             return None
@@ -244,20 +244,20 @@ CHECKS: dict[str, Check] = {
     "aws-session": _aws_session,
     "token": _token,
     "token-possible": _possible(_token),
-    "mixed": _mixed,
-    "mixed-possible": _possible(_mixed),
-    "mixed-case": _mixed_case,
-    "mixed-case-possible": _possible(_mixed_case),
+    "mixed": _mixed_token,
+    "mixed-possible": _possible(_mixed_token),
+    "mixed-case": _mixed_case_token,
+    "mixed-case-possible": _possible(_mixed_case_token),
     "stripe": _stripe,
     "jwt-tail": _jwt_tail,
     "azure-account-key": _azure_account_key,
     "azure-signature": _azure_signature,
-    "behind-14-letters": _widened(rb"0-9A-Za-z", 14),
-    "behind-32-hex": _widened(rb"0-9a-f", 32),
-    "behind-33-base64": _widened(rb"0-9A-Za-z+/", 33),
-    "behind-42-base64": _widened(rb"0-9A-Za-z+/", 42),
-    "behind-44-urlsafe": _widened(rb"0-9A-Za-z_-", 44),
-    "behind-52-letters": _widened(rb"0-9A-Za-z", 52),
-    "behind-76-base64": _widened(rb"0-9A-Za-z+/", 76),
+    "behind-14-letters": _token_end(rb"0-9A-Za-z", 14),
+    "behind-32-hex": _token_end(rb"0-9a-f", 32),
+    "behind-33-base64": _token_end(rb"0-9A-Za-z+/", 33),
+    "behind-42-base64": _token_end(rb"0-9A-Za-z+/", 42),
+    "behind-44-urlsafe": _token_end(rb"0-9A-Za-z_-", 44),
+    "behind-52-letters": _token_end(rb"0-9A-Za-z", 52),
+    "behind-76-base64": _token_end(rb"0-9A-Za-z+/", 76),
 }
 """Name, as rules write it, to check; `structure.families` holds them too."""

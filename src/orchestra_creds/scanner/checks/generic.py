@@ -11,7 +11,7 @@ from functools import lru_cache
 from itertools import pairwise
 
 from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
-from orchestra_creds.scanner.checks.verdict import Check, Subject, Verdict
+from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
 KEPT = 4096
@@ -179,7 +179,7 @@ def _switches(value: bytes) -> float:
     return sum(left != right for left, right in pairs) / max(len(pairs), 1)
 
 
-def _written(subject: Subject) -> bytes | None:
+def _whole_value(subject: Subject) -> bytes | None:
     """The whole value that begins at the match; None when it does not end as a value does."""
     before = subject.before(1)
     rest = subject.read(subject.start, subject.start + LONGEST_VALUE + 8)
@@ -221,12 +221,12 @@ def _assignment(*, password: bool) -> Check:
     """A check of `name = value` where the name says that the value is secret."""
     shortest, is_secret = (SHORTEST_PASSWORD, is_password) if password else (SHORTEST_SECRET, is_random)
 
-    def check(subject: Subject) -> Verdict | None:
-        value = _written(subject)
+    def check(subject: Subject) -> CheckVerdict | None:
+        value = _whole_value(subject)
         if value is None or len(value) < shortest:
             return None
         ahead = subject.before(_LOOK_BACK)
-        name = _target(ahead)
+        name = _assigned_name(ahead)
         if not name or _NOT_A_SECRET_NAME.search(name):
             return None
         if name == b"credential" and _OWN_HASH.match(subject.read(subject.start, subject.start + 64)):
@@ -235,12 +235,12 @@ def _assignment(*, password: bool) -> Check:
             return None
         end = subject.start + len(value)
         low, high = subject.start - len(ahead), min(subject.hi, end + 48)
-        return Verdict(value, Confidence.POSSIBLE, subject.start, end, low, high)
+        return CheckVerdict(value, Confidence.POSSIBLE, subject.start, end, low, high)
 
     return check
 
 
-def _target(ahead: bytes) -> bytes:
+def _assigned_name(ahead: bytes) -> bytes:
     """The name that the value behind `ahead` is assigned to."""
     if b"alue" in ahead[-_LISTED_TAIL:] and (listed := _LISTED.search(ahead)):
         return listed[1]
@@ -254,7 +254,7 @@ def _target(ahead: bytes) -> bytes:
 def _url(*, local: bool) -> Check:
     """A check of `scheme://user:password@host`: on a public host, or on one that only its own network reaches."""
 
-    def check(subject: Subject) -> Verdict | None:
+    def check(subject: Subject) -> CheckVerdict | None:
         password = subject.material
         host = re.match(rb"@([\w.-]+|\[[0-9a-fA-F:.]+\])", subject.after(256))
         user = re.search(rb"/([^/:@\s]{0,64}):$", subject.before(70))
@@ -263,7 +263,7 @@ def _url(*, local: bool) -> Check:
         if not _is_url_password(password, user[1] if user else b""):
             return None
         low, high = max(subject.lo, subject.start - 70), min(subject.hi, subject.end + 256)
-        return Verdict(password, Confidence.LIKELY, subject.start, subject.end, low, high)
+        return CheckVerdict(password, Confidence.LIKELY, subject.start, subject.end, low, high)
 
     return check
 
@@ -289,11 +289,11 @@ def _is_url_password(password: bytes, user: bytes) -> bool:
     )
 
 
-def basic_header(subject: Subject) -> Verdict | None:
+def basic_header(subject: Subject) -> CheckVerdict | None:
     """`Basic` and base64 of a name and a password: decoded, and refused when the password is a stand-in."""
     rest = re.match(rb"[A-Za-z0-9+/]*={0,2}", subject.read(subject.start, subject.start + 512))
     text = rest[0] if rest else b""
-    user, found, password = _decoded(text).partition(b":")
+    user, found, password = _decode_basic(text).partition(b":")
     if (
         not found
         or not user
@@ -302,12 +302,12 @@ def basic_header(subject: Subject) -> Verdict | None:
     ):
         return None
     end = subject.start + len(text)
-    return Verdict(
+    return CheckVerdict(
         password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1), decoded=("base64",)
     )
 
 
-def _decoded(text: bytes) -> bytes:
+def _decode_basic(text: bytes) -> bytes:
     try:
         plain = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
@@ -315,17 +315,17 @@ def _decoded(text: bytes) -> bytes:
     return plain if plain.isascii() and all(byte >= 32 for byte in plain) else b""
 
 
-def bearer(subject: Subject) -> Verdict | None:
+def bearer(subject: Subject) -> CheckVerdict | None:
     """What follows `Authorization: Bearer`, when it is drawn by chance."""
     rest = re.match(rb"[A-Za-z0-9._~+/=-]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     token = rest[0] if rest else b""
     if not is_random(token):
         return None
     end = subject.start + len(token)
-    return Verdict(token, Confidence.POSSIBLE, subject.start, end, subject.start, min(subject.hi, end + 1))
+    return CheckVerdict(token, Confidence.POSSIBLE, subject.start, end, subject.start, min(subject.hi, end + 1))
 
 
-def registry_auth(subject: Subject) -> Verdict | None:
+def registry_auth(subject: Subject) -> CheckVerdict | None:
     """The `auth` of a container registry: base64 of a name and a password, inside `auths`."""
     if b"auths" not in subject.before(1024):
         return None
@@ -333,12 +333,12 @@ def registry_auth(subject: Subject) -> Verdict | None:
     if verdict is None:
         return None
     low = max(subject.lo, subject.start - 1024)
-    return Verdict(
+    return CheckVerdict(
         verdict.material, verdict.confidence, verdict.start, verdict.end, low, verdict.read_to, verdict.decoded
     )
 
 
-def user_and_password(subject: Subject) -> Verdict | None:
+def user_and_password(subject: Subject) -> CheckVerdict | None:
     """Return the password of `user:password` on a command line."""
     ahead = subject.before(_LOOK_BACK)
     login = re.search(rb"""(["']?)([^\s:"'<>]{0,64})(["']?):(["']?)$""", ahead)
@@ -351,20 +351,20 @@ def user_and_password(subject: Subject) -> Verdict | None:
         return None
     end = subject.start + len(password)
     low, high = subject.start - len(ahead), min(subject.hi, subject.start + len(rest[0]) + 1)
-    return Verdict(password, Confidence.POSSIBLE, subject.start, end, low, high)
+    return CheckVerdict(password, Confidence.POSSIBLE, subject.start, end, low, high)
 
 
-def field_password(subject: Subject) -> Verdict | None:
+def field_password(subject: Subject) -> CheckVerdict | None:
     """A password in a field of its own (netrc, pgpass, a command line's option)."""
     rest = re.match(rb"[^\s\"'`<>|]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     password = rest[0] if rest else b""
     if len(password) < 5 or _REFERENCE.search(password) or not _is_url_password(password, b"") or classes(password) < 2:
         return None
     end = subject.start + len(password)
-    return Verdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1))
+    return CheckVerdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1))
 
 
-def connection_string(subject: Subject) -> Verdict | None:
+def connection_string(subject: Subject) -> CheckVerdict | None:
     """`Password=…` beside a server or a user, in one connection string or in the query of one URL."""
     rest = re.match(rb"[^\s;&\\\"'`<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     password = rest[0] if rest else b""
@@ -379,7 +379,7 @@ def connection_string(subject: Subject) -> Verdict | None:
         return None
     end = subject.start + len(password)
     low, high = subject.start - len(ahead), end + len(behind)
-    return Verdict(password, Confidence.LIKELY, subject.start, end, low, high)
+    return CheckVerdict(password, Confidence.LIKELY, subject.start, end, low, high)
 
 
 CHECKS: dict[str, Check] = {

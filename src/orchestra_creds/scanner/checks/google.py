@@ -10,7 +10,7 @@ import re
 
 from orchestra_creds.scanner.checks import pem
 from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
-from orchestra_creds.scanner.checks.verdict import LOOK_BACK, Check, Subject, Verdict
+from orchestra_creds.scanner.checks.verdict import LOOK_BACK, Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
 NEAR = 1536
@@ -53,12 +53,12 @@ def extent(subject: Subject, end: int) -> tuple[int, int, bool]:
     return subject.start - min(len(ahead), NEAR), end + min(len(behind), NEAR), False
 
 
-def service_account(subject: Subject) -> Verdict | None:
+def service_account(subject: Subject) -> CheckVerdict | None:
     """A private key with the mail of a service account beside it, or in an object of type `service_account`.
 
     Proven when the key's numbers fit together and the mail belongs to the project that is named.
     """
-    armour = pem.read(subject)
+    armour = pem.parse_pem(subject)
     proof = pem.prove(armour) if armour is not None else None
     if armour is None or proof is None or armour.locked:
         return None
@@ -78,7 +78,7 @@ def service_account(subject: Subject) -> Verdict | None:
         if bounded
         else (start + min(key_at, *(at for at, _ in spans)), start + max(key_end, *(to for _, to in spans)))
     )
-    return Verdict(
+    return CheckVerdict(
         armour.canonical(),
         confidence,
         *written,
@@ -133,8 +133,10 @@ def stands_alone(subject: Subject) -> bool:
     return clear_before(subject) and clear_after(subject)
 
 
-def _alone(subject: Subject, confidence: Confidence, *, back: int = 6, forward: int = 1, note: str = "") -> Verdict:
-    return Verdict(
+def _alone(
+    subject: Subject, confidence: Confidence, *, back: int = 6, forward: int = 1, note: str = ""
+) -> CheckVerdict:
+    return CheckVerdict(
         subject.material,
         confidence,
         subject.start,
@@ -145,7 +147,7 @@ def _alone(subject: Subject, confidence: Confidence, *, back: int = 6, forward: 
     )
 
 
-def api_key(subject: Subject) -> Verdict | None:
+def api_key(subject: Subject) -> CheckVerdict | None:
     """An API key that no configuration of a web or mobile client holds."""
     return (
         None
@@ -154,7 +156,7 @@ def api_key(subject: Subject) -> Verdict | None:
     )
 
 
-def client_api_key(subject: Subject) -> Verdict | None:
+def client_api_key(subject: Subject) -> CheckVerdict | None:
     """An API key in the configuration of a web or mobile client: public by design."""
     if not _in_client(subject) or not _is_api_key(subject):
         return None
@@ -171,7 +173,7 @@ def _in_client(subject: Subject) -> bool:
     return _WEB_FIELDS.search(subject.before(CONFIG) + b"\0" + subject.after(CONFIG)) is not None
 
 
-def random_token(subject: Subject) -> Verdict | None:
+def random_token(subject: Subject) -> CheckVerdict | None:
     """A token of a distinctive format that stands alone and is no placeholder."""
     if not stands_alone(subject) or is_placeholder(subject.material) or entropy(subject.material) < 3.5:
         return None
@@ -182,19 +184,19 @@ def longer_token(alphabet: bytes, longest: int, *, shortest: int = 0, note: str 
     """A check for tokens whose pattern matches only their first bytes: it takes the rest, up to `longest` bytes."""
     rest = re.compile(rb"[" + alphabet + rb"]{0,%d}" % longest)
 
-    def check(subject: Subject) -> Verdict | None:
+    def check(subject: Subject) -> CheckVerdict | None:
         tail = rest.match(subject.after(longest))
         whole = subject.material + (tail[0] if tail else b"")
         if not clear_before(subject) or len(whole) < shortest or is_placeholder(whole) or entropy(whole) < 3.5:
             return None
         end = subject.start + len(whole)
         low, high = max(subject.lo, subject.start - 6), min(subject.hi, end + 1)
-        return Verdict(whole, Confidence.LIKELY, subject.start, end, low, high, note=note)
+        return CheckVerdict(whole, Confidence.LIKELY, subject.start, end, low, high, note=note)
 
     return check
 
 
-def legacy_client_secret(subject: Subject) -> Verdict | None:
+def legacy_client_secret(subject: Subject) -> CheckVerdict | None:
     """24 characters called a client secret, with the id of a Google OAuth client near them."""
     secret = subject.material
     if (
@@ -210,7 +212,7 @@ def legacy_client_secret(subject: Subject) -> Verdict | None:
     return _alone(subject, Confidence.LIKELY, back=NEAR, forward=NEAR)
 
 
-def authorized_user(subject: Subject) -> Verdict | None:
+def authorized_user(subject: Subject) -> CheckVerdict | None:
     """The refresh token in an object of type `authorized_user`."""
     start, end, bounded = extent(subject, subject.end)
     around = subject.read(start, end)
@@ -222,10 +224,10 @@ def authorized_user(subject: Subject) -> Verdict | None:
         if bounded
         else (min(subject.start, start + token.start(1)), max(subject.end, start + token.end(1)))
     )
-    return Verdict(token[1], Confidence.LIKELY, *written, read_from=start, read_to=end)
+    return CheckVerdict(token[1], Confidence.LIKELY, *written, read_from=start, read_to=end)
 
 
-def hmac_key(subject: Subject) -> Verdict | None:
+def hmac_key(subject: Subject) -> CheckVerdict | None:
     """The 40-character secret next to an HMAC access id; the id alone is no secret, it goes to the note.
 
     Both may stand in base64 each, as a Kubernetes secret holds them.
@@ -244,7 +246,7 @@ def hmac_key(subject: Subject) -> Verdict | None:
     low, high = subject.start - len(ahead), subject.end + len(behind)
     decoded = ("base64",) if wrapped else ()
     note = f"access id {access_id.decode()}"
-    return Verdict(secret, Confidence.LIKELY, origin + start, origin + end, low, high, decoded, note)
+    return CheckVerdict(secret, Confidence.LIKELY, origin + start, origin + end, low, high, decoded, note)
 
 
 def _hmac_id(encoded: bytes) -> bytes:

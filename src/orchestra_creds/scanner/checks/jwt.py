@@ -11,7 +11,7 @@ import re
 from datetime import UTC, datetime
 
 from orchestra_creds.scanner.checks.google import clear_before
-from orchestra_creds.scanner.checks.verdict import Check, Subject, Verdict
+from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
 _REST = re.compile(rb"([A-Za-z0-9_-]{0,8192})\.([A-Za-z0-9_-]{0,1400})")
@@ -33,7 +33,7 @@ def _json(part: bytes) -> dict[str, object] | None:
 def _token(*, google: bool) -> Check:
     """A check of tokens that Google signed, or a service account for Google; or of all others."""
 
-    def check(subject: Subject) -> Verdict | None:
+    def check(subject: Subject) -> CheckVerdict | None:
         rest = _REST.match(subject.read(subject.end, subject.end + 10_000))
         if rest is None or not clear_before(subject):
             return None
@@ -52,7 +52,7 @@ def _token(*, google: bool) -> Check:
             return None
         confidence = Confidence.POSSIBLE if unsigned else Confidence.LIKELY
         reach = min(subject.hi, end + 1)
-        return Verdict(
+        return CheckVerdict(
             whole,
             confidence,
             subject.start,

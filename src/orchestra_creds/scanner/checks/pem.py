@@ -48,7 +48,7 @@ _CRC = re.compile(rb"=([A-Za-z0-9+/]{4})$")
 
 
 @dataclass(frozen=True, slots=True)
-class Armour:
+class PemBlock:
     """One armoured key. `end` is an offset of the buffer; `whole` says whether the closing line was found there."""
 
     label: str
@@ -73,7 +73,7 @@ def plain(text: bytes) -> bytes:
     return _JOIN.sub(b"", text.replace(b"\\", b""))
 
 
-def read(subject: Subject) -> Armour | None:
+def parse_pem(subject: Subject) -> PemBlock | None:
     """The armour whose opening line is the match, or None when what stands in it is no key material."""
     raw = subject.read(subject.start, subject.start + LONGEST)
     header = _HEADER.match(raw)
@@ -96,10 +96,10 @@ def read(subject: Subject) -> Armour | None:
         body = _SPACE.sub(b"", run[0]) if run else b""
     if len(body) < SHORTEST_BODY or not _BODY.fullmatch(body):
         return None
-    return Armour(header[1].decode().replace("+", " "), body, checksum, locked, whole, end)
+    return PemBlock(header[1].decode().replace("+", " "), body, checksum, locked, whole, end)
 
 
-def prove(armour: Armour) -> tuple[Confidence, str] | None:
+def prove(armour: PemBlock) -> tuple[Confidence, str] | None:
     """How sure it is that the armour holds a key, and what kind; None for a stand-in or a damaged key."""
     found = _load(armour)
     if found is not None:
@@ -110,7 +110,7 @@ def prove(armour: Armour) -> tuple[Confidence, str] | None:
     return (Confidence.LIKELY, "") if armour.whole else (Confidence.POSSIBLE, "cut short")
 
 
-def _load(armour: Armour) -> tuple[Confidence, str] | None:
+def _load(armour: PemBlock) -> tuple[Confidence, str] | None:
     try:
         content = base64.b64decode(armour.body + b"=" * (-len(armour.body) % 4), validate=True)
     except binascii.Error:
@@ -134,20 +134,20 @@ def load_der(content: bytes) -> tuple[Confidence, str] | None:
 
     if len(content) > MOST_DER or not der.is_sequence(content):
         return None
-    return _loaded(lambda: load_der_private_key(content, None, unsafe_skip_rsa_key_validation=True))
+    return _try_load(lambda: load_der_private_key(content, None, unsafe_skip_rsa_key_validation=True))
 
 
-def _openssh(armour: Armour, content: bytes) -> tuple[Confidence, str] | None:
+def _openssh(armour: PemBlock, content: bytes) -> tuple[Confidence, str] | None:
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
     if not content.startswith(b"openssh-key-v1\0"):
         return None
     if content[15:23] != b"\0\0\0\x04none":
         return Confidence.LIKELY, "locked with a passphrase"
-    return _loaded(lambda: load_ssh_private_key(armour.canonical(), None, unsafe_skip_rsa_key_validation=True))
+    return _try_load(lambda: load_ssh_private_key(armour.canonical(), None, unsafe_skip_rsa_key_validation=True))
 
 
-def _loaded(load: Callable[[], object]) -> tuple[Confidence, str] | None:
+def _try_load(load: Callable[[], object]) -> tuple[Confidence, str] | None:
     from cryptography.exceptions import UnsupportedAlgorithm
 
     with warnings.catch_warnings():

@@ -13,7 +13,7 @@ import re
 from orchestra_creds.scanner.checks import der, pem
 from orchestra_creds.scanner.checks.google import clear_before, extent, service_account, stands_alone
 from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
-from orchestra_creds.scanner.checks.verdict import LOOK_BACK, LOOK_FORWARD, Check, Subject, Verdict
+from orchestra_creds.scanner.checks.verdict import LOOK_BACK, LOOK_FORWARD, Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
 GOOGLE_P12_PASSWORD = "notasecret"  # noqa: S105  the same for every file that Google made, and documented
@@ -35,8 +35,8 @@ def _pem(*labels: str, locked: bool = False) -> Check:
     The key of a service account is left to the rule that knows whose it is.
     """
 
-    def check(subject: Subject) -> Verdict | None:
-        armour = pem.read(subject)
+    def check(subject: Subject) -> CheckVerdict | None:
+        armour = pem.parse_pem(subject)
         if armour is None or not armour.label.startswith(labels):
             return None
         proof = pem.prove(armour)
@@ -48,12 +48,12 @@ def _pem(*labels: str, locked: bool = False) -> Check:
                 return None
             start, end, _ = extent(subject, armour.end)
             low, high = min(low, start), max(high, end)
-        return Verdict(armour.canonical(), proof[0], subject.start, armour.end, low, high, note=proof[1])
+        return CheckVerdict(armour.canonical(), proof[0], subject.start, armour.end, low, high, note=proof[1])
 
     return check
 
 
-def der_in_base64(subject: Subject) -> Verdict | None:
+def der_in_base64(subject: Subject) -> CheckVerdict | None:
     """A base64 PKCS#8 key without armour; reported only when it loads and its numbers fit, so always proven."""
     if not clear_before(subject) or _ARMOURED.search(subject.before(64)):
         return None
@@ -62,9 +62,9 @@ def der_in_base64(subject: Subject) -> Verdict | None:
     if found is None or proof is None or proof[0] is not Confidence.PROVEN:
         return None
     end = subject.start + found[1]
-    armour = pem.Armour("PRIVATE KEY", base64.b64encode(found[0]), b"", locked=False, whole=True, end=end)
+    armour = pem.PemBlock("PRIVATE KEY", base64.b64encode(found[0]), b"", locked=False, whole=True, end=end)
     low, high = max(subject.lo, subject.start - 64), min(subject.hi, end + 2)
-    return Verdict(armour.canonical(), proof[0], subject.start, end, low, high, note=proof[1])
+    return CheckVerdict(armour.canonical(), proof[0], subject.start, end, low, high, note=proof[1])
 
 
 def _pkcs12(*, google: bool) -> Check:
@@ -74,7 +74,7 @@ def _pkcs12(*, google: bool) -> Check:
     that everybody knows fits, else they may hold a key: possible.
     """
 
-    def check(subject: Subject) -> Verdict | None:
+    def check(subject: Subject) -> CheckVerdict | None:
         raw = subject.read(subject.start, subject.start + LOOK_FORWARD)
         if raw.startswith(b"M"):
             content, length = der.from_base64(raw) or (b"", 0)
@@ -95,12 +95,12 @@ def _pkcs12(*, google: bool) -> Check:
             content, length = raw[:1024], min(len(raw), 1024)
         end = subject.start + length
         reach = min(subject.hi, subject.start + LOOK_FORWARD) if length == 1024 else min(subject.hi, end + 2)
-        return Verdict(content, confidence, subject.start, end, subject.start, reach, note=note)
+        return CheckVerdict(content, confidence, subject.start, end, subject.start, reach, note=note)
 
     return check
 
 
-def putty(subject: Subject) -> Verdict | None:
+def putty(subject: Subject) -> CheckVerdict | None:
     """A PuTTY key file. Proven when it is not locked and its own checksum holds, likely otherwise."""
     file = _PUTTY.match(subject.read(subject.start, subject.start + pem.LONGEST))
     if file is None:
@@ -119,13 +119,13 @@ def putty(subject: Subject) -> Verdict | None:
         fits = hmac.digest(key, signed, "sha1" if version == b"2" else "sha256").hex() == mac.decode()
         note, confidence = kind.decode(), Confidence.PROVEN if fits else Confidence.LIKELY
     end = subject.start + file.end()
-    return Verdict(halves[1], confidence, subject.start, end, subject.start, end, note=note)
+    return CheckVerdict(halves[1], confidence, subject.start, end, subject.start, end, note=note)
 
 
 def _jwk(*kinds: bytes) -> Check:
     """A check of JSON Web Keys: an object with `kty` and `d`, or `k`. Proven when the private part yields the public one."""
 
-    def check(subject: Subject) -> Verdict | None:
+    def check(subject: Subject) -> CheckVerdict | None:
         ahead = subject.before(LOOK_BACK)
         behind = subject.read(subject.start, subject.start + LOOK_BACK * 2)
         opening, closing = ahead.rfind(b"{"), behind.find(b"}")
@@ -138,7 +138,7 @@ def _jwk(*kinds: bytes) -> Check:
             return None
         start, end = subject.start - len(ahead) + opening, subject.start + closing + 1
         confidence = Confidence.PROVEN if _jwk_fits(fields) else Confidence.LIKELY
-        return Verdict(secret, confidence, start, end, start, end, note=fields["kty"].decode())
+        return CheckVerdict(secret, confidence, start, end, start, end, note=fields["kty"].decode())
 
     return check
 
@@ -181,7 +181,7 @@ def _jwk_fits(fields: dict[str, bytes]) -> bool:
         return False
 
 
-def age(subject: Subject) -> Verdict | None:
+def age(subject: Subject) -> CheckVerdict | None:
     """An age identity. Its Bech32 checksum (BIP 173) holds, so it is proven; otherwise it is none."""
     if not stands_alone(subject):
         return None
@@ -195,7 +195,7 @@ def age(subject: Subject) -> Verdict | None:
     if min(values) < 0 or _polymod(values) != 1:
         return None
     low, high = max(subject.lo, subject.start - 6), min(subject.hi, subject.end + 1)
-    return Verdict(subject.material, Confidence.PROVEN, subject.start, subject.end, low, high)
+    return CheckVerdict(subject.material, Confidence.PROVEN, subject.start, subject.end, low, high)
 
 
 def _polymod(values: list[int]) -> int:
@@ -208,7 +208,7 @@ def _polymod(values: list[int]) -> int:
     return checksum
 
 
-def signify(subject: Subject) -> Verdict | None:
+def signify(subject: Subject) -> CheckVerdict | None:
     """A secret key of signify (104 bytes) or minisign (158). Proven when it is not locked and its checksum holds."""
     try:
         content = base64.b64decode(subject.material, validate=True)
@@ -228,10 +228,10 @@ def signify(subject: Subject) -> Verdict | None:
     confidence = Confidence.PROVEN if proven else Confidence.LIKELY
     low, high = max(subject.lo, subject.start - 6), min(subject.hi, subject.end + 1)
     note = "locked with a passphrase" if locked else ""
-    return Verdict(subject.material, confidence, subject.start, subject.end, low, high, note=note)
+    return CheckVerdict(subject.material, confidence, subject.start, subject.end, low, high, note=note)
 
 
-def wireguard(subject: Subject) -> Verdict | None:
+def wireguard(subject: Subject) -> CheckVerdict | None:
     """A WireGuard private key: 32 bytes, clamped as Curve25519 wants them, which one random value in 32 is."""
     try:
         key = base64.b64decode(subject.material, validate=True)
@@ -239,7 +239,7 @@ def wireguard(subject: Subject) -> Verdict | None:
         return None
     if len(key) != 32 or key[0] & 7 or key[31] & 0xC0 != 0x40 or len(set(key)) < 16:
         return None
-    return Verdict(subject.material, Confidence.LIKELY, subject.start, subject.end, subject.start, subject.end)
+    return CheckVerdict(subject.material, Confidence.LIKELY, subject.start, subject.end, subject.start, subject.end)
 
 
 _ASYMMETRIC = (

@@ -71,7 +71,7 @@ class Subject:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class CheckVerdict:
     """A match that was confirmed.
 
     material      canonical: the same however the credential was written       confidence   how sure
@@ -91,5 +91,5 @@ class Verdict:
     note: str = ""
 
 
-Check = Callable[[Subject], Verdict | None]
+Check = Callable[[Subject], CheckVerdict | None]
 """Confirms and grades a match, or refuses it with None."""

@@ -13,7 +13,7 @@ from typing import BinaryIO, Protocol, cast
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.content import tar
-from orchestra_creds.scanner.content.tar import Damaged, Readable
+from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable
 
 HEAD = 512
 """Bytes at the start of a file that tell what it is."""
@@ -25,7 +25,7 @@ _LARGEST_DIRECTORY = 8 << 20
 """Bytes of a zip's directory: names and offsets of some 80,000 members."""
 
 
-class Kind(Enum):
+class ArchiveKind(Enum):
     """A format that holds other files."""
 
     ZIP = "zip"
@@ -37,15 +37,15 @@ class Kind(Enum):
     @property
     def compresses_one(self) -> bool:
         """Whether it holds exactly one stream without a name."""
-        return self in (Kind.GZIP, Kind.BZIP2, Kind.XZ)
+        return self in (ArchiveKind.GZIP, ArchiveKind.BZIP2, ArchiveKind.XZ)
 
 
-class LimitReached(Exception):  # noqa: N818  a verdict on input, like `Damaged`
+class ArchiveLimitError(Exception):
     """The archive asks for more than it may have; the text says of what."""
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ArchiveLimits:
     """What one file on disk may unfold to.
 
     depth      archives inside of archives          members    files, at all depths together
@@ -65,7 +65,7 @@ class Limits:
 class Budget:
     """What one file on disk has unfolded to so far. `size` is that of the file: as read so far, or known."""
 
-    limits: Limits
+    limits: ArchiveLimits
     size: int = 0
     unfolded: int = 0
     members: int = 0
@@ -74,19 +74,19 @@ class Budget:
         """So many more bytes came out."""
         self.unfolded += count
         if self.unfolded > self.limits.total:
-            raise LimitReached(f"decompresses to more than {self.limits.total >> 20} MB")
+            raise ArchiveLimitError(f"decompresses to more than {self.limits.total >> 20} MB")
         if self.unfolded > self.limits.floor and self.unfolded > self.limits.ratio * max(self.size, 1):
-            raise LimitReached(f"decompresses to more than {self.limits.ratio} times its size")
+            raise ArchiveLimitError(f"decompresses to more than {self.limits.ratio} times its size")
 
     def member(self) -> None:
         """One more member."""
         self.members += 1
         if self.members > self.limits.members:
-            raise LimitReached(f"holds more than {self.limits.members:,} members")
+            raise ArchiveLimitError(f"holds more than {self.limits.members:,} members")
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """A file in an archive: its data, or why it has none. `name` is as stored; "" for a compressed stream."""
 
     name: str
@@ -94,18 +94,18 @@ class Member:
     reason: str = ""
 
 
-def kind_of(head: bytes) -> Kind | None:
+def kind_of(head: bytes) -> ArchiveKind | None:
     """What a file is that starts with `head`, by its magic number and never by its name."""
     first = head[:1]
     if first == b"P" and head.startswith((b"PK\3\4", _ZIP_END)):
-        return Kind.ZIP
+        return ArchiveKind.ZIP
     if first == b"\x1f" and head.startswith(b"\x1f\x8b\x08"):
-        return Kind.GZIP
+        return ArchiveKind.GZIP
     if first == b"B" and head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
-        return Kind.BZIP2
+        return ArchiveKind.BZIP2
     if first == b"\xfd" and head.startswith(b"\xfd7zXZ\0"):
-        return Kind.XZ
-    return Kind.TAR if tar.is_tar(head) else None
+        return ArchiveKind.XZ
+    return ArchiveKind.TAR if tar.is_tar(head) else None
 
 
 def ends_as_zip(tail: bytes) -> bool:
@@ -113,20 +113,20 @@ def ends_as_zip(tail: bytes) -> bool:
     return tail[-_ZIP_END_SIZE:].startswith(_ZIP_END)
 
 
-def members(kind: Kind, source: Readable, budget: Budget) -> Iterator[Member]:
+def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
     """The members of the archive in `source`; each must be read before the next is asked for.
 
     `source` must be seekable for a zip. Raises Damaged when the archive itself cannot be read on, and LimitReached.
     """
-    if kind is Kind.ZIP:
+    if kind is ArchiveKind.ZIP:
         return _zip_members(cast("BinaryIO", source), budget)
-    if kind is Kind.TAR:
+    if kind is ArchiveKind.TAR:
         return _tar_members(source, budget)
-    return iter([Member("", _Unfolding(_Inflated(source, _DECOMPRESSORS[kind]), budget))])
+    return iter([ArchiveMember("", _MeteredStream(_DecompressedStream(source, _DECOMPRESSORS[kind]), budget))])
 
 
 @dataclass(slots=True)
-class _Unfolding:
+class _MeteredStream:
     """A stream whose bytes are counted."""
 
     source: Readable
@@ -138,10 +138,10 @@ class _Unfolding:
         return data
 
 
-def _tar_members(source: Readable, budget: Budget) -> Iterator[Member]:
+def _tar_members(source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
     for member in tar.members(source):
         budget.member()
-        yield Member(member.name.decode("utf-8", "surrogateescape"), _Unfolding(member, budget))
+        yield ArchiveMember(member.name.decode("utf-8", "surrogateescape"), _MeteredStream(member, budget))
 
 
 class _Decompressor(Protocol):
@@ -156,7 +156,7 @@ class _Decompressor(Protocol):
     def decompress(self, data: bytes, /, max_length: int) -> bytes: ...
 
 
-class _Gunzip:
+class _GzipDecompressor:
     """zlib's decompressor with the interface of the other two."""
 
     def __init__(self) -> None:
@@ -188,10 +188,14 @@ def _unxz() -> _Decompressor:
     return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=128 << 20)
 
 
-_DECOMPRESSORS: dict[Kind, Callable[[], _Decompressor]] = {Kind.GZIP: _Gunzip, Kind.BZIP2: _bunzip, Kind.XZ: _unxz}
+_DECOMPRESSORS: dict[ArchiveKind, Callable[[], _Decompressor]] = {
+    ArchiveKind.GZIP: _GzipDecompressor,
+    ArchiveKind.BZIP2: _bunzip,
+    ArchiveKind.XZ: _unxz,
+}
 
 
-class _Inflated:
+class _DecompressedStream:
     """A compressed stream, read uncompressed; several in a row are one, and what stands behind the last is no data."""
 
     def __init__(self, source: Readable, new: Callable[[], _Decompressor]) -> None:
@@ -202,7 +206,7 @@ class _Inflated:
         self._hungry = True
         self._whole = 0
         self._ended = False
-        self._damage: Damaged | None = None
+        self._damage: DamagedArchiveError | None = None
 
     def read(self, size: int, /) -> bytes:
         if self._damage is not None:
@@ -211,7 +215,7 @@ class _Inflated:
         while len(out) < size and not self._ended:
             try:
                 out += self._step(size - len(out))
-            except Damaged as damage:
+            except DamagedArchiveError as damage:
                 self._damage = damage
                 if out:
                     return bytes(out)  # what came before the damage counts
@@ -227,16 +231,16 @@ class _Inflated:
         if not data and self._hungry:
             data = self._source.read(PIECE)
             if not data:
-                raise Damaged("the compressed data ends too early")
+                raise DamagedArchiveError("the compressed data ends too early")
         try:
             out = self._current.decompress(data, size)
         except MemoryError:
-            raise Damaged("needs more memory to decompress than it may have") from None
+            raise DamagedArchiveError("needs more memory to decompress than it may have") from None
         except Exception as error:  # zlib.error, OSError and LZMAError have no common base but this one
             if self._whole:
                 self._ended = True
                 return b""
-            raise Damaged("the compressed data is damaged") from error
+            raise DamagedArchiveError("the compressed data is damaged") from error
         self._hungry = len(out) < size
         return out
 
@@ -252,7 +256,7 @@ class _Inflated:
         self._current, self._pending, self._hungry = self._new(), rest, True
 
 
-class _Careful(io.RawIOBase):
+class _CappedFile(io.RawIOBase):
     """A seekable file that refuses to hand out a whole directory of absurd size at once."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -261,7 +265,7 @@ class _Careful(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         if size > _LARGEST_DIRECTORY:
-            raise LimitReached("its directory is larger than any it should need")
+            raise ArchiveLimitError("its directory is larger than any it should need")
         return self._file.read(size)
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
@@ -280,7 +284,7 @@ class _Careful(io.RawIOBase):
 _ENCRYPTED = 0x1
 
 
-def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
+def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[ArchiveMember]:
     import struct
     import zipfile
     import zlib
@@ -299,30 +303,30 @@ def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[Member]:
         struct.error,
     )
     try:
-        archive = zipfile.ZipFile(cast("BinaryIO", _Careful(file)))
+        archive = zipfile.ZipFile(cast("BinaryIO", _CappedFile(file)))
     except failures as error:
-        raise Damaged("the zip's directory is damaged") from error
+        raise DamagedArchiveError("the zip's directory is damaged") from error
     for info in archive.infolist():
         if info.filename.endswith("/") and not info.file_size:
             continue
         budget.member()
         if info.flag_bits & _ENCRYPTED:
-            yield Member(info.filename, reason="protected by a password")
+            yield ArchiveMember(info.filename, reason="protected by a password")
             continue
         try:
             data = archive.open(info)
         except NotImplementedError:
-            yield Member(info.filename, reason="compressed in a way that is not supported")
+            yield ArchiveMember(info.filename, reason="compressed in a way that is not supported")
             continue
         except failures:
-            yield Member(info.filename, reason="damaged")
+            yield ArchiveMember(info.filename, reason="damaged")
             continue
         with data:
-            yield Member(info.filename, _Unfolding(_Guarded(cast("BinaryIO", data), failures), budget))
+            yield ArchiveMember(info.filename, _MeteredStream(_DamageGuard(cast("BinaryIO", data), failures), budget))
 
 
 @dataclass(slots=True)
-class _Guarded:
+class _DamageGuard:
     """A stream whose many ways to fail become one."""
 
     source: BinaryIO
@@ -331,7 +335,7 @@ class _Guarded:
     def read(self, size: int, /) -> bytes:
         try:
             return self.source.read(size)
-        except LimitReached:
+        except ArchiveLimitError:
             raise
         except self.failures as error:
-            raise Damaged("damaged") from error
+            raise DamagedArchiveError("damaged") from error

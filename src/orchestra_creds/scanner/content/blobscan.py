@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.content.locate import ALLOW_REACH, BEFORE, Locator, locate_all, locate_window
-from orchestra_creds.scanner.decoding.encoding import Converter, wide
+from orchestra_creds.scanner.decoding.encoding import Utf8Converter, wide
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.engine import REACH_BACK, REACH_FORWARD, Engine
 from orchestra_creds.scanner.engine.prefilter import GAP
@@ -28,13 +28,13 @@ _CONTEXT = BEFORE + ALLOW_REACH
 
 def scan_whole(engine: Engine, data: Buffer, path: str) -> list[Sighting]:
     """The sightings in a blob that is in memory."""
-    candidates = engine.candidates(data)
-    return examine_whole(engine, data, candidates, path) if candidates else []
+    hits = engine.find_hits(data)
+    return examine_whole(engine, data, hits, path) if hits else []
 
 
-def examine_whole(engine: Engine, data: Buffer, candidates: list[tuple[int, int]], path: str) -> list[Sighting]:
+def examine_whole(engine: Engine, data: Buffer, hits: list[tuple[int, int]], path: str) -> list[Sighting]:
     """The same where the first pass was done already."""
-    found = engine.examine(data, candidates)
+    found = engine.examine(data, hits)
     return locate_all(data, engine.settle(found), path) if found else []
 
 
@@ -44,16 +44,16 @@ class BlobScan:
     def __init__(self, engine: Engine, path: str, *, window: int = WINDOW) -> None:
         self._path = path
         self._window = window
-        self._raw = _Windows(engine, path, window)
-        self._text: _Windows | None = None
-        self._converter: Converter | None = None
+        self._raw = _MovingWindow(engine, path, window)
+        self._text: _MovingWindow | None = None
+        self._converter: Utf8Converter | None = None
         self._engine = engine
         self.size = 0
 
     def feed(self, piece: bytes) -> None:
         """The next bytes; the first piece should hold at least `encoding.SAMPLE` bytes where the blob has them."""
         if not self.size and (name := wide(piece)):
-            self._converter, self._text = Converter(name), _Windows(self._engine, self._path, self._window)
+            self._converter, self._text = Utf8Converter(name), _MovingWindow(self._engine, self._path, self._window)
         self.size += len(piece)
         self._raw.feed(piece)
         if self._converter is not None and self._text is not None:
@@ -73,7 +73,7 @@ class BlobScan:
         return self._raw.overflow or (self._text is not None and self._text.overflow)
 
 
-class _Windows:
+class _MovingWindow:
     """A moving window over a text.
 
     Each window answers for the matches that start in its core, and holds before and behind the core what candidates,
@@ -108,19 +108,19 @@ class _Windows:
         length = len(self._buffer)
         core_end = length + GAP if final else length - _CONTEXT - REACH_FORWARD - REACH_BACK
         first, last = self._core - self._base - GAP, core_end + REACH_BACK
-        candidates = [(rule, end) for rule, end in self._engine.candidates(self._buffer) if first < end <= last]
-        if candidates:
-            self._keep(self._engine.examine(self._buffer, candidates))
+        hits = [(rule, end) for rule, end in self._engine.find_hits(self._buffer) if first < end <= last]
+        if hits:
+            self._keep(self._engine.examine(self._buffer, hits))
         if not final:
             self._core = self._base + core_end
             self._forget(max(core_end - GAP - REACH_BACK - _CONTEXT, 0))
 
     def _keep(self, detections: Iterable[Detection]) -> None:
-        new = [found for found in detections if _moved(found, self._base) not in self._found]
+        new = [found for found in detections if _shift_detection(found, self._base) not in self._found]
         line, column = self._at
         locator = Locator(self._buffer, line=line, column=column)
         for sighting in locate_window(locator, self._buffer, new, self._path):
-            there = _moved(sighting.detection, self._base)
+            there = _shift_detection(sighting.detection, self._base)
             self._found[there] = replace(sighting, detection=there)
         self.overflow = len(self._found) > MOST_SIGHTINGS
 
@@ -134,7 +134,7 @@ class _Windows:
         del self._buffer[:count]
 
 
-def _moved(detection: Detection, by: int) -> Detection:
+def _shift_detection(detection: Detection, by: int) -> Detection:
     return replace(
         detection,
         start=detection.start + by,

@@ -11,12 +11,18 @@ from typing import BinaryIO
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.content import archives
-from orchestra_creds.scanner.content.archives import Budget, Kind, LimitReached, Limits, Member
+from orchestra_creds.scanner.content.archives import (
+    ArchiveKind,
+    ArchiveLimitError,
+    ArchiveLimits,
+    ArchiveMember,
+    Budget,
+)
 from orchestra_creds.scanner.content.blobscan import TOO_MANY, BlobScan
-from orchestra_creds.scanner.content.tar import Damaged, Readable
+from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine
-from orchestra_creds.scanner.finding import Skipped
+from orchestra_creds.scanner.finding import SkippedItem
 
 PIECE = 256 << 10
 SEPARATOR = "!"
@@ -26,11 +32,11 @@ _SUFFIXES = ((".tgz", ".tar"), (".tbz2", ".tar"), (".txz", ".tar"), (".gz", ""),
 
 
 @dataclass(slots=True)
-class Gathered:
+class ExploreResult:
     """What a scan has come to so far; `size` counts the bytes of content, that of members included."""
 
     sightings: list[Sighting] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedItem] = field(default_factory=list)
     blobs: int = 0
     size: int = 0
 
@@ -38,13 +44,13 @@ class Gathered:
 class Explorer:
     """Scans files one after the other into `gathered`, which the caller may replace at any time."""
 
-    def __init__(self, engine: Engine, *, limits: Limits, max_size: int = 0) -> None:
+    def __init__(self, engine: Engine, *, limits: ArchiveLimits, max_size: int = 0) -> None:
         self.engine = engine
         self.limits = limits
         self.max_size = max_size
-        self.gathered = Gathered()
+        self.gathered = ExploreResult()
 
-    def kind_of(self, head: bytes) -> Kind | None:
+    def kind_of(self, head: bytes) -> ArchiveKind | None:
         """What kind of archive starts with `head`; None also when archives are to be read as plain bytes."""
         return archives.kind_of(head) if self.limits.depth else None
 
@@ -54,8 +60,10 @@ class Explorer:
         """Scan one file. `file` is `source` where it can seek; `passed` hears of the bytes that were read."""
         budget = Budget(self.limits, size)
         try:
-            self._stream(_Counted(source, budget, passed, grow=not size), path, self.limits.depth, budget, file=file)
-        except LimitReached as limit:
+            self._stream(
+                _ProgressStream(source, budget, passed, grow=not size), path, self.limits.depth, budget, file=file
+            )
+        except ArchiveLimitError as limit:
             self._skip(path, str(limit))
 
     def scan_bytes(self, content: bytes, path: str) -> None:
@@ -64,7 +72,7 @@ class Explorer:
         self.scan(file, path, file=file, size=len(content), passed=lambda _count: None)
 
     def _skip(self, path: str, reason: str) -> None:
-        self.gathered.skipped.append(Skipped(path, reason))
+        self.gathered.skipped.append(SkippedItem(path, reason))
 
     def _stream(
         self,
@@ -83,13 +91,13 @@ class Explorer:
             tee = _Tee(source, blob, self.max_size if file is None else 0)
             kind = self.kind_of(tee.head)
             if kind is None and file is not None and self.limits.depth and _ends_as_zip(file):
-                kind = Kind.ZIP
-            if outside is not None and kind is Kind.TAR:
+                kind = ArchiveKind.ZIP
+            if outside is not None and kind is ArchiveKind.TAR:
                 depth += 1  # a packed tar is one archive
             if kind is not None and depth <= 0:
                 self._skip(path, f"archives nested more than {self.limits.depth} deep were not opened")
             elif kind is not None:
-                if file is not None and kind is Kind.ZIP:
+                if file is not None and kind is ArchiveKind.ZIP:
                     tee.drain()
                 self._inside(kind, tee, path if outside is None else outside, depth, budget, file=file)
             tee.drain()
@@ -108,31 +116,33 @@ class Explorer:
         self.gathered.blobs += 1
         self.gathered.size += blob.size
 
-    def _inside(self, kind: Kind, tee: "_Tee", path: str, depth: int, budget: Budget, *, file: BinaryIO | None) -> None:
+    def _inside(
+        self, kind: ArchiveKind, tee: "_Tee", path: str, depth: int, budget: Budget, *, file: BinaryIO | None
+    ) -> None:
         """Scan the members of the archive that `tee` yields."""
         source: Readable = tee
-        if kind is Kind.ZIP:
+        if kind is ArchiveKind.ZIP:
             if file is None and (file := self._in_memory(tee, path)) is None:
                 return
             file.seek(0)
             source = file
         try:
             for member in archives.members(kind, source, budget):
-                if not self._member(member, kind, path, depth, budget) and kind is not Kind.ZIP:
+                if not self._member(member, kind, path, depth, budget) and kind is not ArchiveKind.ZIP:
                     return  # a stream cannot be read on behind the damage
-        except Damaged as damage:
+        except DamagedArchiveError as damage:
             self._skip(path, str(damage))
 
-    def _member(self, member: Member, kind: Kind, path: str, depth: int, budget: Budget) -> bool:
+    def _member(self, member: ArchiveMember, kind: ArchiveKind, path: str, depth: int, budget: Budget) -> bool:
         """Scan one member; False when it could not be read."""
-        below = f"{path}{SEPARATOR}{member.name or unpacked(path)}"
+        below = f"{path}{SEPARATOR}{member.name or unpacked_name(path)}"
         if member.data is None:
             self._skip(below, member.reason)
             return True
         try:
             # a.tar.gz!x and not a.tar.gz!a.tar!x: the members of a packed tar are shown as those of the file
             self._stream(member.data, below, depth - 1, budget, outside=path if kind.compresses_one else None)
-        except Damaged as damage:
+        except DamagedArchiveError as damage:
             self._skip(below, str(damage))
             return False
         return True
@@ -191,7 +201,7 @@ class _Tee:
 
 
 @dataclass(slots=True)
-class _Counted:
+class _ProgressStream:
     """The stream of a whole file: tells how far it was read, in full pieces."""
 
     source: Readable
@@ -218,7 +228,7 @@ def _ends_as_zip(file: BinaryIO) -> bool:
     return archives.ends_as_zip(tail)
 
 
-def unpacked(path: str) -> str:
+def unpacked_name(path: str) -> str:
     """The name of what a compressed file holds: `a.txt` for `x/a.txt.gz`."""
     name = path.rsplit("/", 1)[-1].rsplit(SEPARATOR, 1)[-1]
     for suffix, instead in _SUFFIXES:

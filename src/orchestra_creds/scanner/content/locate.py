@@ -13,7 +13,7 @@ from typing import TypedDict, Unpack
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.finding import Place
+from orchestra_creds.scanner.finding import FindingPlace
 
 LINE_LIMIT = 4096
 """Most bytes of text around a match that a sighting carries."""
@@ -62,17 +62,19 @@ class Locator:
                 self.column = 1
                 piece = piece[piece.rindex(b"\n") + 1 :]
                 self._decoder.reset()
-            self.column += len(self._decoder.decode(piece)) if self._begun or not piece.isascii() else len(piece)
+            self.column += (
+                len(self._decoder.decode(piece)) if self._partial_character or not piece.isascii() else len(piece)
+            )
         # where a character is cut, or bytes are no UTF-8, what stands before the offset counts byte by byte
-        return self.line, self.column + len(self._begun.decode("utf-8", "surrogateescape"))
+        return self.line, self.column + len(self._partial_character.decode("utf-8", "surrogateescape"))
 
     @property
-    def _begun(self) -> bytes:
+    def _partial_character(self) -> bytes:
         """The bytes of a character whose end was not seen yet."""
         return self._decoder.getstate()[0]
 
 
-class Where(TypedDict, total=False):
+class CommitFields(TypedDict, total=False):
     """The fields of a place that only a history knows."""
 
     commit: str
@@ -81,18 +83,20 @@ class Where(TypedDict, total=False):
     in_head: bool
 
 
-def locate(data: Buffer, detection: Detection, path: str, **where: Unpack[Where]) -> Sighting:
+def locate(data: Buffer, detection: Detection, path: str, **where: Unpack[CommitFields]) -> Sighting:
     """The place of one detection; `where` are further fields of the place (commit, author, date, in_head)."""
     return locate_all(data, [detection], path, **where)[0]
 
 
-def locate_all(data: Buffer, detections: Iterable[Detection], path: str, **where: Unpack[Where]) -> list[Sighting]:
+def locate_all(
+    data: Buffer, detections: Iterable[Detection], path: str, **where: Unpack[CommitFields]
+) -> list[Sighting]:
     """The places of all detections of one blob, in the order of their starts."""
     return locate_window(Locator(data), data, detections, path, **where)
 
 
 def locate_window(
-    locator: Locator, data: Buffer, detections: Iterable[Detection], path: str, **where: Unpack[Where]
+    locator: Locator, data: Buffer, detections: Iterable[Detection], path: str, **where: Unpack[CommitFields]
 ) -> list[Sighting]:
     """The same for one window of a blob: offsets are those of `data`, lines those that `locator` counts."""
     sightings = []
@@ -100,7 +104,7 @@ def locate_window(
         line, column = locator.advance(found.start)
         match = bytes(data[found.start : found.end])
         end_line = line + match.count(b"\n", 0, max(len(match) - 1, 0))  # a break that ends the match adds no line
-        place = Place(path, line, end_line, column, **where)
+        place = FindingPlace(path, line, end_line, column, **where)
         text, allow = _surroundings(data, found.start, found.end)
         sightings.append(Sighting(found, place, Material(text), Material(match), allow))
     return sightings
@@ -135,7 +139,7 @@ def inline_allow(text: bytes) -> str:
     return ""
 
 
-def ordered(sightings: Sequence[Sighting]) -> list[Sighting]:
+def sort_sightings(sightings: Sequence[Sighting]) -> list[Sighting]:
     """Sightings in the order of a report: path, place, rule."""
     return sorted(
         sightings,

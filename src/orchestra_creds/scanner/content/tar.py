@@ -17,7 +17,7 @@ _EXTENSIONS = frozenset((b"L", b"K", b"x", b"g"))
 _MAGIC_AT = 257
 
 
-class Damaged(Exception):  # noqa: N818  a verdict on input, caught beside its source
+class DamagedArchiveError(Exception):
     """An archive that cannot be read further; the text says why, and quotes nothing of it."""
 
 
@@ -49,7 +49,7 @@ class TarMember:
         """The next bytes of the member."""
         data = self._source.read(min(size, self._left))
         if not data and self._left:
-            raise Damaged("the archive ends inside of this member")
+            raise DamagedArchiveError("the archive ends inside of this member")
         self._left -= len(data)
         return data
 
@@ -77,7 +77,7 @@ def members(source: Readable) -> Iterator[TarMember]:
         if len(header) < BLOCK or not _valid(header):
             if ended:  # no archive: the scan of the raw bytes looks at it
                 return
-            raise Damaged("a tar header is damaged")
+            raise DamagedArchiveError("a tar header is damaged")
         ended = False
         kind, length = header[156:157], _number(header[124:136])
         if kind in _EXTENSIONS:
@@ -94,7 +94,7 @@ def members(source: Readable) -> Iterator[TarMember]:
         member.skip()
         said = {}
     if not ended:
-        raise Damaged("the archive stops before its end mark")
+        raise DamagedArchiveError("the archive stops before its end mark")
 
 
 def _extension(kind: bytes, body: bytes) -> dict[bytes, bytes]:
@@ -122,21 +122,21 @@ def _number(field: bytes) -> int:
     try:
         return int(field.strip(b" \0") or b"0", 8)
     except ValueError:
-        raise Damaged("a tar header is damaged") from None
+        raise DamagedArchiveError("a tar header is damaged") from None
 
 
 def _decimal(field: bytes) -> int:
     if not field.isdigit() or len(field) > 20:
-        raise Damaged("a pax header is damaged")
+        raise DamagedArchiveError("a pax header is damaged")
     return int(field)
 
 
 def _body(source: Readable, length: int) -> bytes:
     if length > LONGEST_HEADER:
-        raise Damaged("an extended tar header is larger than any name needs")
+        raise DamagedArchiveError("an extended tar header is larger than any name needs")
     body = source.read(length)
     if len(body) < length:
-        raise Damaged("the archive ends inside of a header")
+        raise DamagedArchiveError("the archive ends inside of a header")
     _skip(source, -length % BLOCK)
     return body
 
@@ -148,7 +148,7 @@ def _pax(body: bytes) -> dict[bytes, bytes]:
         digits, space, _ = body.partition(b" ")
         length = _decimal(digits)
         if not space or length <= len(digits) + 1 or length > len(body):
-            raise Damaged("a pax header is damaged")
+            raise DamagedArchiveError("a pax header is damaged")
         key, _, value = body[len(digits) + 1 : length - 1].partition(b"=")
         fields[key] = value
         body = body[length:]
@@ -160,7 +160,7 @@ def _skip_sparse_maps(source: Readable, header: bytes) -> None:
     while more:
         block = source.read(BLOCK)
         if len(block) < BLOCK:
-            raise Damaged("the archive ends inside of a header")
+            raise DamagedArchiveError("the archive ends inside of a header")
         more = block[504]
 
 

@@ -53,7 +53,7 @@ class Carrier:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class DecodedWindow:
     """The window [low, high) of the outer text that the carrier in [start, end) has decoded."""
 
     low: int
@@ -63,7 +63,7 @@ class Reach:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwrapped:
+class DecodedText:
     """Decoded text, and where each of its bytes came from.
 
     unit, lead        so many decoded bytes are written with so many encoded ones, after `lead` that were left out
@@ -82,7 +82,7 @@ class Unwrapped:
     end: int
     cut_before: bool = False
     cut_behind: bool = False
-    reaches: Sequence[Reach] = ()
+    reaches: Sequence[DecodedWindow] = ()
     window: tuple[int, int] = (0, 0)
 
     def outer(self, start: int, end: int) -> tuple[int, int]:
@@ -106,9 +106,9 @@ class Unwrapped:
             return False
         if self.unit != (1, 1):
             return True
-        return self._changed(start, end) and any(True for _ in self._reaches(*self.outer(start, end)))
+        return self._has_escape(start, end) and any(True for _ in self._reaches(*self.outer(start, end)))
 
-    def _changed(self, start: int, end: int) -> bool:
+    def _has_escape(self, start: int, end: int) -> bool:
         """Whether an escape stands in or at [start, end); elsewhere the outer text shows the same."""
         return bisect_left(self.marks, start - 1, lo=1) < bisect_right(self.marks, end + 1)
 
@@ -118,7 +118,7 @@ class Unwrapped:
         around = ((min(low, reach.start), max(high, reach.end)) for reach in self._reaches(low, high))
         return min(around, key=lambda span: span[1] - span[0], default=(low, high))
 
-    def _reaches(self, low: int, high: int) -> Iterator[Reach]:
+    def _reaches(self, low: int, high: int) -> Iterator[DecodedWindow]:
         """Those that hold [low, high)."""
         at = bisect_left(self.reaches, high, key=lambda reach: reach.high)
         near = takewhile(lambda reach: reach.high - low <= MOST_BACK + MOST_AHEAD, islice(self.reaches, at, None))

@@ -41,7 +41,7 @@ def wide(head: Buffer) -> str:
     return ""
 
 
-class Converter:
+class Utf8Converter:
     """Turns one text into UTF-8, piece by piece, without its mark; what cannot be read becomes U+FFFD."""
 
     def __init__(self, name: str) -> None:
@@ -60,4 +60,4 @@ class Converter:
 def as_utf8(data: Buffer) -> bytes | None:
     """The whole of `data` as UTF-8 when it is UTF-16 or UTF-32 text; None when it is not."""
     name = wide(data)
-    return Converter(name).feed(bytes(data), final=True) if name else None
+    return Utf8Converter(name).feed(bytes(data), final=True) if name else None

@@ -17,28 +17,28 @@ from orchestra_creds.scanner.decoding.decode import (
     RUN_BACK,
     RUN_KEEP,
     Carrier,
-    Reach,
-    Unwrapped,
+    DecodedText,
+    DecodedWindow,
 )
 
-Candidates = list[tuple[int, int]]
-Look = Callable[[bytes], Candidates]
+Hits = list[tuple[int, int]]
+HitFinder = Callable[[bytes], Hits]
 """The first pass over decoded text."""
 
 
 def unwrap(
-    kind: str, text: Buffer, ends: Sequence[tuple[int, Carrier]], look: Look
-) -> Iterator[tuple[Unwrapped, Candidates]]:
+    kind: str, text: Buffer, ends: Sequence[tuple[int, Carrier]], look: HitFinder
+) -> Iterator[tuple[DecodedText, Hits]]:
     """What stands encoded around the `ends`, sorted offsets in `text`, of matches of carriers of this kind.
 
     Only what holds candidates, with them: the way back to the encoded bytes is worked out for little of what is decoded.
     """
     if kind not in {"base64", "hex"}:
-        yield from _escaped(kind, text, ends, look)
+        yield from _unwrap_escapes(kind, text, ends, look)
         return
     for unwrapped in (_base64 if kind == "base64" else _hex)(text, [end for end, _ in ends]):
-        if candidates := look(unwrapped.text):
-            yield unwrapped, candidates
+        if hits := look(unwrapped.text):
+            yield unwrapped, hits
 
 
 # --- runs: base64 and hex ---------------------------------------------------------------------------------------------
@@ -77,7 +77,7 @@ class _Line:
         return self.end - self.start
 
 
-def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
+def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[DecodedText]:
     read = -1
     origin, window = 0, b""
     for end in ends:
@@ -103,7 +103,7 @@ def _base64(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
             decoded = binascii.a2b_base64(body + b"=" * (-len(body) % 4))
             if _PRINTABLE.search(decoded):
                 last, around = origin + lines[-1].end, (origin, origin + len(window))
-                yield Unwrapped(
+                yield DecodedText(
                     "base64", decoded, (3, 4), lead, marks, places, last, cut_before, cut_behind, window=around
                 )
 
@@ -177,7 +177,7 @@ def _stretch(window: bytes, inside: int, alphabet: bytes) -> tuple[int, int]:
     return start, min(far, len(window)) - rest
 
 
-def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
+def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[DecodedText]:
     read = -1
     for end in ends:
         if end <= read:
@@ -191,7 +191,7 @@ def _hex(text: Buffer, ends: Iterable[int]) -> Iterator[Unwrapped]:
             decoded = binascii.a2b_hex(window[low + lead : high - (high - low - lead) % 2])
             if _PRINTABLE.search(decoded):
                 around = (origin, origin + len(window))
-                yield Unwrapped(
+                yield DecodedText(
                     "hex",
                     decoded,
                     (1, 2),
@@ -217,22 +217,22 @@ _LETTERS = {
 }  # fmt: skip
 
 
-class _Plain(dict[bytes, bytes]):
+class _EscapeTable(dict[bytes, bytes]):
     """Escape to what it stands for. Keeps what it was asked for: escapes are few and come by the thousand."""
 
     MOST = 4096
 
     def __missing__(self, escape: bytes) -> bytes:
-        plain = bytes([int(escape[1:], 16)]) if escape[:1] == b"%" else _unescaped(escape)
+        plain = bytes([int(escape[1:], 16)]) if escape[:1] == b"%" else _unescape(escape)
         if len(self) < self.MOST:
             self[escape] = plain
         return plain
 
 
-_plain = _Plain()
+_plain = _EscapeTable()
 
 
-def _unescaped(escape: bytes) -> bytes:
+def _unescape(escape: bytes) -> bytes:
     letter, digits = escape[1:2], escape[2:].strip(b"{}")
     if letter == b"u":
         return _character(int(digits, 16))
@@ -246,13 +246,13 @@ def _character(point: int) -> bytes:
     return chr(point).encode("utf-8", "replace") if point < 0x110000 else b"?"
 
 
-def _replaced(found: re.Match[bytes]) -> bytes:
+def _replacement(found: re.Match[bytes]) -> bytes:
     return _plain[found[0]]
 
 
-def _escaped(
-    kind: str, text: Buffer, ends: Iterable[tuple[int, Carrier]], look: Look
-) -> Iterator[tuple[Unwrapped, Candidates]]:
+def _unwrap_escapes(
+    kind: str, text: Buffer, ends: Iterable[tuple[int, Carrier]], look: HitFinder
+) -> Iterator[tuple[DecodedText, Hits]]:
     """The regions around the carriers, those that overlap taken together up to `REGION` bytes."""
     pattern = _ESCAPE if kind == "escape" else _PERCENT
     for reaches in _regions(ends, len(text)):
@@ -260,9 +260,9 @@ def _escaped(
         window = bytes(text[low:high])
         # half of the backslashes at a cut may stand before it
         skip = len(window) - len(window.lstrip(b"\\")) if low else 0
-        decoded, count = pattern.subn(_replaced, window[skip:])
-        candidates = look(decoded) if count else []
-        if not candidates:
+        decoded, count = pattern.subn(_replacement, window[skip:])
+        hits = look(decoded) if count else []
+        if not hits:
             continue
         marks, places, size, at = [0], [low + skip], 0, skip
         for found in pattern.finditer(window, skip):
@@ -272,23 +272,23 @@ def _escaped(
             marks += (size, new)
             places += (low + start, low + end)
             size, at = new, end
-        unwrapped = Unwrapped(
+        unwrapped = DecodedText(
             kind, decoded, (1, 1), 0, marks, places, high, low > 0, high < len(text), sorted(reaches, key=_end)
         )
-        yield unwrapped, candidates
+        yield unwrapped, hits
 
 
-def _end(reach: Reach) -> tuple[int, int]:
+def _end(reach: DecodedWindow) -> tuple[int, int]:
     return reach.high, reach.low
 
 
-def _regions(ends: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[Reach]]:
+def _regions(ends: Iterable[tuple[int, Carrier]], size: int) -> Iterator[list[DecodedWindow]]:
     """The reaches of the carriers, in groups that overlap and are decoded together."""
-    group: list[Reach] = []
+    group: list[DecodedWindow] = []
     behind = 0
     for end, carrier in ends:
         start = max(0, end - carrier.longest)
-        reach = Reach(max(0, start - carrier.back), min(size, end + carrier.ahead), start, end)
+        reach = DecodedWindow(max(0, start - carrier.back), min(size, end + carrier.ahead), start, end)
         if group and (reach.low >= behind or reach.high - group[0].low > REGION):
             yield group
             group, behind = [], 0

@@ -21,7 +21,7 @@ _ITEM = re.compile(
 )
 
 
-class Shortcut:
+class BoundedRegex:
     """One exact pattern; compiled as far as it is needed."""
 
     __slots__ = ("_exact", "_pattern", "_quick", "_sure")
@@ -37,16 +37,16 @@ class Shortcut:
         spans = self._quick.search(text, pos, end)
         if spans is None or spans[0][1] - spans[0][0] <= self._sure:
             return spans
-        return self._asked().search(text, pos, end)
+        return self._exact_regex().search(text, pos, end)
 
     def match(self, text: Buffer, pos: int, end: int) -> Spans | None:
         """See `Regex.match`."""
         spans = self._quick.match(text, pos, end)
         if spans is None or spans[0][1] - spans[0][0] <= self._sure:
             return spans
-        return self._asked().match(text, pos, end)
+        return self._exact_regex().match(text, pos, end)
 
-    def _asked(self) -> Regex:
+    def _exact_regex(self) -> Regex:
         if self._exact is None:
             self._exact = Regex(self._pattern)
         return self._exact
@@ -56,11 +56,11 @@ def without_bounds(pattern: str) -> tuple[str, int]:
     """The pattern without upper bounds from `LONG` on, and the most bytes of a match for which that makes no difference."""
     least = 1 << 62
 
-    def unbounded(found: re.Match[str]) -> str:
+    def drop_bound(found: re.Match[str]) -> str:
         nonlocal least
         if found[3] is None or int(found[3]) < LONG:
             return found[0]
         least = min(least, int(found[3]))
         return f"{found[1]}{{{found[2]},}}"
 
-    return (pattern, least) if r"\Q" in pattern else (_ITEM.sub(unbounded, pattern), least)
+    return (pattern, least) if r"\Q" in pattern else (_ITEM.sub(drop_bound, pattern), least)

@@ -30,7 +30,7 @@ _HEAD = len(MAGIC) + 8
 _TEXTS = ("examples", "counter_examples")
 
 
-class Kept:
+class CompiledRules:
     """The rules in their order, `database` for Hyperscan to load, and `widest` of `Engine`."""
 
     __slots__ = ("_plain", "database", "widest")
@@ -51,16 +51,16 @@ class Kept:
         )
 
 
-def recall(cache: str) -> "Kept | None":
+def recall(cache: str) -> "CompiledRules | None":
     """What was kept; None when there is nothing to trust."""
-    file = private.opened(cache, NAME)
+    file = private.open_private(cache, NAME)
     if file is None:
         return None
     with file:
-        return _read(file)
+        return _read_rules(file)
 
 
-def _read(file: "FileIO") -> "Kept | None":
+def _read_rules(file: "FileIO") -> "CompiledRules | None":
     """What the file holds, part by part: every megabyte that is copied once more costs 2 ms."""
     size = os.fstat(file.fileno()).st_size
     head = file.read(_HEAD)
@@ -73,7 +73,7 @@ def _read(file: "FileIO") -> "Kept | None":
     made_from, rest, widest, plain = marshal.loads(table)  # noqa: S302  only we can have written it
     if made_from != stamp() or _HEAD + length + rest != size:
         return None
-    return Kept(file.read(rest), widest, plain)  # Hyperscan's own check sum is in it
+    return CompiledRules(file.read(rest), widest, plain)  # Hyperscan's own check sum is in it
 
 
 def remember(cache: str, database: "Callable[[], bytes | None]", widest: int, rules: "Sequence[Rule]") -> None:

@@ -15,7 +15,7 @@ from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks.registry import check_of
 from orchestra_creds.scanner.checks.verdict import Buffer, Subject, reach
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.bounded_regex import Shortcut
+from orchestra_creds.scanner.engine.bounded_regex import BoundedRegex
 from orchestra_creds.scanner.engine.libraries import Spans
 from orchestra_creds.scanner.engine.prefilter import GAP
 from orchestra_creds.scanner.rule import Rule
@@ -57,13 +57,13 @@ class Examiner:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
-        self._regexes: dict[str, Shortcut] = {}
+        self._regexes: dict[str, BoundedRegex] = {}
 
     def confirm(self, index: int, text: Buffer, ends: Sequence[int]) -> Iterator[Match]:
         """Every match of rule `index` for which the first pass reported one of `ends` in `text`."""
         rule = self._rules[index]
         if (regex := self._regexes.get(rule.pattern)) is None:
-            regex = self._regexes[rule.pattern] = Shortcut(rule.pattern)
+            regex = self._regexes[rule.pattern] = BoundedRegex(rule.pattern)
         for low, high in regions(ends, rule.longest, len(text)):
             seen: set[tuple[int, int]] = set()
             for spans in starts(regex, text, low, high, rule.longest):
@@ -77,7 +77,7 @@ class Examiner:
                     yield Match(detection, start, end)
 
 
-def starts(regex: Shortcut, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans]:
+def starts(regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans]:
     """The leftmost-first match of at most `longest` bytes at each start in [low, high) that has one."""
     limit = min(len(text), high + longest)
     at = low

@@ -18,11 +18,11 @@ MAGIC = b"orchestra-creds/hyperscan/1\n"
 CHECKSUM_BYTES = 32
 
 
-Numbered = Sequence[tuple[int, str]]
+NumberedPatterns = Sequence[tuple[int, str]]
 """Patterns with the numbers under which they are reported."""
 
 
-def open_database(patterns: Callable[[], Numbered], key: bytes, cache: Path | None) -> Any:
+def open_database(patterns: Callable[[], NumberedPatterns], key: bytes, cache: Path | None) -> Any:
     """The database of `patterns`, from `cache` when it holds a trustworthy one; `key` stands for the patterns.
 
     Raises:
@@ -31,20 +31,20 @@ def open_database(patterns: Callable[[], Numbered], key: bytes, cache: Path | No
     if cache is None:
         return _compile(patterns())
     name = f"{_key(key)}.hsdb"
-    payload = _load(str(cache), name)
-    if payload is not None:
+    content = _load(str(cache), name)
+    if content is not None:
         module = hyperscan()
         try:
-            return module.loadb(payload, module.HS_MODE_BLOCK)
+            return module.loadb(content, module.HS_MODE_BLOCK)
         except module.error:
             pass  # of another build of the library after all: compile
     database = _compile(patterns())
-    payload = hyperscan().dumpb(database)
-    private.store(str(cache), name, MAGIC, hashlib.sha256(payload).digest(), payload)
+    content = hyperscan().dumpb(database)
+    private.store(str(cache), name, MAGIC, hashlib.sha256(content).digest(), content)
     return database
 
 
-def _compile(patterns: Numbered) -> Any:
+def _compile(patterns: NumberedPatterns) -> Any:
     module = hyperscan()
     numbers = [number for number, _ in patterns]
     sources = [source.encode("latin-1") for _, source in patterns]
@@ -85,10 +85,10 @@ def _key(patterns: bytes) -> str:
 
 def _load(folder: str, name: str) -> bytes | None:
     """The payload of a file that only we can have written, or None."""
-    file = private.opened(folder, name)
+    file = private.open_private(folder, name)
     if file is None:
         return None
     with file:
         head = file.read(len(MAGIC) + CHECKSUM_BYTES)
-        payload = file.readall()  # apart, for a slice of megabytes costs as much as reading them
-    return payload if head == MAGIC + hashlib.sha256(payload).digest() else None
+        content = file.readall()  # apart, for a slice of megabytes costs as much as reading them
+    return content if head == MAGIC + hashlib.sha256(content).digest() else None

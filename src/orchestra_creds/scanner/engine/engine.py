@@ -24,14 +24,14 @@ from orchestra_creds.scanner.decoding.decode import (
     MOST_AHEAD,
     MOST_BACK,
     Carrier,
-    Unwrapped,
+    DecodedText,
 )
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.confirm import MAX_LONGEST, Examiner, Match, regions
 from orchestra_creds.scanner.engine.libraries import hyperscan
 from orchestra_creds.scanner.engine.overlap import settle
-from orchestra_creds.scanner.engine.patterns import Plan
-from orchestra_creds.scanner.engine.prefilter import GAP, Candidate, HyperscanMatcher, Matcher, open_matcher
+from orchestra_creds.scanner.engine.patterns import PatternSet
+from orchestra_creds.scanner.engine.prefilter import GAP, Hit, HyperscanMatcher, Matcher, open_matcher
 from orchestra_creds.scanner.rule import Rule
 
 SEPARATOR = b"\n\0\n"
@@ -83,13 +83,13 @@ class Engine:
             if not 0 < rule.longest <= MAX_LONGEST:
                 raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
         kind = _choose(kind)
-        matcher = open_matcher(Plan(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache, compiling=compiling)
+        matcher = open_matcher(PatternSet(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache, compiling=compiling)
         return cls(tuple(rules), matcher, kind)
 
     @classmethod
-    def of_database(cls, rules: tuple[Rule, ...], database: Any, widest: int) -> "Engine":
+    def from_database(cls, rules: tuple[Rule, ...], database: Any, widest: int) -> "Engine":
         """An engine of what another one gave away: `compiled`, loaded again, and `widest`."""
-        return cls(rules, HyperscanMatcher(database, Plan(rules)), EngineKind.HYPERSCAN, widest=widest)
+        return cls(rules, HyperscanMatcher(database, PatternSet(rules)), EngineKind.HYPERSCAN, widest=widest)
 
     @property
     def widest(self) -> int:
@@ -112,30 +112,28 @@ class Engine:
 
         re2()
 
-    def compiled(self) -> bytes | None:
+    def dump(self) -> bytes | None:
         """The compiled first pass of Hyperscan, to be loaded again without its rules; None where RE2 does it."""
         return self._matcher.dump()
 
-    def candidates(self, data: Buffer) -> list[Candidate]:
+    def find_hits(self, data: Buffer) -> list[Hit]:
         """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `matcher`."""
-        return self._matcher.candidates(data)
+        return self._matcher.find_hits(data)
 
-    def examine(
-        self, data: Buffer, candidates: Iterable[Candidate], lo: int = 0, hi: int | None = None
-    ) -> list[Detection]:
+    def examine(self, data: Buffer, hits: Iterable[Hit], lo: int = 0, hi: int | None = None) -> list[Detection]:
         """The detections that `candidates` lead to in the text [lo, hi) of `data`, with offsets of `data`.
 
         Nothing outside [lo, hi) is read: these are the edges of the text. Candidates outside are ignored.
         """
         with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
-            inside = [(index, end - lo) for index, end in candidates if lo < end <= lo + len(text)]
+            inside = [(index, end - lo) for index, end in hits if lo < end <= lo + len(text)]
             found = [match.detection for match in self._matches(text, inside, 0)]
-        return [_moved(detection, lo) for detection in found] if lo else found
+        return [_shift_detection(detection, lo) for detection in found] if lo else found
 
-    def _matches(self, text: Buffer, candidates: Iterable[Candidate], depth: int) -> Iterator[Match]:
+    def _matches(self, text: Buffer, hits: Iterable[Hit], depth: int) -> Iterator[Match]:
         """What the candidates lead to in `text`, which stood inside `depth` wrappings."""
         ends: dict[int, list[int]] = {}
-        for index, end in sorted(candidates):
+        for index, end in sorted(hits):
             ends.setdefault(index, []).append(end)
         carried: dict[str, list[tuple[int, Carrier]]] = {}
         for index, where in ends.items():
@@ -149,9 +147,9 @@ class Engine:
             from orchestra_creds.scanner.decoding.unwrap import unwrap
         for kind, around in carried.items():
             around.sort(key=lambda one: one[0])
-            for unwrapped, within in unwrap(kind, text, around, self._matcher.candidates):
+            for unwrapped, within in unwrap(kind, text, around, self._matcher.find_hits):
                 inner = self._matches(unwrapped.text, within, depth + 1)
-                yield from (_placed(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
+                yield from (_outer_match(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
 
     def _carrier_ends(self, index: int, carrier: Carrier, text: Buffer, reported: list[int]) -> list[int]:
         """The ends that the thinned reports stand for, as they are in the text itself, one in `DENSE` bytes at most."""
@@ -183,12 +181,12 @@ def _choose(kind: EngineKind) -> EngineKind:
     return EngineKind.HYPERSCAN
 
 
-def _certain(match: Match, unwrapped: Unwrapped) -> bool:
+def _certain(match: Match, unwrapped: DecodedText) -> bool:
     detection = match.detection
     return unwrapped.holds(min(match.start, detection.start), max(match.end, detection.end))
 
 
-def _placed(match: Match, unwrapped: Unwrapped, size: int) -> Match:
+def _outer_match(match: Match, unwrapped: DecodedText, size: int) -> Match:
     """The match as it stands in the outer text, which has `size` bytes."""
     inner = match.detection
     start, end = unwrapped.outer(inner.start, inner.end)
@@ -208,7 +206,7 @@ def _placed(match: Match, unwrapped: Unwrapped, size: int) -> Match:
     return Match(detection, *unwrapped.outer(match.start, match.end))
 
 
-def _moved(detection: Detection, by: int) -> Detection:
+def _shift_detection(detection: Detection, by: int) -> Detection:
     return Detection(
         detection.rule,
         detection.start + by,

@@ -41,8 +41,13 @@ _SHORTEST = 4  # digits of a literal
 def literals(rules: Sequence[Rule]) -> tuple[str, ...]:
     """The literals of the words of `rules`, sorted."""
     distinctive = _prefixes(rules) | _names() | set(_ALWAYS)
-    once = _encoded(distinctive)
-    found = once | _encoded(once) | _encoded(_vendors(rules)) | _encoded(_encoded(_encoded(_GOOGLE)))
+    once = _base64_digits(distinctive)
+    found = (
+        once
+        | _base64_digits(once)
+        | _base64_digits(_vendors(rules))
+        | _base64_digits(_base64_digits(_base64_digits(_GOOGLE)))
+    )
     kept: list[bytes] = []
     for literal in sorted(found):
         if not kept or not literal.startswith(kept[-1]):
@@ -81,7 +86,7 @@ def _vendors(rules: Iterable[Rule]) -> set[bytes]:
     }
 
 
-def _encoded(words: Iterable[bytes]) -> set[bytes]:
+def _base64_digits(words: Iterable[bytes]) -> set[bytes]:
     """The digits of each word that are the same whatever stands around it, for each of the three alignments."""
     return {
         digits for word in words for before in range(3) for digits in _digits(word, before) if len(digits) >= _SHORTEST

@@ -31,27 +31,27 @@ class Pattern:
     @property
     def regex(self) -> str:
         """The whole of it as one pattern of RE2."""
-        return f"(?m){self.pattern}" if self.pattern else "|".join(map(quoted, self.literals))
+        return f"(?m){self.pattern}" if self.pattern else "|".join(map(quote_literal, self.literals))
 
 
-def quoted(literal: str) -> str:
+def quote_literal(literal: str) -> str:
     """The pattern that matches these digits."""
     return literal.replace("+", r"\+")
 
 
-class Plan:
+class PatternSet:
     """The patterns of some rules and of the carriers."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
 
     @property
-    def of_literals(self) -> tuple[int, ...]:
+    def literal_indices(self) -> tuple[int, ...]:
         """The indices that are looked for by literals."""
         return tuple(len(self._rules) + at for at, carrier in enumerate(CARRIERS) if not carrier.pattern)
 
     @property
-    def of_hex(self) -> int:
+    def hex_index(self) -> int:
         """The index of the carrier that `_native.hex_ends` finds where that was built."""
         return len(self._rules) + next(at for at, carrier in enumerate(CARRIERS) if carrier.kind == "hex")
 

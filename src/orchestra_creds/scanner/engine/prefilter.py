@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestra_creds.scanner.checks.verdict import Buffer
-from orchestra_creds.scanner.engine.database import Numbered, open_database
+from orchestra_creds.scanner.engine.database import NumberedPatterns, open_database
 from orchestra_creds.scanner.engine.libraries import Regex, hyperscan, re2, re2_options
-from orchestra_creds.scanner.engine.patterns import Pattern, Plan, quoted
+from orchestra_creds.scanner.engine.patterns import Pattern, PatternSet, quote_literal
 
 try:
     from orchestra_creds.scanner import _native
@@ -24,7 +24,7 @@ except ImportError:
 GAP = 256
 """Bytes behind a reported end within which further ends of the same pattern are not reported."""
 
-Candidate = tuple[int, int]
+Hit = tuple[int, int]
 """Index of a pattern, and the end offset of a match of it."""
 
 
@@ -35,7 +35,7 @@ Report = Callable[[int, int, int, int, object], None]
 class Matcher(Protocol):
     """One fast pass over a buffer."""
 
-    def candidates(self, data: Buffer) -> list[Candidate]:
+    def find_hits(self, data: Buffer) -> list[Hit]:
         """Which patterns may match, ending where; sorted and thinned."""
         ...
 
@@ -49,17 +49,17 @@ class Matcher(Protocol):
 
 
 def open_matcher(
-    plan: Plan, *, fast: bool, cache: Path | None, compiling: Callable[[], None] = lambda: None
+    plan: PatternSet, *, fast: bool, cache: Path | None, compiling: Callable[[], None] = lambda: None
 ) -> Matcher:
     """Hyperscan when `fast`, else RE2; `compiling` is called when Hyperscan has to compile, which takes seconds."""
-    return HyperscanMatcher.of_plan(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
+    return HyperscanMatcher.from_patterns(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
 
 
 _GROUP = 20
 """Bits of a number below those that tell which group of literals it belongs to, counted from 1."""
 
 
-def _reporter(data: Buffer, found: list[Candidate], groups: Sequence[int] = ()) -> Report:
+def _reporter(data: Buffer, found: list[Hit], groups: Sequence[int] = ()) -> Report:
     """A callback that appends to `found` what thinning leaves; `groups` are the indices of the groups of literals."""
     last: dict[int, int] = {}
     until: dict[int, int] = {}
@@ -75,7 +75,7 @@ def _reporter(data: Buffer, found: list[Candidate], groups: Sequence[int] = ()) 
     return report
 
 
-def loaded(dump: bytes) -> Any | None:
+def load_database(dump: bytes) -> Any | None:
     """The database that `Matcher.dump` gave; None where this build of the library or this processor cannot use it."""
     try:
         module = hyperscan()
@@ -95,25 +95,25 @@ class HyperscanMatcher:
     Hex has no word to be found by, so its pattern would take a third of the pass: where `_native.hex_ends` was built, that looks.
     """
 
-    def __init__(self, database: Any, plan: Plan) -> None:
+    def __init__(self, database: Any, plan: PatternSet) -> None:
         self._database = database
-        self._groups = plan.of_literals
-        self._hex = -1 if _native is None else plan.of_hex
+        self._groups = plan.literal_indices
+        self._hex = -1 if _native is None else plan.hex_index
         self._local = threading.local()
 
     @classmethod
-    def of_plan(cls, plan: Plan, cache: Path | None, compiling: Callable[[], None]) -> "HyperscanMatcher":
+    def from_patterns(cls, plan: PatternSet, cache: Path | None, compiling: Callable[[], None]) -> "HyperscanMatcher":
         """The patterns of a plan, compiled or from the cache."""
 
-        def numbered() -> Numbered:
+        def number_patterns() -> NumberedPatterns:
             compiling()
-            return _numbered(plan)
+            return _numbered_patterns(plan)
 
-        return cls(open_database(numbered, plan.key() + (b"hex" if _native is None else b""), cache), plan)
+        return cls(open_database(number_patterns, plan.key() + (b"hex" if _native is None else b""), cache), plan)
 
-    def candidates(self, data: Buffer) -> list[Candidate]:
+    def find_hits(self, data: Buffer) -> list[Hit]:
         """Which patterns may match, ending where; sorted and thinned."""
-        found: list[Candidate] = []
+        found: list[Hit] = []
         self._scan(data, _reporter(data, found, self._groups))
         if self._hex >= 0:
             found += [(self._hex, end) for end in _native.hex_ends(data, GAP)]
@@ -149,13 +149,13 @@ class HyperscanMatcher:
         self._database.scan(data, match_event_handler=report, scratch=scratch)
 
 
-def _numbered(plan: Plan) -> list[tuple[int, str]]:
+def _numbered_patterns(plan: PatternSet) -> list[tuple[int, str]]:
     """The patterns with their numbers. One of its own for each literal: with one for all, compiling takes seconds more."""
-    apart = -1 if _native is None else plan.of_hex
+    apart = -1 if _native is None else plan.hex_index
     numbered = [(index, one.pattern) for index, one in enumerate(plan.patterns) if one.pattern and index != apart]
-    groups = [plan.patterns[index].literals for index in plan.of_literals]
+    groups = [plan.patterns[index].literals for index in plan.literal_indices]
     return numbered + [
-        (group << _GROUP | at, quoted(literal))
+        (group << _GROUP | at, quote_literal(literal))
         for group, literals in enumerate(groups, 1)
         for at, literal in enumerate(literals)
     ]
@@ -186,11 +186,11 @@ class Re2Matcher:
         """None: RE2's automata live in memory only."""
         return None
 
-    def candidates(self, data: Buffer) -> list[Candidate]:
+    def find_hits(self, data: Buffer) -> list[Hit]:
         """Which patterns may match, ending where; sorted and thinned."""
         if self._set is None:
             return []
-        found: list[Candidate] = []
+        found: list[Hit] = []
         report = _reporter(data, found)
         with memoryview(data) as text:
             for start in range(0, len(text), self.WINDOW):

@@ -20,7 +20,7 @@ _BLOB = len(b"100644 blob ")
 _PERSON = re.compile(rb"^(?:author|tagger) (.*?) ?<[^>\n]*> (-?[0-9]+) [+-][0-9]+$", re.MULTILINE)
 
 
-class Origin(NamedTuple):
+class BlobOrigin(NamedTuple):
     """Where a blob came in: `order` rises with the age of the commit."""
 
     order: int
@@ -28,14 +28,14 @@ class Origin(NamedTuple):
     path: bytes
 
 
-class Person(NamedTuple):
+class CommitAuthor(NamedTuple):
     """Who wrote a commit, by name only, and when (RFC 3339, UTC)."""
 
     author: str
     date: str
 
 
-class Log:
+class CommitLog:
     """A running `git log` and `git ls-tree`; ask them once, when the scan is through."""
 
     def __init__(self, repository: Repository, *revisions: str) -> None:
@@ -67,7 +67,7 @@ class Log:
     def _list_head(self) -> Spool:
         return self._repository.spool("ls-tree", "-r", "-z", "--full-tree", "HEAD")
 
-    def origins(self, oids: Collection[bytes]) -> tuple[dict[bytes, list[Origin]], bool]:
+    def origins(self, oids: Collection[bytes]) -> tuple[dict[bytes, list[BlobOrigin]], bool]:
         """For each of the blobs (hex ids) every path it came to, with the commit that brought it, oldest first.
 
         False says that git could not walk all of the history: a commit or tree is missing or damaged.
@@ -96,8 +96,8 @@ class Log:
         self._log = self._head = None
 
 
-def _origins(data: Buffer, oids: frozenset[bytes]) -> dict[bytes, list[Origin]]:
-    found: dict[bytes, dict[bytes, Origin]] = {}
+def _origins(data: Buffer, oids: frozenset[bytes]) -> dict[bytes, list[BlobOrigin]]:
+    found: dict[bytes, dict[bytes, BlobOrigin]] = {}
     width = len(next(iter(oids), b""))
     commit = b""
     order = 0
@@ -111,17 +111,17 @@ def _origins(data: Buffer, oids: frozenset[bytes]) -> dict[bytes, list[Origin]]:
         oid = change[end - width : end]
         if oid in oids:
             # the log goes back in time: the last word is the oldest
-            found.setdefault(oid, {})[entry[3]] = Origin(order, commit.decode(), entry[3])
+            found.setdefault(oid, {})[entry[3]] = BlobOrigin(order, commit.decode(), entry[3])
     return {oid: sorted(paths.values()) for oid, paths in found.items()}
 
 
-def person(text: bytes) -> Person:
+def commit_author(text: bytes) -> CommitAuthor:
     """Author and date that the text of a commit or a tag names; empty where it names none."""
     found = _PERSON.search(text.partition(b"\n\n")[0])
     if not found:
-        return Person("", "")
+        return CommitAuthor("", "")
     try:
         moment = datetime.fromtimestamp(int(found[2]), UTC)
     except (OverflowError, ValueError, OSError):  # a date that no calendar has
-        return Person(found[1].decode("utf-8", "replace"), "")
-    return Person(found[1].decode("utf-8", "replace"), moment.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        return CommitAuthor(found[1].decode("utf-8", "replace"), "")
+    return CommitAuthor(found[1].decode("utf-8", "replace"), moment.strftime("%Y-%m-%dT%H:%M:%SZ"))

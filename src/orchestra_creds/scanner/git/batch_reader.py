@@ -10,7 +10,7 @@ CHUNK = 1 << 18
 """Bytes asked for at once."""
 
 
-class Reader:
+class BatchReader:
     """Reads lines and blocks from a descriptor."""
 
     def __init__(self, fd: int, wait: "Callable[[], object]" = lambda: None) -> None:

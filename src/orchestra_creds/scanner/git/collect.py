@@ -17,15 +17,15 @@ from typing import NamedTuple
 from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner.content.archives import HEAD, Limits, ends_as_zip
-from orchestra_creds.scanner.content.explore import Explorer, Gathered
+from orchestra_creds.scanner.content.archives import HEAD, ArchiveLimits, ends_as_zip
+from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.decoding.encoding import SAMPLE, wide
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.engine import Engine
-from orchestra_creds.scanner.finding import Skipped
-from orchestra_creds.scanner.git.delta_scan import SCANNED, Scanner, Tally, scan_roots
-from orchestra_creds.scanner.git.jobs import LOOSE, Job, Plan
+from orchestra_creds.scanner.finding import SkippedItem
+from orchestra_creds.scanner.git.delta_scan import SCANNED, DeltaScanner, ScanTally, scan_roots
+from orchestra_creds.scanner.git.jobs import LOOSE, Job, JobList
 from orchestra_creds.scanner.git.objects import KINDS, read_loose
 from orchestra_creds.scanner.git.pack import BLOB, DAMAGED, Pack
 from orchestra_creds.scanner.git.watch import GitStalledError
@@ -36,7 +36,7 @@ _ZIP_TAIL = 22
 _TAR_MAGIC = 257
 
 
-class Spot(NamedTuple):
+class TextSpan(NamedTuple):
     """One detection in one object. `digest` names its `Text`; `inner` is the way into an archive, "" outside of one."""
 
     digest: bytes
@@ -48,7 +48,7 @@ class Spot(NamedTuple):
     inner: str = ""
 
 
-class Text(NamedTuple):
+class CredentialText(NamedTuple):
     """A credential as it is written on a line: what all its spots share. `rule` is a position among the rules."""
 
     rule: int
@@ -62,67 +62,81 @@ class Text(NamedTuple):
 
 
 @dataclass(slots=True)
-class Collected:
+class CollectionResult:
     """What the objects hold, by id; `kinds` are those of objects that are no blobs."""
 
-    spots: dict[bytes, list[Spot]] = field(default_factory=dict)
+    spans: dict[bytes, list[TextSpan]] = field(default_factory=dict)
     kinds: dict[bytes, int] = field(default_factory=dict)
-    texts: dict[bytes, Text] = field(default_factory=dict)
+    texts: dict[bytes, CredentialText] = field(default_factory=dict)
     failed: dict[bytes, str] = field(default_factory=dict)
-    skipped: list[Skipped] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
+    skipped: list[SkippedItem] = field(default_factory=list)
+    tally: ScanTally = field(default_factory=ScanTally)
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class CollectOptions:
     """How a collection is done: processes at once, bytes of the largest object, how deep to look into archives."""
 
     jobs: int
     limit: int
-    archives: Limits
+    archives: ArchiveLimits
 
 
 def collect(
-    plan: Plan,
+    plan: JobList,
     engine: Engine,
-    terms: Terms,
+    terms: CollectOptions,
     *,
     key: bytes | None = None,
     progress: Progress | None = None,
     found: Callable[[], None] = lambda: None,
     meanwhile: Callable[[], None] = lambda: None,
-) -> Collected:
+) -> CollectionResult:
     """Does all jobs of a plan. `key` makes the digests of texts; `found` is told when there is something.
 
     `meanwhile` is called once, when the first job is done.
     """
     key = key or os.urandom(16)
-    collected = Collected(skipped=list(plan.skipped))
+    collected = CollectionResult(skipped=list(plan.skipped))
     _run(plan, engine, terms, collected, key, progress or NoProgress(), found, meanwhile)
     if collected.failed:
         _ask_again(plan, engine, terms, collected, key, found)
-    for spots in collected.spots.values():
-        spots.sort()
+    for spans in collected.spans.values():
+        spans.sort()
     return collected
 
 
 def _ask_again(
-    plan: Plan, engine: Engine, terms: Terms, collected: Collected, key: bytes, found: Callable[[], None]
+    plan: JobList,
+    engine: Engine,
+    terms: CollectOptions,
+    collected: CollectionResult,
+    key: bytes,
+    found: Callable[[], None],
 ) -> None:
     """Ask git for the objects that could not be read, and name those that it cannot read either."""
     first = collected.failed
     if not plan.unaided:
-        again = Plan(plan.repository, named=sorted(oid.hex() for oid in collected.failed))
+        again = JobList(plan.repository, named=sorted(oid.hex() for oid in collected.failed))
         collected.failed = {}
-        _run(again, engine, Terms(1, terms.limit, terms.archives), collected, key, NoProgress(), found, lambda: None)
-    collected.skipped += (Skipped(f"object {oid.hex()}", first.get(oid, "")) for oid in collected.failed)
+        _run(
+            again,
+            engine,
+            CollectOptions(1, terms.limit, terms.archives),
+            collected,
+            key,
+            NoProgress(),
+            found,
+            lambda: None,
+        )
+    collected.skipped += (SkippedItem(f"object {oid.hex()}", first.get(oid, "")) for oid in collected.failed)
 
 
 def _run(
-    plan: Plan,
+    plan: JobList,
     engine: Engine,
-    terms: Terms,
-    collected: Collected,
+    terms: CollectOptions,
+    collected: CollectionResult,
     key: bytes,
     progress: Progress,
     found: Callable[[], None],
@@ -134,45 +148,49 @@ def _run(
         if len(waiting) == len(jobs):  # not before the processes were forked: a listener may run threads
             progress.start(items=plan.objects, size=None)
             meanwhile()
-        if isinstance(answer, workers.Death):
+        if isinstance(answer, workers.WorkerDeath):
             continue
-        job, objects, size, texts, spots, *rest = marshal.loads(answer)  # noqa: S302  written by our own child
+        job, objects, size, texts, spans, *rest = marshal.loads(answer)  # noqa: S302  written by our own child
         waiting.discard(job)
         progress.advance(items=objects, size=size)
         collected.tally.objects += objects
         collected.tally.size += size
-        if spots:
-            progress.found(len(texts))
+        if spans:
+            progress.add_findings(len(texts))
             found()
-        collected.texts |= {digest: Text(*text) for digest, text in texts}
-        collected.spots |= {oid: [Spot(*spot) for spot in some] for oid, some in spots}
+        collected.texts |= {digest: CredentialText(*text) for digest, text in texts}
+        collected.spans |= {oid: [TextSpan(*span) for span in some] for oid, some in spans}
         kinds, failed, skipped = rest
         collected.kinds |= dict(kinds)
         collected.failed |= dict(failed)
-        collected.skipped += (Skipped(*one) for one in skipped)
+        collected.skipped += (SkippedItem(*one) for one in skipped)
     if waiting:
         count = sum(len(jobs[job][1]) for job in waiting)
-        collected.skipped.append(Skipped("objects", f"a scanning process ended early: {count:,} groups were not read"))
+        collected.skipped.append(
+            SkippedItem("objects", f"a scanning process ended early: {count:,} groups were not read")
+        )
 
 
 def _answers(
-    jobs: Sequence[Job], plan: Plan, engine: Engine, terms: Terms, key: bytes
-) -> Iterator[bytes | workers.Death]:
+    jobs: Sequence[Job], plan: JobList, engine: Engine, terms: CollectOptions, key: bytes
+) -> Iterator[bytes | workers.WorkerDeath]:
     if not jobs:
         return iter(())
     at_once = min(terms.jobs, len(jobs))
     tokens = workers.tokens(len(jobs), at_once, 1)
-    serve = _serve(jobs, plan, Scanner(engine, terms.limit), terms, key)
+    serve = _serve(jobs, plan, DeltaScanner(engine, terms.limit), terms, key)
     if at_once <= 1:
-        return _here(serve, tokens)
+        return _serve_inline(serve, tokens)
     if workers.can_fork():
         engine.warm()  # here once, and not in each child
-        return workers.forked(serve, tokens, at_once)
-    twins = (Scanner(engine.twin(), terms.limit) for _ in range(at_once))
-    return workers.threaded([_serve(jobs, plan, scanner, terms, key) for scanner in twins], tokens)
+        return workers.run_in_processes(serve, tokens, at_once)
+    twins = (DeltaScanner(engine.twin(), terms.limit) for _ in range(at_once))
+    return workers.run_in_threads([_serve(jobs, plan, scanner, terms, key) for scanner in twins], tokens)
 
 
-def _serve(jobs: Sequence[Job], plan: Plan, scanner: Scanner, terms: Terms, key: bytes) -> workers.Serve:
+def _serve(
+    jobs: Sequence[Job], plan: JobList, scanner: DeltaScanner, terms: CollectOptions, key: bytes
+) -> workers.Serve:
     def serve(tokens: Iterator[range], answer: workers.Answer) -> None:
         worker = _Worker(plan, scanner, terms, key)
         for token in tokens:
@@ -182,7 +200,7 @@ def _serve(jobs: Sequence[Job], plan: Plan, scanner: Scanner, terms: Terms, key:
     return serve
 
 
-def _here(serve: workers.Serve, tokens: Sequence[range]) -> Iterator[bytes]:
+def _serve_inline(serve: workers.Serve, tokens: Sequence[range]) -> Iterator[bytes]:
     """The same in this process."""
     answers: list[bytes] = []
     for token in tokens:
@@ -195,48 +213,48 @@ def _here(serve: workers.Serve, tokens: Sequence[range]) -> Iterator[bytes]:
 class _Worker:
     """Does jobs in one process."""
 
-    def __init__(self, plan: Plan, scanner: Scanner, terms: Terms, key: bytes) -> None:
+    def __init__(self, plan: JobList, scanner: DeltaScanner, terms: CollectOptions, key: bytes) -> None:
         self._plan = plan
         self._scanner = scanner
         self._explorer = Explorer(scanner.engine, limits=terms.archives)
         self._index = {rule.id: index for index, rule in enumerate(scanner.engine.rules)}
         self._key = key
         self._sent: set[bytes] = set()
-        self._found = Collected()
+        self._found = CollectionResult()
 
     def work(self, job: int, source: int, items: Sequence[object]) -> bytes:
         """Does one job; the answer, as `_run` reads it."""
         if source >= 0:
-            self._pack(self._plan.packs[source], items)  # type: ignore[arg-type]
+            self._scan_pack(self._plan.packs[source], items)  # type: ignore[arg-type]
         elif source == LOOSE:
-            self._loose(items)  # type: ignore[arg-type]
+            self._scan_loose(items)  # type: ignore[arg-type]
         else:
-            self._named(items)  # type: ignore[arg-type]
-        found, self._found = self._found, Collected()
+            self._scan_by_id(items)  # type: ignore[arg-type]
+        found, self._found = self._found, CollectionResult()
         return marshal.dumps(
             (
                 job,
                 found.tally.objects,
                 found.tally.size,
                 [(digest, tuple(text)) for digest, text in found.texts.items()],
-                [(oid, [tuple(spot) for spot in spots]) for oid, spots in found.spots.items()],
+                [(oid, [tuple(span) for span in spans]) for oid, spans in found.spans.items()],
                 list(found.kinds.items()),
                 list(found.failed.items()),
                 [(one.path, one.reason) for one in found.skipped],
             )
         )
 
-    def _pack(self, pack: Pack, roots: Sequence[int]) -> None:
-        def looked(number: int, text: bytes, detections: Sequence[Detection]) -> None:
+    def _scan_pack(self, pack: Pack, roots: Sequence[int]) -> None:
+        def record_text(number: int, text: bytes, detections: Sequence[Detection]) -> None:
             if detections or _is_special(text, self._explorer):
-                self._hit(pack.oid(number), pack.columns.kind[number], text, detections)
+                self._record_detections(pack.oid(number), pack.columns.kind[number], text, detections)
 
-        def failed(number: int, reason: str) -> None:
+        def record_failure(number: int, reason: str) -> None:
             self._found.failed[pack.oid(number)] = reason
 
-        scan_roots(self._scanner, pack, roots, self._found.tally, looked, failed)
+        scan_roots(self._scanner, pack, roots, self._found.tally, record_text, record_failure)
 
-    def _loose(self, paths: Sequence[Path]) -> None:
+    def _scan_loose(self, paths: Sequence[Path]) -> None:
         for path in paths:
             oid = bytes.fromhex(path.parent.name + path.name)
             try:
@@ -248,9 +266,9 @@ class _Worker:
             except DAMAGED:
                 self._found.failed[oid] = "the object is damaged"
             else:
-                self._whole(oid, kind, text)
+                self._scan_whole(oid, kind, text)
 
-    def _named(self, oids: Sequence[str]) -> None:
+    def _scan_by_id(self, oids: Sequence[str]) -> None:
         missing = dict.fromkeys(oids)
         try:
             for oid, kind, _, text in self._plan.repository.objects(oids, max_size=self._scanner.limit):
@@ -258,47 +276,47 @@ class _Worker:
                 if text is None:
                     self._found.failed[bytes.fromhex(oid)] = f"larger than {self._scanner.limit:,} bytes"
                 else:
-                    self._whole(bytes.fromhex(oid), KINDS[kind.encode()], text)
+                    self._scan_whole(bytes.fromhex(oid), KINDS[kind.encode()], text)
         except GitStalledError:
             pass  # it would stall again
         except PreconditionError:  # git gave up: ask for what is left one by one
             if len(oids) > 1:
                 for oid in missing:
-                    self._named([oid])
+                    self._scan_by_id([oid])
                 return
         self._found.failed |= dict.fromkeys(map(bytes.fromhex, missing), "the object is damaged or missing")
 
-    def _whole(self, oid: bytes, kind: int, text: bytes) -> None:
+    def _scan_whole(self, oid: bytes, kind: int, text: bytes) -> None:
         if kind not in SCANNED:
             return
         self._found.tally.objects += 1
         self._found.tally.size += len(text)
         state = self._scanner.whole(text)
         if state.found or _is_special(text, self._explorer):
-            self._hit(oid, kind, text, state.found)
+            self._record_detections(oid, kind, text, state.found)
 
-    def _hit(self, oid: bytes, kind: int, text: bytes, detections: Sequence[Detection]) -> None:
+    def _record_detections(self, oid: bytes, kind: int, text: bytes, detections: Sequence[Detection]) -> None:
         if kind == BLOB and _is_special(text, self._explorer):
-            sightings = self._explored(oid, text)
+            sightings = self._explore(oid, text)
         else:
             sightings = locate_all(text, self._scanner.engine.settle(detections), "")
         if not sightings:
             return
-        self._found.spots[oid] = [self._spot(sighting) for sighting in sightings]
+        self._found.spans[oid] = [self._text_span(sighting) for sighting in sightings]
         if kind != BLOB:
             self._found.kinds[oid] = kind
 
-    def _explored(self, oid: bytes, text: bytes) -> Sequence[Sighting]:
+    def _explore(self, oid: bytes, text: bytes) -> Sequence[Sighting]:
         """What an archive or a text of two bytes a character holds."""
-        self._explorer.gathered = Gathered()
+        self._explorer.gathered = ExploreResult()
         self._explorer.scan_bytes(text, "")
         gathered = self._explorer.gathered
-        self._found.skipped += (Skipped(f"object {oid.hex()}{one.path}", one.reason) for one in gathered.skipped)
+        self._found.skipped += (SkippedItem(f"object {oid.hex()}{one.path}", one.reason) for one in gathered.skipped)
         return gathered.sightings
 
-    def _spot(self, sighting: Sighting) -> Spot:
+    def _text_span(self, sighting: Sighting) -> TextSpan:
         detection, place = sighting.detection, sighting.place
-        text = Text(
+        text = CredentialText(
             self._index[detection.rule.id],
             detection.material.reveal(),
             int(detection.confidence),
@@ -312,7 +330,7 @@ class _Worker:
         if digest not in self._sent:
             self._sent.add(digest)
             self._found.texts[digest] = text
-        return Spot(digest, detection.start, detection.end, place.line, place.end_line, place.column, place.path)
+        return TextSpan(digest, detection.start, detection.end, place.line, place.end_line, place.column, place.path)
 
 
 def _has_many_zeros(text: bytes) -> bool:

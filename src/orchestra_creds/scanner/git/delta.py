@@ -26,7 +26,7 @@ SEPARATOR = b"\n\0\n"
 """Between windows: no match reaches across it, and every line ends there."""
 
 
-class Run(NamedTuple):
+class CopyRun(NamedTuple):
     """`length` bytes at `to` of the text are those at `start` of the base."""
 
     to: int
@@ -34,7 +34,7 @@ class Run(NamedTuple):
     length: int
 
 
-class Change(NamedTuple):
+class DeltaResult(NamedTuple):
     """What a delta makes of its base.
 
     windows   the windows, each followed by SEPARATOR; the text itself when all of it is new
@@ -48,14 +48,14 @@ class Change(NamedTuple):
     runs: bytes
 
 
-class Reach(NamedTuple):
+class WindowMargin(NamedTuple):
     """How far windows reach out from what is new, in bytes."""
 
     back: int
     ahead: int
 
 
-def inner(run: Run, old: int, new: int, reach: Reach) -> tuple[int, int]:
+def inner(run: CopyRun, old: int, new: int, reach: WindowMargin) -> tuple[int, int]:
     """The part [low, high) of a run that lies in no window; low >= high when there is none.
 
     `old` and `new` are the sizes of base and text: where the run holds the edge of both, no seam is there.
@@ -133,7 +133,7 @@ def apply_slowly(base: Buffer, delta: Buffer, limit: int, back: int, ahead: int)
     if new > limit:
         raise OverflowError("larger than the limit")
     text = bytearray()
-    runs: list[Run] = []
+    runs: list[CopyRun] = []
     for start, length, inserted in _operations(data, at):
         filled = len(text)
         if length > new - filled:
@@ -146,17 +146,17 @@ def apply_slowly(base: Buffer, delta: Buffer, limit: int, back: int, ahead: int)
         text += base[start : start + length]
         last = runs[-1] if runs else None
         if last and last.to + last.length == filled and last.start + last.length == start:
-            runs[-1] = Run(last.to, last.start, last.length + length)
+            runs[-1] = CopyRun(last.to, last.start, last.length + length)
         else:
-            runs.append(Run(filled, start, length))
+            runs.append(CopyRun(filled, start, length))
     if len(text) != new:
         raise ValueError("the delta is damaged")
-    reach = Reach(back, ahead)
+    reach = WindowMargin(back, ahead)
     useful = [run for run in runs if (part := inner(run, old, new, reach))[0] < part[1]]
     return _windows(bytes(text), useful, old, reach)
 
 
-def _windows(text: bytes, runs: list[Run], old: int, reach: Reach) -> tuple[bytes, bytes, bytes, bytes]:
+def _windows(text: bytes, runs: list[CopyRun], old: int, reach: WindowMargin) -> tuple[bytes, bytes, bytes, bytes]:
     size = len(text)
     joined = bytearray()
     cuts = []

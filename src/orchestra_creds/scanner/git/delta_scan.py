@@ -22,8 +22,8 @@ from orchestra_creds.scanner.checks.verdict import reach
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine
-from orchestra_creds.scanner.engine.prefilter import GAP, Candidate
-from orchestra_creds.scanner.git.delta import Reach, apply, in_text, triples
+from orchestra_creds.scanner.engine.prefilter import GAP, Hit
+from orchestra_creds.scanner.git.delta import WindowMargin, apply, in_text, triples
 from orchestra_creds.scanner.git.pack import BLOB, COMMIT, DAMAGED, TAG, Pack
 from orchestra_creds.scanner.rule import Rule
 
@@ -39,19 +39,19 @@ HELD = 8 << 20
 _SPARE = 512  # bytes: boundaries, and what decoding looks at behind the end of a run (`decode._JOINT`)
 
 
-class State(NamedTuple):
+class TextResult(NamedTuple):
     """What a text holds: where rules may match, by end, and what was confirmed (not settled yet)."""
 
     ends: tuple[int, ...]
-    candidates: tuple[Candidate, ...]
+    hits: tuple[Hit, ...]
     found: tuple[Detection, ...]
 
 
-NOTHING = State((), (), ())
+NOTHING = TextResult((), (), ())
 
 
 @dataclass(slots=True, eq=False)
-class Node:
+class PackObject:
     """An object as it is read from a pack: a full one, or what a delta makes of the object `above`.
 
     `windows`, `cuts` and `runs` are those of `delta.Change`; `above` and these are given up once `state` is known.
@@ -60,28 +60,28 @@ class Node:
     number: int
     text: bytes
     windows: bytes
-    above: "Node | None" = None
+    above: "PackObject | None" = None
     cuts: bytes = b""
     runs: bytes = b""
-    state: State = NOTHING
+    state: TextResult = NOTHING
 
 
-Looked = Callable[[int, bytes, Sequence[Detection]], None]
+DetectionCallback = Callable[[int, bytes, Sequence[Detection]], None]
 """Hears of every object: its number, its text, and what was confirmed there (not settled yet)."""
 
-Failed = Callable[[int, str], None]
+FailureCallback = Callable[[int, str], None]
 """Hears of every object that could not be read: its number and the reason."""
 
 
 @dataclass(slots=True)
-class Tally:
+class ScanTally:
     """How much was looked at: objects and bytes of their texts."""
 
     objects: int = 0
     size: int = 0
 
 
-class Scanner:
+class DeltaScanner:
     """Scans texts with one engine; every process has its own."""
 
     def __init__(self, engine: Engine, limit: int) -> None:
@@ -89,30 +89,30 @@ class Scanner:
         self.limit = limit
         self.engine = engine
         # A match whose start lies this far from a seam is pointed at by a candidate of the base.
-        self.reach = Reach(engine.widest + 2, engine.widest + 2)
+        self.reach = WindowMargin(engine.widest + 2, engine.widest + 2)
         self._dependence = _dependence(engine.rules)
 
-    def whole(self, text: bytes) -> State:
+    def whole(self, text: bytes) -> TextResult:
         """Everything in a text."""
-        candidates = self.engine.candidates(text)
-        if not candidates:
+        hits = self.engine.find_hits(text)
+        if not hits:
             return NOTHING
-        return _state(candidates, self.engine.examine(text, candidates))
+        return _text_result(hits, self.engine.examine(text, hits))
 
-    def delta(self, number: int, above: Node, delta: bytes) -> Node:
+    def delta(self, number: int, above: PackObject, delta: bytes) -> PackObject:
         """The object that a delta makes of another, not judged yet."""
         text, windows, cuts, runs = apply(above.text, delta, self.limit, *self.reach)
-        return Node(number, text, windows, above, cuts, runs)
+        return PackObject(number, text, windows, above, cuts, runs)
 
-    def judge(self, nodes: Sequence[Node]) -> None:
+    def judge(self, nodes: Sequence[PackObject]) -> None:
         """Everything in several objects, scanned in one pass; what one is based on comes before it or was judged."""
         starts = []
         at = 0
         for node in nodes:
             starts.append(at)
             at += len(node.windows) + len(SEPARATOR)
-        grouped: dict[int, list[Candidate]] = {}
-        for index, end in self.engine.candidates(SEPARATOR.join([node.windows for node in nodes])):
+        grouped: dict[int, list[Hit]] = {}
+        for index, end in self.engine.find_hits(SEPARATOR.join([node.windows for node in nodes])):
             position = bisect_right(starts, end - 1) - 1
             inside = min(end - starts[position], len(nodes[position].windows))
             grouped.setdefault(position, []).append((index, inside))
@@ -120,19 +120,19 @@ class Scanner:
             fresh = grouped.get(position, ())
             above = node.above
             if above is not None and (fresh or above.state.ends):
-                node.state = self._changed(above, node, fresh)
+                node.state = self._rescan_delta(above, node, fresh)
             elif fresh:
-                node.state = _state(fresh, self.engine.examine(node.text, fresh))
+                node.state = _text_result(fresh, self.engine.examine(node.text, fresh))
             node.above, node.windows, node.cuts, node.runs = None, b"", b"", b""
 
-    def _changed(self, above: Node, node: Node, fresh: Sequence[Candidate]) -> State:
+    def _rescan_delta(self, above: PackObject, node: PackObject, fresh: Sequence[Hit]) -> TextResult:
         """Everything in an object of which the windows showed `fresh`."""
         base, text = above.state, node.text
-        judge: set[Candidate] = set(fresh)
+        judge: set[Hit] = set(fresh)
         if fresh and node.windows is not text:
             ends = in_text(node.cuts, [end for _, end in fresh])
             judge = set(zip((index for index, _ in fresh), ends, strict=True))
-        candidates = set(judge)
+        hits = set(judge)
         found: dict[object, Detection] = {}
         if base.ends:
             sizes = len(above.text), len(text)
@@ -141,19 +141,19 @@ class Scanner:
                 # Reports are thinned, see `matcher.GAP`: one before the run may stand for a match in it.
                 first, last = bisect_right(base.ends, run[1] - GAP), bisect_right(base.ends, run[1] + run[2])
                 if first < last or base.found:
-                    self._carry(base, run, sizes, range(first, last), candidates, judge, found, again=again)
+                    self._carry(base, run, sizes, range(first, last), hits, judge, found, again=again)
         for detection in self.engine.examine(text, judge):
             found[_key(detection)] = detection
-        return _state(candidates, found.values())
+        return _text_result(hits, found.values())
 
     def _carry(
         self,
-        state: State,
+        state: TextResult,
         run: tuple[int, int, int],
         sizes: tuple[int, int],
         inside: range,
-        candidates: set[Candidate],
-        judge: set[Candidate],
+        hits: set[Hit],
+        judge: set[Hit],
         found: dict[object, Detection],
         *,
         again: bool,
@@ -165,30 +165,30 @@ class Scanner:
         high = start + length if start + length != sizes[0] or to + length != sizes[1] else 1 << 62
         by = to - start
         for at in inside:
-            index, end = state.candidates[at]
+            index, end = state.hits[at]
             end = max(end, start + 1)
-            candidate = (index, end + by)
-            candidates.add(candidate)
+            hit = (index, end + by)
+            hits.add(hit)
             back, ahead = self._dependence[index]
             if end - back < low or end + ahead > high or again:
-                judge.add(candidate)
+                judge.add(hit)
         for detection in state.found:
             if detection.decoded:
                 continue
             behind = 1 << 61 if detection.read_to >= sizes[0] else detection.read_to
             if (detection.read_from or -1) >= low and behind <= high and start <= detection.start < start + length:
-                moved = detection if not by else _moved(detection, by, sizes[1])
+                moved = detection if not by else _shift_detection(detection, by, sizes[1])
                 found[_key(moved)] = moved
 
 
-def _dependence(rules: Sequence[Rule]) -> list[Reach]:
+def _dependence(rules: Sequence[Rule]) -> list[WindowMargin]:
     """How far around its end a candidate may lead to reading, by index: rules, then carriers."""
     found = []
     for rule in rules:
         back, ahead = reach(rule.check) if rule.check else (0, 0)
-        found.append(Reach(rule.longest + back + _SPARE, GAP + 2 * rule.longest + ahead + _SPARE))
+        found.append(WindowMargin(rule.longest + back + _SPARE, GAP + 2 * rule.longest + ahead + _SPARE))
     found += (
-        Reach(carrier.longest + carrier.back + _SPARE, GAP + carrier.longest + carrier.ahead + _SPARE)
+        WindowMargin(carrier.longest + carrier.back + _SPARE, GAP + carrier.longest + carrier.ahead + _SPARE)
         for carrier in CARRIERS
     )
     return found
@@ -197,16 +197,16 @@ def _dependence(rules: Sequence[Rule]) -> list[Reach]:
 _END = itemgetter(1)
 
 
-def _state(candidates: Iterable[Candidate], found: Iterable[Detection]) -> State:
-    ordered = sorted(candidates, key=_END)
-    return State(tuple(end for _, end in ordered), tuple(ordered), tuple(found))
+def _text_result(hits: Iterable[Hit], found: Iterable[Detection]) -> TextResult:
+    ordered = sorted(hits, key=_END)
+    return TextResult(tuple(end for _, end in ordered), tuple(ordered), tuple(found))
 
 
 def _key(detection: Detection) -> object:
     return detection.rule.id, detection.start, detection.end, detection.decoded, detection.material, detection.note
 
 
-def _moved(detection: Detection, by: int, size: int) -> Detection:
+def _shift_detection(detection: Detection, by: int, size: int) -> Detection:
     return replace(
         detection,
         start=detection.start + by,
@@ -217,10 +217,15 @@ def _moved(detection: Detection, by: int, size: int) -> Detection:
 
 
 def scan_roots(
-    scanner: Scanner, pack: Pack, roots: Sequence[int], tally: Tally, looked: Looked, failed: Failed
+    scanner: DeltaScanner,
+    pack: Pack,
+    roots: Sequence[int],
+    tally: ScanTally,
+    looked: DetectionCallback,
+    failed: FailureCallback,
 ) -> None:
     """Scans full objects of a pack and all that is based on them; calls back for each."""
-    waiting: list[Node] = []
+    waiting: list[PackObject] = []
     fresh = held = 0
     for node in _nodes(scanner, pack, roots, failed):
         waiting.append(node)
@@ -233,7 +238,7 @@ def scan_roots(
         _judge(scanner, waiting, tally, looked)
 
 
-def _judge(scanner: Scanner, waiting: list[Node], tally: Tally, looked: Looked) -> None:
+def _judge(scanner: DeltaScanner, waiting: list[PackObject], tally: ScanTally, looked: DetectionCallback) -> None:
     scanner.judge(waiting)
     tally.objects += len(waiting)
     for node in waiting:
@@ -242,17 +247,17 @@ def _judge(scanner: Scanner, waiting: list[Node], tally: Tally, looked: Looked) 
     waiting.clear()
 
 
-def _nodes(scanner: Scanner, pack: Pack, roots: Sequence[int], failed: Failed) -> Iterator[Node]:
+def _nodes(scanner: DeltaScanner, pack: Pack, roots: Sequence[int], failed: FailureCallback) -> Iterator[PackObject]:
     """Each full object and its deltas, depth first; the heaviest branch last, when the text is needed no more."""
     weight = pack.columns.weight
     for root in roots:
-        todo: list[tuple[int, Node | None]] = [(root, None)]
+        todo: list[tuple[int, PackObject | None]] = [(root, None)]
         while todo:
             number, above = todo.pop()
             try:
                 if above is None:
                     text = pack.text(root, scanner.limit)
-                    node = Node(root, text, text)
+                    node = PackObject(root, text, text)
                 else:
                     node = scanner.delta(number, above, pack.inflate(number))
             except OverflowError:
@@ -268,7 +273,7 @@ def _nodes(scanner: Scanner, pack: Pack, roots: Sequence[int], failed: Failed) -
             todo += [(child, node) for child in children]
 
 
-def _fail_all(pack: Pack, number: int, reason: str, failed: Failed) -> None:
+def _fail_all(pack: Pack, number: int, reason: str, failed: FailureCallback) -> None:
     """An object that cannot be read takes all with it that are based on it."""
     todo = [number]
     while todo:

@@ -13,10 +13,10 @@ from typing import Any
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner.finding import Skipped
+from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git import control_files
 from orchestra_creds.scanner.git.delta_scan import SCANNED
-from orchestra_creds.scanner.git.objects import Database
+from orchestra_creds.scanner.git.objects import ObjectDatabase
 from orchestra_creds.scanner.git.pack import BROKEN, Pack
 from orchestra_creds.scanner.git.repository import Repository
 
@@ -38,7 +38,7 @@ Job = tuple[int, Sequence[Any]]
 
 
 @dataclass(slots=True)
-class Plan:
+class JobList:
     """What there is to do; `unaided` says that git must not be asked for objects: it would never answer."""
 
     repository: Repository
@@ -46,7 +46,7 @@ class Plan:
     roots: list[Job] = field(default_factory=list)
     loose: list[Path] = field(default_factory=list)
     named: list[str] = field(default_factory=list)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedItem] = field(default_factory=list)
     objects: int = 0
     unaided: bool = False
 
@@ -59,11 +59,11 @@ class Plan:
         ]
 
 
-def plan_since(repository: Repository, revisions: Sequence[str]) -> Plan:
+def plan_since(repository: Repository, revisions: Sequence[str]) -> JobList:
     """The objects that the revisions reach."""
     out = repository.run("rev-list", "--objects", "--no-object-names", "--missing=print", *revisions, "--")
     oids = [oid.decode() for oid in out.split()]
-    plan = Plan(repository, named=[oid for oid in oids if not oid.startswith("?")])
+    plan = JobList(repository, named=[oid for oid in oids if not oid.startswith("?")])
     plan.objects = len(plan.named)
     plan.skipped += _missing(len(oids) - len(plan.named))
     return plan
@@ -71,20 +71,20 @@ def plan_since(repository: Repository, revisions: Sequence[str]) -> Plan:
 
 def plan_all(
     repository: Repository,
-    database: Database,
+    database: ObjectDatabase,
     *,
     without: Collection[Path] = (),
     known: Collection[str] = (),
     unaided: bool = False,
-) -> Plan:
+) -> JobList:
     """Every object of the database but those of the packs `without` and the loose ones `known`.
 
     A pack with deltas in a cycle makes the plan `unaided`, too.
     """
     loose = [path for path in database.loose if path.parent.name + path.name not in known]
-    plan = Plan(repository, loose=loose, unaided=unaided)
+    plan = JobList(repository, loose=loose, unaided=unaided)
     plan.objects = len(plan.loose)
-    plan.skipped += (Skipped(f"objects/{path.parent.name}/{path.name}", "not a file") for path in database.odd)
+    plan.skipped += (SkippedItem(f"objects/{path.parent.name}/{path.name}", "not a file") for path in database.odd)
     width = WIDTHS[repository.object_format]
     for index in database.indexes:
         if index in without:
@@ -97,7 +97,7 @@ def plan_all(
             _plan_pack(plan, pack)
     if plan.unaided:
         plan.skipped += (
-            Skipped(f"object {oid}", "damaged, and git was not asked for another copy") for oid in plan.named
+            SkippedItem(f"object {oid}", "damaged, and git was not asked for another copy") for oid in plan.named
         )
         plan.named.clear()
     elif database.promised or repository.is_partial:
@@ -106,7 +106,7 @@ def plan_all(
     return plan
 
 
-def _plan_pack(plan: Plan, pack: Pack) -> None:
+def _plan_pack(plan: JobList, pack: Pack) -> None:
     number = len(plan.packs)
     known = plan.packs[:]
     plan.packs.append(pack)
@@ -135,26 +135,26 @@ def _plan_pack(plan: Plan, pack: Pack) -> None:
     plan.objects += sum(map(kinds.count, SCANNED))
 
 
-def _plan_cycle(plan: Plan, pack: Pack) -> None:
+def _plan_cycle(plan: JobList, pack: Pack) -> None:
     """Keep git away from a pack in which it would never come to an end."""
     if pack.has_cycle():
         plan.unaided = True
         plan.skipped.append(
-            Skipped(f"objects/pack/{pack.path.name}", "deltas in it are based on each other in a cycle")
+            SkippedItem(f"objects/pack/{pack.path.name}", "deltas in it are based on each other in a cycle")
         )
 
 
-def _plan_unread(plan: Plan, index: Path, width: int, reason: str) -> None:
+def _plan_unread(plan: JobList, index: Path, width: int, reason: str) -> None:
     """A pack that cannot be read here: git may know its format (an index of version 1)."""
     with suppress(ValueError, OSError):
         _plan_cycle(plan, Pack(index, width, check=False))
     if plan.unaided:
-        plan.skipped.append(Skipped(f"objects/pack/{index.stem}.pack", reason))
+        plan.skipped.append(SkippedItem(f"objects/pack/{index.stem}.pack", reason))
         return
     try:
         out = plan.repository.run("show-index", stdin=control_files.read_regular(str(index)))
     except (OSError, PreconditionError):
-        plan.skipped.append(Skipped(f"objects/pack/{index.stem}.pack", reason))
+        plan.skipped.append(SkippedItem(f"objects/pack/{index.stem}.pack", reason))
         return
     oids = [line.split()[1].decode() for line in out.splitlines()]
     plan.named += oids
@@ -169,7 +169,7 @@ def _elsewhere(pack: Pack, root: int, known: Iterable[Pack]) -> bool:
     return any(other.find(oid) is not None for other in known)
 
 
-def _missing(count: int) -> list[Skipped]:
+def _missing(count: int) -> list[SkippedItem]:
     if not count:
         return []
-    return [Skipped("objects", f"{count:,} objects of this partial clone are not here, and nothing is fetched")]
+    return [SkippedItem("objects", f"{count:,} objects of this partial clone are not here, and nothing is fetched")]

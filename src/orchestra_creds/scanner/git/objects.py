@@ -16,7 +16,7 @@ KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class ObjectDatabase:
     """The files that hold a repository's objects; `odd` are those that have the name of one and are no files."""
 
     indexes: tuple[Path, ...]
@@ -25,7 +25,7 @@ class Database:
     promised: bool
 
     @classmethod
-    def open(cls, objects: Path) -> "Database":
+    def open(cls, objects: Path) -> "ObjectDatabase":
         """What lies in an objects folder and in its alternates; a pack without an index is left out, as git does it."""
         indexes: dict[str, Path] = {}
         loose: dict[str, Path] = {}

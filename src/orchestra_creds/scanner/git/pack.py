@@ -71,7 +71,7 @@ def inflate(data: memoryview, size: int) -> bytes:
     return text
 
 
-class Columns(NamedTuple):
+class PackColumns(NamedTuple):
     """What a pack holds, one entry for each object in the order of the file.
 
     place     in the index, which is sorted by id     kind      of the object, for a delta that of its chain's end
@@ -116,7 +116,7 @@ class Pack:
         if check and summed != self._index[-width:]:
             raise ValueError("the index is damaged")  # a wrong offset or id would lose an object without a word
         columns = survey(self._index, self._pack, width)
-        self.columns = Columns(*(memoryview(c).cast(f) for c, f in zip(columns, _FORMATS, strict=True)))
+        self.columns = PackColumns(*(memoryview(c).cast(f) for c, f in zip(columns, _FORMATS, strict=True)))
         self._names = _FAN
 
     def __len__(self) -> int:

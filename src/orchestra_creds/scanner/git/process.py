@@ -13,7 +13,7 @@ from contextlib import suppress
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.git import control_files, watch
-from orchestra_creds.scanner.git.batch_reader import Reader
+from orchestra_creds.scanner.git.batch_reader import BatchReader
 
 OVERRIDES = (
     ("core.fsmonitor", "false"),
@@ -73,7 +73,7 @@ EMPTY_TREE = {
 }
 
 
-class Child:
+class GitProcess:
     """A git process whose standard output is read from `stdout`; leave it with `wait` or `kill`."""
 
     def __init__(self, pid: int, stdout: int, stderr: int, ended: Callable[[], int]) -> None:
@@ -122,7 +122,7 @@ class Git:
         out, err = self.drain(child)
         return child.wait(), out, err
 
-    def drain(self, child: Child, size: Callable[[], int] = lambda: 0) -> tuple[bytes, bytes]:
+    def drain(self, child: GitProcess, size: Callable[[], int] = lambda: 0) -> tuple[bytes, bytes]:
         """All of standard output and standard error, read together; `size` is that of the file that git writes to."""
         open_fds = [fd for fd in (child.stdout, child.stderr) if fd >= 0]
         chunks: dict[int, list[bytes]] = {fd: [] for fd in open_fds}
@@ -138,7 +138,7 @@ class Git:
             raise
         return b"".join(chunks.get(child.stdout, ())), b"".join(chunks.get(child.stderr, ()))
 
-    def _ready(self, child: Child, fds: list[int], size: Callable[[], int] = lambda: 0) -> list[int]:
+    def _ready(self, child: GitProcess, fds: list[int], size: Callable[[], int] = lambda: 0) -> list[int]:
         """Those of the descriptors that can be read."""
         if sys.platform == "win32":
             return fds[:1]
@@ -156,7 +156,7 @@ class Git:
         in_tree: bool = False,
         keep_errors: bool = False,
         into: int | None = None,
-    ) -> Child:
+    ) -> GitProcess:
         """Starts a call whose output is read while it runs, or written to the file `into`.
 
         Raises:
@@ -172,7 +172,7 @@ class Git:
         command, env = self._command(args, in_tree=in_tree), self._env(in_tree=in_tree)
         return _spawn(command, env, stdin, keep_errors=keep_errors, into=into)
 
-    def failed(self, verb: str, err: bytes) -> PreconditionError:
+    def call_error(self, verb: str, err: bytes) -> PreconditionError:
         """The error for a call that git refused."""
         lines = err.strip().split(b"\n")  # advice, warnings and the reason, in any order
         reason = next((line for line in lines if line.startswith((b"fatal: ", b"error: "))), lines[0])
@@ -188,7 +188,7 @@ class Git:
             if hashes in EMPTY_TREE:  # before the first commit; else git reads nothing here, and has said why
                 code, out, err = self.call((*args, EMPTY_TREE[hashes], "--"))
         if code:
-            raise self.failed("diff-index", err)
+            raise self.call_error("diff-index", err)
         fields = iter(out.split(b"\0"))
         wanted: dict[bytes, str] = {}
         for meta in fields:
@@ -212,7 +212,7 @@ class Git:
             return
         child = self.start(("cat-file", "--batch", "--buffer"), stdin=request)
         fds = [child.stdout]
-        reader = Reader(child.stdout, lambda: self._ready(child, fds))
+        reader = BatchReader(child.stdout, lambda: self._ready(child, fds))
         whole = True
         try:
             while header := reader.line():
@@ -318,15 +318,15 @@ def _git() -> bytes:
     """The git of an absolute folder on PATH; never one that lies in the current folder."""
     name = b"git.exe" if os.name == "nt" else b"git"
     for folder in os.get_exec_path():
-        candidate = os.path.join(os.fsencode(folder), name)
-        if os.path.isabs(folder) and os.access(candidate, os.X_OK):
-            return candidate
+        path = os.path.join(os.fsencode(folder), name)
+        if os.path.isabs(folder) and os.access(path, os.X_OK):
+            return path
     raise PreconditionError("git is not installed", hint="install git, or scan with --all-files to do without")
 
 
 def _spawn(
     command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_errors: bool, into: int | None = None
-) -> Child:
+) -> GitProcess:
     """Starts git; `stdin` is what it reads; it writes to a pipe, or to the file `into`."""
     if sys.platform == "win32":
         return _spawn_on_windows(command, env, stdin, into)
@@ -349,10 +349,10 @@ def _spawn(
     finally:
         for fd in (source, out_write, err_write):
             os.close(fd)
-    return Child(pid, out_read, err_read, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+    return GitProcess(pid, out_read, err_read, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
-def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, into: int | None) -> Child:
+def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, into: int | None) -> GitProcess:
     """The same where there is no posix_spawn; what git says on standard error is dropped."""
     import subprocess
 
@@ -368,7 +368,7 @@ def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: byte
     finally:
         os.close(source)
     stdout = -1 if process.stdout is None else os.dup(process.stdout.fileno())
-    return Child(process.pid, stdout, -1, process.wait)
+    return GitProcess(process.pid, stdout, -1, process.wait)
 
 
 def _readable(data: bytes) -> int:

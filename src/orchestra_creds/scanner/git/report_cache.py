@@ -35,7 +35,7 @@ _SINGLE = ("HEAD", "config", "packed-refs")
 _WHOLE = ("objects/pack", "refs", "logs")
 
 
-class History:
+class ReportCache:
     """A history as it is now, and the report that fits it."""
 
     def __init__(self, folder: str, cache: str, state: str) -> None:
@@ -47,24 +47,24 @@ class History:
         if found is None or _is_special(found[0], found[1] or found[0]):
             return
         try:
-            self._root, self._held = found[1] or found[0], _held(found[0])
+            self._root, self._held = found[1] or found[0], _history_state(found[0])
         except OSError:
             return
 
     def report(self, seconds: float) -> "ScanReport | None":
         """The kept report, as that of a scan that took `seconds` and knew every object; None when there is none that fits."""
         head = self._head()
-        file = private.opened(self._cache, self._name()) if head else None
+        file = private.open_private(self._cache, self._name()) if head else None
         if file is None:
             return None
         with file:
             content = file.read()
-        return _loaded(content[len(head) :], self._root, seconds) if content.startswith(head) else None
+        return _load_report(content[len(head) :], self._root, seconds) if content.startswith(head) else None
 
     def keep(self, report: "ScanReport") -> None:
         """Keep the report of a scan that began after this was made."""
         if report.complete and not report.notes and (head := self._head()):
-            private.store(self._cache, self._name(), head, _dumped(report))
+            private.store(self._cache, self._name(), head, _dump_report(report))
 
     def _name(self) -> str:
         """Of the file; two repositories that share one take turns."""
@@ -86,7 +86,7 @@ def _is_special(git_dir: str, root: str) -> bool:
     return any(map(os.path.lexists, places + [os.path.join(root, name) for name in staged_precheck.CONFIGURATIONS]))
 
 
-def _held(git_dir: str) -> bytes:
+def _history_state(git_dir: str) -> bytes:
     """What tells the history from any other state of it."""
     objects = os.path.join(git_dir, "objects")
     fans = sorted(name for name in os.listdir(objects) if len(name) == 2)
@@ -116,7 +116,7 @@ def _status(name: str, status: os.stat_result) -> "Status":
     return name, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _dumped(report: "ScanReport") -> bytes:
+def _dump_report(report: "ScanReport") -> bytes:
     findings = [
         (
             (one.rule, one.description, int(one.severity), int(one.confidence)),
@@ -129,13 +129,13 @@ def _dumped(report: "ScanReport") -> bytes:
     return marshal.dumps((findings, report.allowed, report.stats.blobs + report.stats.cached))
 
 
-def _loaded(data: bytes, root: str, seconds: float) -> "ScanReport":
-    from orchestra_creds.scanner.finding import Finding, Place, ScanReport, ScanStats
+def _load_report(data: bytes, root: str, seconds: float) -> "ScanReport":
+    from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport, ScanStats
     from orchestra_creds.scanner.rule import Confidence, Severity
 
     findings, allowed, objects = marshal.loads(data)  # noqa: S302  only we can have written it
     said = []
     for (rule, description, severity, confidence), (fingerprint, credential, shown), places, more in findings:
-        sure, where = (Severity(severity), Confidence(confidence)), tuple(Place(*place) for place in places)
+        sure, where = (Severity(severity), Confidence(confidence)), tuple(FindingPlace(*place) for place in places)
         said.append(Finding(rule, description, *sure, fingerprint, credential, shown, where, *more))
     return ScanReport(root, "history", tuple(said), allowed=allowed, stats=ScanStats(cached=objects, seconds=seconds))

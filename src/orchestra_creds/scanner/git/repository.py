@@ -25,13 +25,13 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.git import control_files
 from orchestra_creds.scanner.git import process as git_process
-from orchestra_creds.scanner.git.process import GITLINK, Child, Git
+from orchestra_creds.scanner.git.process import GITLINK, Git, GitProcess
 from orchestra_creds.scanner.git.watch import GitStalledError
 from orchestra_creds.scanner.safe_open import not_a_file
 
 
 @dataclass(frozen=True, slots=True)
-class Listing:
+class WorkTreeFiles:
     """What `git ls-files` knows: paths relative to the top of the working tree, sorted, each once.
 
     files are tracked or untracked-and-not-ignored (a tracked one may be gone from the disk); nested are folders that
@@ -43,7 +43,7 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True)
-class Staged:
+class StagedFile:
     """One entry of the index that differs from HEAD; `content` is None when it is larger than was asked for."""
 
     path: bytes
@@ -55,7 +55,7 @@ class Staged:
 class Spool:
     """A git process that writes to a file; `read` or `kill` it, once."""
 
-    def __init__(self, git: Git, child: Child, fd: int) -> None:
+    def __init__(self, git: Git, child: GitProcess, fd: int) -> None:
         self._git = git
         self._child = child
         self._fd = fd
@@ -167,7 +167,7 @@ class Repository:
         code, out, _ = self._git.call(("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}"))
         return out.decode().strip() if code == 0 else None
 
-    def ls_files(self, *under: bytes) -> Listing:
+    def ls_files(self, *under: bytes) -> WorkTreeFiles:
         """Tracked and untracked-not-ignored files, all or those under the given folders (relative to the top)."""
         out = self.run(
             "ls-files", "-z", "-t", "-s", "--cached", "--others", "--exclude-standard", "--", *under, in_tree=True
@@ -184,16 +184,16 @@ class Repository:
             else:
                 continue
             (nested if is_nested else files).add(path)
-        return Listing(tuple(sorted(files)), tuple(sorted(nested)))
+        return WorkTreeFiles(tuple(sorted(files)), tuple(sorted(nested)))
 
-    def staged(self, *, max_size: int | None = None) -> list[Staged]:
+    def staged_files(self, *, max_size: int | None = None) -> list[StagedFile]:
         """What the next commit would add or change, with the content as it is in the index; sorted by path.
 
         Two processes: the index against HEAD (or against nothing before the first commit), then all contents.
         """
         wanted = self._git.staged_ids()
         contents = {oid: (size, content) for oid, _, size, content in self.objects(wanted.values(), max_size=max_size)}
-        found = [Staged(path, oid, *contents[oid]) for path, oid in sorted(wanted.items()) if oid in contents]
+        found = [StagedFile(path, oid, *contents[oid]) for path, oid in sorted(wanted.items()) if oid in contents]
         if len(found) < len(wanted):
             raise PreconditionError(
                 f"{len(wanted) - len(found)} staged objects are missing from {visible(str(self.root))}",
@@ -223,10 +223,10 @@ class Repository:
         """The output of one call; PreconditionError when git refuses."""
         code, out, err = self._git.call(args, stdin=stdin, in_tree=in_tree)
         if code:
-            raise self._git.failed(os.fsdecode(args[0]), err)
+            raise self._git.call_error(os.fsdecode(args[0]), err)
         return out
 
-    def start(self, *args: str | bytes, stdin: bytes = b"", in_tree: bool = False) -> Child:
+    def start(self, *args: str | bytes, stdin: bytes = b"", in_tree: bool = False) -> GitProcess:
         """Starts a call whose output is read while it runs; its standard error is dropped."""
         return self._git.start(args, stdin=stdin, in_tree=in_tree)
 

@@ -19,11 +19,11 @@ from orchestra_creds.scanner import private
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(slots=True)
-class Seen:
+class ScanCache:
     """What was looked at, and what was found there. Ids are hexadecimal, paths are bytes read as Latin-1.
 
     packs     names that change with the content, see `pack_key`      loose    ids
@@ -39,9 +39,9 @@ class Seen:
     loose: list[str] = field(default_factory=list)
     refs: str = ""
     groups: list[list[Any]] = field(default_factory=list)
-    spots: dict[str, list[list[Any]]] = field(default_factory=dict)
+    spans: dict[str, list[list[Any]]] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
-    chosen: list[list[Any]] = field(default_factory=list)
+    reported_spans: list[list[Any]] = field(default_factory=list)
     whole: bool = True
     objects: int = 0
 
@@ -68,9 +68,9 @@ def pack_key(index: Path, width: int) -> str:
     return "/".join(parts)
 
 
-def load(folder: Path, name: str) -> Seen | None:
+def load(folder: Path, name: str) -> ScanCache | None:
     """What was remembered; None when there is nothing to trust."""
-    file = private.opened(str(folder), name)
+    file = private.open_private(str(folder), name)
     if file is None:
         return None
     with file:
@@ -79,14 +79,14 @@ def load(folder: Path, name: str) -> Seen | None:
     if head != hashlib.sha256(body).hexdigest().encode():
         return None
     try:
-        return Seen(**json.loads(body))
+        return ScanCache(**json.loads(body))
     except (ValueError, TypeError, RecursionError):
         return None
 
 
-def store(folder: Path, name: str, seen: Seen) -> None:
+def store(folder: Path, name: str, seen: ScanCache) -> None:
     """Remember it."""
-    body = json.dumps({name: getattr(seen, name) for name in Seen.__match_args__}, separators=(",", ":")).encode()
+    body = json.dumps({name: getattr(seen, name) for name in ScanCache.__match_args__}, separators=(",", ":")).encode()
     private.store(str(folder), name, hashlib.sha256(body).hexdigest().encode(), b"\n", body)
 
 

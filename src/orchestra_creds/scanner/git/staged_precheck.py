@@ -28,7 +28,7 @@ TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
     from typing import Any
 
-    from orchestra_creds.scanner.engine.compiled_cache import Kept
+    from orchestra_creds.scanner.engine.compiled_cache import CompiledRules
 
 BASELINE_FILE = ".orchestra-creds-baseline.json"
 CONFIGURATIONS = (".gitleaks.toml", ".gitleaksignore", BASELINE_FILE)
@@ -43,7 +43,7 @@ _SNIFF = 1024
 _ZIP_TAIL = 22
 
 
-def nothing_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
+def precheck_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
     """The root, and how many files and bytes were looked at, when no rule may match in them; None: the scan must tell.
 
     Raises:
@@ -71,11 +71,11 @@ def nothing_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
         return None
 
 
-def _finds_nothing(extension: ModuleType, rules: "Kept", texts: "list[bytes]") -> bool:
+def _finds_nothing(extension: ModuleType, rules: "CompiledRules", texts: "list[bytes]") -> bool:
     """Whether the first pass reports nothing in the texts, or the engine refutes it."""
     try:
         database = extension.loadb(rules.database, extension.HS_MODE_BLOCK)
-        return not _matches(extension, database, SEPARATOR.join(texts)) or _refuted(texts, rules, database)
+        return not _matches(extension, database, SEPARATOR.join(texts)) or _has_no_detection(texts, rules, database)
     except extension.error:
         return False  # compiled by another build of the library, or for another processor
 
@@ -92,12 +92,12 @@ def _contents(git: git_process.Git, wanted: "dict[bytes, str]") -> "dict[str, by
     return contents if contents.keys() == set(wanted.values()) else None
 
 
-def _refuted(texts: "list[bytes]", rules: "Kept", database: "Any") -> bool:
+def _has_no_detection(texts: "list[bytes]", rules: "CompiledRules", database: "Any") -> bool:
     """Whether nothing of what the first pass reports is a credential."""
     from orchestra_creds.scanner.engine.engine import Engine
 
-    engine = Engine.of_database(rules.rules(), database, rules.widest)
-    return not any(engine.examine(text, engine.candidates(text)) for text in texts)
+    engine = Engine.from_database(rules.rules(), database, rules.widest)
+    return not any(engine.examine(text, engine.find_hits(text)) for text in texts)
 
 
 def _matches(extension: ModuleType, database: "Any", text: bytes) -> bool:

@@ -48,13 +48,13 @@ def wait(pid: int, fds: "Sequence[int]", shown: str, size: "Callable[[], int]" =
     silent = blocked = written = 0
     before = b""
     while not (ready := poll.poll(LOOK * 1000)):
-        status = _told(pid, "status")
+        status = _process_file(pid, "status")
         if (now := size()) != written:
             written, silent = now, 0
         silent += 1
         blocked = blocked + 1 if status == before and b"\nState:\tS" in status else 0
         before = status
-        if blocked >= BLOCKED or _told(pid, "wchan") in _OPENS_A_PIPE:
+        if blocked >= BLOCKED or _process_file(pid, "wchan") in _OPENS_A_PIPE:
             raise _error(shown, "it waits for something that is no file")
         if _memory(status) > MOST_MEMORY:
             raise _error(shown, f"it took more than {MOST_MEMORY >> 30} GiB of memory")
@@ -67,7 +67,7 @@ def _error(shown: str, reason: str) -> GitStalledError:
     return GitStalledError(f"git was ended in {shown}: {reason}", hint="look for pipes and damaged packs in .git")
 
 
-def _told(pid: int, name: str) -> bytes:
+def _process_file(pid: int, name: str) -> bytes:
     """What Linux tells about a process: its state, memory and number of waits, or where it waits; elsewhere nothing."""
     try:
         fd = os.open(f"/proc/{pid}/{name}", os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))

@@ -15,7 +15,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.finding import Finding, Place, ScanReport
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 from orchestra_creds.scanner.fingerprint import FingerprintKey
 from orchestra_creds.scanner.gitleaks.rule_names import equals, means
 from orchestra_creds.scanner.gitleaks.setup import IGNORE_NAME
@@ -23,7 +23,7 @@ from orchestra_creds.textfile import read_text
 
 
 @dataclass(frozen=True, slots=True)
-class Legacy:
+class GitleaksEntry:
     """One accepted finding. `commit` "" means any; `secret` is None when the entry does not hold the value."""
 
     path: str
@@ -36,7 +36,7 @@ class Legacy:
         commit = f"{self.commit}:" if self.commit else ""
         return visible(f"{commit}{self.path}:{self.rule}:{self.line}")
 
-    def at(self, place: Place) -> bool:
+    def at(self, place: FindingPlace) -> bool:
         """Whether the entry names this place."""
         return (place.path, place.line) == (self.path, self.line) and self.commit in {"", place.commit}
 
@@ -54,17 +54,17 @@ class Legacy:
         return sighting.detection.material == self.secret or secret in sighting.match.reveal()
 
 
-def load_ignore(path: Path) -> tuple[Legacy, ...]:
+def load_ignore(path: Path) -> tuple[GitleaksEntry, ...]:
     """The entries of a `.gitleaksignore`, or of the one in the folder `path`.
 
     Raises:
         ConfigError: it cannot be read, or a line is no fingerprint.
     """
     file = path / IGNORE_NAME if path.is_dir() else path
-    return parse_ignore(_read(file), str(file))
+    return parse_ignore(_read_file(file), str(file))
 
 
-def parse_ignore(text: str, name: str = IGNORE_NAME) -> tuple[Legacy, ...]:
+def parse_ignore(text: str, name: str = IGNORE_NAME) -> tuple[GitleaksEntry, ...]:
     r"""One entry a line, `file:rule:line` or `commit:file:rule:line`; `#` starts a comment, `\` in paths means `/`.
 
     Raises:
@@ -85,20 +85,20 @@ def parse_ignore(text: str, name: str = IGNORE_NAME) -> tuple[Legacy, ...]:
         commit, colon, path = head.partition(":")
         if not colon or not (len(commit) in {40, 64} and commit.isalnum()):
             commit, path = "", head
-        entries.append(Legacy(path.replace("\\", "/"), rule, int(start), commit.lower()))
+        entries.append(GitleaksEntry(path.replace("\\", "/"), rule, int(start), commit.lower()))
     return tuple(entries)
 
 
-def load_report(path: Path) -> tuple[Legacy, ...]:
+def load_report(path: Path) -> tuple[GitleaksEntry, ...]:
     """The findings of a gitleaks JSON report.
 
     Raises:
         ConfigError: it cannot be read, or is no such report.
     """
-    return parse_report(_read(path), str(path))
+    return parse_report(_read_file(path), str(path))
 
 
-def parse_report(text: str, name: str) -> tuple[Legacy, ...]:
+def parse_report(text: str, name: str) -> tuple[GitleaksEntry, ...]:
     """The findings of a gitleaks JSON report: an array of objects. A redacted value counts as unknown.
 
     Raises:
@@ -114,18 +114,18 @@ def parse_report(text: str, name: str) -> tuple[Legacy, ...]:
     return tuple(_legacy(row, f"{name}, finding {number}") for number, row in enumerate(rows, start=1))
 
 
-def _read(path: Path) -> str:
+def _read_file(path: Path) -> str:
     return read_text(path, hint="name a file that gitleaks wrote", errors="surrogateescape")
 
 
-def _legacy(row: Any, where: str) -> Legacy:
+def _legacy(row: Any, where: str) -> GitleaksEntry:
     texts = ("File", "RuleID", "Commit", "Secret")
     good = isinstance(row, dict) and all(isinstance(row.get(key, ""), str) for key in texts)
     if not good or not row.get("File") or not isinstance(row.get("StartLine"), int):
         raise ConfigError(f"{where}: not a gitleaks finding", hint="it needs File, RuleID, StartLine and Secret")
     value = row.get("Secret", "")
     known = value.strip("*") and value != "REDACTED" and not value.endswith(("...", "***"))
-    return Legacy(
+    return GitleaksEntry(
         path=row["File"].replace("\\", "/").removeprefix("./"),
         rule=row.get("RuleID", ""),
         line=row["StartLine"],
@@ -135,16 +135,16 @@ def _legacy(row: Any, where: str) -> Legacy:
 
 
 @dataclass(frozen=True, slots=True)
-class Rekeyed:
+class RekeyResult:
     """Findings that old entries stand for today, and the entries for which nothing was found."""
 
     findings: tuple[Finding, ...]
-    lost: tuple[Legacy, ...]
+    lost: tuple[GitleaksEntry, ...]
 
 
 def rekey(
-    entries: Iterable[Legacy], report: ScanReport, key: FingerprintKey, *, own: frozenset[str] = frozenset()
-) -> Rekeyed:
+    entries: Iterable[GitleaksEntry], report: ScanReport, key: FingerprintKey, *, own: frozenset[str] = frozenset()
+) -> RekeyResult:
     """Find old entries among the findings of a scan, by value where it is known, else by file, line and commit.
 
     A value that left its file is taken where it stands now. The report must be made with `key`, and without a baseline.
@@ -159,10 +159,10 @@ def rekey(
         chosen |= {finding.fingerprint for finding in found}
         if not found:
             lost.append(entry)
-    return Rekeyed(tuple(f for f in report.findings if f.fingerprint in chosen), tuple(lost))
+    return RekeyResult(tuple(f for f in report.findings if f.fingerprint in chosen), tuple(lost))
 
 
-def _by_value(entry: Legacy, by_rule: Mapping[str, Sequence[Finding]], key: FingerprintKey) -> list[Finding]:
+def _by_value(entry: GitleaksEntry, by_rule: Mapping[str, Sequence[Finding]], key: FingerprintKey) -> list[Finding]:
     if entry.secret is None:
         return []
     same = [
@@ -175,5 +175,5 @@ def _by_value(entry: Legacy, by_rule: Mapping[str, Sequence[Finding]], key: Fing
     return [finding for finding in same if finding.first.path == entry.path] or same
 
 
-def _by_place(entry: Legacy, findings: Sequence[Finding], own: frozenset[str]) -> list[Finding]:
+def _by_place(entry: GitleaksEntry, findings: Sequence[Finding], own: frozenset[str]) -> list[Finding]:
     return [f for f in findings if entry.means(f.rule, own) and any(entry.at(place) for place in f.places)]

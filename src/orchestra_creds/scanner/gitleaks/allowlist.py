@@ -9,7 +9,7 @@ from orchestra_creds.scanner.engine.libraries import Regex
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class AllowlistInput:
     """What an allowlist may look at: path and commit, and the texts of one match."""
 
     path: bytes
@@ -31,7 +31,7 @@ class Allowlist:
     stopwords: tuple[bytes, ...] = ()
     rules: frozenset[str] = frozenset()
 
-    def allows(self, one: Candidate) -> bool:
+    def allows(self, one: AllowlistInput) -> bool:
         """Whether the finding is let pass."""
         checks = []
         if self.commits:

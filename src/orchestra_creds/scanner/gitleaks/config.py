@@ -27,7 +27,7 @@ SUPPORTED = (8, 30)
 
 
 @dataclass(frozen=True, slots=True)
-class Required:
+class RequiredRule:
     """Another rule that must have matched in the same file, at most so many lines and columns away (None: anywhere)."""
 
     id: str
@@ -49,7 +49,7 @@ class ForeignRule:
     tags: tuple[str, ...] = ()
     skip_report: bool = False
     allowlists: tuple[Allowlist, ...] = ()
-    required: tuple[Required, ...] = ()
+    required: tuple[RequiredRule, ...] = ()
     where: str = ""
 
     def over(self, base: "ForeignRule") -> "ForeignRule":
@@ -70,7 +70,7 @@ class ForeignRule:
 
 
 @dataclass(frozen=True, slots=True)
-class Config:
+class GitleaksConfig:
     """A configuration with its `extend.path` merged in; `use_default` asks for the built-in rules beside its own."""
 
     name: str
@@ -81,7 +81,7 @@ class Config:
     notes: tuple[str, ...] = ()
 
 
-def load(path: Path, *, follow: bool = True, depth: int = 0) -> Config:
+def load(path: Path, *, follow: bool = True, depth: int = 0) -> GitleaksConfig:
     """The configuration in a file; `follow=False` leaves `extend.path` alone and says so.
 
     Raises:
@@ -92,7 +92,7 @@ def load(path: Path, *, follow: bool = True, depth: int = 0) -> Config:
     return loads(text, str(path), folder=path.parent if follow else None, depth=depth)
 
 
-def loads(text: str, name: str, *, folder: Path | None = None, depth: int = 0) -> Config:
+def loads(text: str, name: str, *, folder: Path | None = None, depth: int = 0) -> GitleaksConfig:
     """The configuration in `text`; `extend.path` is relative to `folder`, and not followed without one.
 
     Raises:
@@ -104,18 +104,20 @@ def loads(text: str, name: str, *, folder: Path | None = None, depth: int = 0) -
         line = re.search(r"at line (\d+)", str(error))
         where = f"{name}, line {line[1]}" if line else name
         raise ConfigError(f"{where}: not valid TOML", hint="check quotes and brackets there") from None
-    top = _Table(body, name, text.splitlines(), range(len(text.splitlines())))
-    top.known("title", "description", "minversion", "extend", "rules", "allowlists", "allowlist")
+    top = _TomlTable(body, name, text.splitlines(), range(len(text.splitlines())))
+    top.check_keys("title", "description", "minversion", "extend", "rules", "allowlists", "allowlist")
     top.string("title"), top.string("description")
     rules = {rule.id: rule for rule in map(_rule, top.tables("rules"))}
-    config = Config(name, rules, _allowlists(top, everywhere=True), notes=_version_notes(top))
-    return _extended(config, top.table("extend"), folder, depth)
+    config = GitleaksConfig(name, rules, _allowlists(top, everywhere=True), notes=_version_notes(top))
+    return _apply_extend(config, top.table("extend"), folder, depth)
 
 
-def _extended(config: Config, extend: "_Table | None", folder: Path | None, depth: int) -> Config:
+def _apply_extend(
+    config: GitleaksConfig, extend: "_TomlTable | None", folder: Path | None, depth: int
+) -> GitleaksConfig:
     if extend is None:
         return config
-    extend.known("path", "usedefault", "disabledrules", "url")
+    extend.check_keys("path", "usedefault", "disabledrules", "url")
     path, use_default = extend.string("path"), extend.boolean("usedefault")
     notes = list(config.notes)
     if path and use_default:
@@ -123,7 +125,7 @@ def _extended(config: Config, extend: "_Table | None", folder: Path | None, dept
     if extend.string("url"):
         notes.append(f"{config.name}: extend.url is not followed")
     disabled = frozenset(extend.strings("disabledrules"))
-    base = Config(config.name, use_default=use_default)
+    base = GitleaksConfig(config.name, use_default=use_default)
     if path and folder is None:
         notes.append(f"{config.name}: extend.path is followed only when the configuration is named on the command line")
     elif path and depth >= DEPTH:
@@ -133,7 +135,7 @@ def _extended(config: Config, extend: "_Table | None", folder: Path | None, dept
     rules = {id_: rule for id_, rule in base.rules.items() if id_ not in disabled}
     for id_, rule in config.rules.items():
         rules[id_] = rule.over(rules[id_]) if id_ in rules else rule
-    return Config(
+    return GitleaksConfig(
         config.name,
         rules,
         (*config.allowlists, *base.allowlists),
@@ -143,15 +145,15 @@ def _extended(config: Config, extend: "_Table | None", folder: Path | None, dept
     )
 
 
-def _version_notes(top: "_Table") -> tuple[str, ...]:
+def _version_notes(top: "_TomlTable") -> tuple[str, ...]:
     wanted = re.match(r"v?(\d+)\.(\d+)", top.string("minversion"))
     if wanted and (int(wanted[1]), int(wanted[2])) > SUPPORTED:
         return (f"{top.name}: written for gitleaks {wanted[0]}, read as {SUPPORTED[0]}.{SUPPORTED[1]}",)
     return ()
 
 
-def _rule(table: "_Table") -> ForeignRule:
-    table.known(
+def _rule(table: "_TomlTable") -> ForeignRule:
+    table.check_keys(
         "id", "description", "regex", "path", "secretgroup", "entropy", "keywords", "tags", "skipreport", "allowlists",
         "allowlist", "required",
     )  # fmt: skip
@@ -175,13 +177,13 @@ def _rule(table: "_Table") -> ForeignRule:
         tags=table.strings("tags"),
         skip_report=table.boolean("skipreport"),
         allowlists=_allowlists(table, everywhere=False),
-        required=tuple(map(_required, table.tables("required"))),
+        required=tuple(map(_required_rule, table.tables("required"))),
         where=table.where("id"),
     )
 
 
-def _required(table: "_Table") -> Required:
-    table.known("id", "withinlines", "withincolumns")
+def _required_rule(table: "_TomlTable") -> RequiredRule:
+    table.check_keys("id", "withinlines", "withincolumns")
     id_ = table.string("id").strip()
     if not id_:
         table.fail("a required rule needs an id", "id")
@@ -189,10 +191,10 @@ def _required(table: "_Table") -> Required:
     def within(key: str) -> int | None:
         return table.integer(key) if key in table.values else None
 
-    return Required(id_, within("withinlines"), within("withincolumns"))
+    return RequiredRule(id_, within("withinlines"), within("withincolumns"))
 
 
-def _allowlists(table: "_Table", *, everywhere: bool) -> tuple[Allowlist, ...]:
+def _allowlists(table: "_TomlTable", *, everywhere: bool) -> tuple[Allowlist, ...]:
     old = table.values.get("allowlist")
     if old is not None and "allowlists" in table.values:
         table.fail("[allowlist] and [[allowlists]] exclude each other", "allowlist", hint="keep [[allowlists]]")
@@ -200,9 +202,9 @@ def _allowlists(table: "_Table", *, everywhere: bool) -> tuple[Allowlist, ...]:
     return tuple(_allowlist(item, everywhere=everywhere) for item in tables)
 
 
-def _allowlist(table: "_Table", *, everywhere: bool) -> Allowlist:
+def _allowlist(table: "_TomlTable", *, everywhere: bool) -> Allowlist:
     keys = ("description", "condition", "commits", "paths", "regextarget", "regexes", "stopwords")
-    table.known(*keys, *(("targetrules",) if everywhere else ()))
+    table.check_keys(*keys, *(("targetrules",) if everywhere else ()))
     table.string("description")
     condition = table.string("condition").upper()
     if condition not in {"", "OR", "||", "AND", "&&"}:
@@ -229,7 +231,7 @@ def bytewise(pattern: str) -> str:
     return pattern.encode("utf-8", "surrogatepass").decode("latin-1")
 
 
-class _Table:
+class _TomlTable:
     """A TOML table with case-insensitive keys, which knows where it stands in the file."""
 
     def __init__(self, values: Mapping[str, Any], name: str, lines: list[str], block: range) -> None:
@@ -237,7 +239,7 @@ class _Table:
         self._written = {key.lower(): key for key in values}
         self.name, self._lines, self._block = name, lines, block
 
-    def known(self, *keys: str) -> None:
+    def check_keys(self, *keys: str) -> None:
         for key in sorted(set(self.values) - set(keys)):
             near = difflib.get_close_matches(key, keys, n=1, cutoff=0.5)
             hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(keys))}"
@@ -261,11 +263,11 @@ class _Table:
             self.fail(f"{key} must be a list of texts", key)
         return tuple(values)
 
-    def table(self, key: str) -> "_Table | None":
+    def table(self, key: str) -> "_TomlTable | None":
         value = self._get(key, dict, None, "a table")
         return None if value is None else self._child(value, key, 0)
 
-    def tables(self, key: str) -> list["_Table"]:
+    def tables(self, key: str) -> list["_TomlTable"]:
         """The tables of an array, or the single table that older files write."""
         value = self._get(key, list | dict, [], "an array of tables")
         items = [value] if isinstance(value, dict) else value
@@ -310,16 +312,16 @@ class _Table:
             self.fail(f"{self._written[key]} must be {wanted}", key)
         return value
 
-    def _child(self, values: Mapping[str, Any], key: str, number: int) -> "_Table":
+    def _child(self, values: Mapping[str, Any], key: str, number: int) -> "_TomlTable":
         """The table below `key`; its lines are those behind the head that names it for the (number + 1)th time."""
         head = re.compile(rf"\s*\[+\s*([\w.]+\.)?{key}\s*\]", re.IGNORECASE)
         heads = [at for at in self._block if head.match(self._lines[at])]
         if number >= len(heads):  # written inline
-            return _Table(values, self.name, self._lines, self._block)
+            return _TomlTable(values, self.name, self._lines, self._block)
         start = heads[number] + 1
         depth = _depth(self._lines[heads[number]])
         others = (at for at in self._block if at >= start and 0 < _depth(self._lines[at]) <= depth)
-        return _Table(values, self.name, self._lines, range(start, next(others, self._block.stop)))
+        return _TomlTable(values, self.name, self._lines, range(start, next(others, self._block.stop)))
 
 
 def _depth(line: str) -> int:

@@ -13,16 +13,16 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.libraries import Regex
-from orchestra_creds.scanner.finding import Place
-from orchestra_creds.scanner.gitleaks.accepted import Legacy
-from orchestra_creds.scanner.gitleaks.allowlist import Allowlist, Candidate
-from orchestra_creds.scanner.gitleaks.config import Required
+from orchestra_creds.scanner.finding import FindingPlace
+from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry
+from orchestra_creds.scanner.gitleaks.allowlist import Allowlist, AllowlistInput
+from orchestra_creds.scanner.gitleaks.config import RequiredRule
 from orchestra_creds.scanner.gitleaks.rule_names import means
 from orchestra_creds.scanner.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Extra:
+class RuleConstraints:
     """What a configuration says about a rule beyond its pattern; `regex` only when the pattern is the configuration's."""
 
     regex: Regex | None = None
@@ -31,7 +31,7 @@ class Extra:
     path: Regex | None = None
     keywords: tuple[bytes, ...] = ()
     allowlists: tuple[Allowlist, ...] = ()
-    required: tuple[Required, ...] = ()
+    required: tuple[RequiredRule, ...] = ()
     skip_report: bool = False
 
 
@@ -42,10 +42,10 @@ class GitleaksPolicy:
     own_files    paths that are never reported: the configuration and the baseline themselves
     """
 
-    extras: dict[str, Extra] = field(default_factory=dict)
+    extras: dict[str, RuleConstraints] = field(default_factory=dict)
     allowlists: list[Allowlist] = field(default_factory=list)
-    path_rules: list[tuple[Rule, Extra]] = field(default_factory=list)
-    accepted: tuple[Legacy, ...] = ()
+    path_rules: list[tuple[Rule, RuleConstraints]] = field(default_factory=list)
+    accepted: tuple[GitleaksEntry, ...] = ()
     own_files: frozenset[str] = frozenset()
     read: Callable[[str], bytes | None] | None = None
 
@@ -57,11 +57,11 @@ class GitleaksPolicy:
 
     def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """The sightings that count, in the order given; the material of a foreign rule becomes its secret."""
-        passed = [kept for sighting in sightings if (kept := self._judged(sighting)) is not None]
-        nearby = _Nearby(passed)
-        passed = [s for s in passed if self._requirements_met(s, nearby)]
+        passed = [kept for sighting in sightings if (kept := self._judge(sighting)) is not None]
+        nearby = _NearbyMatches(passed)
+        passed = [s for s in passed if self._meets_requirements(s, nearby)]
         skipped = {id_ for id_, extra in self.extras.items() if extra.skip_report}
-        accepted: dict[str, list[Legacy]] = {}
+        accepted: dict[str, list[GitleaksEntry]] = {}
         for entry in self.accepted:
             accepted.setdefault(entry.path, []).append(entry)
         own = self.own
@@ -70,7 +70,7 @@ class GitleaksPolicy:
             old = accepted.get(one.place.path, ())
             return one.detection.rule.id not in skipped and not any(entry.accepts(one, own) for entry in old)
 
-        return _one_for_a_spot([s for s in passed if counts(s)])
+        return _drop_duplicates([s for s in passed if counts(s)])
 
     def detect_paths(self, paths: Iterable[str]) -> list[Sighting]:
         """Sightings of the rules that look at names alone; the caller names every file that it looks at."""
@@ -78,14 +78,14 @@ class GitleaksPolicy:
             _of_path(rule, path)
             for rule, extra in self.path_rules
             for path in paths
-            if extra.path is not None and _found(extra.path, _path_bytes(path))
+            if extra.path is not None and _matches(extra.path, _path_bytes(path))
         ]
 
-    def _judged(self, sighting: Sighting) -> Sighting | None:
+    def _judge(self, sighting: Sighting) -> Sighting | None:
         place, rule = sighting.place, sighting.detection.rule
         if place.path in self.own_files:
             return None
-        extra = self.extras.get(rule.id, Extra())
+        extra = self.extras.get(rule.id, RuleConstraints())
         match = sighting.match.reveal()
         if extra.regex is not None:
             match = sighting.detection.material.reveal().strip(b"\n")
@@ -94,11 +94,11 @@ class GitleaksPolicy:
                 return None
             sighting = replace(sighting, detection=replace(sighting.detection, material=Material(secret)))
         path = _path_bytes(place.path)
-        if extra.path is not None and not _found(extra.path, path):
+        if extra.path is not None and not _matches(extra.path, path):
             return None
         if extra.keywords and not self._has_keyword(sighting, extra.keywords):
             return None
-        one = Candidate(path, place.commit, sighting.detection.material.reveal(), match, sighting.line.reveal())
+        one = AllowlistInput(path, place.commit, sighting.detection.material.reveal(), match, sighting.line.reveal())
         lists = [a for a in self.allowlists if not a.rules or rule.id in a.rules]
         return None if any(a.allows(one) for a in (*lists, *extra.allowlists)) else sighting
 
@@ -110,41 +110,45 @@ class GitleaksPolicy:
         text = self.read(sighting.place.path) if self.read and not sighting.place.commit else None
         return text is None or any(word in text.lower() for word in keywords)
 
-    def _requirements_met(self, sighting: Sighting, nearby: "_Nearby") -> bool:
-        required = self.extras.get(sighting.detection.rule.id, Extra()).required
+    def _meets_requirements(self, sighting: Sighting, nearby: "_NearbyMatches") -> bool:
+        required = self.extras.get(sighting.detection.rule.id, RuleConstraints()).required
         return all(nearby.has(sighting.place, need) for need in required)
 
 
-class _Nearby:
+class _NearbyMatches:
     """Answers whether a rule matched near a place, without comparing every sighting with every other."""
 
     def __init__(self, sightings: Sequence[Sighting]) -> None:
-        self._spots: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
+        self._places: dict[tuple[str, str, str], list[tuple[int, int]]] = {}
         self._rules = {sighting.detection.rule.id for sighting in sightings}
         for one in sightings:
             key = (one.place.path, one.place.commit, one.detection.rule.id)
-            self._spots.setdefault(key, []).append((one.place.line, one.place.column))
-        for spots in self._spots.values():
-            spots.sort()
+            self._places.setdefault(key, []).append((one.place.line, one.place.column))
+        for places in self._places.values():
+            places.sort()
 
-    def has(self, place: Place, need: Required) -> bool:
+    def has(self, place: FindingPlace, need: RequiredRule) -> bool:
         """Whether the required rule matched in the same file and commit, within the lines and columns asked for."""
         return any(
             need.within_columns is None or abs(column - place.column) <= need.within_columns
             for rule in self._rules
             if means(need.id, rule)
-            for _, column in self._within_lines(self._spots.get((place.path, place.commit, rule), []), place, need)
+            for _, column in self._places_within_lines(
+                self._places.get((place.path, place.commit, rule), []), place, need
+            )
         )
 
     @staticmethod
-    def _within_lines(spots: list[tuple[int, int]], place: Place, need: Required) -> list[tuple[int, int]]:
+    def _places_within_lines(
+        places: list[tuple[int, int]], place: FindingPlace, need: RequiredRule
+    ) -> list[tuple[int, int]]:
         if need.within_lines is None:
-            return spots
-        low = bisect_left(spots, (place.line - need.within_lines, 0))
-        return spots[low : bisect_left(spots, (place.line + need.within_lines + 1, 0))]
+            return places
+        low = bisect_left(places, (place.line - need.within_lines, 0))
+        return places[low : bisect_left(places, (place.line + need.within_lines + 1, 0))]
 
 
-def _one_for_a_spot(sightings: list[Sighting]) -> list[Sighting]:
+def _drop_duplicates(sightings: list[Sighting]) -> list[Sighting]:
     """Where an added and a built-in rule matched the same bytes, the built-in one stays unless it is generic."""
     cells: dict[tuple[str, str, int], list[Sighting]] = {}
     for one in sightings:
@@ -187,7 +191,7 @@ def entropy(secret: bytes) -> float:
     return -sum(count / len(secret) * log2(count / len(secret)) for count in counts.values())
 
 
-def _found(pattern: Regex, text: bytes) -> bool:
+def _matches(pattern: Regex, text: bytes) -> bool:
     return pattern.search(text, 0, len(text)) is not None
 
 
@@ -198,4 +202,4 @@ def _path_bytes(path: str) -> bytes:
 def _of_path(rule: Rule, path: str) -> Sighting:
     name = Material(_path_bytes(path))
     detection = Detection(rule, 0, 0, 0, 0, name, rule.confidence, note="the name alone tells")
-    return Sighting(detection, Place(path, 1, 1, 1), Material(b""), name)
+    return Sighting(detection, FindingPlace(path, 1, 1, 1), Material(b""), name)

@@ -10,10 +10,10 @@ from pathlib import Path
 from orchestra_creds.core.record import replace
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.engine.libraries import Regex
-from orchestra_creds.scanner.gitleaks.accepted import Legacy
+from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry
 from orchestra_creds.scanner.gitleaks.allowlist import Allowlist
-from orchestra_creds.scanner.gitleaks.config import Config, ForeignRule, bytewise, load
-from orchestra_creds.scanner.gitleaks.policy import Extra, GitleaksPolicy
+from orchestra_creds.scanner.gitleaks.config import ForeignRule, GitleaksConfig, bytewise, load
+from orchestra_creds.scanner.gitleaks.policy import GitleaksPolicy, RuleConstraints
 from orchestra_creds.scanner.gitleaks.rule_names import means
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
@@ -23,7 +23,7 @@ LONGEST = 4096
 REMEDY = "Revoke the credential where it was issued, then replace it."
 
 
-class Builder:
+class RuleSetBuilder:
     """Gathers rules and what is said about them, one configuration after the other."""
 
     def __init__(self, ours: Sequence[Rule]) -> None:
@@ -36,33 +36,33 @@ class Builder:
         return tuple(self.rules[id_] for id_ in sorted(self.rules))
 
     def policy(
-        self, accepted: tuple[Legacy, ...], own_files: frozenset[str], read: Callable[[str], bytes | None]
+        self, accepted: tuple[GitleaksEntry, ...], own_files: frozenset[str], read: Callable[[str], bytes | None]
     ) -> GitleaksPolicy:
         """What is left to decide on sightings."""
         return replace(self._policy, accepted=accepted, own_files=own_files, read=read)
 
-    def take_whole(self, config: Config) -> None:
+    def take_whole(self, config: GitleaksConfig) -> None:
         """The configuration as gitleaks reads it: without `useDefault` its rules alone, if it has any."""
         self.notes += config.notes
         if config.rules and not config.use_default:
             self.rules = {}
         base = set(self.rules)
         for id_ in sorted(config.disabled):
-            gone = _known(id_, base)
+            gone = _matching_rule_ids(id_, base)
             if not gone and config.use_default:
                 self.notes.append(f"{config.name}: disabledRules names {id_}, which has no equal here")
             for one in gone:
                 del self.rules[one]
         for foreign in config.rules.values():
-            if foreign.regex or (foreign.path and not _known(foreign.id, base)):
+            if foreign.regex or (foreign.path and not _matching_rule_ids(foreign.id, base)):
                 self._define(foreign)
             elif not self._overlay(foreign):
                 self._no_pattern(foreign, config)
-        self._check_required(config)
+        self._check_required_rules(config)
         for allowlist in config.allowlists:
             self._allow(allowlist, config)
 
-    def add_found(self, path: Path) -> None:
+    def add_tree_config(self, path: Path) -> None:
         """The rules of a configuration that nobody named; one that is wrong stops no scan, but is said."""
         try:
             config = load(path, follow=False)
@@ -71,13 +71,13 @@ class Builder:
         else:
             self.add(replace(config, name=path.name))
 
-    def add(self, config: Config) -> None:
+    def add(self, config: GitleaksConfig) -> None:
         """Only what adds: new rules with their own allowlists; all else is left out, and said."""
         self.notes += config.notes
         new = {id_: rule for id_, rule in config.rules.items() if id_ not in self.rules and (rule.regex or rule.path)}
         for foreign in new.values():
             self._define(foreign)
-        self._check_required(Config(config.name, new, use_default=True))
+        self._check_required_rules(GitleaksConfig(config.name, new, use_default=True))
         ids = frozenset(new)
         for allowlist in config.allowlists:
             if scope := (allowlist.rules & ids if allowlist.rules else ids):
@@ -102,7 +102,7 @@ class Builder:
             tags=foreign.tags,
             added=True,
         )
-        extra = _extra(foreign)
+        extra = _rule_constraints(foreign)
         if foreign.regex:
             self.rules[rule.id] = rule
             self._policy.extras[rule.id] = extra
@@ -111,7 +111,7 @@ class Builder:
 
     def _overlay(self, foreign: ForeignRule) -> bool:
         """Lay what is said without a pattern over the built-in rules that are meant; False when there are none."""
-        targets = _known(foreign.id, self.rules)
+        targets = _matching_rule_ids(foreign.id, self.rules)
         for id_ in targets:
             rule = self.rules[id_]
             self.rules[id_] = replace(
@@ -121,27 +121,27 @@ class Builder:
                 group=foreign.secret_group or rule.group,
                 tags=(*rule.tags, *foreign.tags),
             )
-            self._policy.extras[id_] = replace(_extra(foreign), keywords=(), entropy=0.0)
+            self._policy.extras[id_] = replace(_rule_constraints(foreign), keywords=(), entropy=0.0)
         return bool(targets)
 
-    def _no_pattern(self, foreign: ForeignRule, config: Config) -> None:
+    def _no_pattern(self, foreign: ForeignRule, config: GitleaksConfig) -> None:
         if not config.use_default:
             raise ConfigError(f"{foreign.where}: rule {foreign.id} has neither regex nor path", hint="give it one")
         self.notes.append(f"{config.name}: rule {foreign.id} extends a rule that has no equal here")
 
-    def _check_required(self, config: Config) -> None:
+    def _check_required_rules(self, config: GitleaksConfig) -> None:
         for foreign in config.rules.values():
             for need in foreign.required:
-                if not _known(need.id, self.rules):
+                if not _matching_rule_ids(need.id, self.rules):
                     raise ConfigError(
                         f"{foreign.where}: rule {foreign.id} requires {need.id}, which is not there",
                         hint="require the id of a rule of this file",
                     )
 
-    def _allow(self, allowlist: Allowlist, config: Config) -> None:
+    def _allow(self, allowlist: Allowlist, config: GitleaksConfig) -> None:
         ids: set[str] = set()
         for id_ in sorted(allowlist.rules):
-            known = _known(id_, self.rules)
+            known = _matching_rule_ids(id_, self.rules)
             if not known and not config.use_default:
                 raise ConfigError(
                     f"{config.name}: targetRules names {id_}, which is not there", hint="name a rule's id"
@@ -153,14 +153,14 @@ class Builder:
             self._policy.allowlists.append(replace(allowlist, rules=frozenset(ids)))
 
 
-def _known(id_: str, rules: Iterable[str]) -> list[str]:
+def _matching_rule_ids(id_: str, rules: Iterable[str]) -> list[str]:
     """The rules that an id means: the one of that name, else those that look for what gitleaks' rule of that name does."""
     there = set(rules)
     return [id_] if id_ in there else sorted(name for name in there if means(id_, name))
 
 
-def _extra(foreign: ForeignRule) -> Extra:
-    return Extra(
+def _rule_constraints(foreign: ForeignRule) -> RuleConstraints:
+    return RuleConstraints(
         regex=Regex(bytewise(foreign.regex)) if foreign.regex else None,
         group=foreign.secret_group,
         entropy=foreign.entropy,

@@ -25,7 +25,7 @@ MOST_READ = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class GitleaksSetup:
     """What a scan needs: all rules to run, the policy over their sightings, and what the operator should know."""
 
     rules: tuple[Rule, ...]
@@ -42,7 +42,7 @@ def setup(
     baseline: str = "",
     added: Sequence[str] = (),
     look: bool = True,
-) -> Setup:
+) -> GitleaksSetup:
     """Rules and policy of one scan of the tree at `root`.
 
     config, ignore, baseline    files that the operator names; they count whole
@@ -58,23 +58,23 @@ def setup(
     if look and not ignore and _is_plain(root / IGNORE_NAME):
         notes.append(f"{IGNORE_NAME} is not used: name it with --gitleaks-ignore, or import it into a baseline")
     if not (found or config or ignore or baseline or added):
-        return Setup(tuple(ours), None, tuple(notes))
+        return GitleaksSetup(tuple(ours), None, tuple(notes))
 
     from orchestra_creds.scanner.gitleaks.accepted import load_ignore, load_report
     from orchestra_creds.scanner.gitleaks.config import load
-    from orchestra_creds.scanner.gitleaks.rules import Builder
+    from orchestra_creds.scanner.gitleaks.rules import RuleSetBuilder
 
-    builder = Builder(ours)
+    builder = RuleSetBuilder(ours)
     if config:
         builder.take_whole(load(Path(config)))
     elif found:
-        builder.add_found(root / CONFIG_NAME)
+        builder.add_tree_config(root / CONFIG_NAME)
     for name in added:
         builder.add(load(Path(name)))
     accepted = (load_ignore(Path(ignore)) if ignore else ()) + (load_report(Path(baseline)) if baseline else ())
     own_files = frozenset(inside for name in (config, baseline) if name and (inside := _inside(Path(name), root)))
     policy = builder.policy(accepted, own_files, tree_reader(root))
-    return Setup(builder.all_rules(), policy, (*builder.notes, *notes))
+    return GitleaksSetup(builder.all_rules(), policy, (*builder.notes, *notes))
 
 
 def _is_plain(path: Path) -> bool:
@@ -92,13 +92,13 @@ def tree_reader(root: Path) -> Callable[[str], bytes | None]:
     """Reads files of a tree for the policy: regular files only, no links, of at most `MOST_READ` bytes."""
     kept: dict[str, bytes | None] = {}
 
-    def read(path: str) -> bytes | None:
+    def read_file(path: str) -> bytes | None:
         if path not in kept:
             kept.clear()  # sightings come file by file
             kept[path] = _regular(root / path)
         return kept[path]
 
-    return read
+    return read_file
 
 
 def _regular(path: Path) -> bytes | None:

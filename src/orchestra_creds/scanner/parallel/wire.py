@@ -10,11 +10,11 @@ from typing import Any
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.finding import Place
+from orchestra_creds.scanner.finding import FindingPlace
 from orchestra_creds.scanner.rule import Confidence, Rule
 
 
-class Wire:
+class SightingCodec:
     """Writes and reads sightings of the given rules."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
@@ -60,4 +60,4 @@ class Wire:
             decoded,
             note,
         )
-        return Sighting(found, Place(*place, *where), Material(line), Material(match), allow)
+        return Sighting(found, FindingPlace(*place, *where), Material(line), Material(match), allow)

@@ -41,7 +41,7 @@ Answers = SimpleQueue[bytes | BaseException | None]
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class WorkerDeath:
     """How a worker ended that was not done: its signal, or 0 when it failed."""
 
     signal: int
@@ -65,7 +65,7 @@ def can_fork() -> bool:
     return hasattr(os, "fork") and sys.platform != "darwin" and threading.active_count() == 1
 
 
-def forked(serve: Serve, work: list[range], jobs: int) -> Iterator[bytes | Death]:
+def run_in_processes(serve: Serve, work: list[range], jobs: int) -> Iterator[bytes | WorkerDeath]:
     """The answers of `jobs` children to all of `work`, as they come, and the deaths of children that did not finish."""
     source, feed = os.pipe()
     children: dict[int, int] = {}
@@ -86,7 +86,7 @@ def forked(serve: Serve, work: list[range], jobs: int) -> Iterator[bytes | Death
         _end(children)
 
 
-class Apart:
+class ForkedCall:
     """One piece of work in a child of its own, from now on; ask for the answer, or close it."""
 
     def __init__(self, work: Callable[[], bytes]) -> None:
@@ -172,7 +172,7 @@ def _write(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def _collect(children: dict[int, int]) -> Iterator[bytes | Death]:
+def _collect(children: dict[int, int]) -> Iterator[bytes | WorkerDeath]:
     buffers = {answers: bytearray() for answers in children}
     poll = select.poll()
     for answers in children:
@@ -190,7 +190,7 @@ def _collect(children: dict[int, int]) -> Iterator[bytes | Death]:
             os.close(answers)
             status = os.waitstatus_to_exitcode(os.waitpid(children.pop(answers), 0)[1])
             if status:
-                yield Death(max(-status, 0))
+                yield WorkerDeath(max(-status, 0))
 
 
 def _frames(buffer: bytearray) -> Iterator[bytes]:
@@ -204,7 +204,7 @@ def _frames(buffer: bytearray) -> Iterator[bytes]:
         del buffer[:end]
 
 
-def threaded(serves: list[Serve], work: list[range]) -> Iterator[bytes | Death]:
+def run_in_threads(serves: list[Serve], work: list[range]) -> Iterator[bytes | WorkerDeath]:
     """The same by threads, one for each of `serves`; an error in one of them is raised here."""
     waiting = iter(work)
     lock = threading.Lock()

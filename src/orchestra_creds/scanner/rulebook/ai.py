@@ -1,7 +1,7 @@
 """Rules of model providers and the tools around them: keys that spend money and read prompts."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import LEAD, URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import LEAD, URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _OPENAI = "OpenAI API reference: Authentication, project and admin keys"
 _ANTHROPIC = "Anthropic Docs: API keys; Admin API"
@@ -11,7 +11,7 @@ _MARKED = r"[\w-]{20,120}T3BlbkFJ[\w-]{20,120}"
 
 def _openai(id: str, description: str, kind: str, severity: Severity, where: str) -> Rule:  # noqa: A002  the rule's own word
     """The rule of an OpenAI key of one kind; every one carries the base64 of the provider's name in its middle."""
-    return prefixed(
+    return prefix_rule(
         id,
         description,
         f"sk-{kind}-",
@@ -29,7 +29,7 @@ def _openai(id: str, description: str, kind: str, severity: Severity, where: str
 
 def _anthropic(id: str, description: str, kind: str, body: str, example: str, severity: Severity, where: str) -> Rule:  # noqa: A002  the rule's own word; one row of a table
     """The rule of an Anthropic key of one kind."""
-    return prefixed(
+    return prefix_rule(
         id,
         description,
         f"sk-ant-{kind}-",
@@ -133,7 +133,7 @@ def _key(
     entropy: float = 3.0,
 ) -> Rule:
     """The rule of a provider's key with a prefix; all are revoked on the provider's key page."""
-    return prefixed(
+    return prefix_rule(
         id,
         f"{provider} API key",
         prefix,
@@ -150,7 +150,7 @@ def _key(
     )
 
 
-def _named(
+def _vendor_key(
     id: str,  # noqa: A002  the rule's own word
     provider: str,
     vendors: tuple[str, ...],
@@ -165,7 +165,7 @@ def _named(
     longest: int = 320,
 ) -> Rule:
     """The rule of a provider's key that only the name before it gives away."""
-    return beside(
+    return vendor_rule(
         id,
         f"{provider} API key",
         vendors,
@@ -223,28 +223,28 @@ _PREFIXED = (
 )
 
 _NAMED = (
-    _named("wandb-legacy-api-key", "Weights & Biases (old form)", ("wandb", "weights_and_biases"), r"[0-9a-f]{40}", ("WANDB_API_KEY={hex:40}",), ("WANDB_RUN_SHA={hex:40}",), "Weights & Biases Docs: API keys", entropy=2.8),
-    _named("mistral-api-key", "Mistral AI", ("mistral",), r"[0-9A-Za-z]{32}", ("MISTRAL_API_KEY={b62:32}",), ("MISTRAL_API_KEY={b62:20}",), "Mistral AI Docs: API keys", check="mixed"),
-    _named("cohere-api-key", "Cohere", ("cohere", "co_api"), r"[0-9A-Za-z]{40}", ("COHERE_API_KEY={b62:40}", "CO_API_KEY={b62:40}"), ("COHERE_API_KEY={b62:30}",), "Cohere Docs: API keys", check="mixed-case"),
-    _named("deepseek-api-key", "DeepSeek", ("deepseek",), r"sk-[0-9a-f]{32}", ("DEEPSEEK_API_KEY=sk-{hex:32}",), ("DEEPSEEK_API_KEY={hex:20}",), "DeepSeek API Docs: Your first API call", entropy=2.8),
-    _named("dashscope-api-key", "Alibaba Model Studio", ("dashscope", "qwen", "bailian"), r"sk-[0-9a-f]{32}", ("DASHSCOPE_API_KEY=sk-{hex:32}",), ("DASHSCOPE_API_KEY=sk-{hex:20}",), "Alibaba Cloud Model Studio: Get an API key", entropy=2.8),
-    _named("moonshot-api-key", "Moonshot AI", ("moonshot", "kimi"), r"sk-[0-9A-Za-z]{48}", ("MOONSHOT_API_KEY=sk-{b62:48}",), ("MOONSHOT_API_KEY=sk-{b62:30}",), "Moonshot AI Docs: API keys"),
-    _named("stability-api-key", "Stability AI", ("stability", "dreamstudio"), r"sk-[0-9A-Za-z]{48}", ("STABILITY_API_KEY=sk-{b62:48}",), ("STABILITY_API_KEY=sk-{b62:40}",), "Stability AI: Authentication"),
-    _named("zhipu-api-key", "Zhipu AI", ("zhipu", "bigmodel", "glm_api", "zai_api"), r"[0-9a-f]{32}\.[0-9A-Za-z]{16}", ("ZHIPUAI_API_KEY={hex:32}.{b62:16}",), ("ZHIPUAI_API_KEY={hex:32}",), "Zhipu AI Docs: API keys"),
-    _named("together-legacy-api-key", "Together AI (old form)", ("together",), r"[0-9a-f]{64}", ("TOGETHER_API_KEY={hex:64}",), ("TOGETHER_API_KEY={hex:60}",), "Together AI Docs: Authentication"),
-    _named("assemblyai-api-key", "AssemblyAI", ("assemblyai", "assembly_ai", "aai_api"), r"[0-9a-f]{32}", ("ASSEMBLYAI_API_KEY={hex:32}",), ("ASSEMBLYAI_API_KEY={hex:31}",), "AssemblyAI Docs: API keys", entropy=2.8),
-    _named("deepgram-api-key", "Deepgram", ("deepgram",), r"[0-9a-f]{40}", ("DEEPGRAM_API_KEY={hex:40}",), ("DEEPGRAM_API_KEY={hex:32}",), "Deepgram Docs: Create API keys", entropy=2.8),
-    _named("deepinfra-api-key", "DeepInfra", ("deepinfra",), r"[0-9A-Za-z]{32}", ("DEEPINFRA_API_KEY={b62:32}",), ("DEEPINFRA_API_KEY={b62:16}",), "DeepInfra Docs: API keys", check="mixed"),
-    _named("baseten-api-key", "Baseten", ("baseten",), r"[0-9A-Za-z]{8}\.[0-9A-Za-z]{32}", ("BASETEN_API_KEY={b62:8}.{b62:32}",), ("BASETEN_API_KEY={b62:8}.{b62:20}",), "Baseten Docs: API keys"),
-    _named("ai21-api-key", "AI21 Labs", ("ai21",), r"[0-9A-Za-z]{32}", ("AI21_API_KEY={b62:32}",), ("AI21_API_KEY={b62:20}",), "AI21 Docs: API keys", check="mixed"),
-    _named("pinecone-legacy-api-key", "Pinecone (old form)", ("pinecone",), UUID, (f"PINECONE_API_KEY={UUID_SAMPLE}",), ("PINECONE_API_KEY={hex:20}",), "Pinecone Docs: Manage API keys", entropy=2.8),
-    _named("exa-api-key", "Exa", ("exa_api", "exa_search", "exa-api"), UUID, (f"EXA_API_KEY={UUID_SAMPLE}",), ("EXA_API_KEY={hex:32}",), "Exa Docs: API keys", entropy=2.8),
-    _named("weaviate-api-key", "Weaviate", ("weaviate", "wcs_api", "wcd_api"), r"[0-9A-Za-z]{36,40}", ("WEAVIATE_API_KEY={b62:36}",), ("WEAVIATE_API_KEY={b62:20}",), "Weaviate Docs: API keys", check="mixed-case"),
-    _named("qdrant-api-key", "Qdrant", ("qdrant",), r"(?:eyJ[\w-]{10,40}\.eyJ[\w-]{10,80}\.[\w-]{43}|[\w-]{54})", ("QDRANT_API_KEY={b64u:54}", "QDRANT_API_KEY={signed:1}"), ("QDRANT_API_KEY={b64u:20}",), "Qdrant Cloud Docs: Authentication", tail=URLSAFE, check="mixed-case"),
-    _named("serpapi-api-key", "SerpApi", ("serpapi", "serp_api"), r"[0-9a-f]{64}", ("SERPAPI_API_KEY={hex:64}",), ("SERPAPI_API_KEY={hex:40}",), "SerpApi Docs: API key"),
-    _named("clarifai-access-token", "Clarifai", ("clarifai",), r"[0-9a-f]{32}", ("CLARIFAI_PAT={hex:32}",), ("CLARIFAI_PAT={hex:20}",), "Clarifai Docs: Personal access tokens", entropy=2.8),
-    _named("roboflow-api-key", "Roboflow", ("roboflow",), r"[0-9A-Za-z]{20}", ("ROBOFLOW_API_KEY={b62:20}",), ("ROBOFLOW_API_KEY={b62:12}",), "Roboflow Docs: API keys", check="mixed"),
-    _named("comet-api-key", "Comet", ("comet", "opik"), r"[0-9A-Za-z]{25}", ("COMET_API_KEY={b62:25}",), ("COMET_API_KEY={b62:20}",), "Comet Docs: API key", check="mixed"),
+    _vendor_key("wandb-legacy-api-key", "Weights & Biases (old form)", ("wandb", "weights_and_biases"), r"[0-9a-f]{40}", ("WANDB_API_KEY={hex:40}",), ("WANDB_RUN_SHA={hex:40}",), "Weights & Biases Docs: API keys", entropy=2.8),
+    _vendor_key("mistral-api-key", "Mistral AI", ("mistral",), r"[0-9A-Za-z]{32}", ("MISTRAL_API_KEY={b62:32}",), ("MISTRAL_API_KEY={b62:20}",), "Mistral AI Docs: API keys", check="mixed"),
+    _vendor_key("cohere-api-key", "Cohere", ("cohere", "co_api"), r"[0-9A-Za-z]{40}", ("COHERE_API_KEY={b62:40}", "CO_API_KEY={b62:40}"), ("COHERE_API_KEY={b62:30}",), "Cohere Docs: API keys", check="mixed-case"),
+    _vendor_key("deepseek-api-key", "DeepSeek", ("deepseek",), r"sk-[0-9a-f]{32}", ("DEEPSEEK_API_KEY=sk-{hex:32}",), ("DEEPSEEK_API_KEY={hex:20}",), "DeepSeek API Docs: Your first API call", entropy=2.8),
+    _vendor_key("dashscope-api-key", "Alibaba Model Studio", ("dashscope", "qwen", "bailian"), r"sk-[0-9a-f]{32}", ("DASHSCOPE_API_KEY=sk-{hex:32}",), ("DASHSCOPE_API_KEY=sk-{hex:20}",), "Alibaba Cloud Model Studio: Get an API key", entropy=2.8),
+    _vendor_key("moonshot-api-key", "Moonshot AI", ("moonshot", "kimi"), r"sk-[0-9A-Za-z]{48}", ("MOONSHOT_API_KEY=sk-{b62:48}",), ("MOONSHOT_API_KEY=sk-{b62:30}",), "Moonshot AI Docs: API keys"),
+    _vendor_key("stability-api-key", "Stability AI", ("stability", "dreamstudio"), r"sk-[0-9A-Za-z]{48}", ("STABILITY_API_KEY=sk-{b62:48}",), ("STABILITY_API_KEY=sk-{b62:40}",), "Stability AI: Authentication"),
+    _vendor_key("zhipu-api-key", "Zhipu AI", ("zhipu", "bigmodel", "glm_api", "zai_api"), r"[0-9a-f]{32}\.[0-9A-Za-z]{16}", ("ZHIPUAI_API_KEY={hex:32}.{b62:16}",), ("ZHIPUAI_API_KEY={hex:32}",), "Zhipu AI Docs: API keys"),
+    _vendor_key("together-legacy-api-key", "Together AI (old form)", ("together",), r"[0-9a-f]{64}", ("TOGETHER_API_KEY={hex:64}",), ("TOGETHER_API_KEY={hex:60}",), "Together AI Docs: Authentication"),
+    _vendor_key("assemblyai-api-key", "AssemblyAI", ("assemblyai", "assembly_ai", "aai_api"), r"[0-9a-f]{32}", ("ASSEMBLYAI_API_KEY={hex:32}",), ("ASSEMBLYAI_API_KEY={hex:31}",), "AssemblyAI Docs: API keys", entropy=2.8),
+    _vendor_key("deepgram-api-key", "Deepgram", ("deepgram",), r"[0-9a-f]{40}", ("DEEPGRAM_API_KEY={hex:40}",), ("DEEPGRAM_API_KEY={hex:32}",), "Deepgram Docs: Create API keys", entropy=2.8),
+    _vendor_key("deepinfra-api-key", "DeepInfra", ("deepinfra",), r"[0-9A-Za-z]{32}", ("DEEPINFRA_API_KEY={b62:32}",), ("DEEPINFRA_API_KEY={b62:16}",), "DeepInfra Docs: API keys", check="mixed"),
+    _vendor_key("baseten-api-key", "Baseten", ("baseten",), r"[0-9A-Za-z]{8}\.[0-9A-Za-z]{32}", ("BASETEN_API_KEY={b62:8}.{b62:32}",), ("BASETEN_API_KEY={b62:8}.{b62:20}",), "Baseten Docs: API keys"),
+    _vendor_key("ai21-api-key", "AI21 Labs", ("ai21",), r"[0-9A-Za-z]{32}", ("AI21_API_KEY={b62:32}",), ("AI21_API_KEY={b62:20}",), "AI21 Docs: API keys", check="mixed"),
+    _vendor_key("pinecone-legacy-api-key", "Pinecone (old form)", ("pinecone",), UUID, (f"PINECONE_API_KEY={UUID_SAMPLE}",), ("PINECONE_API_KEY={hex:20}",), "Pinecone Docs: Manage API keys", entropy=2.8),
+    _vendor_key("exa-api-key", "Exa", ("exa_api", "exa_search", "exa-api"), UUID, (f"EXA_API_KEY={UUID_SAMPLE}",), ("EXA_API_KEY={hex:32}",), "Exa Docs: API keys", entropy=2.8),
+    _vendor_key("weaviate-api-key", "Weaviate", ("weaviate", "wcs_api", "wcd_api"), r"[0-9A-Za-z]{36,40}", ("WEAVIATE_API_KEY={b62:36}",), ("WEAVIATE_API_KEY={b62:20}",), "Weaviate Docs: API keys", check="mixed-case"),
+    _vendor_key("qdrant-api-key", "Qdrant", ("qdrant",), r"(?:eyJ[\w-]{10,40}\.eyJ[\w-]{10,80}\.[\w-]{43}|[\w-]{54})", ("QDRANT_API_KEY={b64u:54}", "QDRANT_API_KEY={signed:1}"), ("QDRANT_API_KEY={b64u:20}",), "Qdrant Cloud Docs: Authentication", tail=URLSAFE, check="mixed-case"),
+    _vendor_key("serpapi-api-key", "SerpApi", ("serpapi", "serp_api"), r"[0-9a-f]{64}", ("SERPAPI_API_KEY={hex:64}",), ("SERPAPI_API_KEY={hex:40}",), "SerpApi Docs: API key"),
+    _vendor_key("clarifai-access-token", "Clarifai", ("clarifai",), r"[0-9a-f]{32}", ("CLARIFAI_PAT={hex:32}",), ("CLARIFAI_PAT={hex:20}",), "Clarifai Docs: Personal access tokens", entropy=2.8),
+    _vendor_key("roboflow-api-key", "Roboflow", ("roboflow",), r"[0-9A-Za-z]{20}", ("ROBOFLOW_API_KEY={b62:20}",), ("ROBOFLOW_API_KEY={b62:12}",), "Roboflow Docs: API keys", check="mixed"),
+    _vendor_key("comet-api-key", "Comet", ("comet", "opik"), r"[0-9A-Za-z]{25}", ("COMET_API_KEY={b62:25}",), ("COMET_API_KEY={b62:20}",), "Comet Docs: API key", check="mixed"),
 )
 # fmt: on
 

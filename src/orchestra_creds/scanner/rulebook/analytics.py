@@ -1,10 +1,10 @@
 """Rules of product analytics, experiments and feature flags."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "launchdarkly-sdk-key",
         "LaunchDarkly server SDK key",
         "sdk-",
@@ -15,7 +15,7 @@ RULES: tuple[Rule, ...] = (
         examples=(f"sdk-{UUID_SAMPLE}",),
         counter_examples=("sdk-{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "launchdarkly-access-token",
         "LaunchDarkly access token",
         "api-",
@@ -26,7 +26,7 @@ RULES: tuple[Rule, ...] = (
         examples=(f"api-{UUID_SAMPLE}",),
         counter_examples=("api-{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "statsig-server-secret",
         "Statsig server secret key",
         "secret-",
@@ -38,7 +38,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("secret-{b62:20}", "secret-{hex:64}"),
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "statsig-console-key",
         "Statsig console API key",
         "console-",
@@ -50,7 +50,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("console-{b62:20}",),
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "posthog-personal-api-key",
         "PostHog personal API key",
         "phx_",
@@ -61,7 +61,7 @@ RULES: tuple[Rule, ...] = (
         examples=("phx_{b62:43}", "phx_{b62:48}"),
         counter_examples=("phx_{b62:30}",),
     ),
-    prefixed(
+    prefix_rule(
         "posthog-project-api-key",
         "PostHog project API key",
         "phc_",
@@ -72,7 +72,7 @@ RULES: tuple[Rule, ...] = (
         examples=("phc_{b62:43}",),
         counter_examples=("phc_{b62:30}",),
     ),
-    beside(
+    vendor_rule(
         "segment-write-key",
         "Segment write key or public API token",
         ("segment",),
@@ -84,7 +84,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SEGMENT_WRITE_KEY={b62:20}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "amplitude-secret-key",
         "Amplitude API or secret key",
         ("amplitude",),
@@ -96,7 +96,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("AMPLITUDE_API_KEY={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "mixpanel-api-secret",
         "Mixpanel API secret or service account secret",
         ("mixpanel",),
@@ -109,7 +109,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "optimizely-access-token",
         "Optimizely personal access token",
         ("optimizely",),

@@ -5,14 +5,14 @@ without a name beside it. The patterns start at those letters; the check takes i
 """
 
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, vendor_rule
 
 _MARKED = "Microsoft Purview: sensitive information types of Azure keys; CASK provider signatures"
 _ROTATE = "Regenerate the key in the portal (the second key serves meanwhile)"
 _KEY = r"[\s]{0,2}=[\s\"']{0,3}"
 
 
-def _marked(
+def _marked_key(
     service: str,
     title: str,
     mark: str,
@@ -44,7 +44,7 @@ _32 = r"[A-P][0-9A-Za-z+/]{5}="
 _39 = r"[A-D][0-9A-Za-z+/]{5}(?:[^0-9A-Za-z+/=]|$)"
 
 _MARKED_KEYS = (
-    _marked(
+    _marked_key(
         "storage-account",
         "Azure Storage account",
         "+ASt",
@@ -53,19 +53,19 @@ _MARKED_KEYS = (
         "{b64:76}+ASt{b64:5}A==",
         Severity.CRITICAL,
     ),
-    _marked("batch-account", "Azure Batch account", "+ABa", _64, "behind-76-base64", "{b64:76}+ABa{b64:5}Q=="),
-    _marked(
+    _marked_key("batch-account", "Azure Batch account", "+ABa", _64, "behind-76-base64", "{b64:76}+ABa{b64:5}Q=="),
+    _marked_key(
         "cosmos-db", "Azure Cosmos DB", "ACDb", _64, "behind-76-base64", "{b64:76}ACDb{b64:5}g==", Severity.CRITICAL
     ),
-    _marked("api-management", "Azure API Management", "APIM", _64, "behind-76-base64", "{b64:76}APIM{b64:5}w=="),
-    _marked("iot-hub", "Azure IoT Hub", "AIoT", _32, "behind-33-base64", "{b64:33}AIoTA{b64:5}="),
-    _marked("service-bus", "Azure Service Bus", "+ASb", _32, "behind-33-base64", "{b64:33}+ASbC{b64:5}="),
-    _marked("event-hubs", "Azure Event Hubs", "+AEh", _32, "behind-33-base64", "{b64:33}+AEhD{b64:5}="),
-    _marked("relay", "Azure Relay", "+ARm", _32, "behind-33-base64", "{b64:33}+ARmE{b64:5}="),
-    _marked("cache-for-redis", "Azure Cache for Redis", "AzCa", _32, "behind-33-base64", "{b64:33}AzCaF{b64:5}="),
-    _marked("event-grid", "Azure Event Grid", "AZEG", _32, "behind-33-base64", "{b64:33}AZEGB{b64:5}="),
-    _marked("ai-search", "Azure AI Search", "AzSe", _39, "behind-42-base64", "{b62:42}AzSeA{b62:5}"),
-    _marked(
+    _marked_key("api-management", "Azure API Management", "APIM", _64, "behind-76-base64", "{b64:76}APIM{b64:5}w=="),
+    _marked_key("iot-hub", "Azure IoT Hub", "AIoT", _32, "behind-33-base64", "{b64:33}AIoTA{b64:5}="),
+    _marked_key("service-bus", "Azure Service Bus", "+ASb", _32, "behind-33-base64", "{b64:33}+ASbC{b64:5}="),
+    _marked_key("event-hubs", "Azure Event Hubs", "+AEh", _32, "behind-33-base64", "{b64:33}+AEhD{b64:5}="),
+    _marked_key("relay", "Azure Relay", "+ARm", _32, "behind-33-base64", "{b64:33}+ARmE{b64:5}="),
+    _marked_key("cache-for-redis", "Azure Cache for Redis", "AzCa", _32, "behind-33-base64", "{b64:33}AzCaF{b64:5}="),
+    _marked_key("event-grid", "Azure Event Grid", "AZEG", _32, "behind-33-base64", "{b64:33}AZEGB{b64:5}="),
+    _marked_key("ai-search", "Azure AI Search", "AzSe", _39, "behind-42-base64", "{b62:42}AzSeA{b62:5}"),
+    _marked_key(
         "container-registry",
         "Azure Container Registry",
         "+ACR",
@@ -74,7 +74,7 @@ _MARKED_KEYS = (
         "{b64:42}+ACRB{b64:5}",
         Severity.CRITICAL,
     ),
-    _marked(
+    _marked_key(
         "functions", "Azure Functions", "AzFu", r"[\w-]{5}[AQgw]==", "behind-44-urlsafe", "{b64u:44}AzFu{b64u:5}Q=="
     ),
 )
@@ -205,7 +205,7 @@ _NAMED = (
         check="azure-signature",
         entropy=3.8,
     ),
-    beside(
+    vendor_rule(
         "azure-subscription-key",
         "Azure API or Cognitive Services subscription key",
         ("ocp-apim-subscription", "azure", "cognitive", "luis_"),
@@ -217,7 +217,7 @@ _NAMED = (
         counter_examples=("Ocp-Apim-Subscription-Key: {hex:16}", "azure_token_md5={hex:31}"),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "azure-devops-legacy-token",
         "Azure DevOps personal access token (old form)",
         ("azure_devops", "azure-devops", "azuredevops", "vsts", "ado_pat", "azdo", "system_accesstoken"),
@@ -263,7 +263,7 @@ _NAMED = (
         entropy=3.8,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "azure-publish-profile-password",
         "Azure App Service publish profile password",
         ("userpwd=",),
@@ -277,7 +277,7 @@ _NAMED = (
         tail=BASE64,
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "azure-legacy-client-secret",
         "Microsoft Entra application client secret (old form)",
         ("arm_client", "azure_client", "aad_client", "azuread", "entra_client"),

@@ -1,12 +1,12 @@
 """Rules of further forges and of build, deployment and code analysis systems."""
 
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _ATLASSIAN = "Atlassian Support: Access tokens and API tokens in Bitbucket Cloud"
 
 _OTHER_FORGES = (
-    prefixed(
+    prefix_rule(
         "bitbucket-app-password",
         "Bitbucket Cloud app password",
         "ATBB",
@@ -17,7 +17,7 @@ _OTHER_FORGES = (
         examples=("ATBB{b62:24}{HEX:8}",),
         counter_examples=("ATBB{b62:31}", "ATBB{b62:33}"),
     ),
-    prefixed(
+    prefix_rule(
         "bitbucket-access-token",
         "Bitbucket Cloud repository, project or workspace access token",
         "ATCTT3xFfGN",
@@ -29,7 +29,7 @@ _OTHER_FORGES = (
         counter_examples=("ATCTT3xFfGN0{b64u:40}",),
         longest=256,
     ),
-    beside(
+    vendor_rule(
         "bitbucket-oauth-consumer-secret",
         "Bitbucket Cloud OAuth consumer secret",
         ("bitbucket",),
@@ -41,7 +41,7 @@ _OTHER_FORGES = (
         counter_examples=("bitbucket_secret={b62:20}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "gitea-access-token",
         "Gitea or Forgejo access token",
         ("gitea", "forgejo", "codeberg"),
@@ -53,7 +53,7 @@ _OTHER_FORGES = (
         counter_examples=("gitea_commit={hex:40}", "GITEA_TOKEN={hex:39}"),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "sourcegraph-access-token",
         "Sourcegraph access token",
         "sgp_",
@@ -65,7 +65,7 @@ _OTHER_FORGES = (
         counter_examples=("sgp_{hex:39}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "sourcegraph-dotcom-token",
         "Sourcegraph Cody gateway or dotcom token",
         "slk_",
@@ -79,7 +79,7 @@ _OTHER_FORGES = (
 )
 
 _BUILDS = (
-    prefixed(
+    prefix_rule(
         "circleci-personal-token",
         "CircleCI personal API token",
         "CCIPAT_",
@@ -90,7 +90,7 @@ _BUILDS = (
         examples=("CCIPAT_{b62:22}_{hex:40}",),
         counter_examples=("CCIPAT_{b62:21}_{hex:40}", "CCIPAT_{b62:22}_{hex:39}"),
     ),
-    prefixed(
+    prefix_rule(
         "circleci-project-token",
         "CircleCI project API token",
         "CCIPRJ_",
@@ -101,7 +101,7 @@ _BUILDS = (
         examples=("CCIPRJ_{b62:22}_{hex:40}",),
         counter_examples=("CCIPRJ_{b62:22}_{hex:32}",),
     ),
-    beside(
+    vendor_rule(
         "circleci-legacy-token",
         "CircleCI API token (old form)",
         ("circleci", "circle_ci", "circle"),
@@ -113,7 +113,7 @@ _BUILDS = (
         counter_examples=("circleci_sha={hex:40}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "buildkite-api-token",
         "Buildkite API access token",
         "bkua_",
@@ -125,7 +125,7 @@ _BUILDS = (
         counter_examples=("bkua_{hex:41}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "buildkite-agent-token",
         "Buildkite agent token",
         ("buildkite",),
@@ -138,7 +138,7 @@ _BUILDS = (
         tail=URLSAFE,
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "travis-access-token",
         "Travis CI access token",
         ("travis",),
@@ -152,7 +152,7 @@ _BUILDS = (
         check="mixed-possible",
         confidence=Confidence.POSSIBLE,
     ),
-    beside(
+    vendor_rule(
         "drone-access-token",
         "Drone CI access token",
         ("drone",),
@@ -164,7 +164,7 @@ _BUILDS = (
         counter_examples=("DRONE_TOKEN={b62:31}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "jenkins-api-token",
         "Jenkins API token",
         ("jenkins",),
@@ -176,7 +176,7 @@ _BUILDS = (
         counter_examples=("JENKINS_API_TOKEN={hex:30}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "teamcity-access-token",
         "TeamCity access token",
         "eyJ0eXAiOiAiVENWMiJ9.",
@@ -189,7 +189,7 @@ _BUILDS = (
         tail=URLSAFE,
         longest=160,
     ),
-    prefixed(
+    prefix_rule(
         "jetbrains-hub-permanent-token",
         "JetBrains YouTrack or Hub permanent token",
         "perm:",
@@ -201,7 +201,7 @@ _BUILDS = (
         counter_examples=("perm:{b62:8}.{b62:6}",),
         longest=160,
     ),
-    prefixed(
+    prefix_rule(
         "harness-personal-token",
         "Harness personal access token",
         "pat.",
@@ -212,7 +212,7 @@ _BUILDS = (
         examples=("pat.{b64u:22}.{hex:24}.{b62:20}",),
         counter_examples=("pat.{b64u:22}.{hex:20}.{b62:20}",),
     ),
-    prefixed(
+    prefix_rule(
         "harness-service-token",
         "Harness service account token",
         "sat.",
@@ -223,7 +223,7 @@ _BUILDS = (
         examples=("sat.{b64u:22}.{hex:24}.{b62:20}",),
         counter_examples=("sat.{b64u:22}.{hex:24}.{b62:19}",),
     ),
-    prefixed(
+    prefix_rule(
         "octopus-deploy-api-key",
         "Octopus Deploy API key",
         "API-",
@@ -235,7 +235,7 @@ _BUILDS = (
         counter_examples=("API-{u36:12}", "API-DOCUMENTATIONOFTHESERVICES"),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "codecov-upload-token",
         "Codecov upload token",
         ("codecov",),
@@ -247,7 +247,7 @@ _BUILDS = (
         counter_examples=("CODECOV_TOKEN={hex:30}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "coveralls-repo-token",
         "Coveralls repository token",
         ("coveralls",),
@@ -259,7 +259,7 @@ _BUILDS = (
         counter_examples=("COVERALLS_REPO_TOKEN={b62:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "snyk-api-token",
         "Snyk API token",
         ("snyk",),
@@ -271,7 +271,7 @@ _BUILDS = (
         counter_examples=(f"SNYK_ORG={UUID_SAMPLE}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "sonarqube-user-token",
         "SonarQube user token",
         "squ_",
@@ -283,7 +283,7 @@ _BUILDS = (
         counter_examples=("squ_{hex:38}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "sonarqube-project-token",
         "SonarQube project analysis token",
         "sqp_",
@@ -295,7 +295,7 @@ _BUILDS = (
         counter_examples=("sqp_{hex:42}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "sonarqube-global-token",
         "SonarQube global analysis token",
         "sqa_",
@@ -307,7 +307,7 @@ _BUILDS = (
         counter_examples=("sqa_{hex:39}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "sonarcloud-token",
         "SonarQube Cloud token (old form)",
         ("sonar",),
@@ -319,7 +319,7 @@ _BUILDS = (
         counter_examples=("sonar_revision={hex:40}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "semgrep-app-token",
         "Semgrep AppSec Platform token",
         ("semgrep",),

@@ -8,9 +8,9 @@ from orchestra_creds.scanner.rulebook.shapes import (
     UUID,
     UUID_SAMPLE,
     VALUE,
-    beside,
-    prefixed,
+    prefix_rule,
     token,
+    vendor_rule,
 )
 
 _AWS_IDS = "AWS IAM User Guide: IAM identifiers, unique ID prefixes"
@@ -98,7 +98,7 @@ _AMAZON = (
         entropy=4.0,
         check="aws-session",
     ),
-    prefixed(
+    prefix_rule(
         "aws-bedrock-api-key",
         "Amazon Bedrock API key",
         "ABSKQmVkcm9ja0FQSUtleS",
@@ -111,7 +111,7 @@ _AMAZON = (
         tail=BASE64,
         longest=256,
     ),
-    prefixed(
+    prefix_rule(
         "aws-bedrock-short-term-key",
         "Amazon Bedrock short-term API key",
         "bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29t",
@@ -124,7 +124,7 @@ _AMAZON = (
         tail=BASE64,
         longest=2080,
     ),
-    prefixed(
+    prefix_rule(
         "aws-appsync-api-key",
         "AWS AppSync API key",
         "da2-",
@@ -136,7 +136,7 @@ _AMAZON = (
         counter_examples=("da2-{l36:25}", "da2-{l36:27}"),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "amazon-mws-auth-token",
         "Amazon MWS authorization token",
         "amzn.mws.",
@@ -147,7 +147,7 @@ _AMAZON = (
         examples=(f"amzn.mws.{UUID_SAMPLE}",),
         counter_examples=("amzn.mws.{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "amazon-login-client-secret",
         "Login with Amazon client secret",
         "amzn1.oa2-cs.v1.",
@@ -161,7 +161,7 @@ _AMAZON = (
 )
 
 _OTHERS = (
-    prefixed(
+    prefix_rule(
         "alibaba-access-key-id",
         "Alibaba Cloud AccessKey id",
         "LTAI",
@@ -173,7 +173,7 @@ _OTHERS = (
         counter_examples=("LTAI{b62:8}",),
         entropy=3.2,
     ),
-    beside(
+    vendor_rule(
         "alibaba-access-key-secret",
         "Alibaba Cloud AccessKey secret",
         ("alibaba", "aliyun", "alicloud", "oss_access", "accesskeysecret", "access_key_secret"),
@@ -186,7 +186,7 @@ _OTHERS = (
         name=r"(?:key|secret)?[\w.-]{0,16}",
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "tencent-secret-id",
         "Tencent Cloud secret id",
         "AKID",
@@ -198,7 +198,7 @@ _OTHERS = (
         counter_examples=("AKID{b62:31}",),
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "tencent-secret-key",
         "Tencent Cloud secret key",
         ("tencent", "qcloud", "cos_secret"),
@@ -210,7 +210,7 @@ _OTHERS = (
         counter_examples=("TENCENTCLOUD_SECRET_KEY={b62:30}",),
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "volcengine-access-key-id",
         "Volcengine access key id",
         "AKLT",
@@ -222,7 +222,7 @@ _OTHERS = (
         counter_examples=("AKLT{b62:20}",),
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "yandex-api-key",
         "Yandex Cloud API key",
         "AQVN",
@@ -235,7 +235,7 @@ _OTHERS = (
         tail=URLSAFE,
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "yandex-iam-token",
         "Yandex Cloud IAM token",
         "t1.",
@@ -248,7 +248,7 @@ _OTHERS = (
         tail=URLSAFE,
         longest=320,
     ),
-    prefixed(
+    prefix_rule(
         "yandex-static-access-key",
         "Yandex Cloud static access key secret",
         "YC",
@@ -263,7 +263,7 @@ _OTHERS = (
         entropy=4.0,
         confidence=Confidence.POSSIBLE,
     ),
-    prefixed(
+    prefix_rule(
         "yandex-oauth-token",
         "Yandex OAuth token",
         "y0_",
@@ -277,7 +277,7 @@ _OTHERS = (
         check="mixed-case",
         entropy=3.5,
     ),
-    beside(
+    vendor_rule(
         "ibm-cloud-api-key",
         "IBM Cloud API key",
         ("ibm", "bluemix", "softlayer"),
@@ -290,7 +290,7 @@ _OTHERS = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "ovh-application-secret",
         "OVHcloud application secret or consumer key",
         ("ovh",),
@@ -302,7 +302,7 @@ _OTHERS = (
         counter_examples=("OVH_APPLICATION_SECRET={b62:16}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "scaleway-access-key",
         "Scaleway access key id",
         "SCW",
@@ -314,7 +314,7 @@ _OTHERS = (
         counter_examples=("SCW{u36:16}", "SCWDEFAULTREGIONNAMES"),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "scaleway-secret-key",
         "Scaleway secret key",
         ("scw", "scaleway"),
@@ -327,7 +327,7 @@ _OTHERS = (
         name=r"(?:secret|token)[\w.-]{0,16}",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "linode-api-token",
         "Linode (Akamai) API token",
         ("linode",),
@@ -338,7 +338,7 @@ _OTHERS = (
         examples=("LINODE_TOKEN={hex:64}",),
         counter_examples=("linode_image_sha256={hex:64}",),
     ),
-    beside(
+    vendor_rule(
         "hetzner-api-token",
         "Hetzner Cloud API token",
         ("hcloud", "hetzner"),
@@ -350,7 +350,7 @@ _OTHERS = (
         counter_examples=("HCLOUD_TOKEN={b62:63}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "vultr-api-key",
         "Vultr API key",
         ("vultr",),

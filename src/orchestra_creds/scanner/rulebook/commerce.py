@@ -1,13 +1,13 @@
 """Rules of shops, billing, banking and crypto exchanges."""
 
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _SHOPIFY = "Shopify Dev Docs: Authentication, token formats"
 _SHOP = "and read the shop's activity log"
 
 _SHOPS = (
-    prefixed(
+    prefix_rule(
         "shopify-access-token",
         "Shopify custom app access token",
         "shpat_",
@@ -19,7 +19,7 @@ _SHOPS = (
         counter_examples=("shpat_{hex:31}", "shpat_{hex:33}"),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "shopify-shared-secret",
         "Shopify app shared secret",
         "shpss_",
@@ -31,7 +31,7 @@ _SHOPS = (
         counter_examples=("shpss_{hex:30}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "shopify-custom-app-token",
         "Shopify legacy custom app token",
         "shpca_",
@@ -43,7 +43,7 @@ _SHOPS = (
         counter_examples=("shpca_{hex:20}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "shopify-private-app-token",
         "Shopify private app password",
         "shppa_",
@@ -55,7 +55,7 @@ _SHOPS = (
         counter_examples=("shppa_{hex:20}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "shopify-partner-token",
         "Shopify Partner API token",
         "prtapi_",
@@ -67,7 +67,7 @@ _SHOPS = (
         counter_examples=("prtapi_{hex:20}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "shopify-theme-access-token",
         "Shopify theme access password",
         "shptka_",
@@ -79,7 +79,7 @@ _SHOPS = (
         counter_examples=("shptka_{hex:16}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "paddle-api-key",
         "Paddle live API key",
         "pdl_live_apikey_",
@@ -90,7 +90,7 @@ _SHOPS = (
         examples=("pdl_live_apikey_{l36:26}_{b62:22}_{b62:3}",),
         counter_examples=("pdl_live_apikey_{l36:26}",),
     ),
-    prefixed(
+    prefix_rule(
         "paddle-sandbox-api-key",
         "Paddle sandbox API key",
         "pdl_sdbx_apikey_",
@@ -101,7 +101,7 @@ _SHOPS = (
         examples=("pdl_sdbx_apikey_{l36:26}_{b62:22}_{b62:3}",),
         counter_examples=("pdl_sdbx_apikey_{l36:26}_{b62:10}",),
     ),
-    prefixed(
+    prefix_rule(
         "polar-access-token",
         "Polar organization access token",
         "polar_oat_",
@@ -112,7 +112,7 @@ _SHOPS = (
         examples=("polar_oat_{b62:43}",),
         counter_examples=("polar_oat_{b62:20}",),
     ),
-    beside(
+    vendor_rule(
         "revenuecat-secret-key",
         "RevenueCat secret key",
         ("revenuecat", "revenue_cat"),
@@ -123,7 +123,7 @@ _SHOPS = (
         examples=("REVENUECAT_SECRET_KEY=sk_{letter:32}",),
         counter_examples=("REVENUECAT_SECRET_KEY=sk_{letter:8}",),
     ),
-    beside(
+    vendor_rule(
         "wise-api-token",
         "Wise API token",
         ("wise", "transferwise"),
@@ -137,7 +137,7 @@ _SHOPS = (
         confidence=Confidence.POSSIBLE,
         check="token-possible",
     ),
-    prefixed(
+    prefix_rule(
         "brex-api-token",
         "Brex API token",
         "bxt_",
@@ -148,7 +148,7 @@ _SHOPS = (
         examples=("bxt_{b62:36}",),
         counter_examples=("bxt_{b62:30}",),
     ),
-    prefixed(
+    prefix_rule(
         "mercury-api-token",
         "Mercury API token",
         "secret-token:mercury_",
@@ -162,7 +162,7 @@ _SHOPS = (
 )
 
 _EXCHANGES = (
-    beside(
+    vendor_rule(
         "coinbase-api-secret",
         "Coinbase API secret",
         ("coinbase",),
@@ -175,7 +175,7 @@ _EXCHANGES = (
         tail=r"(?:[^0-9A-Za-z+/=_-]|$)",
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "binance-api-secret",
         "Binance API key or secret",
         ("binance",),
@@ -187,7 +187,7 @@ _EXCHANGES = (
         counter_examples=("BINANCE_API_SECRET={b62:63}",),
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "kraken-api-secret",
         "Kraken API private key",
         ("kraken",),
@@ -200,7 +200,7 @@ _EXCHANGES = (
         tail="",
         entropy=4.0,
     ),
-    beside(
+    vendor_rule(
         "infura-api-key",
         "Infura API key or secret",
         ("infura",),
@@ -212,7 +212,7 @@ _EXCHANGES = (
         counter_examples=("INFURA_API_KEY={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "alchemy-api-key",
         "Alchemy API key",
         ("alchemy",),
@@ -225,7 +225,7 @@ _EXCHANGES = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "etherscan-api-key",
         "Etherscan API key",
         ("etherscan", "bscscan", "polygonscan", "arbiscan"),

@@ -1,12 +1,12 @@
 """Rules of content, search, media and map services."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, vendor_rule
 
 _CONTENT = "and check the content for changes"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "contentful-management-token",
         "Contentful content management token",
         "CFPAT-",
@@ -18,7 +18,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("CFPAT-{b64u:40}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "contentful-delivery-token",
         "Contentful delivery or preview token",
         ("contentful",),
@@ -31,7 +31,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "sanity-api-token",
         "Sanity API token",
         ("sanity",),
@@ -43,7 +43,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SANITY_API_TOKEN=sk{b62:20}",),
         longest=336,
     ),
-    beside(
+    vendor_rule(
         "storyblok-token",
         "Storyblok, Prismic or DatoCMS token",
         ("storyblok", "prismic", "datocms", "hygraph"),
@@ -56,7 +56,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "algolia-admin-key",
         "Algolia API key",
         ("algolia",),
@@ -68,7 +68,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ALGOLIA_APP_ID={u36:10}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "meilisearch-key",
         "Meilisearch or Typesense key",
         ("meili", "typesense"),
@@ -95,7 +95,7 @@ RULES: tuple[Rule, ...] = (
         entropy=3.0,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "cloudinary-api-secret",
         "Cloudinary API secret",
         ("cloudinary",),
@@ -109,7 +109,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "mapbox-secret-token",
         "Mapbox secret token",
         "sk.eyJ",
@@ -122,7 +122,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         longest=208,
     ),
-    prefixed(
+    prefix_rule(
         "mapbox-public-token",
         "Mapbox public token",
         "pk.eyJ",
@@ -135,7 +135,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         longest=208,
     ),
-    beside(
+    vendor_rule(
         "openweather-api-key",
         "OpenWeather API key",
         ("openweather", "owm_"),
@@ -147,7 +147,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("OPENWEATHER_API_KEY={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "here-api-key",
         "HERE, TomTom or Geoapify key",
         ("here_api", "here_maps", "heremaps", "tomtom", "geoapify"),

@@ -1,12 +1,12 @@
 """Rules of managed databases and data platforms: tokens and passwords that open data."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _PLANETSCALE = "PlanetScale Docs: Service tokens and passwords"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "planetscale-service-token",
         "PlanetScale service token",
         "pscale_tkn_",
@@ -18,7 +18,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("pscale_tkn_{b64u:20}",),
         tail=r"(?:[^\w=-]|$)",
     ),
-    prefixed(
+    prefix_rule(
         "planetscale-password",
         "PlanetScale database password",
         "pscale_pw_",
@@ -30,7 +30,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("pscale_pw_{b64u:20}",),
         tail=r"(?:[^\w=-]|$)",
     ),
-    prefixed(
+    prefix_rule(
         "planetscale-oauth-token",
         "PlanetScale OAuth token",
         "pscale_oauth_",
@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("pscale_oauth_{b64u:20}",),
         tail=r"(?:[^\w=-]|$)",
     ),
-    prefixed(
+    prefix_rule(
         "neon-api-key",
         "Neon API key",
         "napi_",
@@ -53,7 +53,7 @@ RULES: tuple[Rule, ...] = (
         examples=("napi_{l36:64}",),
         counter_examples=("napi_{l36:40}",),
     ),
-    prefixed(
+    prefix_rule(
         "supabase-access-token",
         "Supabase personal access token",
         "sbp_",
@@ -65,7 +65,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("sbp_{hex:39}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "supabase-secret-key",
         "Supabase secret API key",
         "sb_secret_",
@@ -77,7 +77,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("sb_publishable_{b64u:22}_{b64u:8}", "sb_secret_{b64u:10}"),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "databricks-personal-access-token",
         "Databricks personal access token",
         "dapi",
@@ -89,7 +89,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("dapi{hex:31}", "dapi{hex:33}"),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "databricks-oauth-secret",
         "Databricks service principal OAuth secret",
         "dose",
@@ -101,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("dose{hex:30}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "confluent-api-secret",
         "Confluent Cloud API secret",
         ("confluent", "kafka", "schema_registry", "sasl", "cflt"),
@@ -114,7 +114,7 @@ RULES: tuple[Rule, ...] = (
         tail=BASE64,
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "cockroachdb-cloud-key",
         "CockroachDB Cloud API key",
         "CCDB1_",
@@ -125,7 +125,7 @@ RULES: tuple[Rule, ...] = (
         examples=("CCDB1_{b62:22}_{b62:40}",),
         counter_examples=("CCDB1_{b62:22}_{b62:39}",),
     ),
-    prefixed(
+    prefix_rule(
         "mongodb-atlas-service-account-secret",
         "MongoDB Atlas service account secret",
         "mdb_sa_sk_",
@@ -137,7 +137,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("mdb_sa_sk_{b64u:30}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "mongodb-atlas-private-key",
         "MongoDB Atlas programmatic API key",
         ("atlas", "mongodb"),
@@ -150,7 +150,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:private|secret|api)[_. -]?(?:api[_. -]?)?(?:key|token)",
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "aiven-service-password",
         "Aiven service password",
         "AVNS_",
@@ -162,7 +162,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("AVNS_{b64u:12}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "upstash-rest-token",
         "Upstash REST token",
         ("upstash", "kv_rest_api"),
@@ -175,7 +175,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "clickhouse-cloud-key-secret",
         "ClickHouse Cloud API key secret",
         "4b1d",
@@ -188,7 +188,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "datastax-astra-token",
         "DataStax Astra application token",
         "AstraCS:",
@@ -199,7 +199,7 @@ RULES: tuple[Rule, ...] = (
         examples=("AstraCS:{b62:24}:{hex:64}",),
         counter_examples=("AstraCS:{b62:24}:{hex:32}",),
     ),
-    beside(
+    vendor_rule(
         "influxdb-api-token",
         "InfluxDB API token",
         ("influx",),
@@ -212,7 +212,7 @@ RULES: tuple[Rule, ...] = (
         tail="",
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "dbt-cloud-token",
         "dbt Cloud service or personal token",
         "dbt",

@@ -4,14 +4,14 @@ GitHub and GitLab print a checksum into their newer tokens, so those are proven 
 """
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, token, vendor_rule
 
 _GITHUB = "GitHub Docs: About authentication to GitHub, token formats"
 _GITHUB_LOG = "and read the security log for what it did"
 _GITLAB = "GitLab Docs: Token overview, token prefixes"
 
 _GITHUB_RULES = (
-    prefixed(
+    prefix_rule(
         "github-personal-access-token",
         "GitHub personal access token (classic)",
         "ghp_",
@@ -28,7 +28,7 @@ _GITHUB_RULES = (
         ),
         check="crc62",
     ),
-    prefixed(
+    prefix_rule(
         "github-oauth-access-token",
         "GitHub OAuth access token",
         "gho_",
@@ -40,7 +40,7 @@ _GITHUB_RULES = (
         counter_examples=("gho_{b62:36}",),
         check="crc62",
     ),
-    prefixed(
+    prefix_rule(
         "github-app-user-token",
         "GitHub App user access token",
         "ghu_",
@@ -52,7 +52,7 @@ _GITHUB_RULES = (
         counter_examples=("ghu_{b62:36}",),
         check="crc62",
     ),
-    prefixed(
+    prefix_rule(
         "github-app-installation-token",
         "GitHub App installation access token",
         "ghs_",
@@ -64,7 +64,7 @@ _GITHUB_RULES = (
         counter_examples=("ghs_{b62:36}",),
         check="crc62",
     ),
-    prefixed(
+    prefix_rule(
         "github-app-installation-jwt",
         "GitHub App installation access token (signed form)",
         "ghs_",
@@ -78,7 +78,7 @@ _GITHUB_RULES = (
         longest=2100,
         check="jwt-tail",
     ),
-    prefixed(
+    prefix_rule(
         "github-app-refresh-token",
         "GitHub App refresh token",
         "ghr_",
@@ -90,7 +90,7 @@ _GITHUB_RULES = (
         counter_examples=("ghr_{b62:76}", "ghr_{crc62:50}"),
         check="crc62",
     ),
-    prefixed(
+    prefix_rule(
         "github-fine-grained-token",
         "GitHub fine-grained personal access token",
         "github_pat_",
@@ -101,7 +101,7 @@ _GITHUB_RULES = (
         examples=("github_pat_{b62:22}_{b62:59}",),
         counter_examples=("github_pat_{b62:22}_{b62:58}", "github_pat_{b62:82}"),
     ),
-    beside(
+    vendor_rule(
         "github-oauth-client-secret",
         "GitHub OAuth app client secret",
         ("github",),
@@ -117,7 +117,7 @@ _GITHUB_RULES = (
 )
 
 _GITLAB_RULES = (
-    prefixed(
+    prefix_rule(
         "gitlab-personal-access-token",
         "GitLab personal, project or group access token",
         "glpat-",
@@ -151,7 +151,7 @@ _GITLAB_RULES = (
         entropy=3.0,
         prefix="gl",
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-deploy-token",
         "GitLab deploy token",
         "gldt-",
@@ -164,7 +164,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-runner-authentication-token",
         "GitLab runner authentication token",
         "glrt-",
@@ -177,7 +177,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-runner-registration-token",
         "GitLab runner registration token",
         "GR1348941",
@@ -189,7 +189,7 @@ _GITLAB_RULES = (
         counter_examples=("GR1348941{b64u:24}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-runner-registration-token-prefixed",
         "GitLab runner registration token (new prefix)",
         "glrtr-",
@@ -202,7 +202,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-pipeline-trigger-token",
         "GitLab pipeline trigger token",
         "glptt-",
@@ -215,7 +215,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-feed-token",
         "GitLab feed token",
         "glft-",
@@ -228,7 +228,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-scim-token",
         "GitLab SCIM token",
         "glsoat-",
@@ -241,7 +241,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-incoming-mail-token",
         "GitLab incoming mail token",
         "glimt-",
@@ -254,7 +254,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-agent-token",
         "GitLab agent for Kubernetes token",
         "glagent-",
@@ -266,7 +266,7 @@ _GITLAB_RULES = (
         counter_examples=("glagent-{b64u:49}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-oauth-application-secret",
         "GitLab OAuth application secret",
         "gloas-",
@@ -277,7 +277,7 @@ _GITLAB_RULES = (
         examples=("gloas-{hex:64}",),
         counter_examples=("gloas-{hex:63}",),
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-ci-job-token",
         "GitLab CI/CD job token",
         "glcbt-",
@@ -290,7 +290,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-feature-flag-client-token",
         "GitLab feature flags client token",
         "glffct-",
@@ -303,7 +303,7 @@ _GITLAB_RULES = (
         tail=URLSAFE,
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "gitlab-session-cookie",
         "GitLab session cookie",
         "_gitlab_session=",

@@ -1,13 +1,13 @@
 """Rules of application hosting and content delivery: tokens that deploy code or change what a site serves."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _DEPLOYED = "and check the deployments and environment variables it could reach"
 _DIGITALOCEAN = "DigitalOcean Docs: Personal access tokens; token prefixes"
 
 _PLATFORMS = (
-    prefixed(
+    prefix_rule(
         "digitalocean-personal-access-token",
         "DigitalOcean personal access token",
         "dop_v1_",
@@ -18,7 +18,7 @@ _PLATFORMS = (
         examples=("dop_v1_{hex:64}",),
         counter_examples=("dop_v1_{hex:63}", "dop_v1_{hex:65}"),
     ),
-    prefixed(
+    prefix_rule(
         "digitalocean-oauth-token",
         "DigitalOcean OAuth access token",
         "doo_v1_",
@@ -29,7 +29,7 @@ _PLATFORMS = (
         examples=("doo_v1_{hex:64}",),
         counter_examples=("doo_v1_{hex:60}",),
     ),
-    prefixed(
+    prefix_rule(
         "digitalocean-refresh-token",
         "DigitalOcean OAuth refresh token",
         "dor_v1_",
@@ -40,7 +40,7 @@ _PLATFORMS = (
         examples=("dor_v1_{hex:64}",),
         counter_examples=("dor_v1_{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "digitalocean-spaces-key",
         "DigitalOcean Spaces access key id",
         "DO00",
@@ -52,7 +52,7 @@ _PLATFORMS = (
         counter_examples=("DO00{u36:15}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "heroku-api-token",
         "Heroku authorization token",
         "HRKU-AA",
@@ -64,7 +64,7 @@ _PLATFORMS = (
         counter_examples=("HRKU-AA{b64u:30}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "heroku-api-key",
         "Heroku API key (UUID with prefix)",
         "HRKU-",
@@ -75,7 +75,7 @@ _PLATFORMS = (
         examples=(f"HRKU-{UUID_SAMPLE}",),
         counter_examples=("HRKU-{hex:36}",),
     ),
-    beside(
+    vendor_rule(
         "heroku-legacy-api-key",
         "Heroku API key (old form)",
         ("heroku",),
@@ -87,7 +87,7 @@ _PLATFORMS = (
         counter_examples=(f"HEROKU_APP_ID={UUID_SAMPLE}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "fly-access-token",
         "Fly.io personal access token",
         "fo1_",
@@ -131,7 +131,7 @@ _PLATFORMS = (
         entropy=3.5,
         prefix="vc",
     ),
-    beside(
+    vendor_rule(
         "vercel-legacy-token",
         "Vercel access token (old form)",
         ("vercel", "zeit_", "now_token"),
@@ -143,7 +143,7 @@ _PLATFORMS = (
         counter_examples=("VERCEL_TOKEN={b62:20}", "VERCEL_TOKEN=verceltokenfromenvironme"),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "netlify-access-token",
         "Netlify personal access token",
         "nfp_",
@@ -154,7 +154,7 @@ _PLATFORMS = (
         examples=("nfp_{b62:36}",),
         counter_examples=("nfp_{b62:35}",),
     ),
-    beside(
+    vendor_rule(
         "netlify-legacy-token",
         "Netlify access token (old form)",
         ("netlify",),
@@ -167,7 +167,7 @@ _PLATFORMS = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "render-api-key",
         "Render API key",
         "rnd_",
@@ -179,7 +179,7 @@ _PLATFORMS = (
         counter_examples=("rnd_{b62:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "railway-token",
         "Railway token",
         ("railway",),
@@ -191,7 +191,7 @@ _PLATFORMS = (
         counter_examples=(f"RAILWAY_PROJECT_ID={UUID_SAMPLE}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "scalingo-api-token",
         "Scalingo API token",
         "tk-us-",
@@ -222,7 +222,7 @@ _DELIVERY = (
         prefix="cf",
         check="token",
     ),
-    beside(
+    vendor_rule(
         "cloudflare-api-token",
         "Cloudflare API token (old form)",
         ("cloudflare", "cf_api", "cf_token"),
@@ -236,7 +236,7 @@ _DELIVERY = (
         check="mixed",
         name=r"(?:token|key|secret|pat)?[\w.-]{0,16}",
     ),
-    beside(
+    vendor_rule(
         "cloudflare-global-api-key",
         "Cloudflare global API key (old form)",
         ("cloudflare", "cf_api", "x-auth-key", "cf_global"),
@@ -249,7 +249,7 @@ _DELIVERY = (
         name=r"(?:key|secret|auth)?[\w.-]{0,16}",
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "cloudflare-origin-ca-key",
         "Cloudflare Origin CA key",
         "v1.0-",
@@ -261,7 +261,7 @@ _DELIVERY = (
         counter_examples=("v1.0-{hex:24}-{hex:100}",),
         longest=192,
     ),
-    prefixed(
+    prefix_rule(
         "cloudflare-tunnel-token",
         "Cloudflare tunnel token",
         "eyJhIjoi",
@@ -275,7 +275,7 @@ _DELIVERY = (
         longest=288,
         entropy=4.0,
     ),
-    beside(
+    vendor_rule(
         "fastly-api-token",
         "Fastly API token",
         ("fastly",),

@@ -1,10 +1,10 @@
 """Rules of identity providers: secrets that sign people in or read who they are."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 RULES: tuple[Rule, ...] = (
-    beside(
+    vendor_rule(
         "okta-api-token",
         "Okta API token",
         ("okta", "ssws"),
@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=3.0,
     ),
-    beside(
+    vendor_rule(
         "auth0-client-secret",
         "Auth0 client secret",
         ("auth0",),
@@ -45,7 +45,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "onelogin-client-secret",
         "OneLogin API client secret",
         ("onelogin",),
@@ -56,7 +56,7 @@ RULES: tuple[Rule, ...] = (
         examples=("ONELOGIN_CLIENT_SECRET={hex:64}",),
         counter_examples=("ONELOGIN_CLIENT_SECRET={hex:40}",),
     ),
-    prefixed(
+    prefix_rule(
         "workos-api-key",
         "WorkOS API key",
         "sk_live_a2V5Xz",
@@ -69,7 +69,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^0-9A-Za-z+/=]|$)",
         longest=160,
     ),
-    beside(
+    vendor_rule(
         "stytch-secret",
         "Stytch secret",
         ("stytch",),
@@ -81,7 +81,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("STYTCH_SECRET=secret-live-{b64u:12}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "keycloak-client-secret",
         "Keycloak client secret",
         ("keycloak",),

@@ -1,7 +1,7 @@
 """Rules of infrastructure tools: secret stores, provisioning and clusters. Who holds one holds the others."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _VAULT = "HashiCorp Vault Docs: Tokens, token prefixes"
 _VAULT_LOG = "and read Vault's audit device for its accessor"
@@ -12,7 +12,7 @@ _READABLE = "then rotate every secret that it could read"
 
 def _doppler(id: str, description: str, kind: str, severity: Severity) -> Rule:  # noqa: A002  the rule's own word
     """The rule of a Doppler token; the letters after `dp.` name its kind."""
-    return prefixed(
+    return prefix_rule(
         id,
         description,
         f"dp.{kind}.",
@@ -26,7 +26,7 @@ def _doppler(id: str, description: str, kind: str, severity: Severity) -> Rule: 
 
 
 _STORES = (
-    prefixed(
+    prefix_rule(
         "vault-service-token",
         "HashiCorp Vault service token",
         "hvs.",
@@ -41,7 +41,7 @@ _STORES = (
         check="mixed-case",
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "vault-batch-token",
         "HashiCorp Vault batch token",
         "hvb.",
@@ -55,7 +55,7 @@ _STORES = (
         longest=520,
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "vault-recovery-token",
         "HashiCorp Vault recovery token",
         "hvr.",
@@ -70,7 +70,7 @@ _STORES = (
         check="mixed-case",
         entropy=3.5,
     ),
-    beside(
+    vendor_rule(
         "vault-legacy-token",
         "HashiCorp Vault token (old form)",
         ("vault",),
@@ -82,7 +82,7 @@ _STORES = (
         counter_examples=("VAULT_TOKEN=s.{b62:20}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "vault-unseal-key",
         "HashiCorp Vault unseal or recovery key",
         ("unseal", "recovery"),
@@ -96,7 +96,7 @@ _STORES = (
         tail=BASE64,
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "vault-approle-secret-id",
         "HashiCorp Vault AppRole secret id",
         ("vault", "approle"),
@@ -115,7 +115,7 @@ _STORES = (
     _doppler("doppler-service-account-token", "Doppler service account token", "sa", Severity.CRITICAL),
     _doppler("doppler-scim-token", "Doppler SCIM token", "scim", Severity.HIGH),
     _doppler("doppler-audit-token", "Doppler audit token", "audit", Severity.MEDIUM),
-    prefixed(
+    prefix_rule(
         "infisical-service-token",
         "Infisical service token",
         "st.",
@@ -126,7 +126,7 @@ _STORES = (
         examples=("st.{hex:24}.{hex:32}.{hex:32}", f"st.{UUID_SAMPLE}.{{hex:32}}.{{hex:32}}"),
         counter_examples=("st.{hex:24}.{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "onepassword-service-account-token",
         "1Password service account token",
         "ops_eyJ",
@@ -140,7 +140,7 @@ _STORES = (
         longest=1040,
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "onepassword-secret-key",
         "1Password account secret key",
         "A3-",
@@ -167,7 +167,7 @@ _STORES = (
         prefix="0.",
         check="token",
     ),
-    beside(
+    vendor_rule(
         "akeyless-access-key",
         "Akeyless access key",
         ("akeyless",),
@@ -197,7 +197,7 @@ _PROVISIONING = (
         check="behind-14-letters",
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "infracost-api-key",
         "Infracost API key",
         "ico-",
@@ -209,7 +209,7 @@ _PROVISIONING = (
         counter_examples=("ico-{b62:31}", "ico-{lower:32}"),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "pulumi-access-token",
         "Pulumi access token",
         "pul-",
@@ -221,7 +221,7 @@ _PROVISIONING = (
         counter_examples=("pul-{hex:39}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "prefect-api-key",
         "Prefect API key",
         "pnu_",
@@ -232,7 +232,7 @@ _PROVISIONING = (
         examples=("pnu_{b62:36}",),
         counter_examples=("pnu_{b62:35}",),
     ),
-    prefixed(
+    prefix_rule(
         "prefect-service-key",
         "Prefect service account API key",
         "pnb_",
@@ -243,7 +243,7 @@ _PROVISIONING = (
         examples=("pnb_{b62:36}",),
         counter_examples=("pnb_{b62:30}",),
     ),
-    beside(
+    vendor_rule(
         "consul-token",
         "HashiCorp Consul or Nomad ACL token",
         ("consul", "nomad"),
@@ -256,7 +256,7 @@ _PROVISIONING = (
         name=r"(?:token|secret)[\w.-]{0,16}",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "kubernetes-bootstrap-token",
         "Kubernetes bootstrap token",
         ("kubeadm", "bootstrap"),
@@ -270,7 +270,7 @@ _PROVISIONING = (
         check="mixed",
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "openshift-access-token",
         "OpenShift OAuth access token",
         "sha256~",
@@ -282,7 +282,7 @@ _PROVISIONING = (
         counter_examples=("sha256~{b64u:40}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "rancher-api-token",
         "Rancher API token",
         "token-",
@@ -293,7 +293,7 @@ _PROVISIONING = (
         examples=("token-{l36:5}:{l36:54}",),
         counter_examples=("token-{l36:5}:{l36:50}",),
     ),
-    beside(
+    vendor_rule(
         "ansible-galaxy-token",
         "Ansible Galaxy or Puppet Forge token",
         ("galaxy", "puppet_forge", "puppet-forge", "ansible_hub"),

@@ -1,10 +1,10 @@
 """Rules of log collection and search."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 RULES: tuple[Rule, ...] = (
-    beside(
+    vendor_rule(
         "splunk-hec-token",
         "Splunk HTTP event collector token",
         ("splunk", "hec_"),
@@ -16,7 +16,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SPLUNK_HEC_TOKEN={hex:30}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "elastic-api-key",
         "Elastic API key",
         ("elastic", "es_api", "kibana"),
@@ -30,7 +30,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "elastic-cloud-api-key",
         "Elastic Cloud API key",
         "essu_",
@@ -43,7 +43,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^0-9A-Za-z+/=]|$)",
         longest=144,
     ),
-    beside(
+    vendor_rule(
         "logzio-token",
         "Logz.io API or shipping token",
         ("logzio", "logz_io", "logz.io"),
@@ -56,7 +56,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "sumologic-access-key",
         "Sumo Logic access key",
         ("sumologic", "sumo_logic", "sumo"),
@@ -68,7 +68,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SUMOLOGIC_ACCESS_ID=su{b62:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "loggly-token",
         "Loggly customer token",
         ("loggly",),

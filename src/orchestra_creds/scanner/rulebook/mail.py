@@ -1,13 +1,13 @@
 """Rules of mail delivery, marketing and support desks: keys that write to customers or read what they wrote."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, token, vendor_rule
 
 _SENT = "and check the mail that was sent and the suppression lists"
 _READ = "and check exports and the audit log"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "sendgrid-api-key",
         "SendGrid API key",
         "SG.",
@@ -20,7 +20,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "mailgun-legacy-api-key",
         "Mailgun API key (old form)",
         "key-",
@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("key-{hex:31}", "key-{hex:40}"),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "mailgun-api-key",
         "Mailgun API key",
         ("mailgun",),
@@ -44,7 +44,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("MAILGUN_API_KEY={hex:32}-{hex:8}",),
         name=r"(?:key|token|secret|pass|auth)[\w.-]{0,16}",
     ),
-    beside(
+    vendor_rule(
         "mailgun-signing-key",
         "Mailgun webhook signing key",
         ("mailgun",),
@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
         longest=8,
         check="behind-32-hex",
     ),
-    prefixed(
+    prefix_rule(
         "mandrill-api-key",
         "Mandrill (Mailchimp Transactional) API key",
         "md-",
@@ -85,7 +85,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=3.6,
     ),
-    beside(
+    vendor_rule(
         "postmark-server-token",
         "Postmark server or account token",
         ("postmark", "x-postmark"),
@@ -97,7 +97,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=(f"POSTMARK_MESSAGE_ID={UUID_SAMPLE}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "resend-api-key",
         "Resend API key",
         "re_",
@@ -109,7 +109,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("re_{b62:8}_{b62:20}", "re_compiled_expressionsofthefilter"),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "sparkpost-api-key",
         "SparkPost API key",
         ("sparkpost",),
@@ -121,7 +121,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SPARKPOST_API_KEY={hex:39}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "brevo-api-key",
         "Brevo (Sendinblue) API key",
         "xkeysib-",
@@ -132,7 +132,7 @@ RULES: tuple[Rule, ...] = (
         examples=("xkeysib-{hex:64}-{b62:16}",),
         counter_examples=("xkeysib-{hex:64}",),
     ),
-    prefixed(
+    prefix_rule(
         "brevo-smtp-key",
         "Brevo (Sendinblue) SMTP key",
         "xsmtpsib-",
@@ -143,7 +143,7 @@ RULES: tuple[Rule, ...] = (
         examples=("xsmtpsib-{hex:64}-{b62:16}",),
         counter_examples=("xsmtpsib-{hex:60}-{b62:16}",),
     ),
-    prefixed(
+    prefix_rule(
         "mailersend-api-token",
         "MailerSend API token",
         "mlsn.",
@@ -154,7 +154,7 @@ RULES: tuple[Rule, ...] = (
         examples=("mlsn.{hex:64}",),
         counter_examples=("mlsn.{hex:32}",),
     ),
-    beside(
+    vendor_rule(
         "mailjet-api-secret",
         "Mailjet API key or secret key",
         ("mailjet",),
@@ -166,7 +166,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("MAILJET_SECRET_KEY={hex:31}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "klaviyo-private-key",
         "Klaviyo private API key",
         "pk_",
@@ -178,7 +178,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("pk_{hex:33}", "pk_{hex:40}"),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "customerio-api-key",
         "Customer.io API key",
         ("customerio", "customer_io", "customer.io", "cio_"),
@@ -190,7 +190,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("CUSTOMERIO_SITE_ID={hex:20}",),
         entropy=2.5,
     ),
-    beside(
+    vendor_rule(
         "convertkit-api-secret",
         "Kit (ConvertKit) API secret",
         ("convertkit",),
@@ -203,7 +203,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "iterable-api-key",
         "Iterable API key",
         ("iterable",),
@@ -215,7 +215,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ITERABLE_API_KEY={hex:30}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "intercom-access-token",
         "Intercom access token",
         "dG9rO",
@@ -227,7 +227,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("dG9rO{b64:50}=",),
         tail=r"(?:[^0-9A-Za-z+/=]|$)",
     ),
-    beside(
+    vendor_rule(
         "zendesk-api-token",
         "Zendesk API token",
         ("zendesk",),
@@ -239,7 +239,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ZENDESK_API_TOKEN={b62:30}",),
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "freshdesk-api-key",
         "Freshdesk API key",
         ("freshdesk", "freshservice"),
@@ -251,7 +251,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("FRESHDESK_API_KEY={b62:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "helpscout-app-secret",
         "Help Scout app secret",
         ("helpscout", "help_scout"),
@@ -279,7 +279,7 @@ RULES: tuple[Rule, ...] = (
         prefix="pat-",
         check="token",
     ),
-    beside(
+    vendor_rule(
         "hubspot-api-key",
         "HubSpot developer or legacy API key",
         ("hubspot", "hapikey"),
@@ -308,7 +308,7 @@ RULES: tuple[Rule, ...] = (
         prefix="00D",
         check="token",
     ),
-    prefixed(
+    prefix_rule(
         "salesforce-refresh-token",
         "Salesforce refresh token",
         "5Aep861",
@@ -320,7 +320,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("5Aep861{b62:20}",),
         entropy=4.0,
     ),
-    beside(
+    vendor_rule(
         "salesforce-consumer-secret",
         "Salesforce connected app consumer secret",
         ("salesforce", "sfdc", "sf_"),

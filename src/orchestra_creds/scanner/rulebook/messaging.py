@@ -1,14 +1,14 @@
 """Rules of chat and conferencing: tokens that read conversations or speak in somebody's name."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, prefix_rule, token, vendor_rule
 
 _SLACK = "Slack API: Token types"
 _SLACK_LOG = "and read the workspace's access logs"
 _HOOK = "Delete the webhook and make a new one; until then anybody can post through it."
 
 _SLACK_RULES = (
-    prefixed(
+    prefix_rule(
         "slack-bot-token",
         "Slack bot token",
         "xoxb-",
@@ -20,7 +20,7 @@ _SLACK_RULES = (
         counter_examples=("xoxb-{digit:12}", "xoxb-your-bot-token-goes-here-please"),
         entropy=3.0,
     ),
-    prefixed(
+    prefix_rule(
         "slack-user-token",
         "Slack user token",
         "xoxp-",
@@ -31,7 +31,7 @@ _SLACK_RULES = (
         examples=("xoxp-{digit:12}-{digit:12}-{digit:13}-{hex:32}",),
         counter_examples=("xoxp-{digit:12}-{digit:12}",),
     ),
-    prefixed(
+    prefix_rule(
         "slack-legacy-token",
         "Slack legacy workspace or tester token",
         "xoxs-",
@@ -42,7 +42,7 @@ _SLACK_RULES = (
         examples=("xoxs-{digit:11}-{digit:11}-{digit:11}-{hex:10}",),
         counter_examples=("xoxs-{digit:11}",),
     ),
-    prefixed(
+    prefix_rule(
         "slack-workspace-access-token",
         "Slack workspace access token",
         "xoxa-2-",
@@ -53,7 +53,7 @@ _SLACK_RULES = (
         examples=("xoxa-2-{digit:12}-{digit:12}-{digit:12}-{hex:32}",),
         counter_examples=("xoxa-2-{hex:8}",),
     ),
-    prefixed(
+    prefix_rule(
         "slack-workspace-refresh-token",
         "Slack workspace refresh token",
         "xoxr-",
@@ -80,7 +80,7 @@ _SLACK_RULES = (
         prefix="xoxe.",
         check="token",
     ),
-    prefixed(
+    prefix_rule(
         "slack-refresh-token",
         "Slack refresh token",
         "xoxe-1-",
@@ -93,7 +93,7 @@ _SLACK_RULES = (
         longest=272,
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "slack-app-token",
         "Slack app-level token",
         "xapp-",
@@ -104,7 +104,7 @@ _SLACK_RULES = (
         examples=("xapp-1-A{u36:10}-{digit:13}-{hex:64}",),
         counter_examples=("xapp-1-A{u36:10}-{digit:13}",),
     ),
-    prefixed(
+    prefix_rule(
         "slack-session-token",
         "Slack browser session token",
         "xoxc-",
@@ -115,7 +115,7 @@ _SLACK_RULES = (
         examples=("xoxc-{digit:12}-{digit:12}-{digit:13}-{hex:64}",),
         counter_examples=("xoxc-{digit:12}-{hex:64}",),
     ),
-    prefixed(
+    prefix_rule(
         "slack-session-cookie",
         "Slack browser session cookie",
         "xoxd-",
@@ -165,7 +165,7 @@ _SLACK_RULES = (
         entropy=3.0,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "slack-signing-secret",
         "Slack signing secret or client secret",
         ("slack",),
@@ -219,7 +219,7 @@ _CHAT = (
         entropy=3.5,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "discord-client-secret",
         "Discord client secret",
         ("discord",),
@@ -263,7 +263,7 @@ _CHAT = (
         entropy=3.0,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "zoom-client-secret",
         "Zoom app or SDK secret",
         ("zoom",),
@@ -275,7 +275,7 @@ _CHAT = (
         counter_examples=("ZOOM_CLIENT_ID={b62:22}",),
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "zoom-webhook-secret",
         "Zoom webhook secret token",
         ("zoom",),
@@ -289,7 +289,7 @@ _CHAT = (
         tail=URLSAFE,
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "matrix-access-token",
         "Matrix access token",
         "syt_",
@@ -301,7 +301,7 @@ _CHAT = (
         counter_examples=("syt_{b62:12}_{b62:20}",),
         entropy=3.5,
     ),
-    beside(
+    vendor_rule(
         "mattermost-access-token",
         "Mattermost access token",
         ("mattermost",),
@@ -313,7 +313,7 @@ _CHAT = (
         counter_examples=("MATTERMOST_TOKEN={l36:20}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "line-channel-access-token",
         "LINE channel access token",
         ("line_channel", "line-channel", "line_bot", "linebot", "line_access", "channel_access"),

@@ -1,14 +1,14 @@
 """Rules of private networks, tunnels, domain registrars and network intelligence."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import prefix_rule, vendor_rule
 
 _TAILNET = "and look for devices that nobody knows"
 
 
 def _tailscale(kind: str, title: str, severity: Severity, remedy: str) -> Rule:
     """The rule of a Tailscale key; the word after `tskey-` names its kind."""
-    return prefixed(
+    return prefix_rule(
         f"tailscale-{kind}-key",
         f"Tailscale {title}",
         f"tskey-{kind}-",
@@ -27,7 +27,7 @@ RULES: tuple[Rule, ...] = (
     _tailscale("client", "OAuth client secret", Severity.CRITICAL, "Revoke the client under Settings > OAuth clients"),
     _tailscale("scim", "SCIM key", Severity.HIGH, "Replace it under User management"),
     _tailscale("webhook", "webhook secret", Severity.MEDIUM, "Rotate it under Settings > Webhooks"),
-    beside(
+    vendor_rule(
         "ngrok-authtoken",
         "ngrok authtoken or API key",
         ("ngrok",),
@@ -39,7 +39,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("NGROK_AUTHTOKEN={b62:20}",),
         name=r"[\w. -]{0,16}(?:token|key)[\w.-]{0,8}",
     ),
-    beside(
+    vendor_rule(
         "zerotier-api-token",
         "ZeroTier Central API token",
         ("zerotier",),
@@ -51,7 +51,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ZEROTIER_NETWORK_ID={hex:16}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "netbird-token",
         "NetBird personal access token",
         "nbp_",
@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
         examples=("nbp_{b62:36}",),
         counter_examples=("nbp_{b62:30}",),
     ),
-    beside(
+    vendor_rule(
         "godaddy-api-key",
         "GoDaddy API key or secret",
         ("godaddy",),
@@ -74,7 +74,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("GODADDY_API_SECRET={b62:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "gandi-access-token",
         "Gandi personal access token",
         ("gandi",),
@@ -87,7 +87,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "shodan-api-key",
         "Shodan API key",
         ("shodan",),
@@ -99,7 +99,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SHODAN_API_KEY={b62:20}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "virustotal-api-key",
         "VirusTotal API key",
         ("virustotal", "vt_api"),

@@ -1,7 +1,7 @@
 """Rules of monitoring, error tracking and paging."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, token, vendor_rule
 
 _NEW_RELIC = "New Relic Docs: API keys"
 _GRAFANA = "Grafana Docs: Service accounts and access policies"
@@ -9,7 +9,7 @@ _SENTRY = "Sentry Docs: Auth tokens"
 _DASHBOARDS = "and check dashboards, alerts and data sources for changes"
 
 RULES: tuple[Rule, ...] = (
-    beside(
+    vendor_rule(
         "datadog-api-key",
         "Datadog API key",
         ("datadog", "dd_api", "dd-api", "ddog"),
@@ -21,7 +21,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("DATADOG_API_KEY={hex:31}", "datadog_md5={hex:32}"),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "datadog-application-key",
         "Datadog application key",
         ("datadog", "dd_app", "dd-app", "ddog", "dd-application"),
@@ -34,7 +34,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:key|token|secret)[\w.-]{0,16}",
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "newrelic-user-key",
         "New Relic user key",
         "NRAK-",
@@ -45,7 +45,7 @@ RULES: tuple[Rule, ...] = (
         examples=("NRAK-{u36:27}",),
         counter_examples=("NRAK-{u36:26}",),
     ),
-    prefixed(
+    prefix_rule(
         "newrelic-insert-key",
         "New Relic insights insert key",
         "NRII-",
@@ -57,7 +57,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("NRII-{b64u:31}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "newrelic-query-key",
         "New Relic insights query key",
         "NRIQ-",
@@ -69,7 +69,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("NRIQ-{b64u:20}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "newrelic-browser-key",
         "New Relic browser ingest key",
         "NRJS-",
@@ -96,7 +96,7 @@ RULES: tuple[Rule, ...] = (
         entropy=2.8,
         check="token",
     ),
-    prefixed(
+    prefix_rule(
         "grafana-service-account-token",
         "Grafana service account token",
         "glsa_",
@@ -107,7 +107,7 @@ RULES: tuple[Rule, ...] = (
         examples=("glsa_{b62:32}_{hex:8}",),
         counter_examples=("glsa_{b62:32}_{hex:7}", "glsa_{b62:32}"),
     ),
-    prefixed(
+    prefix_rule(
         "grafana-cloud-token",
         "Grafana Cloud access policy token",
         "glc_",
@@ -122,7 +122,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "grafana-api-key",
         "Grafana API key (old form)",
         "eyJrIjoi",
@@ -135,7 +135,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^0-9A-Za-z+/=]|$)",
         longest=416,
     ),
-    prefixed(
+    prefix_rule(
         "dynatrace-api-token",
         "Dynatrace API token",
         "dt0c01.",
@@ -146,7 +146,7 @@ RULES: tuple[Rule, ...] = (
         examples=("dt0c01.{u36:24}.{u36:64}",),
         counter_examples=("dt0c01.{u36:24}.{u36:60}",),
     ),
-    prefixed(
+    prefix_rule(
         "dynatrace-oauth-secret",
         "Dynatrace OAuth client secret or platform token",
         "dt0s0",
@@ -189,7 +189,7 @@ RULES: tuple[Rule, ...] = (
         entropy=3.3,
         prefix="hc",
     ),
-    beside(
+    vendor_rule(
         "honeycomb-legacy-key",
         "Honeycomb API key (old form)",
         ("honeycomb",),
@@ -202,7 +202,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed",
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "sentry-organization-token",
         "Sentry organization auth token",
         "sntrys_",
@@ -215,7 +215,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^0-9A-Za-z+/=_-]|$)",
         longest=432,
     ),
-    prefixed(
+    prefix_rule(
         "sentry-user-token",
         "Sentry user auth token",
         "sntryu_",
@@ -226,7 +226,7 @@ RULES: tuple[Rule, ...] = (
         examples=("sntryu_{hex:64}",),
         counter_examples=("sntryu_{hex:63}",),
     ),
-    beside(
+    vendor_rule(
         "sentry-legacy-token",
         "Sentry auth token (old form)",
         ("sentry",),
@@ -253,7 +253,7 @@ RULES: tuple[Rule, ...] = (
         entropy=2.8,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "pagerduty-api-key",
         "PagerDuty API key",
         ("pagerduty", "pager_duty", "pd_api"),
@@ -265,7 +265,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("PAGERDUTY_API_KEY={b62:12}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "pagerduty-integration-key",
         "PagerDuty integration key",
         ("pagerduty", "pager_duty"),
@@ -278,7 +278,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:integration|routing|service)[_.-]?key",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "opsgenie-api-key",
         "Opsgenie API key",
         ("opsgenie",),
@@ -290,7 +290,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("OPSGENIE_API_KEY={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "rollbar-access-token",
         "Rollbar access token",
         ("rollbar",),
@@ -302,7 +302,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ROLLBAR_ACCESS_TOKEN={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "airbrake-project-key",
         "Airbrake or Honeybadger key",
         ("airbrake", "honeybadger"),
@@ -314,7 +314,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("AIRBRAKE_PROJECT_ID={digit:6}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "checkly-api-key",
         "Checkly API key",
         "cu_",
@@ -326,7 +326,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("cu_{hex:30}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "uptimerobot-api-key",
         "UptimeRobot API key",
         ("uptimerobot", "uptime_robot"),

@@ -1,12 +1,12 @@
 """Rules of package and image registries: tokens that publish what others install, or read private packages."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _PUBLISHED = "and compare the published versions with your releases"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "npm-access-token",
         "npm access token",
         "npm_",
@@ -48,7 +48,7 @@ RULES: tuple[Rule, ...] = (
         entropy=2.5,
         check="token",
     ),
-    prefixed(
+    prefix_rule(
         "pypi-upload-token",
         "PyPI API token",
         "pypi-AgEIcHlwaS5vcmc",
@@ -62,7 +62,7 @@ RULES: tuple[Rule, ...] = (
         longest=1040,
         check="pypi-macaroon",
     ),
-    prefixed(
+    prefix_rule(
         "pypi-test-upload-token",
         "TestPyPI API token",
         "pypi-AgENdGVzdC5weXBpLm9yZw",
@@ -76,7 +76,7 @@ RULES: tuple[Rule, ...] = (
         longest=1040,
         check="pypi-macaroon",
     ),
-    prefixed(
+    prefix_rule(
         "rubygems-api-key",
         "RubyGems API key",
         "rubygems_",
@@ -87,7 +87,7 @@ RULES: tuple[Rule, ...] = (
         examples=("rubygems_{hex:48}",),
         counter_examples=("rubygems_{hex:47}",),
     ),
-    prefixed(
+    prefix_rule(
         "crates-io-token",
         "crates.io API token",
         "cio",
@@ -100,7 +100,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=3.5,
     ),
-    prefixed(
+    prefix_rule(
         "nuget-api-key",
         "NuGet API key",
         "oy2",
@@ -112,7 +112,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("oy2{l36:42}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "docker-personal-access-token",
         "Docker Hub personal access token",
         "dckr_pat_",
@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("dckr_pat_{b64u:26}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "docker-organization-access-token",
         "Docker Hub organization access token",
         "dckr_oat_",
@@ -150,7 +150,7 @@ RULES: tuple[Rule, ...] = (
         longest=40,
         check="registry-auth",
     ),
-    prefixed(
+    prefix_rule(
         "jfrog-api-key",
         "JFrog Artifactory API key",
         "AKCp",
@@ -161,7 +161,7 @@ RULES: tuple[Rule, ...] = (
         examples=("AKCp{b62:69}",),
         counter_examples=("AKCp{b62:68}", "AKCp{b62:40}"),
     ),
-    prefixed(
+    prefix_rule(
         "jfrog-reference-token",
         "JFrog reference token",
         "cmVmdGtuOj",
@@ -172,7 +172,7 @@ RULES: tuple[Rule, ...] = (
         examples=("cmVmdGtuOj{b62:54}",),
         counter_examples=("cmVmdGtuOj{b62:40}",),
     ),
-    beside(
+    vendor_rule(
         "cloudsmith-api-key",
         "Cloudsmith API key",
         ("cloudsmith",),
@@ -184,7 +184,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("cloudsmith_sha1={hex:40}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "clojars-deploy-token",
         "Clojars deploy token",
         "CLOJARS_",
@@ -195,7 +195,7 @@ RULES: tuple[Rule, ...] = (
         examples=("CLOJARS_{hex:60}",),
         counter_examples=("CLOJARS_{hex:59}",),
     ),
-    prefixed(
+    prefix_rule(
         "packagist-token",
         "Private Packagist token",
         "packagist_",
@@ -206,7 +206,7 @@ RULES: tuple[Rule, ...] = (
         examples=("packagist_ort_{hex:68}", "packagist_uut_{hex:68}"),
         counter_examples=("packagist_ort_{hex:50}",),
     ),
-    beside(
+    vendor_rule(
         "hex-api-key",
         "Hex package manager API key",
         ("hex_api", "hexpm", "hex_write", "hex_publish"),
@@ -218,7 +218,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("HEX_API_KEY={hex:31}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "openvsx-access-token",
         "Open VSX access token",
         "ovsxat_",
@@ -229,7 +229,7 @@ RULES: tuple[Rule, ...] = (
         examples=(f"ovsxat_{UUID_SAMPLE}",),
         counter_examples=("ovsxat_{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "deno-deploy-token",
         "Deno Deploy access token",
         "ddp_",
@@ -240,7 +240,7 @@ RULES: tuple[Rule, ...] = (
         examples=("ddp_{b62:36}",),
         counter_examples=("ddp_{b62:35}",),
     ),
-    prefixed(
+    prefix_rule(
         "deno-deploy-organization-token",
         "Deno Deploy organization token",
         "ddo_",
@@ -251,7 +251,7 @@ RULES: tuple[Rule, ...] = (
         examples=("ddo_{b62:36}",),
         counter_examples=("ddo_{b62:37}",),
     ),
-    beside(
+    vendor_rule(
         "expo-access-token",
         "Expo access token",
         ("expo_", "expo-", "expot", "expoa"),
@@ -264,7 +264,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "nexus-user-token",
         "Sonatype user token pass code",
         ("sonatype", "ossrh", "nexus", "maven_central"),

@@ -1,14 +1,14 @@
 """Rules of payment providers: keys that charge cards, move money or read what people paid."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, token, vendor_rule
 
 _STRIPE = "Stripe Docs: API keys"
 _ROLLED = "and read the request log for what it did"
 _SQUARE = "Square Developer Docs: Access tokens"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "stripe-live-secret-key",
         "Stripe live secret key",
         "sk_live_",
@@ -21,7 +21,7 @@ RULES: tuple[Rule, ...] = (
         longest=272,
         check="stripe",
     ),
-    prefixed(
+    prefix_rule(
         "stripe-live-restricted-key",
         "Stripe live restricted key",
         "rk_live_",
@@ -34,7 +34,7 @@ RULES: tuple[Rule, ...] = (
         longest=272,
         check="stripe",
     ),
-    prefixed(
+    prefix_rule(
         "stripe-test-secret-key",
         "Stripe test secret key",
         "sk_test_",
@@ -47,7 +47,7 @@ RULES: tuple[Rule, ...] = (
         longest=272,
         check="stripe",
     ),
-    prefixed(
+    prefix_rule(
         "stripe-test-restricted-key",
         "Stripe test restricted key",
         "rk_test_",
@@ -60,7 +60,7 @@ RULES: tuple[Rule, ...] = (
         longest=272,
         check="stripe",
     ),
-    prefixed(
+    prefix_rule(
         "stripe-organization-key",
         "Stripe organization API key",
         "sk_org_",
@@ -73,7 +73,7 @@ RULES: tuple[Rule, ...] = (
         longest=272,
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "stripe-webhook-secret",
         "Stripe or Svix webhook signing secret",
         "whsec_",
@@ -86,7 +86,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^0-9A-Za-z+/=]|$)",
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "square-access-token",
         "Square access token",
         "EAAA",
@@ -100,7 +100,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "square-personal-access-token",
         "Square personal access token (old form)",
         "sq0atp-",
@@ -112,7 +112,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("sq0atp-{b64u:20}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "square-application-secret",
         "Square OAuth application secret",
         "sq0csp-",
@@ -124,7 +124,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("sq0csp-{b64u:40}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "paypal-access-token",
         "PayPal access token",
         "A21AA",
@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=4.0,
     ),
-    beside(
+    vendor_rule(
         "paypal-client-secret",
         "PayPal client secret",
         ("paypal",),
@@ -200,7 +200,7 @@ RULES: tuple[Rule, ...] = (
         prefix="AQE",
         check="token",
     ),
-    prefixed(
+    prefix_rule(
         "mollie-live-api-key",
         "Mollie live API key",
         "live_",
@@ -213,7 +213,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=3.8,
     ),
-    prefixed(
+    prefix_rule(
         "gocardless-live-access-token",
         "GoCardless live access token",
         "live_",
@@ -227,7 +227,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "checkout-secret-key",
         "Checkout.com sandbox secret key",
         "sk_sbox_",
@@ -255,7 +255,7 @@ RULES: tuple[Rule, ...] = (
         prefix="access-",
         check="token",
     ),
-    beside(
+    vendor_rule(
         "plaid-secret",
         "Plaid secret",
         ("plaid",),
@@ -267,7 +267,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("PLAID_CLIENT_ID={hex:24}", "PLAID_SECRET={hex:32}"),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "razorpay-key-id",
         "Razorpay live key id",
         "rzp_live_",
@@ -279,7 +279,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("rzp_live_{b62:13}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "razorpay-test-key-id",
         "Razorpay test key id",
         "rzp_test_",
@@ -291,7 +291,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("rzp_test_{b62:12}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "razorpay-key-secret",
         "Razorpay key secret",
         ("razorpay", "rzp"),
@@ -303,7 +303,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("RAZORPAY_KEY_SECRET={b62:20}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "paystack-live-secret-key",
         "Paystack live secret key",
         "sk_live_",
@@ -315,7 +315,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("sk_live_{hex:39}", "sk_live_{b62:40}"),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "paystack-test-secret-key",
         "Paystack test secret key",
         "sk_test_",
@@ -327,7 +327,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("sk_test_{hex:38}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "flutterwave-secret-key",
         "Flutterwave live secret key",
         "FLWSECK-",
@@ -338,7 +338,7 @@ RULES: tuple[Rule, ...] = (
         examples=("FLWSECK-{hex:32}-X",),
         counter_examples=("FLWSECK-{hex:31}-X", "FLWPUBK-{hex:32}-X"),
     ),
-    prefixed(
+    prefix_rule(
         "flutterwave-test-secret-key",
         "Flutterwave test secret key",
         "FLWSECK_TEST-",
@@ -349,7 +349,7 @@ RULES: tuple[Rule, ...] = (
         examples=("FLWSECK_TEST-{hex:32}-X",),
         counter_examples=("FLWSECK_TEST-{hex:12}-X",),
     ),
-    prefixed(
+    prefix_rule(
         "xendit-secret-key",
         "Xendit live secret key",
         "xnd_production_",
@@ -360,7 +360,7 @@ RULES: tuple[Rule, ...] = (
         examples=("xnd_production_{b62:54}",),
         counter_examples=("xnd_production_{b62:12}",),
     ),
-    prefixed(
+    prefix_rule(
         "midtrans-server-key",
         "Midtrans server key",
         "Mid-server-",
@@ -372,7 +372,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("Mid-server-{b64u:10}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "mercadopago-access-token",
         "Mercado Pago access token",
         "APP_USR-",
@@ -383,7 +383,7 @@ RULES: tuple[Rule, ...] = (
         examples=("APP_USR-{digit:16}-{digit:6}-{hex:32}-{digit:9}",),
         counter_examples=("APP_USR-{hex:8}-{hex:4}-{hex:4}-{hex:12}",),
     ),
-    prefixed(
+    prefix_rule(
         "omise-secret-key",
         "Omise secret key",
         "skey_",

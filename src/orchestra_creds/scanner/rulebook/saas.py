@@ -1,7 +1,7 @@
 """Rules of work tools: documents, tickets, design, files and developer portals."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, vendor_rule
 
 _ATLASSIAN = "Atlassian Support: Manage API tokens for your Atlassian account"
 _LINEAR = "Linear Developers: API and webhooks"
@@ -9,7 +9,7 @@ _AUDIT = "and read the audit log"
 _PAGES = "and check the pages and bases it could reach"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "atlassian-api-token",
         "Atlassian API token",
         "ATATT3xFfG",
@@ -23,7 +23,7 @@ RULES: tuple[Rule, ...] = (
         longest=288,
         entropy=4.0,
     ),
-    prefixed(
+    prefix_rule(
         "atlassian-organization-key",
         "Atlassian organization admin API key",
         "ATCTT3xFfGH",
@@ -37,7 +37,7 @@ RULES: tuple[Rule, ...] = (
         longest=288,
         entropy=4.0,
     ),
-    beside(
+    vendor_rule(
         "atlassian-legacy-api-token",
         "Jira, Confluence or Trello token (old form)",
         ("jira", "confluence", "atlassian"),
@@ -49,7 +49,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("JIRA_API_TOKEN={b62:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "trello-api-token",
         "Trello API token",
         ("trello",),
@@ -60,7 +60,7 @@ RULES: tuple[Rule, ...] = (
         examples=("TRELLO_TOKEN=ATTA{hex:72}", "TRELLO_TOKEN={hex:64}"),
         counter_examples=("TRELLO_TOKEN={hex:40}",),
     ),
-    prefixed(
+    prefix_rule(
         "asana-personal-access-token",
         "Asana personal access token",
         "2/",
@@ -71,7 +71,7 @@ RULES: tuple[Rule, ...] = (
         examples=("2/{digit:16}/{digit:16}:{hex:32}",),
         counter_examples=("2/{digit:16}:{hex:32}",),
     ),
-    beside(
+    vendor_rule(
         "asana-legacy-token",
         "Asana personal access token or client secret",
         ("asana",),
@@ -83,7 +83,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ASANA_WORKSPACE_ID={digit:16}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "linear-api-key",
         "Linear API key",
         "lin_api_",
@@ -94,7 +94,7 @@ RULES: tuple[Rule, ...] = (
         examples=("lin_api_{b62:40}",),
         counter_examples=("lin_api_{b62:39}",),
     ),
-    prefixed(
+    prefix_rule(
         "linear-oauth-token",
         "Linear OAuth access token",
         "lin_oauth_",
@@ -105,7 +105,7 @@ RULES: tuple[Rule, ...] = (
         examples=("lin_oauth_{hex:64}",),
         counter_examples=("lin_oauth_{hex:32}",),
     ),
-    prefixed(
+    prefix_rule(
         "linear-webhook-secret",
         "Linear webhook signing secret",
         "lin_wh_",
@@ -117,7 +117,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("lin_wh_{b62:10}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "notion-integration-token",
         "Notion integration token",
         "ntn_",
@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
         examples=("ntn_{digit:11}{b62:35}",),
         counter_examples=("ntn_{digit:11}",),
     ),
-    prefixed(
+    prefix_rule(
         "notion-legacy-token",
         "Notion integration token (old form)",
         "secret_",
@@ -141,7 +141,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed-case",
         entropy=3.8,
     ),
-    prefixed(
+    prefix_rule(
         "airtable-personal-access-token",
         "Airtable personal access token",
         "pat",
@@ -152,7 +152,7 @@ RULES: tuple[Rule, ...] = (
         examples=("pat{b62:14}.{hex:64}",),
         counter_examples=("pat{b62:14}.{hex:60}",),
     ),
-    beside(
+    vendor_rule(
         "airtable-api-key",
         "Airtable API key (old form)",
         ("airtable",),
@@ -163,7 +163,7 @@ RULES: tuple[Rule, ...] = (
         examples=("AIRTABLE_API_KEY=key{b62:14}",),
         counter_examples=("AIRTABLE_BASE_ID=app{b62:14}",),
     ),
-    prefixed(
+    prefix_rule(
         "figma-personal-access-token",
         "Figma personal access token",
         "figd_",
@@ -176,7 +176,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "figma-oauth-token",
         "Figma OAuth token",
         "figu",
@@ -189,7 +189,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "monday-api-token",
         "monday.com API token",
         ("monday",),
@@ -202,7 +202,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         longest=640,
     ),
-    prefixed(
+    prefix_rule(
         "clickup-api-token",
         "ClickUp personal API token",
         "pk_",
@@ -213,7 +213,7 @@ RULES: tuple[Rule, ...] = (
         examples=("pk_{digit:8}_{u36:32}",),
         counter_examples=("pk_{digit:8}_{u36:30}",),
     ),
-    prefixed(
+    prefix_rule(
         "typeform-access-token",
         "Typeform personal access token",
         "tfp_",
@@ -226,7 +226,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^\w=-]|$)",
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "calendly-token",
         "Calendly personal access token",
         "eyJraWQiOiIxY2UxZTEz",
@@ -239,7 +239,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         longest=900,
     ),
-    prefixed(
+    prefix_rule(
         "dropbox-access-token",
         "Dropbox access token",
         "sl.",
@@ -253,7 +253,7 @@ RULES: tuple[Rule, ...] = (
         longest=1020,
         entropy=4.0,
     ),
-    beside(
+    vendor_rule(
         "dropbox-app-secret",
         "Dropbox app secret",
         ("dropbox",),
@@ -265,7 +265,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("DROPBOX_APP_SECRET={l36:12}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "box-client-secret",
         "Box client secret or developer token",
         ("box_client", "box_app", "boxapp", "box_developer", "boxsdk", "box_jwt"),
@@ -278,7 +278,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:secret|token|key)[\w.-]{0,16}",
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "postman-api-key",
         "Postman API key",
         "PMAK-",
@@ -289,7 +289,7 @@ RULES: tuple[Rule, ...] = (
         examples=("PMAK-{hex:24}-{hex:34}",),
         counter_examples=("PMAK-{hex:24}-{hex:30}",),
     ),
-    prefixed(
+    prefix_rule(
         "postman-collection-token",
         "Postman collection access token",
         "PMAT-",
@@ -301,7 +301,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("PMAT-{u36:20}",),
         check="mixed",
     ),
-    prefixed(
+    prefix_rule(
         "readme-api-key",
         "ReadMe API key",
         "rdme_",
@@ -312,7 +312,7 @@ RULES: tuple[Rule, ...] = (
         examples=("rdme_{l36:70}",),
         counter_examples=("rdme_{l36:60}",),
     ),
-    prefixed(
+    prefix_rule(
         "frameio-developer-token",
         "Frame.io developer token",
         "fio-u-",
@@ -324,7 +324,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("fio-u-{b64u:40}",),
         tail=r"(?:[^\w=-]|$)",
     ),
-    beside(
+    vendor_rule(
         "gitbook-api-token",
         "GitBook API token",
         ("gitbook",),
@@ -335,7 +335,7 @@ RULES: tuple[Rule, ...] = (
         examples=("GITBOOK_TOKEN=gb_api_{b62:44}",),
         counter_examples=("GITBOOK_TOKEN=gb_api_{b62:10}",),
     ),
-    prefixed(
+    prefix_rule(
         "adobe-client-secret",
         "Adobe OAuth client secret",
         "p8e-",

@@ -1,13 +1,13 @@
 """Rules of shipping, travel, bookkeeping, data and testing services."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, beside, prefixed, token
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, token, vendor_rule
 
 _SHIPPED = "and check labels and the bill"
 _CONTENT = "and check the content for changes"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "shippo-live-token",
         "Shippo live API token",
         "shippo_live_",
@@ -19,7 +19,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("shippo_live_{hex:39}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "shippo-test-token",
         "Shippo test API token",
         "shippo_test_",
@@ -31,7 +31,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("shippo_test_{hex:20}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "easypost-production-key",
         "EasyPost production API key",
         "EZAK",
@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
         examples=("EZAK{b62:54}",),
         counter_examples=("EZAK{b62:50}",),
     ),
-    prefixed(
+    prefix_rule(
         "easypost-test-key",
         "EasyPost test API key",
         "EZTK",
@@ -68,7 +68,7 @@ RULES: tuple[Rule, ...] = (
         entropy=2.8,
         check="token",
     ),
-    prefixed(
+    prefix_rule(
         "duffel-live-token",
         "Duffel live access token",
         "duffel_live_",
@@ -80,7 +80,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("duffel_live_{b64u:30}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "duffel-test-token",
         "Duffel test access token",
         "duffel_test_",
@@ -92,7 +92,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("duffel_test_{b64u:30}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "beamer-api-key",
         "Beamer API key",
         ("beamer",),
@@ -104,7 +104,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("BEAMER_API_KEY=b_{b64u:20}",),
         tail=URLSAFE,
     ),
-    beside(
+    vendor_rule(
         "finicity-secret",
         "Finicity app key or partner secret",
         ("finicity",),
@@ -117,7 +117,7 @@ RULES: tuple[Rule, ...] = (
         check="mixed",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "freshbooks-token",
         "FreshBooks or QuickBooks client secret",
         ("freshbooks", "quickbooks", "intuit"),
@@ -130,7 +130,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:secret|token)[\w.-]{0,8}",
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "rapidapi-key",
         "RapidAPI key",
         ("rapidapi", "x-rapidapi", "rapid_api"),
@@ -141,7 +141,7 @@ RULES: tuple[Rule, ...] = (
         examples=("X-RapidAPI-Key: {hex:10}msh{hex:15}p{hex:6}jsn{hex:12}",),
         counter_examples=("X-RapidAPI-Key: {hex:20}",),
     ),
-    beside(
+    vendor_rule(
         "newsapi-key",
         "News API key",
         ("newsapi", "news_api"),
@@ -153,7 +153,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("NEWSAPI_KEY={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "tmdb-api-key",
         "TMDB API key",
         ("tmdb", "themoviedb"),
@@ -165,7 +165,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("TMDB_API_KEY={hex:20}",),
         entropy=2.8,
     ),
-    prefixed(
+    prefix_rule(
         "apify-api-token",
         "Apify API token",
         "apify_api_",
@@ -176,7 +176,7 @@ RULES: tuple[Rule, ...] = (
         examples=("apify_api_{b62:36}",),
         counter_examples=("apify_api_{b62:30}",),
     ),
-    prefixed(
+    prefix_rule(
         "thunderstore-service-token",
         "Thunderstore service account token",
         "tss_",
@@ -187,7 +187,7 @@ RULES: tuple[Rule, ...] = (
         examples=("tss_{b62:38}",),
         counter_examples=("tss_{b62:30}",),
     ),
-    beside(
+    vendor_rule(
         "browserstack-access-key",
         "BrowserStack or Sauce Labs access key",
         ("browserstack", "browser_stack", "saucelabs", "sauce_access", "sauce"),

@@ -50,7 +50,7 @@ def near(vendors: tuple[str, ...], body: str, tail: str = WORD, name: str = _NAM
     return f"(?i:(?:{'|'.join(map(re.escape, vendors))}){_GAP}{name}){SIGNS}{{1,16}}{VALUE}({body}){tail}"
 
 
-def prefixed(
+def prefix_rule(
     id: str,  # noqa: A002  the rule's own word
     description: str,
     prefix: str,
@@ -87,7 +87,7 @@ def prefixed(
     )
 
 
-def beside(
+def vendor_rule(
     id: str,  # noqa: A002  the rule's own word
     description: str,
     vendors: tuple[str, ...],

@@ -1,13 +1,13 @@
 """Rules of social networks, streaming and games."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, vendor_rule
 
 _META = "Meta for Developers: Access tokens"
 _POSTED = "and check what was posted"
 
 RULES: tuple[Rule, ...] = (
-    prefixed(
+    prefix_rule(
         "facebook-access-token",
         "Facebook or Instagram access token",
         "EAA",
@@ -36,7 +36,7 @@ RULES: tuple[Rule, ...] = (
         entropy=3.5,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "facebook-app-secret",
         "Facebook app secret",
         ("facebook", "fb_app", "fb_client", "instagram", "meta_app"),
@@ -63,7 +63,7 @@ RULES: tuple[Rule, ...] = (
         entropy=3.8,
         check="token",
     ),
-    beside(
+    vendor_rule(
         "twitter-api-secret",
         "X (Twitter) API secret or access token secret",
         ("twitter", "x_api", "x_access"),
@@ -75,7 +75,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("TWITTER_API_SECRET={b62:30}",),
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "linkedin-client-secret",
         "LinkedIn client secret",
         ("linkedin", "linked_in"),
@@ -88,7 +88,7 @@ RULES: tuple[Rule, ...] = (
         name=r"secret[\w.-]{0,8}",
         tail=r"(?:[^0-9A-Za-z=]|$)",
     ),
-    beside(
+    vendor_rule(
         "twitch-token",
         "Twitch client secret or access token",
         ("twitch",),
@@ -101,7 +101,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:secret|token|oauth|auth|key)[\w.-]{0,16}",
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "spotify-client-secret",
         "Spotify client secret",
         ("spotify",),
@@ -113,7 +113,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("SPOTIFY_CLIENT_SECRET={hex:20}",),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "reddit-client-secret",
         "Reddit client secret",
         ("reddit", "praw"),
@@ -127,7 +127,7 @@ RULES: tuple[Rule, ...] = (
         tail=URLSAFE,
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "flickr-api-secret",
         "Flickr API key or secret",
         ("flickr",),
@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("FLICKR_API_KEY={hex:12}",),
         entropy=2.5,
     ),
-    beside(
+    vendor_rule(
         "tiktok-client-secret",
         "TikTok client secret",
         ("tiktok",),
@@ -152,7 +152,7 @@ RULES: tuple[Rule, ...] = (
         name=r"secret[\w.-]{0,8}",
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "steam-web-api-key",
         "Steam Web API key",
         ("steam",),

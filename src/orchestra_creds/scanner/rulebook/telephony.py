@@ -1,10 +1,10 @@
 """Rules of telephony, push and realtime services: keys that call, text and notify people."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, beside, prefixed
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, vendor_rule
 
 RULES: tuple[Rule, ...] = (
-    beside(
+    vendor_rule(
         "twilio-auth-token",
         "Twilio auth token",
         ("twilio",),
@@ -16,7 +16,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("TWILIO_ACCOUNT_SID=AC{hex:32}", "TWILIO_AUTH_TOKEN={hex:31}"),
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "twilio-api-key",
         "Twilio API key",
         ("twilio",),
@@ -29,7 +29,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:key|token|secret|sid)[\w.-]{0,16}",
         entropy=2.8,
     ),
-    beside(
+    vendor_rule(
         "twilio-api-secret",
         "Twilio API key secret",
         ("twilio",),
@@ -42,7 +42,7 @@ RULES: tuple[Rule, ...] = (
         name=r"secret[\w.-]{0,16}",
         check="mixed-case",
     ),
-    beside(
+    vendor_rule(
         "vonage-api-secret",
         "Vonage API secret",
         ("vonage", "nexmo"),
@@ -54,7 +54,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("VONAGE_API_KEY={hex:8}", "VONAGE_API_SECRET={b62:12}"),
         name=r"secret[\w.-]{0,8}",
     ),
-    beside(
+    vendor_rule(
         "messagebird-access-key",
         "MessageBird access key",
         ("messagebird", "message_bird"),
@@ -66,7 +66,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("MESSAGEBIRD_ACCESS_KEY={b62:20}",),
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "plivo-auth-token",
         "Plivo auth token",
         ("plivo",),
@@ -79,7 +79,7 @@ RULES: tuple[Rule, ...] = (
         tail=r"(?:[^0-9A-Za-z+/=]|$)",
         check="mixed-case",
     ),
-    prefixed(
+    prefix_rule(
         "telnyx-api-key",
         "Telnyx API key",
         "KEY",
@@ -90,7 +90,7 @@ RULES: tuple[Rule, ...] = (
         examples=("KEY{HEX:32}_{b62:22}",),
         counter_examples=("KEY{HEX:32}_{b62:20}",),
     ),
-    prefixed(
+    prefix_rule(
         "onesignal-api-key",
         "OneSignal API key",
         "os_v2_",
@@ -103,7 +103,7 @@ RULES: tuple[Rule, ...] = (
         longest=160,
         entropy=3.5,
     ),
-    beside(
+    vendor_rule(
         "pusher-app-secret",
         "Pusher app secret",
         ("pusher",),
@@ -116,7 +116,7 @@ RULES: tuple[Rule, ...] = (
         name=r"secret[\w.-]{0,8}",
         entropy=2.5,
     ),
-    beside(
+    vendor_rule(
         "ably-api-key",
         "Ably API key",
         ("ably",),
@@ -128,7 +128,7 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("ABLY_API_KEY={b64u:6}.{b64u:6}",),
         tail=URLSAFE,
     ),
-    prefixed(
+    prefix_rule(
         "courier-auth-token",
         "Courier auth token",
         "pk_prod_",
@@ -139,7 +139,7 @@ RULES: tuple[Rule, ...] = (
         examples=("pk_prod_{u36:28}",),
         counter_examples=("pk_prod_{u36:20}",),
     ),
-    beside(
+    vendor_rule(
         "pushover-token",
         "Pushover application token or user key",
         ("pushover",),
@@ -152,7 +152,7 @@ RULES: tuple[Rule, ...] = (
         name=r"(?:token|key|user|api)[\w.-]{0,16}",
         check="mixed",
     ),
-    beside(
+    vendor_rule(
         "sendbird-api-token",
         "Sendbird API token",
         ("sendbird",),

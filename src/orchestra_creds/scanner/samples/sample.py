@@ -49,8 +49,8 @@ def _gitlab_routable(kind: int, random_: random.Random) -> str:
     """A GitLab token with a route: 1 personal, 2 personal without version, 3 deploy, 4 with an instance's own prefix."""
     prefix = {1: "glpat-", 2: "glpat-", 3: "gldt-", 4: "acme-glpat-"}[kind]
     route = f"o:{digits(random_.randrange(36**3), 36, 1)}\nu:{digits(random_.randrange(36**4), 36, 1)}"
-    payload = _urlsafe(route.encode() + random_.randbytes(16) + b"\x10")
-    body = f"{prefix}{payload}." + ("" if kind == 2 else "01.") + digits(len(payload), 36, 2)
+    encoded = _urlsafe(route.encode() + random_.randbytes(16) + b"\x10")
+    body = f"{prefix}{encoded}." + ("" if kind == 2 else "01.") + digits(len(encoded), 36, 2)
     return body + base36_crc(body.encode()).decode()
 
 
@@ -62,7 +62,7 @@ def _macaroon(index: int, random_: random.Random) -> str:
     return _urlsafe(b"\x02" + b"".join(bytes([kind, len(text)]) + text if kind else b"\0" for kind, text in fields))
 
 
-def _signed(subject: int, random_: random.Random) -> str:
+def _signed_jwt(subject: int, random_: random.Random) -> str:
     """A JWT for a subject of that number, with a random HS256 signature."""
     parts = (b'{"alg":"HS256","typ":"JWT"}', b'{"iss":"acme","sub":"%d"}' % subject, random_.randbytes(32))
     return ".".join(_urlsafe(part) for part in parts)
@@ -85,7 +85,7 @@ MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     "b64of": _base64,
     "glroute": _gitlab_routable,
     "macaroon": _macaroon,
-    "signed": _signed,
+    "signed": _signed_jwt,
     "uuid": _uuid,
     "discord": _discord,
 }

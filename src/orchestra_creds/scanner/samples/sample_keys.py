@@ -197,13 +197,13 @@ def _basic(length: int, random_: random.Random) -> str:
     return base64.b64encode(f"deploy:4{password}z".encode()).decode()
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return json.dumps(text)[1:-1]
 
 
 MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     "pem": lambda bits, _: pem(bits),
-    "pemline": lambda bits, _: _escaped(pem(bits)),
+    "pemline": lambda bits, _: _escape(pem(bits)),
     "pkcs1": lambda bits, _: pem(bits, "pkcs1"),
     "openssh": lambda bits, _: pem(bits, "openssh"),
     "lockedpem": lambda bits, _: pem(bits, "locked"),
@@ -215,7 +215,7 @@ MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     "opensshed25519": lambda _, __: _ec("openssh").decode().strip(),
     "sajson": lambda bits, _: json.dumps(service_account(bits), indent=2),
     "saline": lambda bits, _: json.dumps(service_account(bits), separators=(",", ":")),
-    "saescaped": lambda bits, _: _escaped(json.dumps(service_account(bits))),
+    "saescaped": lambda bits, _: _escape(json.dumps(service_account(bits))),
     "sabase64": lambda bits, _: base64.b64encode(json.dumps(service_account(bits), indent=2).encode()).decode(),
     "samail": lambda bits, _: service_account(bits)["client_email"],
     "gtoken": _google_token,

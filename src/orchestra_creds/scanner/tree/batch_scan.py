@@ -17,11 +17,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 
 from orchestra_creds.scanner.content.archives import HEAD, ends_as_zip
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
-from orchestra_creds.scanner.content.explore import Explorer, Gathered
+from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.engine.engine import SEPARATOR
-from orchestra_creds.scanner.finding import Skipped
-from orchestra_creds.scanner.safe_open import FILE_FLAGS, Descent, not_a_file
+from orchestra_creds.scanner.finding import SkippedItem
+from orchestra_creds.scanner.safe_open import FILE_FLAGS, TreeOpener, not_a_file
 
 try:
     from orchestra_creds.scanner._files import fill
@@ -65,7 +65,7 @@ class TreeScan:
         self._files = files
         self._named = named
         self._root = root
-        self._descent = Descent(root)
+        self._descent = TreeOpener(root)
         self._buffer = bytearray(BATCH + len(SEPARATOR))
         self._view = memoryview(self._buffer)
         self._at = 0
@@ -74,7 +74,7 @@ class TreeScan:
         self._paths: list[bytes] = []
         self.absent: list[bytes] = []
 
-    def run(self, tokens: Iterable[range]) -> Iterator[tuple[Gathered, list[range]]]:
+    def run(self, tokens: Iterable[range]) -> Iterator[tuple[ExploreResult, list[range]]]:
         """What was gathered, batch by batch, and the tokens that are whole with it; an empty list in the midst of one."""
         open_tokens: list[range] = []
         try:
@@ -84,11 +84,11 @@ class TreeScan:
                     open_tokens = []
                 open_tokens.append(token)
             self._match()
-            yield self._taken(), open_tokens
+            yield self._take_result(), open_tokens
         finally:
             self._descent.close()
 
-    def _token(self, token: range) -> Iterator[Gathered]:
+    def _token(self, token: range) -> Iterator[ExploreResult]:
         """Read the files of a token; yields what is gathered whenever the buffer was full."""
         at = token.start
         most = min(BATCH, self._explorer.max_size or BATCH)
@@ -111,14 +111,14 @@ class TreeScan:
                 yield from self._file(path)
             if at < token.stop and self._paths:
                 self._match()
-                yield self._taken()
+                yield self._take_result()
 
-    def _file(self, path: bytes) -> Iterator[Gathered]:
+    def _file(self, path: bytes) -> Iterator[ExploreResult]:
         """Read one file into the buffer, or scan it; yields what is gathered whenever the buffer was full."""
         try:
-            fd = self._open_named(path) if path in self._named else self._descent.open(path)
+            fd = self._open_named_file(path) if path in self._named else self._descent.open(path)
         except OSError as error:
-            self._unopened(path, error)
+            self._handle_open_error(path, error)
             return
         try:
             status = os.fstat(fd)
@@ -130,7 +130,7 @@ class TreeScan:
             elif size <= BATCH and (size or not os.pread(fd, 1, 0)):  # those of /proc say they are empty, and are not
                 if size > BATCH - self._at:
                     self._match()
-                    yield self._taken()
+                    yield self._take_result()
                 self._small(path, fd, size)
             else:
                 yield from self._large(path, fd, size)
@@ -139,7 +139,7 @@ class TreeScan:
         finally:
             os.close(fd)
 
-    def _open_named(self, path: bytes) -> int:
+    def _open_named_file(self, path: bytes) -> int:
         return os.open(os.path.join(self._root, path), FILE_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
 
     def _small(self, path: bytes, fd: int, size: int) -> None:
@@ -172,30 +172,30 @@ class TreeScan:
         import io
 
         file = io.BytesIO(content)
-        self._explorer.scan(file, os.fsdecode(path), file=file, size=len(content), passed=self._read)
+        self._explorer.scan(file, os.fsdecode(path), file=file, size=len(content), passed=self._count_bytes)
         self._passed(1, 0)
 
-    def _large(self, path: bytes, fd: int, size: int) -> Iterator[Gathered]:
+    def _large(self, path: bytes, fd: int, size: int) -> Iterator[ExploreResult]:
         """Scan a file that is larger than a batch."""
         self._match()
-        yield self._taken()
+        yield self._take_result()
         with open(fd, "rb", buffering=0, closefd=False) as file:
-            source = _Upto(file.read, size or _ENDLESS)
-            self._explorer.scan(source, os.fsdecode(path), file=file, size=size, passed=self._read)
+            source = _BoundedReader(file.read, size or _ENDLESS)
+            self._explorer.scan(source, os.fsdecode(path), file=file, size=size, passed=self._count_bytes)
         self._passed(1, 0)
-        yield self._taken()
+        yield self._take_result()
 
-    def _read(self, count: int) -> None:
+    def _count_bytes(self, count: int) -> None:
         self._passed(0, count)
 
     def _match(self) -> None:
-        """One pass over the batch, and a closer look at the files with candidates."""
+        """One pass over the batch, and a closer look at the files with hits."""
         gathered = self._explorer.gathered
         if self._paths:
             hits: dict[int, list[tuple[int, int]]] = {}
             with self._view[: self._at] as batch:
-                candidates = self._engine.candidates(batch)
-            for rule, end in candidates:
+                batch_hits = self._engine.find_hits(batch)
+            for rule, end in batch_hits:
                 number = bisect_left(self._ends, end)
                 if number < len(self._ends) and self._starts[number] < end:
                     hits.setdefault(number, []).append((rule, end - self._starts[number]))
@@ -210,22 +210,22 @@ class TreeScan:
         self._paths.clear()
         self._at = 0
 
-    def _examine(self, number: int, candidates: list[tuple[int, int]]) -> None:
+    def _examine(self, number: int, batch_hits: list[tuple[int, int]]) -> None:
         path = os.fsdecode(self._paths[number])
         content = bytes(self._view[self._starts[number] : self._ends[number]])
-        found = examine_whole(self._engine, content, candidates, path)
+        found = examine_whole(self._engine, content, batch_hits, path)
         if len(found) > MOST_SIGHTINGS:
             self._skip(self._paths[number], TOO_MANY)
         self._explorer.gathered.sightings += found[:MOST_SIGHTINGS]
 
-    def _taken(self) -> Gathered:
-        gathered, self._explorer.gathered = self._explorer.gathered, Gathered()
+    def _take_result(self) -> ExploreResult:
+        gathered, self._explorer.gathered = self._explorer.gathered, ExploreResult()
         return gathered
 
     def _skip(self, path: bytes, reason: str) -> None:
-        self._explorer.gathered.skipped.append(Skipped(os.fsdecode(path), reason))
+        self._explorer.gathered.skipped.append(SkippedItem(os.fsdecode(path), reason))
 
-    def _unopened(self, path: bytes, error: OSError) -> None:
+    def _handle_open_error(self, path: bytes, error: OSError) -> None:
         """A file that did not open: a link is read as text, one that is gone is noted, all else is named."""
         if error.errno in {errno.ENOENT, errno.ENOTDIR}:
             self.absent.append(path)
@@ -246,7 +246,7 @@ class TreeScan:
             return None
 
 
-class _Upto:
+class _BoundedReader:
     """Reads at most so many bytes of a file."""
 
     def __init__(self, read: Callable[[int], bytes | None], most: int) -> None:

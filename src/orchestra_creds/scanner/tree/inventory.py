@@ -20,11 +20,11 @@ from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError
 from orchestra_creds.scanner.exclusions import Exclusions
-from orchestra_creds.scanner.finding import Skipped
+from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git.control_files import SpecialFileError
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.parallel import workers
-from orchestra_creds.scanner.safe_open import Descent, not_a_file
+from orchestra_creds.scanner.safe_open import TreeOpener, not_a_file
 
 try:
     from orchestra_creds.scanner._files import walk
@@ -48,7 +48,7 @@ class Inventory:
     files: list[bytes] = field(default_factory=list)
     listed: set[bytes] = field(default_factory=set)
     named: set[bytes] = field(default_factory=set)
-    skipped: list[Skipped] = field(default_factory=list)
+    skipped: list[SkippedItem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
@@ -58,10 +58,10 @@ def take_inventory(paths: Sequence[str], *, all_files: bool, exclusions: Exclusi
     Raises:
         NotFoundError: a path does not exist.
     """
-    return _taken(_root(paths), paths, all_files=all_files, exclusions=exclusions)
+    return _build_inventory(_root(paths), paths, all_files=all_files, exclusions=exclusions)
 
 
-class Listing:
+class BackgroundInventory:
     """An inventory that another process takes, from now on, while this one prepares the scan."""
 
     def __init__(self, paths: Sequence[str], *, all_files: bool, exclusions: Exclusions) -> None:
@@ -71,9 +71,9 @@ class Listing:
             NotFoundError: a path does not exist.
         """
         self.root = _root(paths)
-        self._take = partial(_taken, self.root, paths, all_files=all_files, exclusions=exclusions)
+        self._take = partial(_build_inventory, self.root, paths, all_files=all_files, exclusions=exclusions)
         several = workers.can_fork() and workers.processors() > 1
-        self._apart = workers.Apart(lambda: _dumped(self._take())) if several else None
+        self._apart = workers.ForkedCall(lambda: _dump_inventory(self._take())) if several else None
 
     def ready(self) -> bool:
         """Whether nobody has to wait for the inventory."""
@@ -82,7 +82,7 @@ class Listing:
     def inventory(self) -> Inventory:
         """What was listed; once."""
         data = None if self._apart is None else self._apart.answer()
-        return self._take() if data is None else _loaded(self.root, data)
+        return self._take() if data is None else _load_inventory(self.root, data)
 
     def close(self) -> None:
         """End the other process, if it still runs."""
@@ -90,14 +90,14 @@ class Listing:
             self._apart.close()
 
 
-def _dumped(inventory: Inventory) -> bytes:
+def _dump_inventory(inventory: Inventory) -> bytes:
     skipped = [(item.path, item.reason) for item in inventory.skipped]
     return marshal.dumps((inventory.files, inventory.listed, inventory.named, skipped, inventory.notes))
 
 
-def _loaded(root: bytes, data: bytes) -> Inventory:
+def _load_inventory(root: bytes, data: bytes) -> Inventory:
     files, listed, named, skipped, notes = marshal.loads(data)  # noqa: S302  written by our own child
-    return Inventory(root, files, listed, named, [Skipped(*item) for item in skipped], notes)
+    return Inventory(root, files, listed, named, [SkippedItem(*item) for item in skipped], notes)
 
 
 def _root(paths: Sequence[str]) -> bytes:
@@ -107,9 +107,9 @@ def _root(paths: Sequence[str]) -> bytes:
     return os.fsencode(common_root(paths))
 
 
-def _taken(root: bytes, paths: Sequence[str], *, all_files: bool, exclusions: Exclusions) -> Inventory:
+def _build_inventory(root: bytes, paths: Sequence[str], *, all_files: bool, exclusions: Exclusions) -> Inventory:
     inventory = Inventory(root)
-    lister = _Lister(inventory, all_files=all_files, exclusions=exclusions)
+    lister = _InventoryLister(inventory, all_files=all_files, exclusions=exclusions)
     for below in dict.fromkeys(_below(os.fsencode(path), root) for path in paths):
         lister.list_path(below)
     inventory.files = sorted(set(exclusions.keep(inventory.files)))
@@ -137,7 +137,7 @@ def _below(path: bytes, root: bytes) -> bytes:
     return b"" if relative == b"." else relative.replace(os.fsencode(os.sep), b"/")
 
 
-class _Lister:
+class _InventoryLister:
     """Adds to an inventory."""
 
     def __init__(self, inventory: Inventory, *, all_files: bool, exclusions: Exclusions) -> None:
@@ -183,7 +183,7 @@ class _Lister:
             self._inventory.notes.append(f"git cannot list {shown}: every file in it was read, ignored ones too")
             self._walk(folder)
             if isinstance(error, SpecialFileError):
-                self._inventory.skipped.append(Skipped(self._shown(error.path), error.reason))
+                self._inventory.skipped.append(SkippedItem(self._report_path(error.path), error.reason))
             return
         if within and not listing.files and not listing.nested:
             self._walk(folder)  # a folder that git ignores, and the operator named
@@ -195,11 +195,11 @@ class _Lister:
         for path in listing.nested:
             below = prefix + path[cut:]
             if not self._exclusions.match(below):
-                self._nested(below, depth - 1)
+                self._list_nested(below, depth - 1)
 
-    def _nested(self, folder: bytes, depth: int) -> None:
+    def _list_nested(self, folder: bytes, depth: int) -> None:
         """A repository inside of a working tree: a submodule, or a clone that git leaves alone."""
-        descent = Descent(self._inventory.root)
+        descent = TreeOpener(self._inventory.root)
         try:
             descent.folder(folder)
         except FileNotFoundError:
@@ -225,11 +225,11 @@ class _Lister:
 
     def _walk(self, top: bytes) -> None:
         """Every file below a folder, all but those of `.git`."""
-        descent = Descent(self._inventory.root)
+        descent = TreeOpener(self._inventory.root)
         waiting = [top]
         try:
             if walk is not None and not self._exclusions:
-                waiting = self._listed(descent, top)
+                waiting = self._list_files_below(descent, top)
             while waiting:
                 folder = waiting.pop()
                 try:
@@ -239,7 +239,7 @@ class _Lister:
         finally:
             descent.close()
 
-    def _listed(self, descent: Descent, top: bytes) -> list[bytes]:
+    def _list_files_below(self, descent: TreeOpener, top: bytes) -> list[bytes]:
         """Add the files below a folder, all at once; returns the folders for which that failed."""
         try:
             files, left, odd = walk(descent.folder(top), top + b"/" if top else b"")
@@ -251,7 +251,7 @@ class _Lister:
                 self._skip(path, not_a_file(descent.mode(path)))
         return sorted(left, reverse=True)
 
-    def _entries(self, descent: Descent, folder: bytes) -> list[bytes]:
+    def _entries(self, descent: TreeOpener, folder: bytes) -> list[bytes]:
         """Add the files of one folder; returns its folders."""
         prefix = folder + b"/" if folder else b""
         below: list[bytes] = []
@@ -268,15 +268,15 @@ class _Lister:
                     self._skip(path, not_a_file(entry.stat(follow_symlinks=False).st_mode))
         return below
 
-    def _shown(self, path: str) -> str:
+    def _report_path(self, path: str) -> str:
         """An absolute path as a report shows it: relative to the root, where it lies below it."""
         return path.removeprefix(os.path.join(os.fsdecode(self._inventory.root), ""))
 
     def _skip(self, path: bytes, reason: str) -> None:
-        self._inventory.skipped.append(Skipped(os.fsdecode(path) or ".", reason))
+        self._inventory.skipped.append(SkippedItem(os.fsdecode(path) or ".", reason))
 
 
-def _is_link(descent: Descent, path: bytes) -> bool:
+def _is_link(descent: TreeOpener, path: bytes) -> bool:
     try:
         return stat.S_ISLNK(descent.mode(path))
     except OSError:
@@ -287,7 +287,7 @@ def _reason(error: OSError) -> str:
     return (error.strerror or "unknown").lower()
 
 
-def gone_before(root: bytes, path: bytes, since: int) -> bool:
+def has_vanished_before(root: bytes, path: bytes, since: int) -> bool:
     """Whether a file that git lists was gone before `since` (nanoseconds): nothing near its place has changed after it."""
     here = os.path.join(root, path)
     if os.path.lexists(here):
