@@ -1,0 +1,28 @@
+"""The rooms of the scanner build on one another without a circle."""
+
+import pytest
+
+import import_graph
+
+
+def test_the_scanner_has_no_circle_and_at_most_nine_floors() -> None:
+    graph = import_graph.room_graph("scanner")
+    assert len(graph) >= 15
+    assert import_graph.circles(graph) == []
+    assert len(import_graph.floors(graph)) <= 9
+
+
+def test_git_knows_no_gitleaks_and_no_baseline() -> None:
+    assert not import_graph.room_graph("scanner")["git"] & {"gitleaks", "baseline"}
+
+
+def test_a_circle_is_found_however_long() -> None:
+    graph = {"a": frozenset({"b"}), "b": frozenset({"c"}), "c": frozenset({"a"}), "d": frozenset({"a"})}
+    assert import_graph.circles(graph) == [["a", "b", "c"]]
+    with pytest.raises(ValueError, match="a circle"):
+        import_graph.floors(graph)
+
+
+def test_a_floor_is_the_longest_way_down() -> None:
+    graph = {"top": frozenset({"low", "middle"}), "middle": frozenset({"low"}), "low": frozenset[str]()}
+    assert import_graph.floors(graph) == [["low"], ["middle"], ["top"]]
