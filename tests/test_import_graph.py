@@ -26,3 +26,12 @@ def test_a_circle_is_found_however_long() -> None:
 def test_a_floor_is_the_longest_way_down() -> None:
     graph = {"top": frozenset({"low", "middle"}), "middle": frozenset({"low"}), "low": frozenset[str]()}
     assert import_graph.floors(graph) == [["low"], ["middle"], ["top"]]
+
+
+def test_the_emulator_has_no_circle_and_its_rooms_know_no_server() -> None:
+    graph = import_graph.room_graph("emulator")
+    assert len(graph) >= 15
+    assert import_graph.circles(graph) == []
+    assert [room for room in graph if "server" in graph[room]] == []
+    assert [room for room in graph if "services" in graph[room]] == ["server"]
+    assert graph["protocol"] == {"store"}

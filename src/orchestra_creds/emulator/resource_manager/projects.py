@@ -15,8 +15,8 @@ from google.protobuf import json_format
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import denied_error
+from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
-from orchestra_creds.emulator.server.transcode import fill
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 

@@ -15,9 +15,9 @@ from google.protobuf import json_format
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import aborted_error, already_exists_error, invalid_error
+from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.scheduler import locations as job_locations
-from orchestra_creds.emulator.server.transcode import fill
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 

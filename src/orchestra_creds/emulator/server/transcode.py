@@ -19,11 +19,11 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
 from orchestra_creds.emulator.protocol.errors import Code, EmuError, invalid_error
+from orchestra_creds.emulator.protocol.json_messages import fill, find_field
 from orchestra_creds.emulator.protocol.routes import HttpRule, Rpc, pattern, rpcs
 from orchestra_creds.emulator.protocol.service import RestCall, RestReply, Route
 from orchestra_creds.emulator.server.dispatch import Emulator
 
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
 JSON_TYPE = "application/json; charset=UTF-8"
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _SYSTEM_PARAMETERS = frozenset(
@@ -154,15 +154,6 @@ class Gateway:
         return _json(200, json_format.MessageToDict(reply, use_integers_for_enums=integers))
 
 
-def fill(message: Message, document: dict[str, Any]) -> None:
-    """Set a message's fields from JSON as clients write it; INVALID_ARGUMENT when it does not fit."""
-    try:
-        json_format.ParseDict(_normalize(document, message.DESCRIPTOR), message)
-    except (json_format.ParseError, RecursionError) as error:
-        # NOTE: the error's text can quote a value of the request; only the path before it is passed on.
-        raise invalid_error(f"Invalid JSON payload received. {_where(error)}") from None
-
-
 def _join_query(query: list[tuple[str, str]]) -> dict[str, str]:
     """The query as a mapping; what is given several times stands there with commas."""
     joined: dict[str, str] = {}
@@ -173,7 +164,7 @@ def _join_query(query: list[tuple[str, str]]) -> dict[str, str]:
 
 def _place(document: dict[str, Any], descriptor: Descriptor, path: list[str], value: str) -> None:
     """Put one query parameter where it belongs in the request document."""
-    field = _field(descriptor, path[0])
+    field = find_field(descriptor, path[0])
     if field is None or (len(path) > 1 and field.message_type is None):
         raise invalid_error(f'Invalid JSON payload received. Unknown name "{path[0]}": Cannot bind query parameter.')
     name = field.json_name
@@ -190,33 +181,6 @@ def _place(document: dict[str, Any], descriptor: Descriptor, path: list[str], va
         document.setdefault(name, []).append(converted)
     else:
         document[name] = converted
-
-
-def _field(descriptor: Descriptor, name: str) -> FieldDescriptor | None:
-    found = descriptor.fields_by_name.get(name) or descriptor.fields_by_camelcase_name.get(name)
-    return found if found is None or isinstance(found, FieldDescriptor) else None
-
-
-def _normalize(document: Any, descriptor: Descriptor) -> Any:
-    """The document as json_format reads it: field masks in camelCase, and no base64 that it would repair silently."""
-    if isinstance(document, list):
-        return [_normalize(item, descriptor) for item in document]
-    if not isinstance(document, dict):
-        return document
-    return {name: _normalize_value(value, _field(descriptor, name)) for name, value in document.items()}
-
-
-def _normalize_value(value: Any, field: FieldDescriptor | None) -> Any:
-    if field is None:
-        return value
-    nested = field.message_type
-    if nested is not None and nested.full_name == "google.protobuf.FieldMask" and isinstance(value, str):
-        return re.sub(r"_([a-z0-9])", lambda match: match[1].upper(), value)
-    if nested is not None and not nested.GetOptions().map_entry:
-        return _normalize(value, nested)
-    if field.type == FieldDescriptor.TYPE_BYTES and isinstance(value, str) and not _BASE64.fullmatch(value):
-        raise invalid_error(f'Invalid value at "{field.name}" (TYPE_BYTES), Base64 decoding failed.')
-    return value
 
 
 def _assign(message: Message, path: list[str], value: str) -> None:
@@ -240,14 +204,6 @@ def _text(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError:
         raise invalid_error("The form is not UTF-8.") from None
-
-
-def _where(error: Exception) -> str:
-    found = re.search(r'no field named "([A-Za-z0-9_.$-]{1,64})"', str(error))
-    if found:
-        return f'Unknown name "{found[1]}": Cannot find field.'
-    found = re.search(r"[Ff]ailed to parse ([A-Za-z0-9_.]{1,64}) field", str(error))
-    return f'Invalid value at "{found[1]}".' if found else "A value has the wrong type."
 
 
 def _unknown_path_error(verb: str, path: str) -> EmuError:

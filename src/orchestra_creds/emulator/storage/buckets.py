@@ -16,8 +16,8 @@ from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.access.bucket_names import INDEX, stored_bucket_name
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import Code, already_exists_error, invalid_error, not_found_error
+from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall, RestReply, Route, Service
-from orchestra_creds.emulator.server.transcode import fill
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
