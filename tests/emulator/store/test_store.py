@@ -1,6 +1,8 @@
 """The state file: private, sealed, exclusive, durable, on one clock."""
 
 import asyncio
+import contextlib
+import functools
 import os
 import signal
 import sqlite3
@@ -9,6 +11,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -107,6 +110,36 @@ def test_a_file_that_is_no_state_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"not a database" * 100)
     with pytest.raises(ConfigError, match="not a state file"):
         Store(path)
+
+
+@pytest.mark.parametrize(
+    ("code", "tries", "opened"),
+    [
+        (sqlite3.SQLITE_BUSY, 3, True),
+        (sqlite3.SQLITE_BUSY_RECOVERY, 3, True),
+        (sqlite3.SQLITE_LOCKED, 3, True),
+        (sqlite3.SQLITE_FULL, 1, False),
+    ],
+)
+def test_only_a_lock_is_waited_for_whatever_sqlite_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, tries: int, opened: bool
+) -> None:
+    asked = []
+
+    class Refusing(sqlite3.Connection):
+        def execute(self, statement: str, *parameters: Any) -> sqlite3.Cursor:
+            if "journal_mode" in statement:
+                asked.append(statement)
+                if len(asked) < 3:
+                    error = sqlite3.OperationalError("the file is locked" if code == sqlite3.SQLITE_FULL else "not now")
+                    error.sqlite_errorcode = code
+                    raise error
+            return super().execute(statement, *parameters)
+
+    monkeypatch.setattr(sqlite3, "connect", functools.partial(sqlite3.connect, factory=Refusing))
+    with contextlib.nullcontext() if opened else pytest.raises(ConfigError):
+        Store(tmp_path / "emulator.db").close()
+    assert len(asked) == tries
 
 
 def test_a_transaction_that_raises_leaves_nothing(store: Store) -> None:

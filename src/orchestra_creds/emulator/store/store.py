@@ -31,6 +31,7 @@ AUDIT_KEPT = 100_000
 """Entries of the audit log that are kept; older ones are dropped."""
 
 _BUSY_SECONDS = 30.0
+_LOCKED_CODES = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _NONCE_BYTES = 12
 _SCHEMA = """
 CREATE TABLE resource (
@@ -166,7 +167,7 @@ class Store:
             try:
                 self._database.execute("PRAGMA journal_mode=WAL")
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error):
+                if error.sqlite_errorcode & 0xFF not in _LOCKED_CODES:  # the low byte is the primary code
                     raise
                 if time.monotonic() > deadline:
                     raise UnavailableError(f"{self.path} is locked by another process") from error
