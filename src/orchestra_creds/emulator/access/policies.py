@@ -9,17 +9,20 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import google.iam.v1.iam_policy_pb2 as iam_policy
 from google.iam.v1.policy_pb2 import Policy
+from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
-from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol import faults, rest
 from orchestra_creds.emulator.protocol.errors import aborted_error, invalid_error, not_found_error
+from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.routes import IAM_POLICY
-from orchestra_creds.emulator.protocol.service import Caller, Method, PermissionNeed, Service
+from orchestra_creds.emulator.protocol.service import Caller, Method, PermissionNeed, RestCall, Service
 from orchestra_creds.emulator.store.store import Txn
 
 KIND = "policy"
@@ -129,6 +132,21 @@ def test_permissions(
         return iam_policy.TestIamPermissionsResponse()
     held = [p for p in request.permissions if access.holds(caller, PermissionNeed(p, request.resource), txn)]
     return iam_policy.TestIamPermissionsResponse(permissions=held)
+
+
+def rest_handler(
+    request_class: type[Any], handle: Callable[[Any, Caller, Txn], Any], resource: Callable[[RestCall, Txn], str]
+) -> Callable[[RestCall, Caller, Txn], rest.Document]:
+    """Return a method above as the handler of a REST route; `resource` is the stored name that the route's path names."""
+
+    def answer(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
+        request = request_class()
+        fill(request, rest.body(call))
+        request.resource = resource(call, txn)
+        document: rest.Document = json_format.MessageToDict(handle(request, caller, txn))
+        return document
+
+    return answer
 
 
 def _needs(

@@ -38,15 +38,11 @@ _RESTRICTIONS = frozenset(
 
 
 def _name(call: RestCall, txn: Txn) -> str:
-    return f"projects/{project_numbers.id_of(txn, call.path['project'])}/locations/global/keys/{call.path['key']}"
-
-
-def _parent(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
+    return f"{rest.stored_project(call, txn)}/locations/global/keys/{call.path['key']}"
 
 
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    project = project_numbers.id_of(txn, call.path["project"])
+    project = rest.project_id(call, txn)
     uid = str(uuid.UUID(bytes=secrets.token_bytes(16), version=4))
     key_id = call.query.get("keyId", "") or uid
     if key_id != uid and not _KEY_ID.fullmatch(key_id):
@@ -78,7 +74,7 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    rows = txn.children(API_KEY, f"projects/{project_numbers.id_of(txn, call.path['project'])}")
+    rows = txn.children(API_KEY, rest.stored_project(call, txn))
     found = [rest.load(txn, API_KEY, row.name) for row in rows]
     kept = [_reply_document(txn, key) for key in found if "deleteTime" not in key or rest.flag(call, "showDeleted")]
     shown, more = rest.page(kept, call)
@@ -185,13 +181,13 @@ _KEYS = "apikeys.keys"
 SERVICE = Service(
     routes=(
         Route("GET", "/v2/keys:lookupKey", f"{_SERVICE}/LookupKey", _look_up),
-        Route("POST", _ALL, f"{_SERVICE}/CreateKey", _create, f"{_KEYS}.create", _parent, mutates=True),
-        Route("GET", _ALL, f"{_SERVICE}/ListKeys", _list, f"{_KEYS}.list", _parent),
-        Route("GET", f"{_ONE}/keyString", f"{_SERVICE}/GetKeyString", _key_string, f"{_KEYS}.getKeyString", _parent),
-        Route("GET", _ONE, f"{_SERVICE}/GetKey", _get, f"{_KEYS}.get", _parent),
-        Route("PATCH", _ONE, f"{_SERVICE}/UpdateKey", _update, f"{_KEYS}.update", _parent, mutates=True),
-        Route("DELETE", _ONE, f"{_SERVICE}/DeleteKey", _delete, f"{_KEYS}.delete", _parent, mutates=True),
-        Route("POST", f"{_ONE}:undelete", f"{_SERVICE}/UndeleteKey", _undelete, f"{_KEYS}.undelete", _parent,
+        Route("POST", _ALL, f"{_SERVICE}/CreateKey", _create, f"{_KEYS}.create", rest.project, mutates=True),
+        Route("GET", _ALL, f"{_SERVICE}/ListKeys", _list, f"{_KEYS}.list", rest.project),
+        Route("GET", f"{_ONE}/keyString", f"{_SERVICE}/GetKeyString", _key_string, f"{_KEYS}.getKeyString", rest.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetKey", _get, f"{_KEYS}.get", rest.project),
+        Route("PATCH", _ONE, f"{_SERVICE}/UpdateKey", _update, f"{_KEYS}.update", rest.project, mutates=True),
+        Route("DELETE", _ONE, f"{_SERVICE}/DeleteKey", _delete, f"{_KEYS}.delete", rest.project, mutates=True),
+        Route("POST", f"{_ONE}:undelete", f"{_SERVICE}/UndeleteKey", _undelete, f"{_KEYS}.undelete", rest.project,
               mutates=True),
     ),
     timers={API_KEY: _purge_key},

@@ -24,7 +24,7 @@ def _query(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     kind = call.path["type"]
     if kind not in {OF_KEYS, OF_ACCOUNTS}:
         raise invalid_error(f"The activity type {kind[:64]} is not known.", field="parent")
-    project = project_numbers.id_of(txn, call.path["project"])
+    project = rest.project_id(call, txn)
     wanted = set(re.findall(r'"([^"]+)"', call.query.get("filter", "")))
     found: list[rest.Document] = []
     for row in txn.children(accounts.ACCOUNT, f"projects/{project}")[::-1]:
@@ -60,13 +60,9 @@ def _day(moment: datetime) -> str:
     return start.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _parent(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
 def _needs(call: RestCall) -> tuple[PermissionNeed, ...]:
     kind = call.path["type"] if call.path["type"] in {OF_KEYS, OF_ACCOUNTS} else OF_KEYS
-    return (PermissionNeed(f"policyanalyzer.{kind}Activities.query", _parent(call)),)
+    return (PermissionNeed(f"policyanalyzer.{kind}Activities.query", rest.project(call)),)
 
 
 SERVICE = Service(
@@ -76,7 +72,7 @@ SERVICE = Service(
             "/v1/projects/{project}/locations/{location}/activityTypes/{type}/activities:query",
             "google.cloud.policyanalyzer.v1.PolicyAnalyzer/QueryActivity",
             _query,
-            resource=_parent,
+            resource=rest.project,
             needs=_needs,
         ),
     )

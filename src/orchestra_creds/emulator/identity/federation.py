@@ -55,7 +55,7 @@ def is_live(document: rest.Document) -> bool:
 
 
 def _pools(call: RestCall, txn: Txn) -> str:
-    return f"projects/{project_numbers.id_of(txn, call.path['project'])}/locations/global/workloadIdentityPools"
+    return f"{rest.stored_project(call, txn)}/locations/global/workloadIdentityPools"
 
 
 def _pool_name(call: RestCall, txn: Txn) -> str:
@@ -245,10 +245,6 @@ _TITLES = {POOL: "Workload identity pool", PROVIDER: "Workload identity pool pro
 _LISTS = {POOL: "workloadIdentityPools", PROVIDER: "workloadIdentityPoolProviders"}
 
 
-def _parent(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
 def _routes(
     kind: str,
     template: str,
@@ -262,15 +258,15 @@ def _routes(
     service = "google.iam.v1.WorkloadIdentityPools"
     one = f"{template}/{{{variable}}}"
     return (
-        Route("POST", template, f"{service}/Create{noun}", create, f"{permission}.create", _parent, mutates=True),
-        Route("GET", template, f"{service}/List{noun}s", _list(kind, parent), f"{permission}.list", _parent),
-        Route("GET", one, f"{service}/Get{noun}", _get(kind, name), f"{permission}.get", _parent),
-        Route("PATCH", one, f"{service}/Update{noun}", _update(kind, name), f"{permission}.update", _parent,
+        Route("POST", template, f"{service}/Create{noun}", create, f"{permission}.create", rest.project, mutates=True),
+        Route("GET", template, f"{service}/List{noun}s", _list(kind, parent), f"{permission}.list", rest.project),
+        Route("GET", one, f"{service}/Get{noun}", _get(kind, name), f"{permission}.get", rest.project),
+        Route("PATCH", one, f"{service}/Update{noun}", _update(kind, name), f"{permission}.update", rest.project,
               mutates=True),
-        Route("DELETE", one, f"{service}/Delete{noun}", _delete(kind, name), f"{permission}.delete", _parent,
+        Route("DELETE", one, f"{service}/Delete{noun}", _delete(kind, name), f"{permission}.delete", rest.project,
               mutates=True),
         Route("POST", f"{one}:undelete", f"{service}/Undelete{noun}", _undelete(kind, name), f"{permission}.undelete",
-              _parent, mutates=True),
+              rest.project, mutates=True),
     )  # fmt: skip
 
 

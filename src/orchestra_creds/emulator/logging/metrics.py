@@ -6,7 +6,6 @@ import re
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
-from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
 KIND = "log_metric"
@@ -17,24 +16,20 @@ _SHAPES = {"name": str, "description": str, "filter": str, "disabled": bool, "la
 _KEPT = frozenset({"description", "filter", "disabled", "labelExtractors", "metricDescriptor", "valueExtractor"})
 
 
-def _parent(call: RestCall, txn: Txn) -> str:
-    return f"projects/{project_numbers.id_of(txn, call.path['project'])}"
-
-
 def _load(call: RestCall, txn: Txn) -> rest.Document:
-    return rest.load(txn, KIND, f"{_parent(call, txn)}/metrics/{call.path['metric']}", what="Metric")
+    return rest.load(txn, KIND, f"{rest.stored_project(call, txn)}/metrics/{call.path['metric']}", what="Metric")
 
 
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted = rest.body(call)
-    if txn.get(KIND, f"{_parent(call, txn)}/metrics/{wanted.get('name')}") is not None:
+    if txn.get(KIND, f"{rest.stored_project(call, txn)}/metrics/{wanted.get('name')}") is not None:
         raise already_exists_error(f"Metric {wanted['name']} already exists.")
     return _save(call, txn, wanted, rest.stamp(txn.now))
 
 
 def _update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted, name = rest.body(call), call.path["metric"]
-    stored = txn.get(KIND, f"{_parent(call, txn)}/metrics/{name}")
+    stored = txn.get(KIND, f"{rest.stored_project(call, txn)}/metrics/{name}")
     if wanted.get("name", name) != name:
         raise invalid_error("The metric's name must be that of the request.", field="metric.name")
     made = rest.stamp(txn.now) if stored is None else json.loads(stored)["createTime"]
@@ -43,7 +38,7 @@ def _update(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _save(call: RestCall, txn: Txn, wanted: rest.Document, made: str) -> rest.Document:
     rest.expect(wanted, _SHAPES)
-    name, parent = wanted.get("name") or "", _parent(call, txn)
+    name, parent = wanted.get("name") or "", rest.stored_project(call, txn)
     if not _ID.fullmatch(name):
         raise invalid_error("A metric needs a name of at most 100 characters.", field="metric.name")
     if not wanted.get("filter") or len(wanted["filter"]) > _LONGEST_FILTER:
@@ -68,19 +63,15 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    rows = txn.children(KIND, _parent(call, txn))
+    rows = txn.children(KIND, rest.stored_project(call, txn))
     found = sorted((json.loads(row.body) for row in rows), key=lambda metric: str(metric["name"]))
     shown, more = rest.page(found, call)
     return {"metrics": shown, **more}
 
 
 def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    txn.delete(KIND, f"{_parent(call, txn)}/metrics/{_load(call, txn)['name']}")
+    txn.delete(KIND, f"{rest.stored_project(call, txn)}/metrics/{_load(call, txn)['name']}")
     return {}
-
-
-def _project(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
 
 
 _ALL = "/v2/projects/{project}/metrics"
@@ -89,10 +80,10 @@ _PREFIX = "logging.logMetrics"
 
 SERVICE = Service(
     routes=(
-        Route("POST", _ALL, f"{_SERVICE}/CreateLogMetric", _create, f"{_PREFIX}.create", _project, mutates=True),
-        Route("GET", _ALL, f"{_SERVICE}/ListLogMetrics", _list, f"{_PREFIX}.list", _project),
-        Route("GET", _ONE, f"{_SERVICE}/GetLogMetric", _get, f"{_PREFIX}.get", _project),
-        Route("PUT", _ONE, f"{_SERVICE}/UpdateLogMetric", _update, f"{_PREFIX}.update", _project, mutates=True),
-        Route("DELETE", _ONE, f"{_SERVICE}/DeleteLogMetric", _delete, f"{_PREFIX}.delete", _project, mutates=True),
+        Route("POST", _ALL, f"{_SERVICE}/CreateLogMetric", _create, f"{_PREFIX}.create", rest.project, mutates=True),
+        Route("GET", _ALL, f"{_SERVICE}/ListLogMetrics", _list, f"{_PREFIX}.list", rest.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetLogMetric", _get, f"{_PREFIX}.get", rest.project),
+        Route("PUT", _ONE, f"{_SERVICE}/UpdateLogMetric", _update, f"{_PREFIX}.update", rest.project, mutates=True),
+        Route("DELETE", _ONE, f"{_SERVICE}/DeleteLogMetric", _delete, f"{_PREFIX}.delete", rest.project, mutates=True),
     )
 )

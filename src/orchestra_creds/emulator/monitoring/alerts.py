@@ -12,7 +12,6 @@ from collections.abc import Callable
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import invalid_error, precondition_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
-from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
 ALERTS = "alertPolicies"
@@ -58,17 +57,13 @@ _SHAPES = {
 _Handler = Callable[[RestCall, Caller, Txn], rest.Document]
 
 
-def _parent(call: RestCall, txn: Txn) -> str:
-    return f"projects/{project_numbers.id_of(txn, call.path['project'])}"
-
-
 def _load(kind: str, call: RestCall, txn: Txn) -> rest.Document:
-    return rest.load(txn, kind, f"{_parent(call, txn)}/{kind}/{call.path['id']}")
+    return rest.load(txn, kind, f"{rest.stored_project(call, txn)}/{kind}/{call.path['id']}")
 
 
 def _create(kind: str) -> _Handler:
     def create(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-        wanted, parent = rest.body(call), _parent(call, txn)
+        wanted, parent = rest.body(call), rest.stored_project(call, txn)
         name = f"{parent}/{kind}/{10**18 + secrets.randbelow(9 * 10**18)}"
         made = {"mutateTime": rest.stamp(txn.now), "mutatedBy": caller.principal.partition(":")[2]}
         document = {field: wanted[field] for field in sorted(_MUTABLE[kind]) if field in wanted}
@@ -143,7 +138,7 @@ def _get(kind: str) -> _Handler:
 
 def _list(kind: str) -> _Handler:
     def every(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-        found = [json.loads(row.body) for row in txn.children(kind, _parent(call, txn))[::-1]]
+        found = [json.loads(row.body) for row in txn.children(kind, rest.stored_project(call, txn))[::-1]]
         shown, more = rest.page(found, call)
         return {kind: shown, "totalSize": len(found), **more}
 
@@ -156,7 +151,7 @@ def _patch(kind: str) -> _Handler:
             _load(kind, call, txn), rest.body(call), call.query.get("updateMask", ""), _MUTABLE[kind]
         )
         record = {"mutateTime": rest.stamp(txn.now), "mutatedBy": caller.principal.partition(":")[2]}
-        return _save(kind, txn, _parent(call, txn), {**changed, "mutationRecord": record})
+        return _save(kind, txn, rest.stored_project(call, txn), {**changed, "mutationRecord": record})
 
     return patch
 
@@ -168,7 +163,7 @@ def _delete_alert(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _delete_channel(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     name = _load(CHANNELS, call, txn)["name"]
-    users = [json.loads(row.body) for row in txn.children(ALERTS, _parent(call, txn))]
+    users = [json.loads(row.body) for row in txn.children(ALERTS, rest.stored_project(call, txn))]
     users = [alert for alert in users if name in alert.get("notificationChannels", [])]
     if users and not rest.flag(call, "force"):
         raise precondition_error(f"Channel {name} is used by alert policy {users[0]['name']}.")
@@ -179,19 +174,15 @@ def _delete_channel(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     return {}
 
 
-def _project(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
 def _routes(kind: str, service: str, noun: str, plural: str, delete: _Handler) -> tuple[Route, ...]:
     every, one = f"/v3/projects/{{project}}/{kind}", f"/v3/projects/{{project}}/{kind}/{{id}}"
     full, prefix = f"google.monitoring.v3.{service}", f"monitoring.{kind}"
     return (
-        Route("POST", every, f"{full}/Create{noun}", _create(kind), f"{prefix}.create", _project, mutates=True),
-        Route("GET", every, f"{full}/List{plural}", _list(kind), f"{prefix}.list", _project),
-        Route("GET", one, f"{full}/Get{noun}", _get(kind), f"{prefix}.get", _project),
-        Route("PATCH", one, f"{full}/Update{noun}", _patch(kind), f"{prefix}.update", _project, mutates=True),
-        Route("DELETE", one, f"{full}/Delete{noun}", delete, f"{prefix}.delete", _project, mutates=True),
+        Route("POST", every, f"{full}/Create{noun}", _create(kind), f"{prefix}.create", rest.project, mutates=True),
+        Route("GET", every, f"{full}/List{plural}", _list(kind), f"{prefix}.list", rest.project),
+        Route("GET", one, f"{full}/Get{noun}", _get(kind), f"{prefix}.get", rest.project),
+        Route("PATCH", one, f"{full}/Update{noun}", _patch(kind), f"{prefix}.update", rest.project, mutates=True),
+        Route("DELETE", one, f"{full}/Delete{noun}", delete, f"{prefix}.delete", rest.project, mutates=True),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
 OPERATION = "operation"
@@ -94,6 +95,21 @@ def page(found: list[Document], call: RestCall, *, default: int = 50) -> tuple[l
     start = int(token) if token.isdecimal() else 0
     end = start + (int(size) if size.isdecimal() and int(size) else default)
     return found[start:end], {"nextPageToken": str(end)} if end < len(found) else {}
+
+
+def project(call: RestCall) -> str:
+    """Return `projects/PROJECT` as the caller wrote it: what permissions are looked for on."""
+    return f"projects/{call.path['project']}"
+
+
+def project_id(call: RestCall, txn: Txn) -> str:
+    """Return the id of the project that the path names by its id or its number."""
+    return project_numbers.id_of(txn, call.path["project"])
+
+
+def stored_project(call: RestCall, txn: Txn) -> str:
+    """Return `projects/ID`: the parent under which resources of the project are stored."""
+    return f"projects/{project_id(call, txn)}"
 
 
 def flag(call: RestCall, name: str) -> bool:

@@ -63,8 +63,30 @@ class RestReply:
     code: Code = Code.OK
 
 
+class _Callable:
+    """What an RPC and a REST-only call share: the permissions they need and the quota they draw from."""
+
+    __slots__ = ()
+    permission: str
+    resource: Callable[[Any], str]
+    mutates: bool
+    needs: Callable[[Any], tuple[PermissionNeed, ...]] | None
+    kind: str
+
+    def needs_of(self, request: Any) -> tuple[PermissionNeed, ...]:
+        """Return what the caller must hold for this request."""
+        if self.needs is not None:
+            return self.needs(request)
+        return (PermissionNeed(self.permission, self.resource(request)),) if self.permission else ()
+
+    @property
+    def bucket(self) -> str:
+        """Return the quota bucket: named, or by whether the call changes anything."""
+        return self.kind or ("write" if self.mutates else "read")
+
+
 @dataclass(frozen=True, slots=True)
-class Method:
+class Method(_Callable):
     """One RPC: its handler, the permission it needs on `resource(request)`, and whether it changes anything.
 
     `needs` replaces permission and resource where one pair is not enough. `permission=""` means: anyone who is
@@ -81,20 +103,9 @@ class Method:
     inward: Callable[[Any, Txn], Any] = lambda request, _txn: request
     outward: Callable[[Any, Txn], Any] = lambda reply, _txn: reply
 
-    def needs_of(self, request: Any) -> tuple[PermissionNeed, ...]:
-        """What the caller must hold for this request."""
-        if self.needs is not None:
-            return self.needs(request)
-        return (PermissionNeed(self.permission, self.resource(request)),) if self.permission else ()
-
-    @property
-    def bucket(self) -> str:
-        """The quota bucket: named, or by whether the call changes anything."""
-        return self.kind or ("write" if self.mutates else "read")
-
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class Route(_Callable):
     """One REST-only call. `name` is what the audit log and the faults call it, in the style of an RPC's full name.
 
     `template` is a path with `{var}` (one segment) or `{var=projects/*/things/*}`, and optionally `:verb`.
@@ -111,17 +122,6 @@ class Route:
     needs: Callable[[RestCall], tuple[PermissionNeed, ...]] | None = None
     public: bool = False
     kind: str = ""
-
-    def needs_of(self, call: RestCall) -> tuple[PermissionNeed, ...]:
-        """What the caller must hold for this call."""
-        if self.needs is not None:
-            return self.needs(call)
-        return (PermissionNeed(self.permission, self.resource(call)),) if self.permission else ()
-
-    @property
-    def bucket(self) -> str:
-        """The quota bucket: named, or by whether the call changes anything."""
-        return self.kind or ("write" if self.mutates else "read")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from orchestra_creds.emulator.protocol.errors import (
     precondition_error,
 )
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
-from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
 POLICY = "orgpolicy"
@@ -126,7 +125,7 @@ def _rules(txn: Txn, project: str, constraint: str) -> list[dict[str, Any]]:
 def _store(txn: Txn, name: str, policy: dict[str, Any]) -> dict[str, Any]:
     spec = policy.get("spec")
     rules = spec.get("rules") if isinstance(spec, dict) else None
-    if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
+    if not isinstance(spec, dict) or not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
         raise invalid_error("An organization policy needs a spec with rules.", field="policy.spec")
     for rule in rules:
         rest.expect(rule, {"enforce": bool})
@@ -134,17 +133,13 @@ def _store(txn: Txn, name: str, policy: dict[str, Any]) -> dict[str, Any]:
             raise invalid_error('Invalid value at "values".', field="policy.spec.rules")
         rest.expect(rule.get("values", {}), {"allowedValues": list, "deniedValues": list}, within="values.")
     stamp = {"etag": secrets.token_hex(8), "updateTime": txn.now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")}
-    stored = {"name": name, "spec": {**spec, **stamp}, "etag": stamp["etag"]}  # type: ignore[dict-item]  # checked above
+    stored = {"name": name, "spec": {**spec, **stamp}, "etag": stamp["etag"]}
     txn.put(POLICY, name, json.dumps(stored).encode(), parent=name.rpartition("/policies/")[0])
     return stored
 
 
-def _project(call: RestCall, txn: Txn) -> str:
-    return project_numbers.id_of(txn, call.path["project"])
-
-
 def _name(call: RestCall, txn: Txn) -> str:
-    return f"projects/{_project(call, txn)}/policies/{call.path['constraint']}"
+    return f"{rest.stored_project(call, txn)}/policies/{call.path['constraint']}"
 
 
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
@@ -156,17 +151,17 @@ def _get(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
 
 
 def _effective(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
-    rules = _rules(txn, _project(call, txn), call.path["constraint"])
+    rules = _rules(txn, rest.project_id(call, txn), call.path["constraint"])
     return {"name": _name(call, txn), "spec": {"rules": rules or [{"enforce": False}]}}
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
-    rows = txn.children(POLICY, f"projects/{_project(call, txn)}")
+    rows = txn.children(POLICY, rest.stored_project(call, txn))
     return {"policies": [json.loads(row.body) for row in rows]}
 
 
 def _constraints(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
-    place = f"projects/{_project(call, txn)}"
+    place = rest.stored_project(call, txn)
     return {
         "constraints": [
             {
@@ -183,7 +178,7 @@ def _constraints(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     policy = rest.body(call)
     constraint = str(policy.get("name", "")).rpartition("/policies/")[2]
-    name = f"projects/{_project(call, txn)}/policies/{constraint}"
+    name = f"{rest.stored_project(call, txn)}/policies/{constraint}"
     if not _CONSTRAINT.fullmatch(constraint):
         raise invalid_error("The policy needs the name of a constraint.", field="policy.name")
     if txn.get(POLICY, name) is not None:
@@ -207,23 +202,19 @@ def _delete(call: RestCall, _caller: Caller, txn: Txn) -> dict[str, Any]:
     return {}
 
 
-def _resource(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
 _ALL = "/v2/projects/{project}/policies"
 _ONE = "/v2/projects/{project}/policies/{constraint}"
 
 SERVICE = Service(
     routes=(
         Route("GET", f"{_ONE}:getEffectivePolicy", f"{_SERVICE}/GetEffectivePolicy", _effective,
-              "orgpolicy.policy.get", _resource),
+              "orgpolicy.policy.get", rest.project),
         Route("GET", "/v2/projects/{project}/constraints", f"{_SERVICE}/ListConstraints", _constraints,
-              "orgpolicy.constraints.list", _resource),
-        Route("GET", _ALL, f"{_SERVICE}/ListPolicies", _list, "orgpolicy.policies.list", _resource),
-        Route("GET", _ONE, f"{_SERVICE}/GetPolicy", _get, "orgpolicy.policy.get", _resource),
-        Route("POST", _ALL, f"{_SERVICE}/CreatePolicy", _create, "orgpolicy.policies.create", _resource, mutates=True),
-        Route("PATCH", _ONE, f"{_SERVICE}/UpdatePolicy", _update, "orgpolicy.policies.update", _resource, mutates=True),
-        Route("DELETE", _ONE, f"{_SERVICE}/DeletePolicy", _delete, "orgpolicy.policies.delete", _resource, mutates=True),
+              "orgpolicy.constraints.list", rest.project),
+        Route("GET", _ALL, f"{_SERVICE}/ListPolicies", _list, "orgpolicy.policies.list", rest.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetPolicy", _get, "orgpolicy.policy.get", rest.project),
+        Route("POST", _ALL, f"{_SERVICE}/CreatePolicy", _create, "orgpolicy.policies.create", rest.project, mutates=True),
+        Route("PATCH", _ONE, f"{_SERVICE}/UpdatePolicy", _update, "orgpolicy.policies.update", rest.project, mutates=True),
+        Route("DELETE", _ONE, f"{_SERVICE}/DeletePolicy", _delete, "orgpolicy.policies.delete", rest.project, mutates=True),
     )
 )  # fmt: skip

@@ -7,15 +7,12 @@ so far. A policy keeps its audit configs when it is set without naming them in t
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import google.iam.v1.iam_policy_pb2 as iam_policy
-from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import denied_error
-from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
@@ -51,7 +48,7 @@ _Renderer = Callable[[Txn, str], rest.Document]
 
 def _get(shown: _Renderer) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-        project = project_numbers.id_of(txn, call.path["project"])
+        project = rest.project_id(call, txn)
         if not _PROJECT_ID.fullmatch(project) or project.isdecimal():
             # Google does not tell whether a project exists.
             raise denied_error(["resourcemanager.projects.get"], f"projects/{call.path['project']}")
@@ -69,43 +66,20 @@ def _list(shown: _Renderer) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     return every
 
 
-def _name(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
-def _request(call: RestCall, txn: Txn, message: Any) -> Any:
-    fill(message, rest.body(call))
-    message.resource = f"projects/{project_numbers.id_of(txn, call.path['project'])}"
-    return message
-
-
-def _get_policy(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-    return _policy(policies.get_policy(_request(call, txn, iam_policy.GetIamPolicyRequest()), caller, txn))
-
-
-def _set_policy(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-    return _policy(policies.set_policy(_request(call, txn, iam_policy.SetIamPolicyRequest()), caller, txn))
-
-
-def _test(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-    request = _request(call, txn, iam_policy.TestIamPermissionsRequest())
-    return _policy(policies.test_permissions(request, caller, txn))
-
-
-def _policy(message: Any) -> rest.Document:
-    document: rest.Document = json_format.MessageToDict(message)
-    return document
+_get_policy = policies.rest_handler(iam_policy.GetIamPolicyRequest, policies.get_policy, rest.stored_project)
+_set_policy = policies.rest_handler(iam_policy.SetIamPolicyRequest, policies.set_policy, rest.stored_project)
+_test = policies.rest_handler(iam_policy.TestIamPermissionsRequest, policies.test_permissions, rest.stored_project)
 
 
 def _routes(version: str, shown: _Renderer) -> tuple[Route, ...]:
     one = f"/{version}/projects/{{project}}"
     prefix = "resourcemanager.projects"
     return (
-        Route("GET", one, f"{_SERVICE}/GetProject", _get(shown), f"{prefix}.get", _name),
-        Route("POST", f"{one}:getIamPolicy", f"{_SERVICE}/GetIamPolicy", _get_policy, f"{prefix}.getIamPolicy", _name),
-        Route("POST", f"{one}:setIamPolicy", f"{_SERVICE}/SetIamPolicy", _set_policy, f"{prefix}.setIamPolicy", _name,
+        Route("GET", one, f"{_SERVICE}/GetProject", _get(shown), f"{prefix}.get", rest.project),
+        Route("POST", f"{one}:getIamPolicy", f"{_SERVICE}/GetIamPolicy", _get_policy, f"{prefix}.getIamPolicy", rest.project),
+        Route("POST", f"{one}:setIamPolicy", f"{_SERVICE}/SetIamPolicy", _set_policy, f"{prefix}.setIamPolicy", rest.project,
               mutates=True),
-        Route("POST", f"{one}:testIamPermissions", f"{_SERVICE}/TestIamPermissions", _test, "", _name),
+        Route("POST", f"{one}:testIamPermissions", f"{_SERVICE}/TestIamPermissions", _test, "", rest.project),
     )  # fmt: skip
 
 

@@ -6,16 +6,13 @@ An update replaces the job as a whole, as at Google. A job runs as an account, a
 import re
 import secrets
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import google.iam.v1.iam_policy_pb2 as iam_policy
-from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.errors import aborted_error, already_exists_error, invalid_error
-from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.scheduler import locations as job_locations
 from orchestra_creds.emulator.store import project_numbers
@@ -70,20 +67,22 @@ def _write_job(call: RestCall, txn: Txn, kept: rest.Document, wanted: rest.Docum
 def _template(template: Any, txn: Txn, call: RestCall) -> rest.Document:
     task = template.get("template") if isinstance(template, dict) else None
     containers = task.get("containers") if isinstance(task, dict) else None
-    if not isinstance(containers, list) or not containers or not all(isinstance(one, dict) for one in containers):
+    if not isinstance(task, dict) or not isinstance(containers, list) or not containers:
+        raise invalid_error("A job needs a container.", field="job.template.template.containers")
+    if not all(isinstance(one, dict) for one in containers):
         raise invalid_error("A job needs a container.", field="job.template.template.containers")
     for container in containers:
         if not isinstance(container.get("image"), str) or not container["image"]:
             raise invalid_error("A container needs an image.", field="job.template.template.containers.image")
         rest.expect(container, {"args": list, "command": list}, within="containers.")
         _check_environment(container.get("env", []))
-    number = project_numbers.number_of(txn, project_numbers.id_of(txn, call.path["project"]))
+    number = project_numbers.number_of(txn, rest.project_id(call, txn))
     whole = {
         "timeout": "600s",
         "maxRetries": 3,
         "serviceAccount": f"{number}-compute@developer.gserviceaccount.com",
         "executionEnvironment": "EXECUTION_ENVIRONMENT_GEN2",
-        **task,  # type: ignore[dict-item]  # checked above
+        **task,
     }
     rest.expect(whole, {"timeout": str, "maxRetries": int, "serviceAccount": str}, within="template.")
     if not _DURATION.fullmatch(whole["timeout"]) or whole["maxRetries"] < 0:
@@ -138,23 +137,8 @@ def _operation(call: RestCall, txn: Txn, message: str, response: rest.Document) 
     return rest.operation(txn, name, f"google.cloud.run.v2.{message}", response)
 
 
-def _policy(
-    message: type[Any], handle: Callable[[Any, Caller, Txn], Any]
-) -> Callable[[RestCall, Caller, Txn], rest.Document]:
-    """One of the three policy methods, over REST."""
-
-    def answer(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
-        request = message()
-        fill(request, rest.body(call))
-        request.resource = job_locations.name(call, txn)
-        document: rest.Document = json_format.MessageToDict(handle(request, caller, txn))
-        return document
-
-    return answer
-
-
 def _job(call: RestCall) -> str:
-    return f"{job_locations.project(call)}/locations/{call.path['location']}/jobs/{call.path['job']}"
+    return f"{rest.project(call)}/locations/{call.path['location']}/jobs/{call.path['job']}"
 
 
 def _accounts(job: object) -> list[object]:
@@ -170,16 +154,16 @@ _PREFIX = "run.jobs"
 
 SERVICE = Service(
     routes=(
-        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", job_locations.project, mutates=True,
-              needs=job_locations.write_needs(f"{_PREFIX}.create", job_locations.project, _accounts)),
-        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", job_locations.project),
+        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", rest.project, mutates=True,
+              needs=job_locations.write_needs(f"{_PREFIX}.create", rest.project, _accounts)),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", rest.project),
         Route("GET", f"{_ONE}:getIamPolicy", f"{_SERVICE}/GetIamPolicy",
-              _policy(iam_policy.GetIamPolicyRequest, policies.get_policy), f"{_PREFIX}.getIamPolicy", _job),
+              policies.rest_handler(iam_policy.GetIamPolicyRequest, policies.get_policy, job_locations.name), f"{_PREFIX}.getIamPolicy", _job),
         Route("POST", f"{_ONE}:setIamPolicy", f"{_SERVICE}/SetIamPolicy",
-              _policy(iam_policy.SetIamPolicyRequest, policies.set_policy), f"{_PREFIX}.setIamPolicy", _job,
+              policies.rest_handler(iam_policy.SetIamPolicyRequest, policies.set_policy, job_locations.name), f"{_PREFIX}.setIamPolicy", _job,
               mutates=True),
         Route("POST", f"{_ONE}:testIamPermissions", f"{_SERVICE}/TestIamPermissions",
-              _policy(iam_policy.TestIamPermissionsRequest, policies.test_permissions), "", _job),
+              policies.rest_handler(iam_policy.TestIamPermissionsRequest, policies.test_permissions, job_locations.name), "", _job),
         Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", _job),
         Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _update, "", _job, mutates=True,
               needs=job_locations.write_needs(f"{_PREFIX}.update", _job, _accounts)),

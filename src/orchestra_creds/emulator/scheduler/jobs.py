@@ -146,17 +146,17 @@ _PREFIX = "cloudscheduler.jobs"
 
 SERVICE = Service(
     routes=(
-        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", job_locations.project, mutates=True,
-              needs=job_locations.write_needs(f"{_PREFIX}.create", job_locations.project, _accounts)),
-        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", job_locations.project),
-        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", job_locations.project),
-        Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _patch, "", job_locations.project, mutates=True,
-              needs=job_locations.write_needs(f"{_PREFIX}.update", job_locations.project, _accounts)),
-        Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", job_locations.project, mutates=True),
+        Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", rest.project, mutates=True,
+              needs=job_locations.write_needs(f"{_PREFIX}.create", rest.project, _accounts)),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", rest.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", rest.project),
+        Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _patch, "", rest.project, mutates=True,
+              needs=job_locations.write_needs(f"{_PREFIX}.update", rest.project, _accounts)),
+        Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", rest.project, mutates=True),
         Route("POST", f"{_ONE}:pause", f"{_SERVICE}/PauseJob", _switch("ENABLED", "PAUSED"), f"{_PREFIX}.pause",
-              job_locations.project, mutates=True),
+              rest.project, mutates=True),
         Route("POST", f"{_ONE}:resume", f"{_SERVICE}/ResumeJob", _switch("PAUSED", "ENABLED"), f"{_PREFIX}.enable",
-              job_locations.project, mutates=True),
-        Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", job_locations.project, mutates=True),
+              rest.project, mutates=True),
+        Route("POST", f"{_ONE}:run", f"{_SERVICE}/RunJob", _run, f"{_PREFIX}.run", rest.project, mutates=True),
     )
 )  # fmt: skip

@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterable
 
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.service import PermissionNeed, RestCall
-from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
 
 def parent(call: RestCall, txn: Txn) -> str:
     """The location that the path names, with the project by id."""
-    return f"projects/{project_numbers.id_of(txn, call.path['project'])}/locations/{call.path['location']}"
+    return f"{rest.stored_project(call, txn)}/locations/{call.path['location']}"
 
 
 def name(call: RestCall, txn: Txn) -> str:
@@ -31,11 +30,6 @@ def list_jobs(kind: str, call: RestCall, txn: Txn) -> rest.Document:
     )
     shown, more = rest.page(found, call)
     return {"jobs": shown, **more}
-
-
-def project(call: RestCall) -> str:
-    """The project as the caller wrote it: what permissions are looked for on."""
-    return f"projects/{call.path['project']}"
 
 
 def write_needs(

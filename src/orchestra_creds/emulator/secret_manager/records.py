@@ -2,12 +2,15 @@
 
 import re
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 from google.cloud.secretmanager_v1 import types
 
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error, precondition_error
+from orchestra_creds.emulator.protocol.filters import compile_filter
+from orchestra_creds.emulator.protocol.paging import page
 from orchestra_creds.emulator.protocol.routes import raw
 from orchestra_creds.emulator.store.store import AuditEntry, ResourceRow, Txn
 
@@ -53,6 +56,27 @@ def number_counter(secret: str) -> str:
 def is_settled(txn: Txn, row: ResourceRow) -> bool:
     """Whether lists show the row already."""
     return row.created <= txn.now.timestamp() - faults.lag(txn, faults.Lag.LIST)
+
+
+def list_page(
+    txn: Txn, kind: str, parent: str, request: Any, parse: Callable[[ResourceRow], Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return one page of what lists show and the request's filter accepts, newest first, and the reply's other fields.
+
+    `total_size` is 0 when a filter is given.
+    """
+    matches = compile_filter(request.filter)
+    rows, token = page(
+        txn,
+        kind,
+        parent,
+        size=request.page_size,
+        token=request.page_token,
+        text=request.filter,
+        keep=lambda row: is_settled(txn, row) and matches(parse(row)),
+    )
+    total = 0 if request.filter else txn.count(kind, parent)
+    return [parse(row) for row in rows], {"next_page_token": token, "total_size": total}
 
 
 def publish(txn: Txn, secret: Any, event: str, resource: str) -> None:

@@ -21,8 +21,6 @@ from google.protobuf import empty_pb2
 
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error
-from orchestra_creds.emulator.protocol.filters import compile_filter
-from orchestra_creds.emulator.protocol.paging import page
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, raw
 from orchestra_creds.emulator.protocol.service import Caller, Method, Service
 from orchestra_creds.emulator.resource_manager import org_policy
@@ -34,7 +32,7 @@ from orchestra_creds.emulator.secret_manager.records import (
     VERSION,
     Secret,
     check_etag,
-    is_settled,
+    list_page,
     load_secret,
     new_etag,
     number_counter,
@@ -97,21 +95,8 @@ def get_secret(request: Any, _caller: Caller, txn: Txn) -> Any:
 def list_secrets(request: Any, _caller: Caller, txn: Txn) -> Any:
     """ListSecrets: newest first; total_size is 0 when a filter is given."""
     _region(request.parent, field="parent")
-    matches = compile_filter(request.filter)
-    rows, token = page(
-        txn,
-        SECRET,
-        request.parent,
-        size=request.page_size,
-        token=request.page_token,
-        text=request.filter,
-        keep=lambda row: is_settled(txn, row) and matches(Secret.FromString(row.body)),
-    )
-    return ListSecretsResponse(
-        secrets=[Secret.FromString(row.body) for row in rows],
-        next_page_token=token,
-        total_size=0 if request.filter else txn.count(SECRET, request.parent),
-    )
+    found, rest_of_reply = list_page(txn, SECRET, request.parent, request, lambda row: Secret.FromString(row.body))
+    return ListSecretsResponse(secrets=found, **rest_of_reply)
 
 
 def update_secret(request: Any, _caller: Caller, txn: Txn) -> Any:

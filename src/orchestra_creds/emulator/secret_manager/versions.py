@@ -8,8 +8,6 @@ from google.cloud.secretmanager_v1 import types
 
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error, precondition_error
-from orchestra_creds.emulator.protocol.filters import compile_filter
-from orchestra_creds.emulator.protocol.paging import page
 from orchestra_creds.emulator.protocol.routes import raw
 from orchestra_creds.emulator.protocol.service import Caller
 from orchestra_creds.emulator.secret_manager.records import (
@@ -19,7 +17,7 @@ from orchestra_creds.emulator.secret_manager.records import (
     Secret,
     SecretVersion,
     check_etag,
-    is_settled,
+    list_page,
     load_secret,
     new_etag,
     number_counter,
@@ -66,21 +64,8 @@ def get_version(request: Any, _caller: Caller, txn: Txn) -> Any:
 def list_versions(request: Any, _caller: Caller, txn: Txn) -> Any:
     """ListSecretVersions: newest first; total_size is 0 when a filter is given."""
     secret = load_secret(txn, request.parent)
-    matches = compile_filter(request.filter)
-    rows, token = page(
-        txn,
-        VERSION,
-        secret.name,
-        size=request.page_size,
-        token=request.page_token,
-        text=request.filter,
-        keep=lambda row: is_settled(txn, row) and matches(_version(txn, row.name)),
-    )
-    return ListSecretVersionsResponse(
-        versions=[_version(txn, row.name) for row in rows],
-        next_page_token=token,
-        total_size=0 if request.filter else txn.count(VERSION, secret.name),
-    )
+    found, rest_of_reply = list_page(txn, VERSION, secret.name, request, lambda row: _version(txn, row.name))
+    return ListSecretVersionsResponse(versions=found, **rest_of_reply)
 
 
 def access_version(request: Any, _caller: Caller, txn: Txn) -> Any:

@@ -56,21 +56,17 @@ def _document(txn: Txn, project: str, service: str) -> rest.Document:
     }
 
 
-def _project(call: RestCall, txn: Txn) -> str:
-    return project_numbers.id_of(txn, call.path["project"])
-
-
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return _document(txn, _project(call, txn), call.path["service"])
+    return _document(txn, rest.project_id(call, txn), call.path["service"])
 
 
 def _batch_get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     names = [name.rpartition("/")[2] for name in call.query.get("names", "").split(",") if name]
-    return {"services": [_document(txn, _project(call, txn), name) for name in names]}
+    return {"services": [_document(txn, rest.project_id(call, txn), name) for name in names]}
 
 
 def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    project = _project(call, txn)
+    project = rest.project_id(call, txn)
     switched = {row.name.rpartition("/")[2] for row in txn.children(_SWITCH, f"projects/{project}")}
     found = [_document(txn, project, service) for service in sorted(switched | set(TITLES))]
     wanted = call.query.get("filter", "").partition(":")[2] or call.query.get("filter", "").partition("=")[2]
@@ -80,7 +76,7 @@ def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _switch(state: str) -> Callable[[RestCall, Caller, Txn], rest.Document]:
     def switch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-        document = _set_state(txn, _project(call, txn), call.path["service"], state)
+        document = _set_state(txn, rest.project_id(call, txn), call.path["service"], state)
         kind = f"google.api.serviceusage.v1.{state.title().removesuffix('d')}ServiceResponse"
         return rest.operation(txn, "", kind, {"service": document})
 
@@ -91,7 +87,7 @@ def _batch_enable(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     names = rest.body(call).get("serviceIds", [])
     if not isinstance(names, list) or not 0 < len(names) <= _MOST:
         raise invalid_error(f"One to {_MOST} services can be enabled at once.", field="service_ids")
-    services = [_set_state(txn, _project(call, txn), str(name), "ENABLED") for name in names]
+    services = [_set_state(txn, rest.project_id(call, txn), str(name), "ENABLED") for name in names]
     kind = "google.api.serviceusage.v1.BatchEnableServicesResponse"
     return rest.operation(txn, "", kind, {"services": services})
 
@@ -102,24 +98,20 @@ def _set_state(txn: Txn, project: str, service: str, state: str) -> rest.Documen
     return _document(txn, project, service)
 
 
-def _parent(call: RestCall) -> str:
-    return f"projects/{call.path['project']}"
-
-
 _ALL = "/v1/projects/{project}/services"
 _ONE = f"{_ALL}/{{service}}"
 _PREFIX = "serviceusage.services"
 
 SERVICE = Service(
     routes=(
-        Route("GET", _ALL, f"{_SERVICE}/ListServices", _list, f"{_PREFIX}.list", _parent),
-        Route("GET", f"{_ALL}:batchGet", f"{_SERVICE}/BatchGetServices", _batch_get, f"{_PREFIX}.list", _parent),
-        Route("GET", _ONE, f"{_SERVICE}/GetService", _get, f"{_PREFIX}.get", _parent),
-        Route("POST", f"{_ONE}:enable", f"{_SERVICE}/EnableService", _switch("ENABLED"), f"{_PREFIX}.enable", _parent,
+        Route("GET", _ALL, f"{_SERVICE}/ListServices", _list, f"{_PREFIX}.list", rest.project),
+        Route("GET", f"{_ALL}:batchGet", f"{_SERVICE}/BatchGetServices", _batch_get, f"{_PREFIX}.list", rest.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetService", _get, f"{_PREFIX}.get", rest.project),
+        Route("POST", f"{_ONE}:enable", f"{_SERVICE}/EnableService", _switch("ENABLED"), f"{_PREFIX}.enable", rest.project,
               mutates=True),
         Route("POST", f"{_ONE}:disable", f"{_SERVICE}/DisableService", _switch("DISABLED"), f"{_PREFIX}.disable",
-              _parent, mutates=True),
+              rest.project, mutates=True),
         Route("POST", f"{_ALL}:batchEnable", f"{_SERVICE}/BatchEnableServices", _batch_enable, f"{_PREFIX}.enable",
-              _parent, mutates=True),
+              rest.project, mutates=True),
     )
 )  # fmt: skip

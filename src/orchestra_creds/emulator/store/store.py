@@ -109,15 +109,8 @@ class Store:
     @contextlib.contextmanager
     def transaction(self) -> Iterator["Txn"]:
         """One exclusive transaction: committed at the end, rolled back when the block raises."""
-        with self._lock:
-            txn = Txn(self._database, self._wall, self._box, self.owner_token)
-            txn.begin()
-            try:
-                yield txn
-            except BaseException:
-                txn.rollback()
-                raise
-            txn.commit()
+        with self._lock, _finish(Txn(self._database, self._wall, self._box, self.owner_token)) as txn:
+            yield txn
 
     def reset(self) -> None:
         """Forget every resource, payload, fault, timer and audit entry; keep only where the servers listen."""
@@ -178,7 +171,7 @@ class Store:
     def _key(self) -> bytes:
         """The sealing key, made at first use; a state file without its own key is refused."""
         path = self.path.with_name(self.path.name + ".key")
-        with self._keyless_transaction() as txn:
+        with _finish(Txn(self._database, self._wall, None)) as txn:  # it cannot seal
             check = txn.setting("key_check", "")
             if not check:
                 key = _new_key(path)
@@ -193,18 +186,6 @@ class Store:
                 f"{path} is missing or belongs to another state file", hint="restore it, or delete both files"
             )
         return key
-
-    @contextlib.contextmanager
-    def _keyless_transaction(self) -> Iterator["Txn"]:
-        """A transaction that cannot seal; only for the moment when the key itself is found."""
-        txn = Txn(self._database, self._wall, None)
-        txn.begin()
-        try:
-            yield txn
-        except BaseException:
-            txn.rollback()
-            raise
-        txn.commit()
 
 
 class Txn:
@@ -399,3 +380,15 @@ def _new_key(path: Path) -> bytes:
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)
     return key
+
+
+@contextlib.contextmanager
+def _finish(txn: Txn) -> Iterator[Txn]:
+    """Begin a transaction; commit it at the end of the block, or roll it back when the block raises."""
+    txn.begin()
+    try:
+        yield txn
+    except BaseException:
+        txn.rollback()
+        raise
+    txn.commit()
