@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks import page
-from benchmarks.rotate import cloud
+from benchmarks.clouds import cloud
 
 HEAD = """
 [environments.dev]

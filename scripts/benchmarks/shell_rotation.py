@@ -4,6 +4,7 @@ What it did (reference: rotate_service_account_keys.sh): create a key, add it to
 the last two and delete the rest. Both meet the same faults: every so often the reply to a changing call is lost.
 """
 
+import json
 import random
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import page
+from benchmarks.clouds import cloud, key_config
 from orchestra_creds.core.cloud_types import KeyOrigin
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
@@ -53,8 +55,6 @@ def beside_ours() -> str:
 
 
 def _measured(*, old: bool) -> tuple[str, ...]:
-    from benchmarks.rotate import cloud, key_config
-
     chance = random.Random(5)
     broken, seconds = 0, []
     with cloud(key_config("upload")) as here, tempfile.TemporaryDirectory() as folder:
@@ -107,8 +107,6 @@ def _authenticates(session: ApiSession) -> bool:
 
 def _lost(session: ApiSession, account: str) -> int:
     """Enabled keys that no readable version holds."""
-    import json
-
     secrets, held = SecretManagerStore(session), set()
     for version in secrets.list_versions("app-key"):
         try:
