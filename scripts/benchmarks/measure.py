@@ -39,15 +39,7 @@ def timed(command: Sequence[str], folder: Path, environment: Mapping[str, str], 
         TimeLimitError: after `limit` seconds; the program's process group is ended.
     """
     start = time.perf_counter()
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = _start(command, folder, environment)
     expired = threading.Event()
 
     def stop() -> None:
@@ -71,15 +63,7 @@ def peak(command: Sequence[str], folder: Path, environment: Mapping[str, str], l
     Raises:
         TimeLimitError: after `limit` seconds.
     """
-    process = subprocess.Popen(
-        command,
-        cwd=folder,
-        env=dict(environment),
-        start_new_session=True,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    process = _start(command, folder, environment)
     highest, start = 0, time.monotonic()
     while process.poll() is None:
         highest = max(highest, sum(map(_pss, _tree(process.pid))))
@@ -89,6 +73,18 @@ def peak(command: Sequence[str], folder: Path, environment: Mapping[str, str], l
             raise TimeLimitError(" ".join(command))
         time.sleep(_INTERVAL)
     return highest * 1024 / 1e6, time.monotonic() - start
+
+
+def _start(command: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        command,
+        cwd=folder,
+        env=dict(environment),
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
 
 
 def _end(group: int) -> None:
