@@ -26,8 +26,8 @@ LAYER = {
     "folders": 2,
     "textfile": 2,
     "outfile": 2,
-    "core": 2,
-    "errors": 1,
+    "core": 1,
+    "errors": 0,
     "__init__": 6,
 }
 ALLOWED_BESIDE = {

@@ -9,6 +9,7 @@ import stat
 import sys
 from collections.abc import Mapping
 
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 
 PROGRAM = "orchestra-creds"
@@ -47,7 +48,7 @@ def make_private_folder(folder: str) -> str:
         status = os.stat(folder)
     except OSError as error:
         raise ConfigError(
-            f"cannot make the folder {folder}: {(error.strerror or type(error).__name__).lower()}",
+            f"cannot make the folder {folder}: {os_error_text(error)}",
             hint="set ORCHESTRA_CREDS_STATE_DIR and ORCHESTRA_CREDS_CACHE_DIR to folders that you may write",
         ) from None
     foreign = hasattr(os, "getuid") and status.st_uid != os.getuid()

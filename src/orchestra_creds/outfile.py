@@ -9,6 +9,7 @@ import os
 import stat
 from pathlib import Path
 
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, IncompleteError
 
 _IN_PLACE = ("/dev/", "/proc/")
@@ -93,7 +94,7 @@ def _pour(descriptor: int, data: bytes, *, sync: bool) -> None:
 
 
 def _error(target: str, error: OSError) -> CredsError:
-    reason = (error.strerror or type(error).__name__).lower()
+    reason = os_error_text(error)
     if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError | NotADirectoryError):
         return ConfigError(f"cannot write {target}: {reason}", hint="name a place that you may write")
     return IncompleteError(

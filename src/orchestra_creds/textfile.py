@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, NotFoundError
 
 
@@ -17,7 +18,7 @@ def read_bytes(path: Path, *, hint: str = "check the name") -> bytes:
     except FileNotFoundError:
         raise NotFoundError(f"file not found: {path}", hint=hint) from None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_error_text(error)
         raise ConfigError(f"cannot read {path}: {reason}", hint=hint) from None
 
 

@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from orchestra_creds.cli.session import write_stdout
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PreconditionError
 
 app = typer.Typer(
@@ -123,7 +124,7 @@ def _update(name: str, file: str) -> int:
                 os.dup2(before, 0)
                 os.close(before)
     except OSError as error:
-        raise NotFoundError(f"cannot read {file}: {(error.strerror or type(error).__name__).lower()}") from None
+        raise NotFoundError(f"cannot read {file}: {os_error_text(error)}") from None
 
 
 def _list() -> int:

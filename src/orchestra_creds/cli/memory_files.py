@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import PreconditionError
 
 MOUNTS = Path("/proc/self/mountinfo")
@@ -31,7 +32,7 @@ def memory_files(material: Mapping[str, Material]) -> Iterator[dict[str, str]]:
                     file.write(value.reveal())
         except OSError as error:
             raise PreconditionError(
-                f"cannot write files in {memory}: {(error.strerror or type(error).__name__).lower()}",
+                f"cannot write files in {memory}: {os_error_text(error)}",
                 hint="nothing was started, and no file is left",
             ) from None
         yield {f"{name}_FILE": str(folder / name) for name in material}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from orchestra_creds.cli.session import confirm, write_stdout
 from orchestra_creds.core.result import Result
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -96,7 +97,7 @@ def workflow(wanted: "ScheduleEntry", remote: RemoteOptions) -> "Installation":
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot make {path.parent}: {(error.strerror or '').lower()}") from None
+            raise ConfigError(f"cannot make {path.parent}: {os_error_text(error)}") from None
         outfile.write(str(path), text, mode=UNIT_MODE)
     when = f"daily at {wanted.hour:02}:{wanted.minute:02} UTC as {remote.identity}"
     return Installation("github-actions", str(path), when, changed=there != text)
@@ -164,4 +165,4 @@ def _text(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise ConfigError(f"cannot read {path}: {(error.strerror or '').lower()}") from None
+        raise ConfigError(f"cannot read {path}: {os_error_text(error)}") from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from orchestra_creds import folders, outfile
 from orchestra_creds.cli.session import STDOUT, Session, write_stdout
 from orchestra_creds.cli.signals import StopFlag
-from orchestra_creds.core.text import visible
+from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CredsError, UnavailableError
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ class RunListener:
         try:
             self._journal.record(event)
         except OSError as error:  # a rotation that is half done is worse than a line that is missing
-            self._session.say(f"the journal cannot be written: {(error.strerror or type(error).__name__).lower()}")
+            self._session.say(f"the journal cannot be written: {os_error_text(error)}")
         self.changes += event.step.mutates
         if self._as_json:
             if event.step.mutates or event.stage is StepStatus.FAILED:

@@ -13,6 +13,7 @@ from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.session import Session
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 
 CANNOT_RUN, NOT_FOUND = 126, 127
@@ -67,7 +68,7 @@ def run(
             raise typer.Exit(_run_as_child(program, command, passed_on, material, as_files=as_files, mask=mask))
         _become(program, command, passed_on | _variables(material))
     except OSError as error:
-        session.say(f"{command[0]}: {(error.strerror or type(error).__name__).lower()}")
+        session.say(f"{command[0]}: {os_error_text(error)}")
         raise typer.Exit(CANNOT_RUN) from None
 
 

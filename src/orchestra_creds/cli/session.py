@@ -19,7 +19,7 @@ from typer.core import TyperGroup
 
 from orchestra_creds.cli.stderr import redirect_to_null
 from orchestra_creds.core.result import Result
-from orchestra_creds.core.text import visible
+from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
 
 STDOUT = Path("-")
@@ -100,7 +100,7 @@ def write_stdout(text: str | bytes) -> None:
             sys.stdout.buffer.flush()
             return
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_error_text(error)
     redirect_to_null(1)
     raise IncompleteError(
         f"cannot write the report to stdout: {reason}", hint="nothing but the output is lost: run it again"

@@ -1,4 +1,4 @@
-r"""Names from outside, made fit to show.
+r"""Texts from outside, made fit to show: names, and the reasons of the system.
 
 A path in a repository may hold line breaks, terminal escapes, right-to-left marks, or bytes that are no UTF-8 (which
 Python carries as lone surrogates). `visible` is for people: everything unprintable becomes `\n`, `\x1b`, `\u202e`.
@@ -23,3 +23,8 @@ def portable(text: str) -> str:
     if text.isascii():
         return text
     return "".join(_escape_char(char) if 0xD800 <= ord(char) <= 0xDFFF else char for char in text)
+
+
+def os_error_text(error: OSError) -> str:
+    """Return the system's reason for an error in lower case, such as "no such file or directory"."""
+    return (error.strerror or type(error).__name__).lower()

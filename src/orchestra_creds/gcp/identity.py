@@ -19,6 +19,7 @@ from google.auth import exceptions as auth
 from google.auth.transport.requests import Request
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.gcp import key_file
 from orchestra_creds.gcp.errors import translate_errors
@@ -121,7 +122,7 @@ def _embedded_key(path: str) -> dict[str, object] | None:
     except FileNotFoundError:
         raise NotFoundError(f"file not found: {path}", hint=f"check {KEY_FILE_VARIABLE}") from None
     except OSError as error:
-        reason = (error.strerror or type(error).__name__).lower()
+        reason = os_error_text(error)
         raise ConfigError(f"cannot read {path}: {reason}", hint=f"check {KEY_FILE_VARIABLE}") from None
     try:
         info = key_file.parse(content)

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "USER", "LOGNAME", "SSL_CERT_FILE", "XDG_RUNTIME_DIR")
@@ -70,7 +71,7 @@ def run(
         )
     except OSError as error:
         raise ConfigError(
-            f"{what}: cannot start {argv[0]!r}: {(error.strerror or type(error).__name__).lower()}",
+            f"{what}: cannot start {argv[0]!r}: {os_error_text(error)}",
             hint="name the program by its path",
         ) from None
     try:

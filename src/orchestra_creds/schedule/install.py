@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from orchestra_creds import outfile
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.schedule import crontab, programs, systemd
 from orchestra_creds.schedule.entry import ScheduleEntry
@@ -40,7 +41,7 @@ def install_systemd(wanted: ScheduleEntry, folder: Path, *, user: bool) -> Insta
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigError(
-            f"cannot make {folder}: {(error.strerror or '').lower()}", hint="--user installs for you alone"
+            f"cannot make {folder}: {os_error_text(error)}", hint="--user installs for you alone"
         ) from None
     changed = {file for file, text in units.items() if _text(folder / file) != text}
     for file in sorted(changed):
