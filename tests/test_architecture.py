@@ -31,6 +31,11 @@ LAYER = {
     "__init__": 6,
 }
 ALLOWED_BESIDE = {
+    ("render", "emulator"): {
+        "emulator.protocol.faults.FaultSettings",
+        "emulator.server.control.Daemon",
+        "emulator.store.store.AuditEntry",
+    },
     ("render", "scanner"): {"scanner.finding", "scanner.rule"},
     ("render", "setup"): {"setup.change"},
     ("render", "rotation"): {"rotation.outcome", "rotation.status", "rotation.journal"},

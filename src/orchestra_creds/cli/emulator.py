@@ -1,9 +1,8 @@
 """`emulator`: the embedded Google Cloud as a daemon, for gcloud, other languages and long tests."""
 
-from dataclasses import asdict
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,10 +17,7 @@ from orchestra_creds.cli.session import (
 )
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.spans import parse_span
-from orchestra_creds.errors import ConfigError, ExitCode, PreconditionError
-
-if TYPE_CHECKING:
-    from orchestra_creds.emulator.server.control import Daemon
+from orchestra_creds.errors import ConfigError, PreconditionError
 
 app = typer.Typer(
     name="emulator", rich_markup_mode=None, no_args_is_help=True, help="The embedded Google Cloud on this machine."
@@ -60,10 +56,11 @@ def start(
     """Start the daemon, or find the one that runs; returns when both ports answer. It listens on loopback only."""
     from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import status_result
 
     cloud.silence_libraries()  # the daemon's log is a file
     daemon = control.start_daemon(cloud.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
-    emit(_status(daemon), format_)
+    emit(status_result(daemon), format_)
 
 
 @app.command()
@@ -82,8 +79,9 @@ def status(*, format_: FormatOption = Format.TABLE) -> None:
     """Tell whether the daemon runs and where it listens; ends with 4 when it does not run."""
     from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import status_result
 
-    emit(_status(control.find_daemon(cloud.emulator_state())), format_)
+    emit(status_result(control.find_daemon(cloud.emulator_state())), format_)
 
 
 @app.command()
@@ -137,21 +135,11 @@ def log(
     """Show every call with method, resource, caller and status, oldest first; never a payload."""
     from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import log_result
 
     with control.change_state(cloud.emulator_state()) as txn:
         found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
-    entries = [asdict(entry) | {"time": entry.time.isoformat()} for entry in found]
-    keys = ("method", "resource", "caller", "status", "reason")
-    rows = tuple(
-        (str(e["time"]), "changes" if e["mutating"] else "reads", *(str(e[key]) for key in keys)) for e in entries
-    )
-    columns = ("TIME", "", "METHOD", "RESOURCE", "CALLER", "STATUS", "REASON")
-    emit(
-        Result(
-            "orchestra-creds/emulator-log/1", {"entries": entries}, columns, rows, () if rows else ("no calls yet",)
-        ),
-        format_,
-    )
+    emit(log_result(found), format_)
 
 
 @app.command()
@@ -213,75 +201,28 @@ def fault(
     from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.protocol import faults
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import faults_result
 
+    new = None
     with control.change_state(cloud.emulator_state()) as txn:
-        if clear:
-            faults.clear(txn)
         if method:
             wait = parse_span(delay) if delay else timedelta(0)
             status = faults.code_by_name(code)
-            faults.arm(
-                txn, faults.Fault(method, status, faults.FaultPhase(phase.value), first=first, times=times, delay=wait)
-            )
-        for what, span in _pairs(lag, "--lag WHAT=SPAN"):
-            faults.set_lag(txn, faults.lag_by_name(what), parse_span(span).total_seconds())
-        for bucket, number in _pairs(quota, "--quota BUCKET=N"):
-            if number != "none" and not (number.isascii() and number.isdecimal()):
-                raise ConfigError(f"{number!r} is not a number of calls", hint="--quota write=600, or =none")
-            faults.set_quota(txn, bucket, None if number == "none" else int(number))
-        armed, lags, quotas = faults.active_faults(txn), faults.lags(txn), faults.quotas(txn)
-    body = {
-        "faults": [
-            {
-                "method": f.method,
-                "code": f.code.name,
-                "phase": f.phase.value,
-                "first": f.first,
-                "times": f.times,
-                "seen": f.seen,
-            }
-            for f in armed
-        ],
-        "lags": {which.value: seconds for which, seconds in lags.items()},
-        "quotas": quotas,
-    }
-    rows = tuple(
-        (f.method, f.code.name, f.phase.value, str(f.first), str(f.times or "always"), str(f.seen)) for f in armed
-    )
-    lines = [f"{which.value} is seen {seconds:g} s late" for which, seconds in lags.items() if seconds]
-    lines += [f"{bucket}: {number} calls a minute" for bucket, number in quotas.items()]
-    result = Result(
-        "orchestra-creds/emulator-faults/1",
-        body,
-        ("METHOD", "CODE", "PHASE", "FIRST", "TIMES", "SEEN"),
-        rows,
-        tuple(lines) if rows or lines else ("no faults",),
-    )
-    emit(result, format_)
-
-
-def _status(daemon: "Daemon | None") -> Result:
-    from orchestra_creds.render.times import time_text
-
-    schema = "orchestra-creds/emulator/1"
-    if daemon is None:
-        return Result(
-            schema, {"running": False}, lines=("the embedded cloud is not running",), exit_code=ExitCode.PRECONDITION
+            new = faults.Fault(method, status, faults.FaultPhase(phase.value), first=first, times=times, delay=wait)
+        settings = faults.change(
+            txn,
+            clear_first=clear,
+            fault=new,
+            late=[(faults.lag_by_name(what), parse_span(span)) for what, span in _pairs(lag, "--lag WHAT=SPAN")],
+            limits=[(bucket, _per_minute(number)) for bucket, number in _pairs(quota, "--quota BUCKET=N")],
         )
-    body = {
-        "running": True,
-        "pid": daemon.pid,
-        "grpc": daemon.endpoints.grpc,
-        "http": daemon.endpoints.http,
-        "auth": daemon.auth,
-        "started": time_text(daemon.started),
-    }
-    mode = "checks permissions" if daemon.auth else "everybody is owner"
-    lines = (
-        f"the embedded cloud runs (process {daemon.pid}, {mode}): gRPC {daemon.endpoints.grpc}, HTTP {daemon.endpoints.http}",
-        'use it with: eval "$(orchestra-creds emulator env)"',
-    )
-    return Result(schema, body, lines=lines)
+    emit(faults_result(settings), format_)
+
+
+def _per_minute(number: str) -> int | None:
+    if number != "none" and not (number.isascii() and number.isdecimal()):
+        raise ConfigError(f"{number!r} is not a number of calls", hint="--quota write=600, or =none")
+    return None if number == "none" else int(number)
 
 
 def _pairs(items: list[str] | None, form: str) -> list[tuple[str, str]]:

@@ -7,6 +7,7 @@ counted per rule from the moment it is armed; a rule that has fired as often as 
 import dataclasses
 import enum
 import fnmatch
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -71,6 +72,15 @@ class FaultDecision:
 NO_FAULT = FaultDecision()
 
 
+@dataclass(frozen=True, slots=True)
+class FaultSettings:
+    """What is in force: rules in the order in which they were armed, lags in seconds, and calls a minute by bucket."""
+
+    faults: list[Fault]
+    lags: dict[Lag, float]
+    quotas: dict[str, int]
+
+
 def code_by_name(name: str) -> Code:
     """The status called `name` (google.rpc.Code).
 
@@ -95,6 +105,26 @@ def lag_by_name(name: str) -> Lag:
         return Lag(name)
     except ValueError:
         raise ConfigError(f"{name!r} cannot be seen late", hint=f"one of {', '.join(Lag)}") from None
+
+
+def change(
+    txn: Txn,
+    *,
+    clear_first: bool = False,
+    fault: Fault | None = None,
+    late: Iterable[tuple[Lag, timedelta]] = (),
+    limits: Iterable[tuple[str, int | None]] = (),
+) -> FaultSettings:
+    """Arm a rule, set lags and quotas, all others cleared first if wanted; return what is in force then."""
+    if clear_first:
+        clear(txn)
+    if fault is not None:
+        arm(txn, fault)
+    for which, span in late:
+        set_lag(txn, which, span.total_seconds())
+    for bucket, per_minute in limits:
+        set_quota(txn, bucket, per_minute)
+    return FaultSettings(active_faults(txn), lags(txn), quotas(txn))
 
 
 def arm(txn: Txn, fault: Fault) -> None:
