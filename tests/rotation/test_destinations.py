@@ -1,82 +1,24 @@
 """Every destination: refuses before it is written to, holds what it was given, and takes the same again."""
 
-import base64
-import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from nacl.public import PrivateKey, SealedBox
 
 from orchestra_creds.core.credential import Copy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination
-from orchestra_creds.errors import (
-    AuthError,
-    ConfigError,
-    CredsError,
-    NotFoundError,
-    PreconditionError,
-    UnavailableError,
-)
+from orchestra_creds.errors import ConfigError, CredsError
 from orchestra_creds.github.actions import ActionsSecret
 from orchestra_creds.rotation.destinations import FileCopy, ProgramCopy, SecretCopy
+from tests.github.server import GitHub
 from tests.rotation.world import World
 from tests.serving import serving
 
 FIRST, SECOND = Material(b"first material\n\x00\xff"), Material(b"second material")
-
-
-class GitHub(HTTPServer):
-    """The part of GitHub's API that seals secrets, with a key of its own."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.key = PrivateKey.generate()
-        self.sealed: dict[str, str] = {}
-        self.asked: list[tuple[str, str, str]] = []
-        self.answer = 0
-        self.headers: dict[str, str] = {}
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def opened(self, path: str) -> Material:
-        return Material(SealedBox(self.key).decrypt(base64.b64decode(self.sealed[path])))
-
-
-class Handler(BaseHTTPRequestHandler):
-    server: GitHub
-
-    def do_GET(self) -> None:
-        key = base64.b64encode(bytes(self.server.key.public_key)).decode()
-        self._answer(200, {"key_id": "k1", "key": key})
-
-    def do_PUT(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        assert body["key_id"] == "k1"
-        if not self.server.answer:
-            self.server.sealed[self.path] = body["encrypted_value"]
-        self._answer(204, None)
-
-    def _answer(self, status: int, body: object) -> None:
-        self.server.asked.append((self.command, self.path, self.headers.get("Authorization", "")))
-        status = self.server.answer or status
-        data = json.dumps(body).encode() if body and not self.server.answer else b""
-        self.send_response(status)
-        for name, value in self.server.headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *_args: object) -> None:
-        return None
 
 
 @pytest.fixture
@@ -163,58 +105,3 @@ def test_a_link_is_replaced_and_not_followed(tmp_path: Path) -> None:
     FileCopy(Copy("file", "a", {"path": str(link)})).put(FIRST, identifier="k", version=1)
     assert target.read_text() == "untouched"
     assert not link.is_symlink()
-
-
-def test_github_gets_the_token_in_one_header_and_the_value_sealed(github: GitHub) -> None:
-    secret = ActionsSecret(
-        "gh", "acme/app", "SA_KEY", lambda: Material(b"token-1\n"), environment="prod", api=github.url
-    )
-    secret.put(FIRST, identifier="k", version=1)
-    assert github.opened("/repos/acme/app/environments/prod/secrets/SA_KEY") == FIRST
-    assert {authorization for _, _, authorization in github.asked} == {"Bearer token-1"}
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "kind"),
-    [
-        (401, {}, AuthError),
-        (403, {}, AuthError),
-        (403, {"x-ratelimit-remaining": "0"}, UnavailableError),
-        (403, {"retry-after": "60"}, UnavailableError),
-        (429, {}, UnavailableError),
-        (404, {}, NotFoundError),
-        (422, {}, PreconditionError),
-        (502, {}, UnavailableError),
-        (302, {"location": "http://127.0.0.1:1/"}, PreconditionError),
-    ],
-)
-def test_githubs_refusals_are_told_apart(
-    github: GitHub, status: int, headers: dict[str, str], kind: type[CredsError]
-) -> None:
-    github.answer, github.headers = status, headers
-    with pytest.raises(kind) as caught:
-        ActionsSecret("gh", "acme/app", "KEY", lambda: Material(b"t"), api=github.url).check()
-    assert type(caught.value) is kind
-
-
-@pytest.mark.parametrize(
-    ("repository", "secret", "api"),
-    [
-        ("acme", "KEY", "https://api.github.com"),
-        ("acme/app", "GITHUB_X", "https://api.github.com"),
-        ("acme/app", "a-b", "https://api.github.com"),
-        ("acme/app", "KEY", "http://example.com"),
-        ("acme/../x", "KEY", "https://api.github.com@evil.example/"),
-    ],
-)
-def test_names_and_addresses_that_are_none_are_refused(repository: str, secret: str, api: str) -> None:
-    with pytest.raises(ConfigError):
-        ActionsSecret("gh", repository, secret, lambda: Material(b"t"), api=api)
-
-
-def test_too_much_for_github_is_refused(github: GitHub) -> None:
-    with pytest.raises(ConfigError, match="GitHub takes"):
-        ActionsSecret("gh", "a/b", "K", lambda: Material(b"t"), api=github.url).put(
-            Material(b"x" * 50_000), identifier="k", version=1
-        )
-    assert github.asked == []
