@@ -20,14 +20,6 @@ from orchestra_creds.core.cloud_types import (
 from orchestra_creds.core.material import Material
 
 
-class Clock(Protocol):
-    """Tells the time; only `bootstrap` hands out the real one."""
-
-    def __call__(self) -> datetime:
-        """Now, aware, in UTC."""
-        ...
-
-
 class SecretStore(Protocol):
     """Secrets and their versions in one project.
 

@@ -4,7 +4,7 @@ Source: cloud.google.com/iam/docs/roles-permissions and /permissions-reference, 
 serves. A permission that is served by no predefined role here can still be given by a custom role.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -193,8 +193,3 @@ TESTABLE: tuple[str, ...] = tuple(
     sorted(frozenset[str]().union(*(role.permissions for role in _ROLES)) | _ORG_POLICY_ALL)
 )
 """Every permission that is known: what custom roles may hold."""
-
-
-def permissions_of(roles: Iterable[str]) -> frozenset[str]:
-    """Everything that these predefined roles give together."""
-    return frozenset[str]().union(*(PREDEFINED[name].permissions for name in roles if name in PREDEFINED))
