@@ -36,7 +36,7 @@ Tamper = Callable[[str, Any], Any]
 """(method, message) -> message, on the way there or back."""
 
 
-class World:
+class CloudUnderTest:
     """One cloud under test, and the adapters on it."""
 
     def __init__(
@@ -172,7 +172,7 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProce
         yield running
 
 
-def on(kind: str, running: control.InProcessEmulator, **defaults: Any) -> World:
+def on(kind: str, running: control.InProcessEmulator, **defaults: Any) -> CloudUnderTest:
     """A world on an emptied embedded cloud."""
     running.emulator.store.reset()
     ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
@@ -186,24 +186,24 @@ def on(kind: str, running: control.InProcessEmulator, **defaults: Any) -> World:
     if kind == "numbers":
         with running.emulator.store.transaction() as txn:
             project_numbers.answer_with_numbers(txn, on=True)
-    return World(kind, PROJECT, open_session, running.emulator)
+    return CloudUnderTest(kind, PROJECT, open_session, running.emulator)
 
 
 LIVE = pytest.param("live", marks=pytest.mark.live)
 
 
 @pytest.fixture(params=["wire", "direct", LIVE])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
     yield from opened(request)
 
 
-def opened(request: pytest.FixtureRequest) -> Iterator[World]:
+def opened(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
     """The world that the parameter names; `numbers` answers with project numbers, as Secret Manager does at Google."""
     if request.param == "live":
         project = os.environ.get(LIVE_PROJECT, "")
         if not project:
             pytest.skip(f"{LIVE_PROJECT} names no project to test against")
-        world = World("live", project, ApiSession, None)
+        world = CloudUnderTest("live", project, ApiSession, None)
     else:
         world = on(request.param, request.getfixturevalue("running"))
     yield world
@@ -211,13 +211,13 @@ def opened(request: pytest.FixtureRequest) -> Iterator[World]:
 
 
 @pytest.fixture(params=["wire", "direct"])
-def embedded(request: pytest.FixtureRequest) -> Iterator[World]:
+def embedded(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
     """A world whose whole project may be changed: never a real one."""
     yield from opened(request)
 
 
 @pytest.fixture(params=["wire", "direct"])
-def strict(request: pytest.FixtureRequest) -> Iterator[World]:
+def strict(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
     """A world that asks who calls; its session is the owner's."""
     running = request.getfixturevalue("asking")
     world = on(request.param, running, owner_token=running.emulator.store.owner_token)

@@ -7,13 +7,13 @@ from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
-from tests.contract.conftest import World
+from tests.contract.conftest import CloudUnderTest
 
 LIMITS = {"apiTargets": [{"service": "vision.googleapis.com"}]}
 
 
 @pytest.fixture
-def store(world: World) -> RestApiKeyStore:
+def store(world: CloudUnderTest) -> RestApiKeyStore:
     return RestApiKeyStore(world.session)
 
 
@@ -56,7 +56,7 @@ def test_a_name_that_is_none_is_refused_here(store: RestApiKeyStore, name: str) 
         store.find(name)
 
 
-def test_a_lost_reply_is_unavailable_and_is_not_repeated(store: RestApiKeyStore, world: World) -> None:
+def test_a_lost_reply_is_unavailable_and_is_not_repeated(store: RestApiKeyStore, world: CloudUnderTest) -> None:
     world.arm("CreateKey", FaultPhase.AFTER, code=Code.INTERNAL)
     with pytest.raises(UnavailableError):
         store.create("lost", display_name="", restrictions={})

@@ -22,11 +22,11 @@ from orchestra_creds.errors import (
     UnavailableError,
 )
 from orchestra_creds.gcp.keys import IamKeyStore
-from tests.contract.conftest import World
+from tests.contract.conftest import CloudUnderTest
 
 
 @pytest.fixture
-def account(world: World) -> str:
+def account(world: CloudUnderTest) -> str:
     return world.account()
 
 
@@ -41,11 +41,11 @@ def certificate(days: int = 30) -> bytes:
     return builder.sign(private, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
 
 
-def ours(world: World, account: str) -> list[Key]:
+def ours(world: CloudUnderTest, account: str) -> list[Key]:
     return [key for key in world.keys.list_keys(account) if key.origin is KeyOrigin.USER]
 
 
-def test_a_created_key_is_a_key_file_and_is_listed(world: World, account: str) -> None:
+def test_a_created_key_is_a_key_file_and_is_listed(world: CloudUnderTest, account: str) -> None:
     new = world.keys.create_key(account)
     info = json.loads(new.material.reveal())
     assert (info["type"], info["client_email"], info["private_key_id"]) == ("service_account", account, new.key.id)
@@ -57,7 +57,7 @@ def test_a_created_key_is_a_key_file_and_is_listed(world: World, account: str) -
     assert world.keys.find_key(account, new.key.id) is None
 
 
-def test_a_key_is_disabled_enabled_and_deleted(world: World, account: str) -> None:
+def test_a_key_is_disabled_enabled_and_deleted(world: CloudUnderTest, account: str) -> None:
     key_id = world.keys.create_key(account).key.id
     for _ in range(2):  # twice is as good as once
         world.keys.disable_key(account, key_id)
@@ -69,7 +69,7 @@ def test_a_key_is_disabled_enabled_and_deleted(world: World, account: str) -> No
         world.keys.delete_key(account, key_id)
 
 
-def test_an_uploaded_certificate_is_a_key_with_its_end(world: World, account: str) -> None:
+def test_an_uploaded_certificate_is_a_key_with_its_end(world: CloudUnderTest, account: str) -> None:
     key = world.keys.upload_key(account, certificate(days=30))
     assert (key.uploaded, key.origin, key.disabled) == (True, KeyOrigin.USER, False)
     assert key.expires is not None
@@ -78,7 +78,7 @@ def test_an_uploaded_certificate_is_a_key_with_its_end(world: World, account: st
     world.keys.delete_key(account, key.id)
 
 
-def test_a_public_half_is_that_of_the_certificate(world: World, account: str) -> None:
+def test_a_public_half_is_that_of_the_certificate(world: CloudUnderTest, account: str) -> None:
     text = certificate(days=30)
     key = world.keys.upload_key(account, text)
     public = x509.load_pem_x509_certificate(text).public_key()
@@ -89,11 +89,11 @@ def test_a_public_half_is_that_of_the_certificate(world: World, account: str) ->
         world.keys.public_key(account, key.id)
 
 
-def test_googles_own_keys_are_told_apart(world: World, account: str) -> None:
+def test_googles_own_keys_are_told_apart(world: CloudUnderTest, account: str) -> None:
     assert {key.origin for key in world.keys.list_keys(account)} <= {KeyOrigin.SYSTEM}
 
 
-def test_keys_are_listed_oldest_first(world: World, account: str) -> None:
+def test_keys_are_listed_oldest_first(world: CloudUnderTest, account: str) -> None:
     if world.kind == "live":
         pytest.skip("keys take room in a real account")
     made = []
@@ -103,7 +103,7 @@ def test_keys_are_listed_oldest_first(world: World, account: str) -> None:
     assert [key.id for key in ours(world, account)] == made
 
 
-def test_the_eleventh_key_is_refused(world: World, account: str) -> None:
+def test_the_eleventh_key_is_refused(world: CloudUnderTest, account: str) -> None:
     world.emulator  # noqa: B018  # ten real keys are too many
     pem = certificate()
     for _ in range(10):
@@ -114,13 +114,13 @@ def test_the_eleventh_key_is_refused(world: World, account: str) -> None:
 
 
 @pytest.mark.parametrize("pem", [b"", b"nonsense", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"])
-def test_what_is_no_certificate_is_refused(world: World, account: str, pem: bytes) -> None:
+def test_what_is_no_certificate_is_refused(world: CloudUnderTest, account: str, pem: bytes) -> None:
     with pytest.raises(ConfigError):
         world.keys.upload_key(account, pem)
     assert ours(world, account) == []
 
 
-def test_why_google_disabled_a_key_is_told(world: World, account: str) -> None:
+def test_why_google_disabled_a_key_is_told(world: CloudUnderTest, account: str) -> None:
     key_id = world.keys.create_key(account).key.id
     with world.emulator.store.transaction() as txn:
         emulated.expose(txn, f"projects/-/serviceAccounts/{account}/keys/{key_id}", "https://example.com/repo")
@@ -128,7 +128,7 @@ def test_why_google_disabled_a_key_is_told(world: World, account: str) -> None:
     assert (key.disabled, "EXPOSED" in key.disable_reason, len(key.status)) == (True, True, 1)
 
 
-def test_last_uses_are_those_of_the_accounts_keys(world: World, account: str) -> None:
+def test_last_uses_are_those_of_the_accounts_keys(world: CloudUnderTest, account: str) -> None:
     if world.kind == "live":
         pytest.skip("Policy Analyzer takes two days to know")
     used, idle = world.keys.create_key(account), world.keys.create_key(account)
@@ -158,7 +158,7 @@ NO_KEY = "0123456789abcdef0123456789abcdef01234567"
     ids=range(9),
 )
 def test_bad_input_is_told_in_our_words(
-    world: World, account: str, attempt: Callable[[IamKeyStore, str], object], error: type[CredsError]
+    world: CloudUnderTest, account: str, attempt: Callable[[IamKeyStore, str], object], error: type[CredsError]
 ) -> None:
     with pytest.raises(error) as caught:
         attempt(world.keys, account)
@@ -176,7 +176,7 @@ def test_bad_input_is_told_in_our_words(
     ids=["create", "upload", "delete"],
 )
 def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeated(
-    world: World, account: str, method: str, call: Callable[[IamKeyStore, str, str], object], phase: FaultPhase
+    world: CloudUnderTest, account: str, method: str, call: Callable[[IamKeyStore, str, str], object], phase: FaultPhase
 ) -> None:
     key_id = world.keys.create_key(account).key.id
     before = world.calls(method)
@@ -198,7 +198,7 @@ def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeat
     ids=["list", "get", "disable", "enable", "activities"],
 )
 def test_a_lost_reply_of_a_call_that_may_be_repeated_is_mended(
-    world: World, account: str, method: str, call: Callable[[IamKeyStore, str, str], object]
+    world: CloudUnderTest, account: str, method: str, call: Callable[[IamKeyStore, str, str], object]
 ) -> None:
     key_id = world.keys.create_key(account).key.id
     before = world.calls(method)
@@ -207,7 +207,7 @@ def test_a_lost_reply_of_a_call_that_may_be_repeated_is_mended(
     assert world.calls(method) == before + 2
 
 
-def test_a_missing_permission_is_named_over_both_protocols(strict: World) -> None:
+def test_a_missing_permission_is_named_over_both_protocols(strict: CloudUnderTest) -> None:
     account, other = strict.account("rotated"), strict.account("nobody-special")
     stranger = IamKeyStore(strict.open(impersonate=other))
     for attempt, permission in (

@@ -5,13 +5,13 @@ import pytest
 from orchestra_creds.core.cloud_types import Binding, IamPolicy
 from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
-from tests.contract.conftest import World
+from tests.contract.conftest import CloudUnderTest
 
 ROLE = "roles/secretmanager.secretAccessor"
 
 
 @pytest.fixture(params=["secret", "account", "project"])
-def resource(request: pytest.FixtureRequest, world: World) -> str:
+def resource(request: pytest.FixtureRequest, world: CloudUnderTest) -> str:
     """A resource that carries a policy; of a real project only a secret of our own is changed."""
     if request.param != "secret" and world.kind == "live":
         pytest.skip("only policies of our own secrets are changed in a real project")
@@ -25,11 +25,11 @@ def resource(request: pytest.FixtureRequest, world: World) -> str:
 
 
 @pytest.fixture
-def member(world: World) -> str:
+def member(world: CloudUnderTest) -> str:
     return f"serviceAccount:{world.account('reader')}"
 
 
-def test_a_policy_that_was_set_is_read_back_whole(world: World, resource: str, member: str) -> None:
+def test_a_policy_that_was_set_is_read_back_whole(world: CloudUnderTest, resource: str, member: str) -> None:
     policy = world.policies.get_policy(resource)
     always = Binding(ROLE, frozenset({member}))
     until = Binding(
@@ -44,7 +44,7 @@ def test_a_policy_that_was_set_is_read_back_whole(world: World, resource: str, m
     assert (set(read.bindings) >= {always, until}, stored.etag, read.etag != policy.etag) == (True, read.etag, True)
 
 
-def test_a_policy_is_changed_under_its_etag(world: World, resource: str, member: str) -> None:
+def test_a_policy_is_changed_under_its_etag(world: CloudUnderTest, resource: str, member: str) -> None:
     first = world.policies.get_policy(resource)
     theirs = IamPolicy((*first.bindings, Binding(ROLE, frozenset({member}))), first.etag)
     world.policies.set_policy(resource, theirs)
@@ -53,12 +53,12 @@ def test_a_policy_is_changed_under_its_etag(world: World, resource: str, member:
     assert Binding(ROLE, frozenset({member})) in world.policies.get_policy(resource).bindings
 
 
-def test_the_permissions_that_one_has_are_told(world: World) -> None:
+def test_the_permissions_that_one_has_are_told(world: CloudUnderTest) -> None:
     wanted = ("secretmanager.secrets.list", "secretmanager.secrets.create")
     assert world.policies.test_permissions(f"projects/{world.project}", wanted) == frozenset(wanted)
 
 
-def test_an_unknown_resource_is_told(world: World) -> None:
+def test_an_unknown_resource_is_told(world: CloudUnderTest) -> None:
     with pytest.raises(NotFoundError):
         world.policies.get_policy(f"projects/{world.project}/secrets/nowhere")
     for name in ("buckets/b", "projects/p/secrets/a/../b", "projects/p/secrets/x?y", ""):
@@ -66,13 +66,13 @@ def test_an_unknown_resource_is_told(world: World) -> None:
             world.policies.get_policy(name)
 
 
-def test_a_role_that_is_none_is_refused(world: World, resource: str, member: str) -> None:
+def test_a_role_that_is_none_is_refused(world: CloudUnderTest, resource: str, member: str) -> None:
     policy = world.policies.get_policy(resource)
     with pytest.raises(ConfigError):
         world.policies.set_policy(resource, IamPolicy((Binding("no-role", frozenset({member})),), policy.etag))
 
 
-def test_a_lost_reply_is_mended_when_reading_and_told_when_writing(world: World, resource: str) -> None:
+def test_a_lost_reply_is_mended_when_reading_and_told_when_writing(world: CloudUnderTest, resource: str) -> None:
     world.arm("GetIamPolicy", FaultPhase.AFTER)
     policy = world.policies.get_policy(resource)
     world.arm("SetIamPolicy", FaultPhase.AFTER)
@@ -82,7 +82,7 @@ def test_a_lost_reply_is_mended_when_reading_and_told_when_writing(world: World,
     assert world.calls("SetIamPolicy") == before + 1
 
 
-def test_a_missing_permission_is_named(strict: World) -> None:
+def test_a_missing_permission_is_named(strict: CloudUnderTest) -> None:
     strict.secrets.create_secret("db")
     other = strict.open(impersonate=strict.account("nobody-special"))
     theirs = type(strict.policies)(other)

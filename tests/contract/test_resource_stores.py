@@ -12,7 +12,7 @@ from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.gcp import alerts, resources, run_jobs, schedules
 from orchestra_creds.gcp.policies import RestPolicyStore
-from tests.contract.conftest import PROJECT, World
+from tests.contract.conftest import PROJECT, CloudUnderTest
 from tests.contract.stores import ALERT, CASES, CHANNEL, IMAGE, JOB, PLACE, SCHEDULE, Case
 
 BY_KIND = pytest.mark.parametrize("kind", list(CASES))
@@ -26,7 +26,7 @@ LISTED_FIRST = {
 """What a list of these lists before: its permission and method."""
 
 
-def prepared(world: World, kind: ResourceKind) -> tuple[Case, ResourceStore]:
+def prepared(world: CloudUnderTest, kind: ResourceKind) -> tuple[Case, ResourceStore]:
     """The case and its store, with what must be there first."""
     case = CASES[kind]
     for before, wanted in case.before:
@@ -43,7 +43,7 @@ def found(store: ResourceStore, ref: Ref) -> Resource:
 
 
 @BY_KIND
-def test_what_was_made_is_read_back_and_listed(embedded: World, kind: ResourceKind) -> None:
+def test_what_was_made_is_read_back_and_listed(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
@@ -52,14 +52,14 @@ def test_what_was_made_is_read_back_and_listed(embedded: World, kind: ResourceKi
 
 
 @BY_KIND
-def test_what_is_not_there_is_none(embedded: World, kind: ResourceKind) -> None:
+def test_what_is_not_there_is_none(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     assert store.find(case.wanted.ref) is None
     assert case.wanted.ref not in {one.ref for one in store.every()}
 
 
 @pytest.mark.parametrize("kind", [kind for kind, case in CASES.items() if case.finds_by == "get"])
-def test_what_is_there_is_not_made_twice(embedded: World, kind: ResourceKind) -> None:
+def test_what_is_there_is_not_made_twice(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     with pytest.raises(PreconditionError):
@@ -67,7 +67,7 @@ def test_what_is_there_is_not_made_twice(embedded: World, kind: ResourceKind) ->
 
 
 @BY_KIND
-def test_an_update_writes_the_named_fields_and_no_others(embedded: World, kind: ResourceKind) -> None:
+def test_an_update_writes_the_named_fields_and_no_others(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
@@ -76,7 +76,9 @@ def test_an_update_writes_the_named_fields_and_no_others(embedded: World, kind: 
 
 
 @BY_ETAG
-def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(embedded: World, kind: ResourceKind) -> None:
+def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(
+    embedded: CloudUnderTest, kind: ResourceKind
+) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     first = found(store, case.wanted.ref)
@@ -89,7 +91,7 @@ def test_an_update_with_an_old_etag_is_refused_and_changes_nothing(embedded: Wor
 
 
 @BY_KIND
-def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: World, kind: ResourceKind) -> None:
+def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     embedded.arm(case.create, FaultPhase.AFTER)
     with pytest.raises(UnavailableError):
@@ -98,7 +100,7 @@ def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: World, kind: 
 
 
 @BY_KIND
-def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World, kind: ResourceKind) -> None:
+def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(strict, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
@@ -120,7 +122,7 @@ def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: World
 
 
 @BY_KIND
-def test_many_are_listed_without_reading_each(embedded: World, kind: ResourceKind) -> None:
+def test_many_are_listed_without_reading_each(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     name = case.wanted.ref.name
     for number in range(60):
@@ -138,7 +140,7 @@ def test_many_are_listed_without_reading_each(embedded: World, kind: ResourceKin
 @pytest.mark.parametrize(
     "kind", [ResourceKind.SECRET, ResourceKind.BUCKET, ResourceKind.CHANNEL, ResourceKind.ALERT, ResourceKind.JOB]
 )
-def test_labels_of_others_stay(embedded: World, kind: ResourceKind) -> None:
+def test_labels_of_others_stay(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(replace(case.wanted, fields={**case.wanted.fields, "labels": {"team": "ops"}}))
     there = found(store, case.wanted.ref)
@@ -146,7 +148,7 @@ def test_labels_of_others_stay(embedded: World, kind: ResourceKind) -> None:
     assert found(store, case.wanted.ref).fields["labels"] == {"team": "ops", "managed-by": "orchestra-creds"}
 
 
-def test_a_name_that_would_leave_its_path_is_refused_before_a_call(embedded: World) -> None:
+def test_a_name_that_would_leave_its_path_is_refused_before_a_call(embedded: CloudUnderTest) -> None:
     for kind, name in (
         (ResourceKind.BUCKET, "a/b"),
         (ResourceKind.METRIC, ".."),
@@ -157,7 +159,7 @@ def test_a_name_that_would_leave_its_path_is_refused_before_a_call(embedded: Wor
             CASES[kind].store(embedded.session).find(Ref(kind, name))
 
 
-def test_what_is_not_ours_of_a_job_stays(embedded: World) -> None:
+def test_what_is_not_ours_of_a_job_stays(embedded: CloudUnderTest) -> None:
     embedded.account("runner-one")
     store = run_jobs.RunJobs(embedded.session, (PLACE,))
     path = f"v2/projects/{PROJECT}/locations/{PLACE}/jobs"
@@ -175,7 +177,7 @@ def test_what_is_not_ours_of_a_job_stays(embedded: World) -> None:
     assert secret in now["containers"][0]["env"]
 
 
-def test_a_job_is_run(embedded: World) -> None:
+def test_a_job_is_run(embedded: CloudUnderTest) -> None:
     embedded.account("runner-one")
     store = run_jobs.RunJobs(embedded.session, (PLACE,))
     store.create(JOB)
@@ -183,7 +185,7 @@ def test_a_job_is_run(embedded: World) -> None:
     assert embedded.calls("RunJob") == 1
 
 
-def test_a_schedule_that_shall_be_paused_is_made_and_paused(embedded: World) -> None:
+def test_a_schedule_that_shall_be_paused_is_made_and_paused(embedded: CloudUnderTest) -> None:
     case, store = prepared(embedded, ResourceKind.SCHEDULE)
     store.create(replace(SCHEDULE, fields={**SCHEDULE.fields, "paused": True}))
     assert found(store, SCHEDULE.ref).fields["paused"] is True
@@ -191,13 +193,13 @@ def test_a_schedule_that_shall_be_paused_is_made_and_paused(embedded: World) -> 
     assert found(store, case.wanted.ref).fields == SCHEDULE.fields
 
 
-def test_an_alert_that_names_a_channel_that_is_not_there_is_refused_before_it_is_made(embedded: World) -> None:
+def test_an_alert_that_names_a_channel_that_is_not_there_is_refused_before_it_is_made(embedded: CloudUnderTest) -> None:
     with pytest.raises(NotFoundError, match="which is not there"):
         alerts.Alerts(embedded.session).create(ALERT)
     assert embedded.calls("CreateAlertPolicy") == 0
 
 
-def test_of_two_channels_with_one_name_the_first_is_taken(embedded: World) -> None:
+def test_of_two_channels_with_one_name_the_first_is_taken(embedded: CloudUnderTest) -> None:
     store = alerts.Channels(embedded.session)
     store.create(CHANNEL)
     store.create(replace(CHANNEL, fields={**CHANNEL.fields, "enabled": False}))
@@ -205,7 +207,7 @@ def test_of_two_channels_with_one_name_the_first_is_taken(embedded: World) -> No
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.ROLE, ResourceKind.POOL, ResourceKind.PROVIDER])
-def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, kind: ResourceKind) -> None:
+def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     pools = "locations/global/workloadIdentityPools"
@@ -220,7 +222,9 @@ def test_a_deleted_one_is_listed_keeps_its_name_and_comes_back(embedded: World, 
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.BUCKET, ResourceKind.JOB])
-def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(embedded: World, kind: ResourceKind) -> None:
+def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(
+    embedded: CloudUnderTest, kind: ResourceKind
+) -> None:
     case, store = prepared(embedded, kind)
     store.create(case.wanted)
     name = case.wanted.ref.name
@@ -238,7 +242,7 @@ def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(embedded:
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.BUCKET, ResourceKind.JOB])
-def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: World, kind: ResourceKind) -> None:
+def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: CloudUnderTest, kind: ResourceKind) -> None:
     case, store = prepared(strict, kind)
     store.create(case.wanted)
     other = replace(case.wanted, ref=Ref(kind, f"{case.wanted.ref.name}2"))
@@ -259,7 +263,7 @@ def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: World, kind: Resou
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.JOB, ResourceKind.SCHEDULE])
-def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: World, kind: ResourceKind) -> None:
+def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: CloudUnderTest, kind: ResourceKind) -> None:
     case, _ = prepared(strict, kind)
     caller = strict.account("deployer")
     policy = strict.policies.get_policy(f"projects/{PROJECT}")
@@ -277,7 +281,7 @@ def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: World, kind
     assert found(theirs, case.wanted.ref).fields == case.wanted.fields
 
 
-def test_the_long_spelling_of_a_pool_permission_gives_the_permission(strict: World) -> None:
+def test_the_long_spelling_of_a_pool_permission_gives_the_permission(strict: CloudUnderTest) -> None:
     permissions = ["iam.googleapis.com/workloadIdentityPools.list"]
     role = Resource(
         Ref(ResourceKind.ROLE, "poolReader"), {"title": "Pools", "description": "", "includedPermissions": permissions}
@@ -297,7 +301,7 @@ def _job_name(name: str) -> str:
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.JOB, ResourceKind.SCHEDULE])
-def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: ResourceKind) -> None:
+def test_what_may_be_taken_away_again_is_deleted_once(embedded: CloudUnderTest, kind: ResourceKind) -> None:
     case, _ = prepared(embedded, kind)
     stores: dict[ResourceKind, RemovableStore] = {
         ResourceKind.JOB: run_jobs.RunJobs(embedded.session, (PLACE,)),
@@ -322,7 +326,7 @@ def test_what_may_be_taken_away_again_is_deleted_once(embedded: World, kind: Res
 API = Resource(Ref(ResourceKind.SERVICE, "aiplatform.googleapis.com"))
 
 
-def test_an_api_is_there_when_it_is_enabled_and_enabled_again_without_harm(embedded: World) -> None:
+def test_an_api_is_there_when_it_is_enabled_and_enabled_again_without_harm(embedded: CloudUnderTest) -> None:
     store = resources.Services(embedded.session)
     assert store.find(API.ref) is None
     assert API not in list(store.every())
@@ -332,7 +336,7 @@ def test_an_api_is_there_when_it_is_enabled_and_enabled_again_without_harm(embed
     assert API in list(store.every())
 
 
-def test_a_lost_reply_of_an_api_is_told_and_it_is_enabled(embedded: World) -> None:
+def test_a_lost_reply_of_an_api_is_told_and_it_is_enabled(embedded: CloudUnderTest) -> None:
     store = resources.Services(embedded.session)
     embedded.arm("EnableService", FaultPhase.AFTER)
     with pytest.raises(UnavailableError):
@@ -340,7 +344,7 @@ def test_a_lost_reply_of_an_api_is_told_and_it_is_enabled(embedded: World) -> No
     assert store.find(API.ref) == API
 
 
-def test_a_missing_permission_for_apis_is_named(strict: World) -> None:
+def test_a_missing_permission_for_apis_is_named(strict: CloudUnderTest) -> None:
     theirs = resources.Services(strict.open(impersonate=strict.account("nobody-special")))
     calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: list(theirs.every()), "list"),
@@ -355,11 +359,11 @@ def test_a_missing_permission_for_apis_is_named(strict: World) -> None:
 # -- ProjectStore: what is one for the whole project
 
 
-def test_the_number_of_the_project_is_digits(embedded: World) -> None:
+def test_the_number_of_the_project_is_digits(embedded: CloudUnderTest) -> None:
     assert resources.RestProjectStore(embedded.session).number().isdecimal()
 
 
-def test_what_is_audited_is_replaced_and_nothing_else_of_the_policy(embedded: World) -> None:
+def test_what_is_audited_is_replaced_and_nothing_else_of_the_policy(embedded: CloudUnderTest) -> None:
     store, project = resources.RestProjectStore(embedded.session), f"projects/{PROJECT}"
     first = embedded.policies.get_policy(project)
     bound = Binding("roles/viewer", frozenset({f"serviceAccount:{embedded.account('reader')}"}), "true", "always", "")
@@ -377,7 +381,7 @@ def test_what_is_audited_is_replaced_and_nothing_else_of_the_policy(embedded: Wo
     assert store.audit() == {}
 
 
-def test_who_is_exempt_from_the_audit_stays_exempt(embedded: World) -> None:
+def test_who_is_exempt_from_the_audit_stays_exempt(embedded: CloudUnderTest) -> None:
     store = resources.RestProjectStore(embedded.session)
     exempt = {"logType": "DATA_READ", "exemptedMembers": ["user:ada@example.com"]}
     configs = [{"service": "iam.googleapis.com", "auditLogConfigs": [exempt]}]
@@ -389,7 +393,7 @@ def test_who_is_exempt_from_the_audit_stays_exempt(embedded: World) -> None:
     assert exempt in policy["auditConfigs"][0]["auditLogConfigs"]
 
 
-def test_a_lost_reply_of_the_audit_is_told_and_it_is_changed(embedded: World) -> None:
+def test_a_lost_reply_of_the_audit_is_told_and_it_is_changed(embedded: CloudUnderTest) -> None:
     store = resources.RestProjectStore(embedded.session)
     embedded.arm("SetIamPolicy", FaultPhase.AFTER)
     with pytest.raises(UnavailableError):
@@ -397,7 +401,7 @@ def test_a_lost_reply_of_the_audit_is_told_and_it_is_changed(embedded: World) ->
     assert store.audit() == {"iam.googleapis.com": frozenset({"DATA_READ"})}
 
 
-def test_a_missing_permission_on_the_project_is_named(strict: World) -> None:
+def test_a_missing_permission_on_the_project_is_named(strict: CloudUnderTest) -> None:
     theirs = resources.RestProjectStore(strict.open(impersonate=strict.account("nobody-special")))
     calls: tuple[tuple[Callable[[], object], str], ...] = (
         (theirs.number, "get"),

@@ -21,19 +21,19 @@ from orchestra_creds.errors import (
 )
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import LOCAL_DEADLINE, ApiSession, Endpoints
-from tests.contract.conftest import LIVE, Tamper, Tampered, World, opened
+from tests.contract.conftest import LIVE, CloudUnderTest, Tamper, Tampered, opened
 
 ONE = Material(b"first\x00value\xff")
 TWO = Material(b"second-value")
 
 
 @pytest.fixture(params=["wire", "direct", "numbers", LIVE])
-def world(request: pytest.FixtureRequest) -> Iterator[World]:
+def world(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
     yield from opened(request)
 
 
 @pytest.fixture
-def name(world: World) -> str:
+def name(world: CloudUnderTest) -> str:
     """A secret with two versions."""
     name = world.new_name()
     world.secrets.create_secret(name, labels={"team": "a"})
@@ -42,11 +42,11 @@ def name(world: World) -> str:
     return name
 
 
-def test_what_was_added_is_read_back_by_its_number_at_once(world: World, name: str) -> None:
+def test_what_was_added_is_read_back_by_its_number_at_once(world: CloudUnderTest, name: str) -> None:
     assert [world.secrets.access(name, number).material for number in (1, 2)] == [ONE, TWO]
 
 
-def test_latest_is_the_newest_created_whatever_its_state(world: World, name: str) -> None:
+def test_latest_is_the_newest_created_whatever_its_state(world: CloudUnderTest, name: str) -> None:
     assert world.secrets.get_version(name, "latest").number == 2
     assert world.secrets.disable_version(name, 2).state is VersionState.DISABLED
     assert world.secrets.get_version(name, "latest").number == 2
@@ -56,7 +56,7 @@ def test_latest_is_the_newest_created_whatever_its_state(world: World, name: str
     assert world.secrets.access(name, "latest").number == 2
 
 
-def test_an_alias_is_switched_under_the_etag_of_the_secret(world: World, name: str) -> None:
+def test_an_alias_is_switched_under_the_etag_of_the_secret(world: CloudUnderTest, name: str) -> None:
     first = world.secrets.update_secret(world.secrets.get_secret(name), aliases={"current": 1})
     assert world.secrets.access(name, "current").material == ONE
     switched = world.secrets.update_secret(first, aliases={"current": 2})
@@ -66,13 +66,13 @@ def test_an_alias_is_switched_under_the_etag_of_the_secret(world: World, name: s
     assert world.secrets.get_version(name, "current").number == 2
 
 
-def test_maps_that_are_not_given_stay_as_they_are(world: World, name: str) -> None:
+def test_maps_that_are_not_given_stay_as_they_are(world: CloudUnderTest, name: str) -> None:
     secret = world.secrets.update_secret(world.secrets.get_secret(name), annotations={"owner": "ada"})
     assert (secret.labels, secret.annotations) == ({"team": "a"}, {"owner": "ada"})
     assert world.secrets.update_secret(secret, labels={}).labels == {}
 
 
-def test_a_version_is_changed_under_its_etag(world: World, name: str) -> None:
+def test_a_version_is_changed_under_its_etag(world: CloudUnderTest, name: str) -> None:
     stale = world.secrets.get_version(name, 1).etag
     world.secrets.disable_version(name, 1, etag=stale)
     for change in (world.secrets.enable_version, world.secrets.disable_version, world.secrets.destroy_version):
@@ -81,7 +81,7 @@ def test_a_version_is_changed_under_its_etag(world: World, name: str) -> None:
     assert world.secrets.get_version(name, 1).state is VersionState.DISABLED
 
 
-def test_a_secret_is_deleted_under_its_etag(world: World, name: str) -> None:
+def test_a_secret_is_deleted_under_its_etag(world: CloudUnderTest, name: str) -> None:
     stale = world.secrets.get_secret(name)
     world.secrets.update_secret(stale, labels={"team": "b"})
     with pytest.raises(PreconditionError):
@@ -90,7 +90,7 @@ def test_a_secret_is_deleted_under_its_etag(world: World, name: str) -> None:
     assert world.secrets.find_secret(name) is None
 
 
-def test_destroy_is_for_ever_and_delayed_where_the_secret_says_so(world: World, name: str) -> None:
+def test_destroy_is_for_ever_and_delayed_where_the_secret_says_so(world: CloudUnderTest, name: str) -> None:
     gone = world.secrets.destroy_version(name, 1)
     assert (gone.state, gone.destroyed is not None) == (VersionState.DESTROYED, True)
     with pytest.raises(PreconditionError):
@@ -101,7 +101,7 @@ def test_destroy_is_for_ever_and_delayed_where_the_secret_says_so(world: World, 
     assert world.secrets.enable_version(name, 2).destroy_at is None
 
 
-def test_lists_are_whole_over_pages_and_newest_first(world: World, name: str) -> None:
+def test_lists_are_whole_over_pages_and_newest_first(world: CloudUnderTest, name: str) -> None:
     paged = SecretManagerStore(world.session, page_size=2)
     for _ in range(3):
         paged.add_version(name, TWO)
@@ -114,7 +114,7 @@ def test_lists_are_whole_over_pages_and_newest_first(world: World, name: str) ->
     assert name not in {secret.name for secret in paged.list_secrets(query="labels.team=c")}
 
 
-def test_a_secret_tells_what_it_was_made_with(world: World) -> None:
+def test_a_secret_tells_what_it_was_made_with(world: CloudUnderTest) -> None:
     name = world.new_name()
     made = world.secrets.create_secret(
         name, labels={"a": "b"}, annotations={"k": "v w"}, destroy_ttl=timedelta(days=1), replicas=["europe-west3"]
@@ -124,7 +124,7 @@ def test_a_secret_tells_what_it_was_made_with(world: World) -> None:
     assert made == world.secrets.get_secret(name) == world.secrets.find_secret(name)
 
 
-def test_a_regional_secret_lives_in_its_location(world: World) -> None:
+def test_a_regional_secret_lives_in_its_location(world: CloudUnderTest) -> None:
     if world.kind == "live":
         pytest.skip("a real project may not allow the location")
     regional = SecretManagerStore(world.session, location="europe-west3")
@@ -157,7 +157,7 @@ def test_a_regional_secret_lives_in_its_location(world: World) -> None:
     ids=lambda case: getattr(case, "__name__", ""),
 )
 def test_bad_input_is_told_in_our_words(
-    world: World, name: str, attempt: Callable[[SecretManagerStore, str], object], error: type[CredsError]
+    world: CloudUnderTest, name: str, attempt: Callable[[SecretManagerStore, str], object], error: type[CredsError]
 ) -> None:
     with pytest.raises(error) as caught:
         attempt(world.secrets, name)
@@ -165,7 +165,7 @@ def test_bad_input_is_told_in_our_words(
     assert str(caught.value).startswith("cannot ")
 
 
-def test_the_largest_payload_fits(world: World, name: str) -> None:
+def test_the_largest_payload_fits(world: CloudUnderTest, name: str) -> None:
     largest = Material(bytes(range(256)) * 256)
     assert len(largest) == 65_536
     assert world.secrets.access(name, world.secrets.add_version(name, largest).number).material == largest
@@ -181,7 +181,9 @@ def same(_method: str, message: Any) -> Any:
 
 
 @pytest.mark.parametrize("damaged", ["AddSecretVersion", "AccessSecretVersion"])
-def test_a_payload_that_was_damaged_on_the_way_is_refused_both_ways(world: World, name: str, damaged: str) -> None:
+def test_a_payload_that_was_damaged_on_the_way_is_refused_both_ways(
+    world: CloudUnderTest, name: str, damaged: str
+) -> None:
     world.emulator  # noqa: B018  # a real wire cannot be damaged on purpose
 
     def damage(method: str, message: Any) -> Any:
@@ -194,7 +196,7 @@ def test_a_payload_that_was_damaged_on_the_way_is_refused_both_ways(world: World
     assert next(world.secrets.list_versions(name)).number == 2
 
 
-def test_a_checksum_that_is_not_confirmed_is_told(world: World, name: str) -> None:
+def test_a_checksum_that_is_not_confirmed_is_told(world: CloudUnderTest, name: str) -> None:
     world.emulator  # noqa: B018  # a real service always confirms it
 
     def forgetful(method: str, message: Any) -> Any:
@@ -206,7 +208,7 @@ def test_a_checksum_that_is_not_confirmed_is_told(world: World, name: str) -> No
         SecretManagerStore(tampered(world, same, forgetful)).add_version(name, ONE)
 
 
-def tampered(world: World, there: Tamper, back: Tamper) -> ApiSession:
+def tampered(world: CloudUnderTest, there: Tamper, back: Tamper) -> ApiSession:
     """A session over a wire that changes messages."""
     session = world.open()
     session.channel = grpc.intercept_channel(session.channel, Tampered(there, back))
@@ -227,7 +229,7 @@ def tampered(world: World, there: Tamper, back: Tamper) -> ApiSession:
 )
 @pytest.mark.parametrize("phase", [FaultPhase.BEFORE, FaultPhase.AFTER])
 def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeated(
-    world: World, name: str, method: str, call: Callable[[SecretManagerStore, str], object], phase: FaultPhase
+    world: CloudUnderTest, name: str, method: str, call: Callable[[SecretManagerStore, str], object], phase: FaultPhase
 ) -> None:
     before = world.calls(method)
     world.arm(method, phase)
@@ -251,7 +253,7 @@ def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeat
     ids=lambda case: case if isinstance(case, str) else "",
 )
 def test_a_lost_reply_of_a_call_that_may_be_repeated_is_mended(
-    world: World, name: str, method: str, call: Callable[[SecretManagerStore, str], object]
+    world: CloudUnderTest, name: str, method: str, call: Callable[[SecretManagerStore, str], object]
 ) -> None:
     before = world.calls(method)
     world.arm(method, FaultPhase.AFTER)
@@ -268,7 +270,7 @@ def test_a_refused_connection_is_told_within_the_deadline() -> None:
     session.close()
 
 
-def test_a_missing_permission_is_named(strict: World) -> None:
+def test_a_missing_permission_is_named(strict: CloudUnderTest) -> None:
     strict.secrets.create_secret("db")
     strict.secrets.add_version("db", ONE)
     strict.account("reader")
@@ -282,7 +284,7 @@ def test_a_missing_permission_is_named(strict: World) -> None:
             attempt()
 
 
-def test_somebody_without_a_name_is_told_to_log_in(strict: World) -> None:
+def test_somebody_without_a_name_is_told_to_log_in(strict: CloudUnderTest) -> None:
     anonymous = SecretManagerStore(strict.open(owner_token=""))
     with pytest.raises(AuthError):
         anonymous.get_secret("db")

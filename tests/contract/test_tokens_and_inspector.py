@@ -14,14 +14,14 @@ from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
-from tests.contract.conftest import World, on
+from tests.contract.conftest import CloudUnderTest, on
 
 
 def edited(key_file: Material, **fields: object) -> Material:
     return Material(json.dumps({**json.loads(key_file.reveal()), **fields}).encode())
 
 
-def test_a_live_key_authenticates_and_a_dead_one_does_not(world: World) -> None:
+def test_a_live_key_authenticates_and_a_dead_one_does_not(world: CloudUnderTest) -> None:
     account = world.account()
     new = world.keys.create_key(account)
     token = world.tokens.mint(new.material)
@@ -37,12 +37,12 @@ def test_a_live_key_authenticates_and_a_dead_one_does_not(world: World) -> None:
         world.tokens.mint(new.material)
 
 
-def test_a_key_authenticates_after_the_clock_was_moved(world: World) -> None:
+def test_a_key_authenticates_after_the_clock_was_moved(world: CloudUnderTest) -> None:
     world.emulator.store.advance(timedelta(days=80))
     world.tokens.mint(world.keys.create_key(world.account()).material)
 
 
-def test_another_keys_signature_is_refused(world: World) -> None:
+def test_another_keys_signature_is_refused(world: CloudUnderTest) -> None:
     account = world.account()
     one, two = world.keys.create_key(account), world.keys.create_key(account)
     with pytest.raises(AuthError):
@@ -62,7 +62,7 @@ def test_another_keys_signature_is_refused(world: World) -> None:
     ids=range(6),
 )
 def test_a_file_that_would_lead_elsewhere_or_is_none_is_refused_without_a_call(
-    world: World, fields: dict[str, object]
+    world: CloudUnderTest, fields: dict[str, object]
 ) -> None:
     key_file = world.keys.create_key(world.account()).material
     if world.kind != "live":
@@ -75,7 +75,7 @@ def test_a_file_that_would_lead_elsewhere_or_is_none_is_refused_without_a_call(
 
 
 @pytest.mark.parametrize("content", [b"", b"no json", b"[]", b"\xff", b"[" * 100_000])
-def test_what_is_no_key_file_is_told(world: World, content: bytes) -> None:
+def test_what_is_no_key_file_is_told(world: CloudUnderTest, content: bytes) -> None:
     with pytest.raises(ConfigError, match="not a service-account key file"):
         world.tokens.mint(Material(content))
 
@@ -88,13 +88,13 @@ def test_a_silent_token_endpoint_is_no_refusal(running: control.InProcessEmulato
         world.tokens.mint(new.material)
 
 
-def test_facts_of_the_project_are_told(world: World) -> None:
+def test_facts_of_the_project_are_told(world: CloudUnderTest) -> None:
     assert world.inspector.is_api_enabled("secretmanager.googleapis.com")
     assert world.inspector.is_constraint_enforced("iam.disableServiceAccountKeyUpload") in {True, False}
     assert abs(world.inspector.server_time() - datetime.now(UTC)) < timedelta(minutes=2)
 
 
-def test_a_constraint_in_force_is_told(world: World) -> None:
+def test_a_constraint_in_force_is_told(world: CloudUnderTest) -> None:
     constraint = "iam.disableServiceAccountKeyCreation"
     assert not world.inspector.is_constraint_enforced(constraint) or world.kind == "live"
     world.emulator  # noqa: B018  # an organization policy of a real project is not ours to change
@@ -103,7 +103,7 @@ def test_a_constraint_in_force_is_told(world: World) -> None:
     assert world.inspector.is_constraint_enforced(constraint)
 
 
-def test_lost_replies_about_facts_are_mended(world: World) -> None:
+def test_lost_replies_about_facts_are_mended(world: CloudUnderTest) -> None:
     for method in ("GetService", "GetEffectivePolicy"):
         world.arm(method, FaultPhase.AFTER)
     assert world.inspector.is_api_enabled("secretmanager.googleapis.com")
@@ -119,7 +119,9 @@ def test_a_closed_port_is_told_over_http_as_well() -> None:
     session.close()
 
 
-def test_the_owner_the_account_of_a_key_file_and_an_impersonated_one_are_told(strict: World, tmp_path: Path) -> None:
+def test_the_owner_the_account_of_a_key_file_and_an_impersonated_one_are_told(
+    strict: CloudUnderTest, tmp_path: Path
+) -> None:
     account, other = strict.account("app-one"), strict.account("app-two")
     assert strict.tokens.whoami() == "owner@local.invalid"
     path = tmp_path / "key.json"
@@ -135,7 +137,7 @@ def test_the_owner_the_account_of_a_key_file_and_an_impersonated_one_are_told(st
     assert KeyTokenIssuer(strict.open(environment=gcloud)).whoami() == other
 
 
-def test_an_impersonation_that_is_not_allowed_names_the_permission(strict: World, tmp_path: Path) -> None:
+def test_an_impersonation_that_is_not_allowed_names_the_permission(strict: CloudUnderTest, tmp_path: Path) -> None:
     one, two = strict.account("app-one"), strict.account("app-two")
     path = tmp_path / "key.json"
     path.write_bytes(strict.keys.create_key(one).material.reveal())
@@ -144,7 +146,7 @@ def test_an_impersonation_that_is_not_allowed_names_the_permission(strict: World
         SecretManagerStore(session).get_secret("db")
 
 
-def test_a_dead_key_file_is_a_refusal_and_not_an_outage(strict: World, tmp_path: Path) -> None:
+def test_a_dead_key_file_is_a_refusal_and_not_an_outage(strict: CloudUnderTest, tmp_path: Path) -> None:
     account = strict.account("app-one")
     new = strict.keys.create_key(account)
     path = tmp_path / "key.json"
@@ -155,7 +157,7 @@ def test_a_dead_key_file_is_a_refusal_and_not_an_outage(strict: World, tmp_path:
         SecretManagerStore(session).get_secret("db")
 
 
-def test_credentials_of_google_are_not_shown_to_the_embedded_cloud(world: World, tmp_path: Path) -> None:
+def test_credentials_of_google_are_not_shown_to_the_embedded_cloud(world: CloudUnderTest, tmp_path: Path) -> None:
     world.emulator  # noqa: B018  # the other way round they are the credentials
     path = tmp_path / "adc.json"
     google = {"token_uri": "https://oauth2.googleapis.com/token"}
