@@ -121,7 +121,7 @@ class ActionsSecret:
 
     def _sealer(self) -> Callable[[bytes, bytes], bytes]:
         try:
-            from nacl.public import PublicKey, SealedBox
+            from nacl.public import PublicKey, SealedBox  # an extra, which may be missing
         except ImportError:
             raise ConfigError(
                 f"{self.name}: the GitHub destination is not installed",

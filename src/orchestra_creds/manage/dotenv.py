@@ -3,6 +3,8 @@
 import io
 from pathlib import Path
 
+from dotenv.parser import parse_stream
+
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.textfile import read_text
@@ -15,8 +17,6 @@ def read_dotenv(path: Path) -> dict[str, Material]:
         NotFoundError: there is no such file.
         ConfigError: it cannot be read, a line is no assignment, or a variable is set twice (lines are named, values are not).
     """
-    from dotenv.parser import parse_stream
-
     found: dict[str, Material] = {}
     lines: dict[str, int] = {}
     for binding in parse_stream(io.StringIO(read_text(path))):

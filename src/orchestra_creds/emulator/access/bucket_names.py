@@ -7,7 +7,7 @@ from orchestra_creds.emulator.store.store import Txn
 INDEX = "bucket_index"
 """Kind of the entries from a bucket's name to the stored name `projects/P/buckets/B`."""
 OF_NOBODY = "projects/_/buckets/"
-"""What a name begins with after `resolved` when there is no such bucket."""
+"""Start of a name that `stored_bucket_name` returns unchanged because there is no such bucket."""
 _NAME = re.compile(r"projects/_/buckets/(?P<bucket>[^/]+)(?P<rest>/.*)?")
 
 

@@ -1,7 +1,7 @@
 """Service accounts: created, found by mail address or unique id, changed, disabled, deleted, brought back.
 
 An account is stored under `projects/P/serviceAccounts/EMAIL`; requests may name it by its unique id and its project by
-`-` or number, which `by_name` turns into that form before permissions are looked at. A deleted account comes back
+`-` or number, which `name_rewriter` turns into that form before permissions are looked at. A deleted account comes back
 within 30 days by its unique id, unless its address has been taken; a new account under an old address is another one.
 """
 

@@ -1,6 +1,6 @@
 """JSON Web Tokens with RS256, as Google's clients and endpoints write them; nothing else is accepted.
 
-`read` only takes a token apart; who calls it must find the key and ask `signed_by`. A token that is malformed in any
+`parse_jwt` only takes a token apart; its caller must find the key and ask `signed_by`. A token that is malformed in any
 way is None, never an exception, and no text of it is kept.
 """
 
@@ -53,7 +53,7 @@ def parse_jwt(text: str) -> ParsedJwt | None:
     if len(parts) != 3 or len(text) > LONGEST:
         return None
     header, claims = _object(parts[0]), _object(parts[1])
-    signature = _bytes(parts[2])
+    signature = decode_base64url(parts[2])
     if header is None or claims is None or signature is None or header.get("alg") != "RS256":
         return None
     key_id = header.get("kid", "")
@@ -86,11 +86,7 @@ def encode_base64url(data: bytes) -> str:
 
 
 def decode_base64url(text: str) -> bytes | None:
-    """What `encoded` made, or None."""
-    return _bytes(text)
-
-
-def _bytes(text: str) -> bytes | None:
+    """Return the bytes that `encode_base64url` wrote as this text; None when the text is not of that form."""
     try:
         return base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, UnicodeEncodeError):
@@ -98,7 +94,7 @@ def _bytes(text: str) -> bytes | None:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    data = _bytes(text)
+    data = decode_base64url(text)
     try:
         value = json.loads(data) if data is not None else None
     except (ValueError, RecursionError):

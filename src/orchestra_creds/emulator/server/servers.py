@@ -113,8 +113,8 @@ def _port_in_use_error(host: str, port: int) -> UnavailableError:
     return UnavailableError(f"cannot listen on {host}:{port}", hint="another process has the port; choose another one")
 
 
-class _RpcHandler(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc ships no types
-    """Every RPC by its path; unknown ones answer UNIMPLEMENTED by name."""
+class _RpcHandler:
+    """A grpc.GenericRpcHandler: every RPC by its path; unknown ones answer UNIMPLEMENTED by name."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
