@@ -98,14 +98,6 @@ def _check_environment(variables: Any) -> None:
         raise invalid_error("A variable may be set once.", field="job.template.template.containers.env")
 
 
-def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return _load(call, txn)
-
-
-def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return job_locations.list_jobs(KIND, call, txn)
-
-
 def _delete(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     current = _load(call, txn)
     _check_etag(call.query.get("etag", ""), current)
@@ -156,15 +148,18 @@ SERVICE = Service(
     routes=(
         Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", rest.project, mutates=True,
               needs=job_locations.write_needs(f"{_PREFIX}.create", rest.project, _accounts)),
-        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", rest.project),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", job_locations.list_handler(KIND), f"{_PREFIX}.list", rest.project),
         Route("GET", f"{_ONE}:getIamPolicy", f"{_SERVICE}/GetIamPolicy",
-              policies.rest_handler(iam_policy.GetIamPolicyRequest, policies.get_policy, job_locations.name), f"{_PREFIX}.getIamPolicy", _job),
+              policies.rest_handler(iam_policy.GetIamPolicyRequest, policies.get_policy, job_locations.name),
+              f"{_PREFIX}.getIamPolicy", _job),
         Route("POST", f"{_ONE}:setIamPolicy", f"{_SERVICE}/SetIamPolicy",
-              policies.rest_handler(iam_policy.SetIamPolicyRequest, policies.set_policy, job_locations.name), f"{_PREFIX}.setIamPolicy", _job,
+              policies.rest_handler(iam_policy.SetIamPolicyRequest, policies.set_policy, job_locations.name),
+              f"{_PREFIX}.setIamPolicy", _job,
               mutates=True),
         Route("POST", f"{_ONE}:testIamPermissions", f"{_SERVICE}/TestIamPermissions",
-              policies.rest_handler(iam_policy.TestIamPermissionsRequest, policies.test_permissions, job_locations.name), "", _job),
-        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", _job),
+              policies.rest_handler(iam_policy.TestIamPermissionsRequest, policies.test_permissions, job_locations.name),
+              "", _job),
+        Route("GET", _ONE, f"{_SERVICE}/GetJob", job_locations.get_handler(KIND), f"{_PREFIX}.get", _job),
         Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _update, "", _job, mutates=True,
               needs=job_locations.write_needs(f"{_PREFIX}.update", _job, _accounts)),
         Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", _job, mutates=True),

@@ -101,14 +101,6 @@ def _validate_target(job: rest.Document) -> rest.Document:
     return {**job, "httpTarget": target, "attemptDeadline": deadline}
 
 
-def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return _load(call, txn)
-
-
-def _list(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
-    return job_locations.list_jobs(KIND, call, txn)
-
-
 def _patch(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     current = _load(call, txn)
     return _save(txn, rest.apply_mask(current, rest.body(call), call.query.get("updateMask", ""), _MUTABLE))
@@ -148,8 +140,8 @@ SERVICE = Service(
     routes=(
         Route("POST", _ALL, f"{_SERVICE}/CreateJob", _create, "", rest.project, mutates=True,
               needs=job_locations.write_needs(f"{_PREFIX}.create", rest.project, _accounts)),
-        Route("GET", _ALL, f"{_SERVICE}/ListJobs", _list, f"{_PREFIX}.list", rest.project),
-        Route("GET", _ONE, f"{_SERVICE}/GetJob", _get, f"{_PREFIX}.get", rest.project),
+        Route("GET", _ALL, f"{_SERVICE}/ListJobs", job_locations.list_handler(KIND), f"{_PREFIX}.list", rest.project),
+        Route("GET", _ONE, f"{_SERVICE}/GetJob", job_locations.get_handler(KIND), f"{_PREFIX}.get", rest.project),
         Route("PATCH", _ONE, f"{_SERVICE}/UpdateJob", _patch, "", rest.project, mutates=True,
               needs=job_locations.write_needs(f"{_PREFIX}.update", rest.project, _accounts)),
         Route("DELETE", _ONE, f"{_SERVICE}/DeleteJob", _delete, f"{_PREFIX}.delete", rest.project, mutates=True),

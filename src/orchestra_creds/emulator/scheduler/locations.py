@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterable
 
 from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.service import PermissionNeed, RestCall
+from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall
 from orchestra_creds.emulator.store.store import Txn
+
+_Handler = Callable[[RestCall, Caller, Txn], rest.Document]
 
 
 def parent(call: RestCall, txn: Txn) -> str:
@@ -23,13 +25,20 @@ def load(kind: str, call: RestCall, txn: Txn) -> rest.Document:
     return rest.load(txn, kind, name(call, txn), what="Job")
 
 
-def list_jobs(kind: str, call: RestCall, txn: Txn) -> rest.Document:
-    """One page of the location's jobs, by name."""
-    found = sorted(
-        (json.loads(row.body) for row in txn.children(kind, parent(call, txn))), key=lambda one: str(one["name"])
-    )
-    shown, more = rest.page(found, call)
-    return {"jobs": shown, **more}
+def get_handler(kind: str) -> _Handler:
+    """Return the handler that answers the job that the path names."""
+    return lambda call, _caller, txn: load(kind, call, txn)
+
+
+def list_handler(kind: str) -> _Handler:
+    """Return the handler that answers one page of the location's jobs, by name."""
+
+    def list_jobs(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+        stored = (json.loads(row.body) for row in txn.children(kind, parent(call, txn)))
+        shown, more = rest.page(sorted(stored, key=lambda one: str(one["name"])), call)
+        return {"jobs": shown, **more}
+
+    return list_jobs
 
 
 def write_needs(
