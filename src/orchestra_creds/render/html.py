@@ -1,18 +1,16 @@
 """The report as one offline page: no script, no request to anywhere, readable in the dark and by a screen reader.
 
 The page forbids itself everything but its own style sheet (CSP `default-src 'none'`). Findings stand together by
-credential; for a history, a bar shows from when a credential was known until when. The template is escaped by default
-and fails on a name that is not given.
+credential; for a history, a bar shows from when a credential was known until when.
 """
 
+from dataclasses import dataclass
 from datetime import date
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from orchestra_creds import __version__
-from orchestra_creds.core.record import dataclass
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import seconds, size
+from orchestra_creds.render.page import fill_template
 from orchestra_creds.render.scan_text import by_credential, origin, place_text, summary, things
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.rule import Severity
@@ -32,28 +30,19 @@ class Exposure:
 
 def render(report: ScanReport) -> str:
     """The whole page."""
-    environment = Environment(
-        loader=PackageLoader("orchestra_creds.render"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"visible": visible, "place_text": place_text, "origin": origin}
     groups = by_credential(report.findings)
-    return (
-        environment.get_template("scan.html").render(
-            version=__version__,
-            report=report,
-            groups=[(group, exposure) for group, exposure in zip(groups, _exposures(groups), strict=True)],
-            counters=[
-                (severity.name.lower(), _credentials(groups, severity)) for severity in sorted(Severity, reverse=True)
-            ],
-            summary=summary(report),
-            looked_at=[things(report), size(report.stats.bytes), seconds(report.stats.seconds)],
-            most_places=MOST_PLACES,
-        )
-        + "\n"
+    return fill_template(
+        "scan.html",
+        filters={"visible": visible, "place_text": place_text, "origin": origin},
+        version=__version__,
+        report=report,
+        groups=[(group, exposure) for group, exposure in zip(groups, _exposures(groups), strict=True)],
+        counters=[
+            (severity.name.lower(), _credentials(groups, severity)) for severity in sorted(Severity, reverse=True)
+        ],
+        summary=summary(report),
+        looked_at=[things(report), size(report.stats.bytes), seconds(report.stats.seconds)],
+        most_places=MOST_PLACES,
     )
 
 

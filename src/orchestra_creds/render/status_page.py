@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-import jinja2
-
 from orchestra_creds.core.durations import rough_text
+from orchestra_creds.render.page import fill_template
 from orchestra_creds.render.status import next_rotation, word
 from orchestra_creds.render.times import time_text
 from orchestra_creds.rotation.status import CredentialStatus, Survey
@@ -33,10 +32,8 @@ def page(found: Survey) -> str:
         }
         for one in found.statuses
     ]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("orchestra_creds.render"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
-    text = environment.get_template("status.html").render(
+    return fill_template(
+        "status.html",
         project=found.project,
         at=time_text(found.at),
         today=position(found.at),
@@ -46,7 +43,6 @@ def page(found: Survey) -> str:
         problems=sum(bool(one.problems) for one in found.statuses),
         notes=found.notes,
     )
-    return text + "\n"
 
 
 def _age(one: CredentialStatus) -> str:
