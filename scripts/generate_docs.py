@@ -28,7 +28,8 @@ def commands(command: Any, path: tuple[str, ...], parent: Any = None) -> Iterato
     default = getattr(command, "default", None)
     if default is None:
         yield path, command, context
-    for name, below in getattr(command, "commands", {}).items():
+    for name in getattr(command, "commands", ()):
+        below = command.resolve_command(context, [name])[1]  # the root loads a verb only when it is asked for it
         if not below.hidden:
             yield from commands(below, path if name == default else (*path, name), context)
 

@@ -8,7 +8,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
-from orchestra_creds.cli.session import STDOUT, DefaultGroup, Session
+from orchestra_creds.cli.session import STDOUT, DefaultCommand, DefaultGroup, Session
 from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
@@ -32,7 +32,7 @@ TakeOverOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=DefaultCommand)
 @cloud_verb
 def rotate(
     session: Session,

@@ -11,6 +11,7 @@ import typer
 
 from orchestra_creds.cli import baseline, rules
 from orchestra_creds.cli.session import (
+    DefaultCommand,
     DefaultGroup,
     NoColorOption,
     QuietOption,
@@ -149,7 +150,7 @@ ExitZeroOption = Annotated[
 ]
 
 
-@app.command("path")
+@app.command("path", cls=DefaultCommand)
 def scan(
     ctx: typer.Context,
     *,

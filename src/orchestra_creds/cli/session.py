@@ -15,12 +15,14 @@ from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from orchestra_creds.cli.stderr import redirect_to_null
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
+from orchestra_creds.render.result import as_json, as_table
+from orchestra_creds.render.style import style_of
 
 STDOUT = Path("-")
 """What an option that takes a file to write to is given for standard output."""
@@ -158,12 +160,19 @@ def _usage_error(error: typer.TyperException) -> ConfigError:
 
 
 class DefaultGroup(TyperGroup):
-    """A group whose first command also runs when no subcommand is named: `scan PATH` beside `scan rules`."""
+    """A group whose first command also runs when no subcommand is named: `scan PATH` beside `scan rules`.
+
+    That first command is declared with `cls=DefaultCommand`.
+    """
 
     @property
     def default(self) -> str:
         """The name of that command; operators never type it."""
         return next(iter(self.commands))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Return the names that an operator can type."""
+        return [name for name in super().list_commands(ctx) if name != self.default]
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Insert the default command unless another one is named."""
@@ -175,6 +184,19 @@ class DefaultGroup(TyperGroup):
         """The default command goes by the group's own name, in usage lines too."""
         name, command, rest = super().resolve_command(ctx, args)
         return ("" if name == self.default else name), command, rest
+
+
+class DefaultCommand(TyperCommand):
+    """The first command of a `DefaultGroup`: its help is that of the group and lists the subcommands."""
+
+    def format_usage(self, ctx: Any, formatter: Any) -> None:
+        """Write the usage line under the group's name, because the command has none of its own."""
+        formatter.write_usage(ctx.command_path.rstrip(), " ".join(self.collect_usage_pieces(ctx)))
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the options, then the subcommands of the group."""
+        super().format_options(ctx, formatter)
+        ctx.parent.command.format_commands(ctx.parent, formatter)
 
 
 def _remember_quiet(ctx: typer.Context, value: bool) -> bool:  # noqa: FBT001  Typer's signature
@@ -202,9 +224,6 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 def emit(result: Result, format_: Format) -> NoReturn:
     """Print a verb's answer and end with its exit code."""
-    from orchestra_creds.render.result import as_json, as_table
-    from orchestra_creds.render.style import style_of
-
     write_stdout(as_json(result) if format_ is Format.JSON else as_table(result, style_of(sys.stdout, os.environ)))
     raise typer.Exit(result.exit_code)
 

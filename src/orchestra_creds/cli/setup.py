@@ -10,6 +10,7 @@ from orchestra_creds.cli import setup_add
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.session import (
     ConfirmOption,
+    DefaultCommand,
     DefaultGroup,
     QuietOption,
     Session,
@@ -31,7 +32,7 @@ app = typer.Typer(
 app.add_typer(setup_add.app)
 
 
-@app.command()
+@app.command(cls=DefaultCommand)
 @cloud_verb
 def setup(
     session: Session,
