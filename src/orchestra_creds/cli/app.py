@@ -51,7 +51,9 @@ VERBS = {
         "Check git, folders, engine, identity, clock, APIs, permissions and organization policies; changes nothing.",
     ),
     "emulator": Verb("emulator", "app", "The embedded Google Cloud on this machine."),
-    "legacy": Verb("legacy", "app", "The verbs of secure_credential_manager.sh and setup_secure_credentials.sh, made safe."),
+    "legacy": Verb(
+        "legacy", "app", "The verbs of secure_credential_manager.sh and setup_secure_credentials.sh, made safe."
+    ),
     "completion": Verb("completion", "completion", "Print the completion script of a shell."),
 }
 """Every verb, in the order of `--help`."""

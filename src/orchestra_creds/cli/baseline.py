@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
+from orchestra_creds.bootstrap import clock, scanning
 from orchestra_creds.cli.session import (
     Format,
     FormatOption,
@@ -17,6 +19,8 @@ from orchestra_creds.cli.session import (
     refuse_terminal,
     write_stdout,
 )
+from orchestra_creds.render.baseline import audit_result
+from orchestra_creds.scanner.baseline import service as baseline_service
 
 app = typer.Typer(
     name="baseline", rich_markup_mode=None, no_args_is_help=True, help="Keep accepted findings, each with a reason."
@@ -55,8 +59,6 @@ def create(
     quiet: QuietOption = False,
 ) -> None:
     """Accept everything that a scan finds now. A baseline that exists is not replaced."""
-    from orchestra_creds.bootstrap import scanning
-
     service = scanning.baseline(path, file=file, history=history)
     within = "" if file else path.resolve().relative_to(scanning.baseline_root(path)).as_posix()
     below = "" if within in {"", "."} else within + "/"
@@ -78,8 +80,6 @@ def add(
     quiet: QuietOption = False,
 ) -> None:
     """Accept one finding."""
-    from orchestra_creds.bootstrap import scanning
-
     service = scanning.baseline(path, file=file, history=history)
     done = service.add(fingerprint, scanning.acceptance(reason, author, expires), anywhere=anywhere)
     Session.of(ctx).say(done)
@@ -95,8 +95,6 @@ def remove(
     quiet: QuietOption = False,
 ) -> None:
     """Stop accepting one finding."""
-    from orchestra_creds.bootstrap import scanning
-
     Session.of(ctx).say(scanning.baseline(path, file=file, history=False).remove(fingerprint))
 
 
@@ -113,9 +111,6 @@ def audit(
 
     States: current, moved, expired, vanished. Ends with 1 when one needs a decision. Entries made with --history are audited with it.
     """
-    from orchestra_creds.bootstrap import clock, scanning
-    from orchestra_creds.render.baseline import audit_result
-
     found = scanning.baseline(path, file=file, history=history).audit(today=clock.utc_now().date(), prune=prune)
     rows = [
         (
@@ -145,8 +140,6 @@ def import_(
     quiet: QuietOption = False,
 ) -> None:
     """Take over what gitleaks was told to accept: positions become content fingerprints where the credential is still found."""
-    from orchestra_creds.bootstrap import scanning
-
     service = scanning.baseline(path, file=file, history=history)
     Session.of(ctx).say(service.import_(source, scanning.acceptance(reason, author, expires)))
 
@@ -166,10 +159,6 @@ def key(
     quiet: QuietOption = False,
 ) -> None:
     """Name the key behind the fingerprints of this repository, hand it over, or install one that was handed over."""
-    from orchestra_creds import outfile
-    from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.scanner.baseline import service as baseline_service
-
     keys, session = scanning.fingerprint_keys(), Session.of(ctx)
     if install is not None:
         session.say(

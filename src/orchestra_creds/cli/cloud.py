@@ -1,5 +1,6 @@
 """What every verb of the cloud shares: its options, the stores it works on, and how its answer is printed."""
 
+import ctypes
 import inspect
 import sys
 from collections.abc import Callable
@@ -10,7 +11,11 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from orchestra_creds.bootstrap.cloud import open_cloud
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
+
+if sys.platform != "win32":
+    import resource
 
 PR_SET_DUMPABLE = 4
 """See prctl(2)."""
@@ -70,14 +75,10 @@ def _shared_options(
 
 def forbid_core_dumps() -> None:
     """Keep the memory of this process, which may hold material, out of core files and away from other processes' debuggers."""
-    if str(sys.platform) == "win32":
+    if sys.platform == "win32":
         return
-    import resource
-
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    if str(sys.platform) == "linux":  # a core that is piped to a collector does not ask for the limit
-        import ctypes
-
+    if sys.platform == "linux":  # a core that is piped to a collector does not ask for the limit
         ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
@@ -92,8 +93,6 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
 
     @wraps(verb)
     def command(ctx: typer.Context, **options: Any) -> None:
-        from orchestra_creds.bootstrap.cloud import open_cloud
-
         forbid_core_dumps()
         chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
         session = Session.of(ctx)

@@ -5,6 +5,10 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from typer.completion import (  # type: ignore[attr-defined]  # Typer re-exports them untyped
+    completion_init,
+    get_completion_script,
+)
 
 from orchestra_creds.cli.session import write_stdout
 
@@ -26,14 +30,10 @@ def completion(shell: Annotated[Shell, typer.Argument(help="The shell to print t
 
     Load it with: eval "$(orchestra-creds completion bash)"
     """
-    from typer.completion import get_completion_script  # type: ignore[attr-defined]  # Typer re-exports it untyped
-
     write_stdout(get_completion_script(prog_name=PROGRAM, complete_var=COMPLETE_VARIABLE, shell=shell.value) + "\n")
 
 
 def prepare() -> None:
     """Teach Typer the shells when a shell is asking; without its own --install-completion options it does not."""
     if COMPLETE_VARIABLE in os.environ:
-        from typer.completion import completion_init  # type: ignore[attr-defined]  # Typer re-exports it untyped
-
         completion_init()

@@ -2,9 +2,13 @@
 
 import typer
 
+from orchestra_creds.bootstrap.checks import machine_checks, project_checks
+from orchestra_creds.bootstrap.cloud import open_cloud
 from orchestra_creds.cli.cloud import AsOption, BackendOption, ConfigOption, ProjectOption
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
 from orchestra_creds.errors import CredsError
+from orchestra_creds.manage.doctor import Check, Diagnosis, Health
+from orchestra_creds.render.doctor import diagnosis
 
 
 def doctor(
@@ -21,11 +25,6 @@ def doctor(
 
     Ends with 1 when a check failed. Without a project only this machine is checked.
     """
-    from orchestra_creds.bootstrap.checks import machine_checks, project_checks
-    from orchestra_creds.bootstrap.cloud import open_cloud
-    from orchestra_creds.manage.doctor import Check, Diagnosis, Health
-    from orchestra_creds.render.doctor import diagnosis
-
     checks = list(machine_checks())
     chosen = backend.value if backend else ""
     try:

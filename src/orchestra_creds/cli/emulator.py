@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds.bootstrap import cloud
 from orchestra_creds.cli.session import (
     Format,
     FormatOption,
@@ -18,6 +19,7 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.spans import parse_span
 from orchestra_creds.errors import ConfigError, PreconditionError
+from orchestra_creds.render.emulator import faults_result, log_result, status_result
 
 app = typer.Typer(
     name="emulator", rich_markup_mode=None, no_args_is_help=True, help="The embedded Google Cloud on this machine."
@@ -54,9 +56,7 @@ def start(
     quiet: QuietOption = False,
 ) -> None:
     """Start the daemon, or find the one that runs; returns when both ports answer. It listens on loopback only."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
-    from orchestra_creds.render.emulator import status_result
 
     cloud.silence_libraries()  # the daemon's log is a file
     daemon = control.start_daemon(cloud.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
@@ -66,7 +66,6 @@ def start(
 @app.command()
 def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """End the daemon; what it stored stays."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
 
     stopped = control.stop_daemon(cloud.emulator_state())
@@ -77,9 +76,7 @@ def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) ->
 @app.command()
 def status(*, format_: FormatOption = Format.TABLE) -> None:
     """Tell whether the daemon runs and where it listens; ends with 4 when it does not run."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
-    from orchestra_creds.render.emulator import status_result
 
     emit(status_result(control.find_daemon(cloud.emulator_state())), format_)
 
@@ -95,7 +92,6 @@ def env(
 
     With a daemon that checks permissions, a token of its owner is among them.
     """
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
     from orchestra_creds.emulator.server.servers import EmulatorEndpoints
 
@@ -116,7 +112,6 @@ def env(
 @app.command()
 def reset(*, yes: YesOption = False, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) -> None:
     """Forget everything that the embedded cloud holds: secrets, accounts, faults, clock, log."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
 
     confirm("forget everything in the embedded cloud?", yes=yes)
@@ -133,9 +128,7 @@ def log(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Show every call with method, resource, caller and status, oldest first; never a payload."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
-    from orchestra_creds.render.emulator import log_result
 
     with control.change_state(cloud.emulator_state()) as txn:
         found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
@@ -151,9 +144,7 @@ def clock(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Tell the embedded cloud's time, or move it forward for every process that uses it."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.server import control
-    from orchestra_creds.render.times import time_text
 
     step = parse_span(advance) if advance else timedelta(0)
     now = control.advance_clock(cloud.emulator_state(), step)
@@ -198,10 +189,8 @@ def fault(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """Make calls fail, wait or be seen late; prints what is in force."""
-    from orchestra_creds.bootstrap import cloud
     from orchestra_creds.emulator.protocol import faults
     from orchestra_creds.emulator.server import control
-    from orchestra_creds.render.emulator import faults_result
 
     new = None
     with control.change_state(cloud.emulator_state()) as txn:

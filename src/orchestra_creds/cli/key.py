@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import cloud_verb
@@ -19,6 +20,8 @@ from orchestra_creds.cli.session import (
 )
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.manage import keys
+from orchestra_creds.render import cloud as show
 
 app = typer.Typer(name="key", rich_markup_mode=None, no_args_is_help=True, help="Keys of service accounts.")
 
@@ -30,9 +33,6 @@ KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")
 @cloud_verb
 def list_(session: Session, cloud: Cloud, *, account: AccountArgument) -> Result:
     """List the keys of an account with state, reason and last use."""
-    from orchestra_creds.manage import keys
-    from orchestra_creds.render import cloud as show
-
     found, unknown = keys.list_with_use(cloud.keys, account)
     if unknown:
         session.say(f"last use is unknown: {unknown}")
@@ -58,10 +58,6 @@ def create(
 
     The place is checked before the key is made. If the key cannot be kept, it is deleted again: no valid key is ever lost.
     """
-    from orchestra_creds import outfile
-    from orchestra_creds.manage import keys
-    from orchestra_creds.render import cloud as show
-
     if bool(output) == bool(secret):
         raise ConfigError("say where the key file goes", hint="-o FILE, or --secret NAME")
     file = file_of(output)
@@ -94,9 +90,6 @@ def upload(
     certificate: Annotated[Path, typer.Argument(metavar="CERTIFICATE", help="A PEM certificate (X.509 v3, RSA).")],
 ) -> Result:
     """Make the public key of your own certificate valid for an account; the private half never leaves you."""
-    from orchestra_creds.manage import keys
-    from orchestra_creds.render import cloud as show
-
     return show.key_result(keys.upload(cloud.keys, account, keys.read_certificate(certificate)))
 
 
@@ -104,9 +97,6 @@ def upload(
 @cloud_verb
 def disable(session: Session, cloud: Cloud, *, account: AccountArgument, key: KeyArgument) -> Result:
     """Make a key unable to authenticate, reversibly. Tokens that it got live on for up to an hour."""
-    from orchestra_creds.manage import keys
-    from orchestra_creds.render import cloud as show
-
     return show.key_result(keys.disable(cloud.keys, account, key))
 
 
@@ -114,9 +104,6 @@ def disable(session: Session, cloud: Cloud, *, account: AccountArgument, key: Ke
 @cloud_verb
 def enable(session: Session, cloud: Cloud, *, account: AccountArgument, key: KeyArgument) -> Result:
     """Make a key able to authenticate again; refused for one that Google disabled because it leaked."""
-    from orchestra_creds.manage import keys
-    from orchestra_creds.render import cloud as show
-
     return show.key_result(keys.enable(cloud.keys, account, key))
 
 
@@ -132,9 +119,6 @@ def delete(
     yes: YesOption = False,
 ) -> Result:
     """Delete a disabled key, for ever; asks for its id."""
-    from orchestra_creds.manage import keys
-    from orchestra_creds.render import cloud as show
-
     keys.check_deletable(cloud.keys, account, key)
     confirm_name(f"deleting key {key} of {account} cannot be undone", key, given=key if yes else confirmed)
     cloud.keys.delete_key(account, key)

@@ -9,11 +9,14 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from dotenv import set_key
 
 from orchestra_creds.cli.session import write_stdout
+from orchestra_creds.cli.setup_add import declare
+from orchestra_creds.config import settings as configuration
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PreconditionError
 
@@ -44,44 +47,41 @@ ArgumentsArgument = Annotated[
 
 
 @app.command("secure-credential-manager")
-def secure_credential_manager(words: ArgumentsArgument = None) -> None:
+def secure_credential_manager(ctx: typer.Context, words: ArgumentsArgument = None) -> None:
     """What secure_credential_manager.sh did, or was said to do."""
     verb, *arguments = words or ["help"]
     known = _VERBS.get(verb)
     if known is None:
         sys.stderr.write(f"error: there is no verb {verb!r}\n{USAGE}")
         raise typer.Exit(1)
-    wanted, action = known
+    wanted, work = known
     if len(arguments) != wanted:
         sys.stderr.write(f"error: {verb} takes {wanted} {'argument' if wanted == 1 else 'arguments'}\n{USAGE}")
         raise typer.Exit(1)
-    _end(lambda: action(*arguments))
+    _end(lambda: work(ctx, *arguments))
 
 
 @app.command("setup-secure-credentials")
-def setup_secure_credentials() -> None:
+def setup_secure_credentials(ctx: typer.Context) -> None:
     """What setup_secure_credentials.sh was for: shows what differs from orchestra-creds.toml; never pushes a value."""
     _advise("setup", "it shows first and asks; values are stored with: orchestra-creds secret set NAME")
-    _end(lambda: _run_verb("setup", "--plan"))
+    _end(lambda: _run_verb(ctx, "setup", "--plan"))
 
 
-def _end(action: Callable[[], int]) -> None:
+def _end(work: Callable[[], int]) -> None:
     """Run it, and end as the old scripts did: 0 or 1."""
     try:
-        code = action()
+        code = work()
     except CredsError as error:
         sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
         code = 1
     raise typer.Exit(1 if code else 0)
 
 
-def _run_verb(*arguments: str) -> int:
-    """Run one of our own verbs in this process; its exit code."""
-    from orchestra_creds.cli import app as root
-
-    code = typer.main.get_command(root.app).main(
-        args=list(arguments), prog_name="orchestra-creds", standalone_mode=False
-    )
+def _run_verb(ctx: typer.Context, *arguments: str) -> int:
+    """Run one of our own verbs in this process and return its exit code."""
+    root: Any = ctx.find_root().command
+    code = root.main(args=list(arguments), prog_name="orchestra-creds", standalone_mode=False)
     return int(code or 0)
 
 
@@ -89,37 +89,37 @@ def _advise(verb: str, why: str = "") -> None:
     sys.stderr.write(f"note: the new verb is: orchestra-creds {verb}" + (f" ({why})\n" if why else "\n"))
 
 
-def _help() -> int:
+def _help(_ctx: typer.Context) -> int:
     write_stdout(USAGE)
     return 0
 
 
-def _get(name: str) -> int:
-    return _run_verb("secret", "get", name, "--reveal")
+def _get(ctx: typer.Context, name: str) -> int:
+    return _run_verb(ctx, "secret", "get", name, "--reveal")
 
 
-def _check(name: str) -> int:
+def _check(ctx: typer.Context, name: str) -> int:
     """Silent: callers read the exit code only."""
     with _Silence():
-        return _run_verb("secret", "get", name, "--exists")
+        return _run_verb(ctx, "secret", "get", name, "--exists")
 
 
-def _create(name: str, file: str) -> int:
+def _create(ctx: typer.Context, name: str, file: str) -> int:
     with _Silence():
-        there = _run_verb("secret", "get", name, "--exists") == 0
+        there = _run_verb(ctx, "secret", "get", name, "--exists") == 0
     if there:
         raise PreconditionError(f"secret {name} has a value already", hint="update-secret stores a new version")
-    return _update(name, file)
+    return _update(ctx, name, file)
 
 
-def _update(name: str, file: str) -> int:
+def _update(ctx: typer.Context, name: str, file: str) -> int:
     _advise("secret set", "reads a hidden prompt or standard input: a value in a file is a value on a disk")
     try:
         with Path(file).open("rb") as stream:
             before = os.dup(0)
             os.dup2(stream.fileno(), 0)
             try:
-                return _run_verb("secret", "set", name, "--stdin")
+                return _run_verb(ctx, "secret", "set", name, "--stdin")
             finally:
                 os.dup2(before, 0)
                 os.close(before)
@@ -127,25 +127,22 @@ def _update(name: str, file: str) -> int:
         raise NotFoundError(f"cannot read {file}: {os_error_text(error)}") from None
 
 
-def _list() -> int:
-    return _run_verb("secret", "list")
+def _list(ctx: typer.Context) -> int:
+    return _run_verb(ctx, "secret", "list")
 
 
-def _rotate(account: str) -> int:
+def _rotate(ctx: typer.Context, account: str) -> int:
     _advise(f"rotate {account}-key", "the predecessor stays valid for its grace")
-    return _run_verb("rotate", f"{account.partition('@')[0]}-key")
+    return _run_verb(ctx, "rotate", f"{account.partition('@')[0]}-key")
 
 
-def _federation() -> int:
+def _federation(ctx: typer.Context) -> int:
     _advise("setup --only federation", "a condition on numbers is required, and generated")
-    return _run_verb("setup", "--only", "federation", "--plan")
+    return _run_verb(ctx, "setup", "--only", "federation", "--plan")
 
 
-def _create_account(name: str, roles: str) -> int:
+def _create_account(_ctx: typer.Context, name: str, roles: str) -> int:
     """Declare it; `setup` makes it. Nothing is granted here."""
-    from orchestra_creds.cli.setup_add import declare
-    from orchestra_creds.config import settings as configuration
-
     _advise("setup add service-account")
     path = configuration.load().path or Path(configuration.FILE_NAME)
     text = path.read_text(encoding="utf-8") if path.exists() else "schema = 1\n"
@@ -154,15 +151,13 @@ def _create_account(name: str, roles: str) -> int:
     return 0
 
 
-def _secure() -> int:
+def _secure(ctx: typer.Context) -> int:
     """Find what leaked; nothing is deleted: the only copy of a key is worth more than a tidy folder until its successor is proven."""
     _advise("scan", "then rotate what it finds with --leaked; no file is deleted")
-    return _run_verb("scan", ".")
+    return _run_verb(ctx, "scan", ".")
 
 
-def _environment() -> int:
-    from dotenv import set_key
-
+def _environment(_ctx: typer.Context) -> int:
     project = os.environ.get("ORCHESTRA_CREDS_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
     if not project:
         raise ConfigError("no project is named", hint="set ORCHESTRA_CREDS_PROJECT")
@@ -174,7 +169,7 @@ def _environment() -> int:
     return 0
 
 
-def _template() -> int:
+def _template(_ctx: typer.Context) -> int:
     sys.stderr.write(
         "note: no template is written: a key file in a repository invites filling it in. Use an attached service account, or workload\n"
         "identity federation (orchestra-creds setup); `orchestra-creds doctor` tells what is missing.\n"

@@ -2,18 +2,22 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from orchestra_creds import outfile
+from orchestra_creds.bootstrap import setup as making
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.declarations import only_in_file
 from orchestra_creds.cli.session import confirm, write_stdout
+from orchestra_creds.core.resources import Resource, ResourceKind
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
-
-if TYPE_CHECKING:
-    from orchestra_creds.bootstrap.cloud import Cloud
-    from orchestra_creds.core.resources import Resource
-    from orchestra_creds.schedule.entry import ScheduleEntry
-    from orchestra_creds.schedule.install import Installation
+from orchestra_creds.render import setup as show
+from orchestra_creds.schedule import workflow as workflows
+from orchestra_creds.schedule.entry import ScheduleEntry
+from orchestra_creds.schedule.install import UNIT_MODE, Installation
+from orchestra_creds.setup.runner import cloud_run_job as runner
+from orchestra_creds.setup.runner import existing_resources, remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +34,12 @@ class RemoteOptions:
     yes: bool = False
 
 
-def require_labels(cloud: "Cloud", runner: str) -> None:
+def require_labels(cloud: Cloud, runner: str) -> None:
     """Refuse a runner that will not have the file if it would leave credentials of the file unrotated.
 
     Raises:
         ConfigError: credentials are declared only in the file.
     """
-    from orchestra_creds.bootstrap.declarations import only_in_file
-
     names = only_in_file(cloud)
     if names:
         raise ConfigError(
@@ -46,12 +48,8 @@ def require_labels(cloud: "Cloud", runner: str) -> None:
         )
 
 
-def cloud_run_job(cloud: "Cloud", wanted: "ScheduleEntry", remote: RemoteOptions) -> Result:
+def cloud_run_job(cloud: Cloud, wanted: ScheduleEntry, remote: RemoteOptions) -> Result:
     """Look, ask, make the job and its schedule, and prove them; a second time changes nothing."""
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.render import setup as show
-    from orchestra_creds.setup.runner import cloud_run_job as runner
-
     options = ("--jitter", "5m", *(("--ping-url", remote.ping_url) if remote.ping_url else ()))
     desired = runner(
         cloud.project,
@@ -69,25 +67,19 @@ def cloud_run_job(cloud: "Cloud", wanted: "ScheduleEntry", remote: RemoteOptions
     return show.apply_result(found.project, list(endings))
 
 
-def print_workflow(wanted: "ScheduleEntry", remote: RemoteOptions) -> None:
+def print_workflow(wanted: ScheduleEntry, remote: RemoteOptions) -> None:
     """Print the workflow, and write no file."""
     write_stdout(_workflow_text(wanted, remote))
 
 
-def _workflow_text(wanted: "ScheduleEntry", remote: RemoteOptions) -> str:
-    from orchestra_creds.schedule import workflow as workflows
-
+def _workflow_text(wanted: ScheduleEntry, remote: RemoteOptions) -> str:
     return workflows.workflow(
         wanted, provider=remote.provider, identity=remote.identity, environment=remote.environment
     )
 
 
-def workflow(wanted: "ScheduleEntry", remote: RemoteOptions) -> "Installation":
+def workflow(wanted: ScheduleEntry, remote: RemoteOptions) -> Installation:
     """Write the workflow, whole or not at all; one that a person changed is replaced only with `--yes`."""
-    from orchestra_creds import outfile
-    from orchestra_creds.schedule import workflow as workflows
-    from orchestra_creds.schedule.install import UNIT_MODE, Installation
-
     text = _workflow_text(wanted, remote)
     path = Path(remote.output or workflows.FILE)
     there = _text(path)
@@ -103,19 +95,13 @@ def workflow(wanted: "ScheduleEntry", remote: RemoteOptions) -> "Installation":
     return Installation("github-actions", str(path), when, changed=there != text)
 
 
-def find_job(cloud: "Cloud", region: str) -> "list[Installation]":
+def find_job(cloud: Cloud, region: str) -> list[Installation]:
     """The job in the project, or nothing."""
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.setup.runner import existing_resources
-
     return _installations(existing_resources(making.run_stores(cloud), region))
 
 
-def remove_job(cloud: "Cloud", region: str, *, yes: bool) -> "list[Installation]":
+def remove_job(cloud: Cloud, region: str, *, yes: bool) -> list[Installation]:
     """Delete the schedule, then the job, when both are ours; what was there."""
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.setup.runner import existing_resources, remove
-
     stores = making.run_stores(cloud)
     found = existing_resources(stores, region)
     if found:
@@ -124,24 +110,18 @@ def remove_job(cloud: "Cloud", region: str, *, yes: bool) -> "list[Installation]
     return _installations(found)
 
 
-def _installations(found: "list[Resource]") -> "list[Installation]":
-    from orchestra_creds.core.resources import ResourceKind
-    from orchestra_creds.schedule.install import Installation
-
-    told = {
+def _installations(found: list[Resource]) -> list[Installation]:
+    description = {
         ResourceKind.SCHEDULE: lambda f: (
             f"{f['cron']} {f['zone']} as {f['identity']}" + (", paused" if f["paused"] else "")
         ),
         ResourceKind.JOB: lambda f: f"{f['image']} {' '.join(f['arguments'])}",
     }
-    return [Installation("cloud-run-job", str(one.ref), told[one.ref.kind](one.fields)) for one in found]
+    return [Installation("cloud-run-job", str(one.ref), description[one.ref.kind](one.fields)) for one in found]
 
 
-def find_workflow(project: str, output: str) -> "list[Installation]":
+def find_workflow(project: str, output: str) -> list[Installation]:
     """The workflow for a project, in the working folder or where `--output` says, or nothing."""
-    from orchestra_creds.schedule import workflow as workflows
-    from orchestra_creds.schedule.install import Installation
-
     path = Path(output or workflows.FILE)
     text = _text(path)
     if text is None or not workflows.is_ours(text, project):
@@ -149,7 +129,7 @@ def find_workflow(project: str, output: str) -> "list[Installation]":
     return [Installation("github-actions", str(path), workflows.schedule_of(text))]
 
 
-def remove_workflow(project: str, output: str, *, yes: bool) -> "list[Installation]":
+def remove_workflow(project: str, output: str, *, yes: bool) -> list[Installation]:
     """Remove that file; git has it still, when it was ever committed."""
     found = find_workflow(project, output)
     if found:

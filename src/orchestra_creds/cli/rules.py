@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds.bootstrap import scanning
 from orchestra_creds.cli.session import Format, FormatOption, write_stdout
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.render import rules as show
 
 
 def rules(
@@ -16,9 +18,6 @@ def rules(
     format_: FormatOption = Format.TABLE,
 ) -> None:
     """List the credential formats that a scan knows, or explain one: what it is, how sure, what to do when it leaks."""
-    from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.render import rules as show
-
     families = scanning.rule_families()
     if family and family not in families:
         raise ConfigError(f"there is no family {family!r}", hint=f"one of {', '.join(sorted(families))}")

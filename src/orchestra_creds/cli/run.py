@@ -10,8 +10,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.delivery import read_deliveries
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.memory_files import memory_files
 from orchestra_creds.cli.session import Session
+from orchestra_creds.cli.supervise import supervise_child
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
@@ -49,8 +52,6 @@ def run(
 
     Every secret is read before the program starts: one that is missing stops everything. At a terminal, production wants a --reason.
     """
-    from orchestra_creds.bootstrap.delivery import read_deliveries
-
     if cloud.is_guarded(env) and not cloud.session.reason and sys.stdin is not None and sys.stdin.isatty():
         raise ConfigError(
             f"{env} is guarded: a person says why",
@@ -106,9 +107,6 @@ def _run_as_child(
     mask: bool,
 ) -> int:
     """Run it as a child: its files are removed when it ends, and what it prints can be masked."""
-    from orchestra_creds.cli.memory_files import memory_files
-    from orchestra_creds.cli.supervise import supervise_child
-
     masked = [value.reveal() for value in material.values()] if mask else None
     if not as_files:
         return supervise_child(program, command, {**environment, **_variables(material)}, masked)

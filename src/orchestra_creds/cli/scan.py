@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
+from orchestra_creds.bootstrap import scanning
 from orchestra_creds.cli import baseline, rules
 from orchestra_creds.cli.session import (
     DefaultCommand,
@@ -21,6 +23,9 @@ from orchestra_creds.cli.session import (
     write_stdout,
 )
 from orchestra_creds.errors import ConfigError, ExitCode
+from orchestra_creds.render.progress import progress_on
+from orchestra_creds.render.report import render
+from orchestra_creds.render.style import style_of
 
 app = typer.Typer(
     name="scan",
@@ -188,12 +193,6 @@ def scan(
 
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """
-    from orchestra_creds import outfile
-    from orchestra_creds.bootstrap import scanning
-    from orchestra_creds.render.progress import progress_on
-    from orchestra_creds.render.report import render
-    from orchestra_creds.render.style import style_of
-
     session, output = Session.of(ctx), file_of(output)
     choice = scanning.ScanChoice(
         paths=tuple(paths or (".",)),

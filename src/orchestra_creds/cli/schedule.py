@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from orchestra_creds.bootstrap.cloud import Cloud, open_cloud
 from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, ProjectOption
 from orchestra_creds.cli.remote_schedule import (
     RemoteOptions,
@@ -23,12 +24,12 @@ from orchestra_creds.cli.remote_schedule import (
     workflow,
 )
 from orchestra_creds.cli.session import STDOUT, Format, FormatOption, QuietOption, YesOption, emit
+from orchestra_creds.config import settings as configuration
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError, ExitCode
-
-if TYPE_CHECKING:
-    from orchestra_creds.bootstrap.cloud import Cloud
-    from orchestra_creds.schedule.install import Installation
+from orchestra_creds.schedule import entry as entries
+from orchestra_creds.schedule import install as installing
+from orchestra_creds.schedule.install import Installation
 
 app = typer.Typer(
     name="schedule", no_args_is_help=True, rich_markup_mode=None, help="Let a scheduler run `rotate --due` every day."
@@ -94,10 +95,6 @@ def install(
     UTC. GitHub Actions runs a workflow that is written here, with federation and no key. These two do not have the file: their run reads
     the labels of secrets, and a credential that only the file declares is refused.
     """
-    from orchestra_creds.config import settings as configuration
-    from orchestra_creds.schedule import entry as entries
-    from orchestra_creds.schedule import install as installing
-
     path, project = _config_and_project(project, config)
     remote = RemoteOptions(identity, image, region, provider, github_environment, output, ping_url, yes)
     if runner is Runner.CLOUD_RUN_JOB:
@@ -144,8 +141,6 @@ def show(
     quiet: QuietOption = False,
 ) -> None:
     """Show what is installed for a project: on this machine and in the working folder, or in the cloud when that runner is named."""
-    from orchestra_creds.schedule import install as installing
-
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
             found = find_job(cloud, region)
@@ -171,8 +166,6 @@ def remove(
     quiet: QuietOption = False,
 ) -> None:
     """Remove what was installed for a project, of crontab and systemd unless a runner is named; everything else stays."""
-    from orchestra_creds.schedule import install as installing
-
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
             found = remove_job(cloud, region, yes=yes)
@@ -188,16 +181,12 @@ def remove(
 
 @contextlib.contextmanager
 def _cloud(project: str, backend: Backend | None, config: Path | None) -> "Iterator[Cloud]":
-    from orchestra_creds.bootstrap.cloud import open_cloud
-
     with open_cloud(backend=backend.value if backend else "", project=project, config=config) as cloud:
         yield cloud
 
 
 def _config_and_project(project: str, config: Path | None) -> tuple[str, str]:
     """The configuration file as a scheduler must be given it, and the project."""
-    from orchestra_creds.config import settings as configuration
-
     settings = configuration.load(config)
     path = str(settings.path.resolve()) if settings.path else ""
     return path, project or settings.document.project.id
@@ -220,12 +209,10 @@ def _command(
 
 
 def _folders() -> list[Path]:
-    from orchestra_creds.schedule import install as installing
-
     return [installing.unit_folder(user=True), installing.unit_folder(user=False)]
 
 
-def _result(found: "list[Installation]", lines: list[str], code: ExitCode = ExitCode.OK) -> Result:
+def _result(found: list[Installation], lines: list[str], code: ExitCode = ExitCode.OK) -> Result:
     return Result(
         "orchestra-creds/schedule/1",
         {"installed": [{"runner": o.runner, "where": o.where, "what": o.what, "todo": o.todo} for o in found]},

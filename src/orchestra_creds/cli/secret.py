@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
@@ -22,7 +23,11 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.cli.values import DEFAULT_RANDOM_BYTES, ValueSource, read_value
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.result import Result
+from orchestra_creds.core.values import part_of
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.manage import secrets
+from orchestra_creds.manage.dotenv import read_dotenv
+from orchestra_creds.render import cloud as show
 
 app = typer.Typer(name="secret", rich_markup_mode=None, no_args_is_help=True, help="Secrets and their versions.")
 
@@ -42,8 +47,6 @@ def list_(
     env: EnvOption = "",
 ) -> Result:
     """List secrets by name; never a value."""
-    from orchestra_creds.render import cloud as show
-
     found = [s for s in cloud.secrets.list_secrets(query=query) if cloud.is_in_environment(s.name, env)]
     return show.secrets(found)
 
@@ -58,9 +61,6 @@ def versions(
     env: EnvOption = "",
 ) -> Result:
     """List the versions of a secret, newest first."""
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.render import cloud as show
-
     secret, found = secrets.list_versions(cloud.secrets, cloud.full_name(name, env))
     return show.versions(secret, found)
 
@@ -94,13 +94,11 @@ def get(
     elif not reveal:
         refuse_terminal("the value", hint="use --reveal, -o FILE or a pipe")
     stored = cloud.secrets.access(cloud.full_name(name, env), _version(version))
-    from orchestra_creds.core.values import part_of
 
     material = part_of(stored.material, json_path, name=stored.secret)
     if file is None:
         write_stdout(material.reveal())
         return
-    from orchestra_creds import outfile
 
     outfile.write(str(file), material.reveal())
     session.say(f"wrote version {stored.number} of {stored.secret} to {file}, {len(material)} bytes")
@@ -156,9 +154,6 @@ def set_(
 
     Without an option it is asked for twice, hidden; off a terminal standard input is read. One final line break is taken off, and said.
     """
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.render import cloud as show
-
     source = ValueSource(stdin, generate, random_bytes, encoding, from_env, from_cmd, from_secret, raw)
     full = cloud.full_name(name, env)
 
@@ -185,9 +180,6 @@ def enable(
     env: EnvOption = "",
 ) -> Result:
     """Make a version readable again; also cancels a pending destruction."""
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.render import cloud as show
-
     changed = secrets.enable(cloud.secrets, cloud.full_name(name, env), version)
     return show.version_result(changed)
 
@@ -203,9 +195,6 @@ def disable(
     env: EnvOption = "",
 ) -> Result:
     """Make a version unreadable, reversibly; says when it is the one that latest shows."""
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.render import cloud as show
-
     full = cloud.full_name(name, env)
     changed = secrets.disable(cloud.secrets, full, version)
     if changed.number == cloud.secrets.get_version(full, "latest").number:
@@ -226,9 +215,6 @@ def destroy(
     env: EnvOption = "",
 ) -> Result:
     """Destroy the value of a disabled version, for ever; asks for the secret's name."""
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.render import cloud as show
-
     full = cloud.full_name(name, env)
     doomed = secrets.check_destroyable(cloud.secrets, full, version)
     confirm_name(
@@ -250,10 +236,6 @@ def import_env(
     env: EnvOption = "",
 ) -> Result:
     """Store the variables of a .env file as secrets: DB_PASSWORD becomes db-password. Shows names only."""
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.manage.dotenv import read_dotenv
-    from orchestra_creds.render import cloud as show
-
     variables = read_dotenv(file)
     plan = secrets.plan_import(cloud.secrets, variables, name_of=lambda v: cloud.full_name(secrets.secret_name(v), env))
     rows = [(step.variable, step.secret, step.state.value, step.reason) for step in plan]
@@ -281,9 +263,6 @@ def grant(
     env: EnvOption = "",
 ) -> Result:
     """Give somebody a role on this one secret, keeping the rest of its policy."""
-    from orchestra_creds.manage import secrets
-    from orchestra_creds.render import cloud as show
-
     granted = secrets.grant(cloud.policies, cloud.secret_resource(cloud.full_name(name, env)), member, role)
     return show.grant_result(granted.resource, granted.member, granted.role, changed=granted.changed)
 

@@ -10,12 +10,16 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.delivery import read_deliveries, select_deliveries
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.run import MapOption, OnlyOption
 from orchestra_creds.cli.session import STDOUT, Session, file_of, refuse_terminal, write_stdout
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.render import export as forms
+from orchestra_creds.render.export import UnwritableError
 
 
 class ExportForm(StrEnum):
@@ -49,10 +53,6 @@ def export(
     env: EnvOption = "",
 ) -> None:
     """Write secrets for another program: to a pipe or a file; a terminal is refused for values."""
-    from orchestra_creds import outfile
-    from orchestra_creds.bootstrap.delivery import read_deliveries, select_deliveries
-    from orchestra_creds.render import export as forms
-
     file = file_of(output)
     names = [name for name in only.split(",") if name]
     secrets = {
@@ -87,8 +87,6 @@ def export(
 @contextlib.contextmanager
 def _name_secret(secrets: Mapping[str, str]) -> Iterator[None]:
     """Add the secret to what is said about a variable that cannot be written; `secrets` is variable -> secret."""
-    from orchestra_creds.render.export import UnwritableError
-
     try:
         yield
     except UnwritableError as error:

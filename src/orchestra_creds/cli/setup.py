@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
+from orchestra_creds.bootstrap import setup as making
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import setup_add
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
@@ -17,9 +19,16 @@ from orchestra_creds.cli.session import (
     YesOption,
     confirm,
     confirm_name,
+    file_of,
+    write_stdout,
 )
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.render import setup as show
+from orchestra_creds.render.result import as_table
+from orchestra_creds.setup.adopt import suggestion
+from orchestra_creds.setup.example import example
+from orchestra_creds.setup.export import export as written
 
 app = typer.Typer(
     name="setup",
@@ -60,9 +69,6 @@ def setup(
     There is no state file: what is there is looked at, each change is made under its etag and read back. A second run changes nothing;
     one that was interrupted is completed by running it again.
     """
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.render import setup as show
-
     wanted = making.load_desired_state(cloud, only, env)
     found = making.make_plan(cloud, wanted)
     for name, project in sorted(making.list_foreign_environments(cloud).items() if not env else ()):
@@ -75,8 +81,6 @@ def setup(
             hint="look at `orchestra-creds setup --plan`, then add --allow-widening",
         )
     if not yes:
-        from orchestra_creds.render.result import as_table
-
         session.say(as_table(show.plan(found)).rstrip("\n"))
     guarded = found.guarded_environments(wanted)
     if len(guarded) > 1:
@@ -103,10 +107,6 @@ def init(
     quiet: QuietOption = False,
 ) -> None:
     """Write a complete, commented orchestra-creds.toml for AI Orchestra; an existing file is never overwritten."""
-    from orchestra_creds import outfile
-    from orchestra_creds.cli.session import file_of, write_stdout
-    from orchestra_creds.setup.example import example
-
     text = example(project)
     if file_of(output) is None:
         write_stdout(text)
@@ -131,10 +131,6 @@ def export(
     env: EnvOption = "",
 ) -> None:
     """Print the same desired state for another tool; no value of a secret is in it."""
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.cli.session import write_stdout
-    from orchestra_creds.setup.export import export as written
-
     wanted = making.load_desired_state(cloud, only, env)
     write_stdout(written(wanted, making.project_ports(cloud).itself.number(), form))
 
@@ -143,10 +139,6 @@ def export(
 @cloud_verb
 def adopt(session: Session, cloud: Cloud, *, env: EnvOption = "") -> None:
     """Print sections for what is in the project and not in the file; put them in, and `setup` marks them as its own."""
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.cli.session import write_stdout
-    from orchestra_creds.setup.adopt import suggestion
-
     found = making.unknown_refs(cloud)
     session.say(f"{len(found)} secrets and accounts are not in the file" if found else "the file speaks of everything")
     write_stdout(suggestion(found))
@@ -163,9 +155,6 @@ def destroy(
     env: EnvOption = "",
 ) -> Result:
     """Delete one secret that setup made; refused while anybody may read a version of it. Accounts and pools are never deleted."""
-    from orchestra_creds.bootstrap import setup as making
-    from orchestra_creds.render import setup as show
-
     name = cloud.full_name(name, env)
     etag = making.check_destroyable(cloud, name)
     confirm_name(f"deleting secret {name} and all its versions cannot be undone", name, given=confirmed)

@@ -7,8 +7,11 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
 from orchestra_creds.cli.cloud import ConfigOption
 from orchestra_creds.cli.session import QuietOption, write_stdout
+from orchestra_creds.config import settings as configuration
+from orchestra_creds.config.edit import with_account
 from orchestra_creds.errors import ConfigError
 
 app = typer.Typer(
@@ -46,8 +49,6 @@ def service_account(
     quiet: QuietOption = False,
 ) -> None:
     """Declare a service account; `setup` makes it. Comments and everything else in the file stay."""
-    from orchestra_creds.config import settings as configuration
-
     path = configuration.load(config).path
     if path is None:
         raise ConfigError("there is no orchestra-creds.toml", hint="write one: orchestra-creds setup init --project ID")
@@ -65,7 +66,4 @@ def service_account(
 
 def declare(path: Path, text: str, name: str, fields: Mapping[str, str | Sequence[str]]) -> None:
     """Write the account into the file, whole or not at all."""
-    from orchestra_creds import outfile
-    from orchestra_creds.config.edit import with_account
-
     outfile.write(str(path), with_account(text, str(path), name, fields), mode=0o644)

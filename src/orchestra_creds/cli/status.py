@@ -5,10 +5,15 @@ from typing import Annotated
 
 import typer
 
+from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.rotation import survey_credentials
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
 from orchestra_creds.cli.session import Session, file_of, write_stdout
+from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
+from orchestra_creds.render import status as show
+from orchestra_creds.render import status_page
 
 
 @cloud_verb
@@ -32,11 +37,6 @@ def status(
     ] = None,
 ) -> Result:
     """Show age, next rotation, phase and problems of every managed credential; changes nothing."""
-    from orchestra_creds import outfile
-    from orchestra_creds.bootstrap.rotation import survey_credentials
-    from orchestra_creds.core import durations
-    from orchestra_creds.render import status as show
-
     file = file_of(html)
     if file is not None:
         outfile.check(str(file))
@@ -45,7 +45,6 @@ def status(
     result = show.result(found, check=check)
     if html is None:
         return result
-    from orchestra_creds.render import status_page
 
     if file is None:
         write_stdout(status_page.page(found))

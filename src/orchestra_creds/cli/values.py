@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import typer
 
+from orchestra_creds.cli.value_command import output_of
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.values import random_value, without_final_newline
 from orchestra_creds.errors import CancelledError, ConfigError
@@ -64,8 +65,6 @@ def read_value(source: ValueSource, *, name: str, other: Callable[[str], Materia
     if source.from_env:
         return _from_environment(source)
     if source.from_cmd:
-        from orchestra_creds.cli.value_command import output_of
-
         return _value_from_bytes(output_of(source.from_cmd), raw=source.raw)
     if source.from_secret:
         return Value(other(source.from_secret))
