@@ -1,20 +1,23 @@
 """`rotate`: makes successors of credentials that are due, and retires their predecessors."""
 
 from dataclasses import replace
-from functools import partial
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.cli import rotation_run
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
+from orchestra_creds.cli.rotation_run import RunOptions
 from orchestra_creds.cli.session import STDOUT, DefaultCommand, DefaultGroup, Session
 from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
+from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
-
-if TYPE_CHECKING:
-    from orchestra_creds.rotation.outcome import Report
+from orchestra_creds.render import rotation as show
+from orchestra_creds.rotation.journal import Journal
+from orchestra_creds.rotation.outcome import Report
+from orchestra_creds.rotation.situation import RunRequest
 
 app = typer.Typer(
     name="rotate",
@@ -82,27 +85,23 @@ def rotate(
     The successor is made, stored, proven by real tokens, and only then published; the predecessor stays valid for the grace, is
     disabled, and deleted after the soak. Each later step is a later run.
     """
-    from orchestra_creds.bootstrap.rotation import rotate_credentials
-    from orchestra_creds.cli import rotation_run
-    from orchestra_creds.core import durations
-    from orchestra_creds.rotation.situation import RunRequest
-
     if bool(names) + all_ + due != 1:
         raise ConfigError("say what to rotate", hint="credentials by name, or --all, or --due")
-    want = RunRequest(force=force or leaked, leaked=leaked, adopt=adopt)
-    around = rotation_run.RunOptions(
+    options = RunOptions(
+        names or (),
+        RunRequest(force=force or leaked, leaked=leaked, adopt=adopt),
+        from_labels=from_labels,
+        jobs=jobs,
         quiet_when_idle=due,
         fail_if_locked=fail_if_locked or leaked,
         jitter=durations.parse(jitter, what="--jitter"),
         ping_url=ping_url,
         metrics_file=metrics_file,
-        from_labels=from_labels,
     )
     with catch_stop_signals() as stop:
-        work = partial(rotate_credentials, cloud, names or (), want, from_labels=from_labels, jobs=jobs, stopping=stop)
         if dry_run:
-            return _run_result(work(dry=True), stop, dry=True)
-        result = _run_result(rotation_run.run(cloud, session, around, stop, work), stop, silent=due)
+            return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
+        result = _run_result(rotation_run.run(cloud, session, options, stop), stop, silent=due)
     if metrics_file == str(STDOUT) and result is not None:
         raise typer.Exit(result.exit_code)  # standard output holds one document
     return result
@@ -120,23 +119,9 @@ def resume(
     jobs: JobsOption = 4,
 ) -> Result | None:
     """Go on with what a crash left, and begin nothing new."""
-    from orchestra_creds.bootstrap.rotation import rotate_credentials
-    from orchestra_creds.cli import rotation_run
-    from orchestra_creds.rotation.situation import RunRequest
-
+    options = RunOptions(names or (), RunRequest(start=False), from_labels=from_labels, take_over=take_over, jobs=jobs)
     with catch_stop_signals() as stop:
-        want = RunRequest(start=False)
-        work = partial(
-            rotate_credentials,
-            cloud,
-            names or (),
-            want,
-            from_labels=from_labels,
-            take_over=take_over,
-            jobs=jobs,
-            stopping=stop,
-        )
-        return _run_result(rotation_run.run(cloud, session, rotation_run.RunOptions(), stop, work), stop)
+        return _run_result(rotation_run.run(cloud, session, options, stop), stop)
 
 
 @app.command()
@@ -150,15 +135,11 @@ def rollback(
     dry_run: DryRunOption = False,
 ) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
-    from orchestra_creds.bootstrap.rotation import rotate_credentials
-    from orchestra_creds.cli import rotation_run
-    from orchestra_creds.rotation.situation import RunRequest
-
+    options = RunOptions([name], RunRequest(back=True), from_labels=from_labels)
     with catch_stop_signals() as stop:
-        work = partial(rotate_credentials, cloud, [name], RunRequest(back=True), from_labels=from_labels, stopping=stop)
         if dry_run:
-            return _run_result(work(dry=True), stop, dry=True)
-        return _run_result(rotation_run.run(cloud, session, rotation_run.RunOptions(), stop, work), stop)
+            return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
+        return _run_result(rotation_run.run(cloud, session, options, stop), stop)
 
 
 @app.command()
@@ -173,18 +154,12 @@ def history(
     ] = False,
 ) -> Result:
     """Show the steps that this machine has taken, from its journal."""
-    from orchestra_creds.cli import rotation_run
-    from orchestra_creds.render import rotation as show
-    from orchestra_creds.rotation.journal import Journal
-
     journal = Journal(rotation_run.state_file(cloud, "rotations").with_suffix(".jsonl"))
     return show.history(journal.entries(name), journal.verify() if verify else None)
 
 
-def _run_result(report: "Report | None", stop: StopFlag, *, dry: bool = False, silent: bool = False) -> Result | None:
+def _run_result(report: Report | None, stop: StopFlag, *, dry: bool = False, silent: bool = False) -> Result | None:
     """What is printed; with `silent`, nothing at all when nobody has to look and nothing was done."""
-    from orchestra_creds.render import rotation as show
-
     if report is None:
         return None
     result = show.report(report, dry=dry, silent=silent)

@@ -1,25 +1,29 @@
-"""What a run of `rotate` has around it: the lock of this machine, the journal, log lines, jitter, the dead man's switch and metrics."""
+"""One run of `rotate` on this machine: its lock, journal, log lines, jitter, dead man's switch and metrics."""
 
 import contextlib
 import hashlib
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
 
 from orchestra_creds import folders, outfile
+from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.rotation import rotate_credentials, survey_credentials
 from orchestra_creds.cli.session import STDOUT, Session, write_stdout
 from orchestra_creds.cli.signals import StopFlag
 from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CredsError, UnavailableError
-
-if TYPE_CHECKING:
-    from orchestra_creds.bootstrap.cloud import Cloud
-    from orchestra_creds.rotation.outcome import Event, Report
+from orchestra_creds.notify.ping import Ping
+from orchestra_creds.render import log, metrics
+from orchestra_creds.rotation.journal import Journal
+from orchestra_creds.rotation.outcome import Ending, Event, Report, StepStatus
+from orchestra_creds.rotation.situation import RunRequest
 
 METRICS_MODE = 0o644
 """node_exporter runs as somebody else."""
@@ -27,30 +31,39 @@ METRICS_MODE = 0o644
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """The operator's choices about a run; `quiet_when_idle` is `--due`."""
+    """The operator's choices about a run.
 
+    Attributes:
+        names: The credentials; empty means every declared one.
+        request: What the run is to do with each of them.
+        jobs: Credentials at work at once.
+        quiet_when_idle: `--due`: nothing is printed if nothing was done.
+    """
+
+    names: Sequence[str] = ()
+    request: RunRequest = field(default_factory=RunRequest)
+    from_labels: bool = False
+    take_over: bool = False
+    jobs: int = 1
     quiet_when_idle: bool = False
     fail_if_locked: bool = False
     jitter: timedelta = timedelta(0)
     ping_url: str = ""
     metrics_file: str = ""
-    from_labels: bool = False
 
 
-def state_file(cloud: "Cloud", name: str) -> Path:
+def state_file(cloud: Cloud, name: str) -> Path:
     """A file of this project in the private state folder."""
     return Path(folders.make_private_folder(folders.state_folder())) / f"{name}-{cloud.project}"
 
 
 @contextlib.contextmanager
-def machine_lock(cloud: "Cloud", *, fail_if_locked: bool) -> Iterator[bool]:
+def machine_lock(cloud: Cloud, *, fail_if_locked: bool) -> Iterator[bool]:
     """Whether no other run for this project is going on on this machine.
 
     Raises:
         UnavailableError: one is, and the operator wants to know by exit code.
     """
-    from filelock import FileLock, Timeout
-
     lock = FileLock(state_file(cloud, "rotate").with_suffix(".lock"), timeout=0)
     try:
         lock.acquire()
@@ -70,19 +83,14 @@ def machine_lock(cloud: "Cloud", *, fail_if_locked: bool) -> Iterator[bool]:
 class RunListener:
     """Listens to the steps of a run: the journal takes all, the log those that change something, a terminal the last one."""
 
-    def __init__(self, cloud: "Cloud", session: Session, *, as_json: bool) -> None:
-        from orchestra_creds.rotation.journal import Journal
-
+    def __init__(self, cloud: Cloud, session: Session, *, as_json: bool) -> None:
         self._journal = Journal(state_file(cloud, "rotations").with_suffix(".jsonl"))
         self._session, self._as_json = session, as_json
         self._terminal = not session.quiet and sys.stderr is not None and sys.stderr.isatty()
         self.changes = 0
 
-    def __call__(self, event: "Event") -> None:
+    def __call__(self, event: Event) -> None:
         """A step was taken."""
-        from orchestra_creds.render import log
-        from orchestra_creds.rotation.outcome import StepStatus
-
         try:
             self._journal.record(event)
         except OSError as error:  # a rotation that is half done is worse than a line that is missing
@@ -95,10 +103,8 @@ class RunListener:
             sys.stderr.write(f"\r\x1b[K{visible(event.credential)}: {visible(str(event.step.kind))}")
             sys.stderr.flush()
 
-    def end(self, report: "Report", *, quiet: bool) -> None:
+    def end(self, report: Report, *, quiet: bool) -> None:
         """The run is over."""
-        from orchestra_creds.render import log
-
         if self._terminal and not self._as_json:
             sys.stderr.write("\r\x1b[K")
         if not self._as_json or (quiet and not report.code and not self.changes):
@@ -113,69 +119,92 @@ class RunListener:
             sys.stderr.write(line + "\n")
 
 
-def wait_for_jitter(
-    jitter: timedelta, cloud: "Cloud", due: Callable[[], bool], stop: StopFlag, say: Callable[[str], None]
-) -> None:
-    """Wait a little before a run that has something to do, so that many machines do not knock at once; always as long on this one."""
-    if not jitter or (sys.stdin is not None and sys.stdin.isatty()) or not due():
-        return
-    digest = hashlib.sha256(f"{socket.gethostname()}/{cloud.project}".encode()).digest()
-    seconds = int.from_bytes(digest[:4], "big") / 2**32 * jitter.total_seconds()
-    say(f"waiting {seconds:.0f} s before rotating (--jitter)")
-    stop.sleep(seconds)
+def dry_run(cloud: Cloud, options: RunOptions, stop: StopFlag) -> Report:
+    """Return the report of a dry run: the steps that `run` would take now."""
+    return _rotate(cloud, options, stop, dry=True)
 
 
-def run(
-    cloud: "Cloud", session: Session, around: RunOptions, stop: StopFlag, rotated: Callable[..., "Report"]
-) -> "Report | None":
-    """A run with everything around it; None when another one is going on here."""
-    from orchestra_creds.notify.ping import Ping
+def run(cloud: Cloud, session: Session, options: RunOptions, stop: StopFlag) -> Report | None:
+    """Rotate while this machine is locked, and report the run; return None if another run has the lock.
 
-    if around.metrics_file and around.metrics_file != str(STDOUT):
-        outfile.check(around.metrics_file)
-    as_json = around.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
+    The order: check the metrics file, take the lock, tell the dead man's switch of the start, wait for the jitter, rotate, end the log,
+    tell the switch of the end, write the metrics.
+    """
+    if options.metrics_file and options.metrics_file != str(STDOUT):
+        outfile.check(options.metrics_file)
+    as_json = options.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
     began = time.monotonic()
-    with machine_lock(cloud, fail_if_locked=around.fail_if_locked) as free:
+    with machine_lock(cloud, fail_if_locked=options.fail_if_locked) as free:
         if not free:
             session.say(f"skipped: another rotate for {cloud.project} is running on this machine")
             return None
-        telling = RunListener(cloud, session, as_json=as_json)
-        ping = Ping(around.ping_url, _ping_run_id(cloud.project), session.say) if around.ping_url else None
+        listener = RunListener(cloud, session, as_json=as_json)
+        ping = Ping(options.ping_url, _ping_run_id(cloud.project), session.say) if options.ping_url else None
         if ping:
             ping.start()
         try:
-            wait_for_jitter(around.jitter, cloud, lambda: _is_work_due(rotated), stop, session.say)
-            report = rotated(tell=telling)
+            wait_for_jitter(cloud, options, stop, session.say)
+            report = _rotate(cloud, options, stop, listener=listener)
         except CredsError as error:
             if ping:
                 ping.end(int(error.exit_code), type(error).__name__)
             raise
-        telling.end(report, quiet=around.quiet_when_idle)
+        listener.end(report, quiet=options.quiet_when_idle)
         if ping:
             ping.end(
                 int(stop.code or report.code), "\n".join(f"{o.credential}: {o.ending.value}" for o in report.outcomes)
             )
-        if around.metrics_file:
-            _write_metrics(cloud, around, time.monotonic() - began, success=not report.code)
+        if options.metrics_file:
+            _write_metrics(cloud, options, time.monotonic() - began, success=not report.code)
     return report
 
 
-def _is_work_due(rotated: Callable[..., "Report"]) -> bool:
-    from orchestra_creds.rotation.outcome import Ending
+def wait_for_jitter(cloud: Cloud, options: RunOptions, stop: StopFlag, say: Callable[[str], None]) -> None:
+    """Delay a run that has work, so that many machines do not call at once; the delay of one machine is always the same.
 
-    return any(outcome.ending is Ending.PLANNED for outcome in rotated(dry=True).outcomes)
+    A run without work, and one that a person started at a terminal, does not wait.
+    """
+    if not options.jitter or (sys.stdin is not None and sys.stdin.isatty()) or not _is_work_due(cloud, options, stop):
+        return
+    digest = hashlib.sha256(f"{socket.gethostname()}/{cloud.project}".encode()).digest()
+    seconds = int.from_bytes(digest[:4], "big") / 2**32 * options.jitter.total_seconds()
+    say(f"waiting {seconds:.0f} s before rotating (--jitter)")
+    stop.sleep(seconds)
 
 
-def _write_metrics(cloud: "Cloud", around: RunOptions, seconds: float, *, success: bool) -> None:
-    from orchestra_creds.bootstrap.rotation import survey_credentials
-    from orchestra_creds.render import metrics
+def _is_work_due(cloud: Cloud, options: RunOptions, stop: StopFlag) -> bool:
+    """Return whether a run would take a step now; a dry run tells."""
+    return any(outcome.ending is Ending.PLANNED for outcome in dry_run(cloud, options, stop).outcomes)
 
-    found = survey_credentials(cloud, from_labels=around.from_labels)
+
+def _rotate(
+    cloud: Cloud,
+    options: RunOptions,
+    stop: StopFlag,
+    *,
+    dry: bool = False,
+    listener: Callable[[Event], None] = lambda _event: None,
+) -> Report:
+    return rotate_credentials(
+        cloud,
+        options.names,
+        options.request,
+        from_labels=options.from_labels,
+        take_over=options.take_over,
+        jobs=options.jobs,
+        dry=dry,
+        stopping=stop,
+        tell=listener,
+    )
+
+
+def _write_metrics(cloud: Cloud, options: RunOptions, seconds: float, *, success: bool) -> None:
+    found = survey_credentials(cloud, from_labels=options.from_labels)
     text = metrics.metrics(found, ended=found.at, seconds=seconds, success=success)
-    if around.metrics_file == str(STDOUT):
+    if options.metrics_file == str(STDOUT):
         write_stdout(text)
     else:
-        outfile.write(around.metrics_file, text, mode=METRICS_MODE)
+        outfile.write(options.metrics_file, text, mode=METRICS_MODE)
 
 
 def _ping_run_id(text: str) -> str:
