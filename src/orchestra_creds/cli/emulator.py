@@ -20,6 +20,7 @@ from orchestra_creds.core.result import Result
 from orchestra_creds.core.spans import parse_span
 from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.render.emulator import faults_result, log_result, status_result
+from orchestra_creds.render.times import time_text
 
 app = typer.Typer(
     name="emulator", rich_markup_mode=None, no_args_is_help=True, help="The embedded Google Cloud on this machine."
