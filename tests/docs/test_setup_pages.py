@@ -2,11 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Annotated, Any
 
 import pytest
+from fastapi import Depends, FastAPI
+from fastapi.testclient import TestClient
 
+from orchestra_creds import ServiceAccountKey
 from orchestra_creds.cli import legacy
 from orchestra_creds.config.document import Document
+from orchestra_creds.core.material import Material
+from orchestra_creds.fastapi import get_credential_manager
 from orchestra_creds.setup import alerts, drift
 from orchestra_creds.setup.example import example
 from tests.cli.cloud import PROJECT
@@ -17,6 +23,19 @@ DOCS = Path(__file__).parents[2] / "docs"
 SETUP, RUNBOOKS, MIGRATION, LIBRARY = (
     (DOCS / name).read_text(encoding="utf-8") for name in ("setup.md", "runbooks.md", "migration.md", "library.md")
 )
+
+
+LIBRARY_EXAMPLES = re.findall(r"^```python\n(.*?)^```", LIBRARY, flags=re.DOTALL | re.MULTILINE)
+
+
+class StoredSecrets:
+    """A manager whose secrets hold their own names."""
+
+    def get_secret(self, name: str) -> str:
+        return name
+
+    def get_service_account_key(self, account: str) -> ServiceAccountKey:
+        return ServiceAccountKey(account, "1", Material(b"{}"))
 
 
 def test_every_drift_rule_has_its_runbook() -> None:
@@ -53,10 +72,31 @@ def test_the_library_example_runs(
     operator.call("secret", "set", "memory-system-key", stdin=key)
     for name, value in operator.environment.items():
         monkeypatch.setenv(name, value)
-    first, second = re.findall(r"^```python\n(.*?)^```", LIBRARY, flags=re.DOTALL | re.MULTILINE)
+    first, second, _ = LIBRARY_EXAMPLES
     exec(first + "\ncreds.close()\n", {})  # noqa: S102  the page's own example
     assert "canary" not in capsys.readouterr().out
     exec(second, {})  # noqa: S102  the same
+
+
+def test_the_example_of_a_project_serves_its_routes() -> None:
+    page: dict[str, Any] = {}
+    exec(LIBRARY_EXAMPLES[-1], page)  # noqa: S102  the page's own example
+    app = FastAPI()
+    app.dependency_overrides[get_credential_manager] = StoredSecrets
+
+    def keys(vertex: Any, gemini: Any) -> list[str]:
+        return [vertex.account, gemini.account]
+
+    keys.__annotations__ |= {"vertex": page["VertexAiKey"], "gemini": page["GeminiKey"]}
+    app.get("/keys")(keys)
+
+    @app.get("/redis")
+    def redis(found: Annotated[dict[str, str], Depends(page["get_redis_credentials"])]) -> dict[str, str]:
+        return found
+
+    web = TestClient(app)
+    assert web.get("/keys").json() == ["vertex-ai-agent", "gemini-agent"]
+    assert web.get("/redis").json() == {"host": "redis-host", "password": "redis-password"}
 
 
 def test_from_an_empty_project_to_a_rotated_credential_in_under_ten_commands(tmp_path: Path) -> None:

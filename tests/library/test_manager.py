@@ -22,6 +22,7 @@ from orchestra_creds.library.manager import (
     CredentialManager,
     NoEnabledVersionError,
     SecretNotFoundError,
+    ServiceAccountKey,
 )
 from tests.rotation.world import POLICY, World, service_account_key
 
@@ -48,8 +49,7 @@ def world() -> Iterator[World]:
     for name, value in (
         ("db-dev", CANARY),
         ("config-dev", '{"a": [1]}'),
-        ("redis-host-dev", "h"),
-        ("redis-password-dev", "p"),
+        ("app-key", '{"client_email": "app@x", "private_key_id": "1"}'),
     ):
         world.secrets.create_secret(name)
         world.secrets.add_version(name, Material(value.encode()))
@@ -260,9 +260,9 @@ def client(creds: CredentialManager) -> TestClient:
     def db(value: Annotated[str, Depends(ours.Secret("db"))]) -> int:
         return len(value)
 
-    @app.get("/redis")
-    def redis(value: Annotated[Any, Depends(ours.get_redis_credentials)]) -> list[str]:
-        return sorted(value)
+    @app.get("/key")
+    def key(value: Annotated[ServiceAccountKey, Depends(ours.ServiceAccountKeySecret("app"))]) -> list[str]:
+        return [value.account, value.key_id]
 
     @app.get("/missing")
     def missing(value: Annotated[str, Depends(ours.Secret("nothing"))]) -> int:
@@ -274,7 +274,7 @@ def client(creds: CredentialManager) -> TestClient:
 def test_routes_get_values_and_see_a_rotation(world: World, store: Counting) -> None:
     web = client(manager(world, store))
     assert web.get("/db").json() == len(CANARY)
-    assert web.get("/redis").json() == ["host", "password"]
+    assert web.get("/key").json() == ["app@x", "1"]
     world.secrets.add_version("db-dev", Material(b"new"))
     later(world, 301)
     assert web.get("/db").json() == 3

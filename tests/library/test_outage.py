@@ -337,9 +337,9 @@ def test_routes_of_fastapi_answer_while_the_store_hangs(store: Store, clock: Clo
 FORK = """
 import os, signal, sys, threading
 from types import SimpleNamespace
-from orchestra_creds.bootstrap import cloud
-from orchestra_creds.core.credential import Payload
+from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import Material
+from orchestra_creds.library import manager
 from orchestra_creds.library.manager import CredentialManager, get_credential_manager
 
 opened, now = [], [1000.0]
@@ -353,9 +353,9 @@ class Store:
     def access(self, name, version):
         self.reads.set()
         self.gate.wait(20)
-        return Payload(name, len(opened), Material(f"value-{len(opened)}".encode()))
+        return VersionMaterial(name, len(opened), Material(f"value-{len(opened)}".encode()))
 
-cloud.open_cloud = lambda **_options: SimpleNamespace(secrets=Store(), close=lambda: None)
+manager.open_cloud = lambda **_options: SimpleNamespace(secrets=Store(), close=lambda: None)
 creds = CredentialManager(environment="dev", clock=lambda: now[0])
 print(creds.get_secret("db"))
 opened[0].gate.clear()

@@ -1,4 +1,4 @@
-"""The same for asyncio: reads run in threads of our own, so neither the event loop nor its executor waits for Google."""
+"""The manager for asyncio: reads run in threads of our own, so neither the event loop nor its executor waits for Google."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,7 +11,11 @@ T = TypeVar("T")
 
 
 class AsyncCredentialManager:
-    """See CredentialManager; every method that may read is awaited."""
+    """A CredentialManager whose reading methods are coroutines; it takes the same arguments.
+
+    Every reading method raises what the method of the same name of CredentialManager raises.
+    `manager` is that CredentialManager: its `version` and `subscribe` are used as they are.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         self.manager = CredentialManager(*args, **options)
@@ -20,33 +24,33 @@ class AsyncCredentialManager:
         return f"Async{self.manager!r}"
 
     async def get_bytes(self, name: str) -> bytes:
-        """See CredentialManager."""
+        """Return the value of a secret, in this environment."""
         return (await self.manager.get_material(name)).reveal()
 
     async def get_secret(self, name: str) -> str:
-        """See CredentialManager."""
+        """Return the value as text."""
         return decode_text(name, await self.manager.get_material(name))
 
     async def get_json_secret(self, name: str) -> Any:
-        """See CredentialManager."""
+        """Return the value, parsed as JSON."""
         return decode_json(name, await self.manager.get_material(name))
 
     async def get_service_account_key(self, name: str) -> ServiceAccountKey:
-        """See CredentialManager."""
+        """Return the key of the account called `name`, from the secret `NAME-key`."""
         return decode_key(f"{name}-key", await self.manager.get_material(f"{name}-key"))
 
     async def refresh(self, *names: str) -> None:
-        """See CredentialManager."""
+        """Read these secrets again, or all that were read; raise one error at the end."""
         await self.manager.refresh_async(*names)
 
     def invalidate(self, name: str) -> None:
-        """See CredentialManager."""
+        """Forget the value: the next call reads it."""
         self.manager.invalidate(name)
 
     async def on_auth_failure(
         self, name: str, attempt: Callable[[str], Awaitable[T]], refused: type[Exception] = AuthError
     ) -> T:
-        """See CredentialManager; `attempt` is awaited."""
+        """Await `attempt` with the value; when it raises `refused`, read the value again and try once more."""
         value = await self.get_secret(name)
         try:
             return await attempt(value)
@@ -58,5 +62,5 @@ class AsyncCredentialManager:
             return await attempt(newer)
 
     async def close(self) -> None:
-        """See CredentialManager."""
+        """End the connection."""
         await asyncio.to_thread(self.manager.close)

@@ -1,4 +1,4 @@
-"""Secrets for services: read once, kept for a time, refreshed before they are old; cache.py says how.
+"""Secrets for services: read once, kept for a time, refreshed before they are old (see `library/cache.py`).
 
 Guarantees: one read of a secret at a time, however many callers there are; an error is never kept; an old value is served only while
 Google does not answer, and then at once; nothing of a value is in a repr or an error. A forked child opens a connection of its own.
@@ -11,10 +11,11 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from orchestra_creds.bootstrap.cloud import key_credentials, open_cloud
 from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.core.ports import SecretStore
@@ -35,33 +36,31 @@ _LOG = logging.getLogger("orchestra_creds")
 
 
 class SecretNotFoundError(NotFoundError):
-    """There is no such secret, or it has no version."""
+    """The secret does not exist, or has no version."""
 
 
 class NoEnabledVersionError(PreconditionError):
-    """Its newest version is disabled or destroyed."""
+    """The newest version of the secret is disabled or destroyed."""
 
 
 class AccessDeniedError(AuthError):
-    """This identity may not read it."""
+    """This identity may not read the secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccountKey:
-    """A key file; the repr shows whose and which it is."""
+    """A service-account key file; the repr shows the account and the key id, never the key."""
 
     account: str
     key_id: str
     material: Material = field(repr=False)
 
     def info(self) -> dict[str, Any]:
-        """The fields of the file, private key included."""
+        """Return the fields of the file, private key included."""
         return dict(json.loads(self.material.reveal()))
 
     def credentials(self, scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)) -> Any:
-        """Credentials for Google's clients."""
-        from orchestra_creds.bootstrap.cloud import key_credentials
-
+        """Return credentials for Google's clients."""
         return key_credentials(self.material, scopes)
 
 
@@ -118,7 +117,7 @@ class CredentialManager:
         return decode_text(name, self._value(name).material)
 
     def get_json_secret(self, name: str) -> Any:
-        """Return the value, parsed; an error never shows it."""
+        """Return the value, parsed as JSON; an error never shows it."""
         return decode_json(name, self._value(name).material)
 
     def get_service_account_key(self, name: str) -> ServiceAccountKey:
@@ -144,7 +143,7 @@ class CredentialManager:
         return self._value(name).version
 
     def refresh(self, *names: str) -> None:
-        """Read these anew, or all that were read; one error is raised at the end. A value stays unless its secret was refused."""
+        """Read these secrets again, or all that were read; raise one error at the end. A value stays unless its secret was refused."""
         failure: CredsError | None = None
         for name in names or self._cache.names():
             try:
@@ -170,7 +169,7 @@ class CredentialManager:
             raise failure
 
     def invalidate(self, name: str) -> None:
-        """Forget it: the next call reads it."""
+        """Forget the value: the next call reads it."""
         self._cache.invalidate(name)
 
     def subscribe(self, name: str, callback: Callable[[str, int], None]) -> None:
@@ -178,7 +177,7 @@ class CredentialManager:
         self._listeners.setdefault(name, []).append(callback)
 
     def on_auth_failure(self, name: str, attempt: Callable[[str], T], refused: type[Exception] = AuthError) -> T:
-        """Let `attempt` use the value; when it raises `refused`, read it anew and try once more: so a rotation goes unnoticed."""
+        """Let `attempt` use the value; when it raises `refused`, read the value again and try once more."""
         value = self.get_secret(name)
         try:
             return attempt(value)
@@ -249,8 +248,6 @@ class CredentialManager:
             return self._given
         with self._opening:
             if self._cloud is None:
-                from orchestra_creds.bootstrap.cloud import open_cloud
-
                 backend = os.environ.get("ORCHESTRA_CREDS_BACKEND", "")
                 self._cloud = open_cloud(backend=backend, project=self._project, environment=self.environment)
             store: SecretStore = self._cloud.secrets
@@ -288,7 +285,7 @@ _making = threading.Lock()
 
 
 def get_credential_manager(project_id: str | None = None, environment: str | None = None) -> CredentialManager:
-    """The one manager of this process for a project and an environment."""
+    """Return the one manager of this process for a project and an environment."""
     key = project_id or "", environment or os.environ.get("ENVIRONMENT", "")
     with _making:
         if key not in _managers:
@@ -306,19 +303,3 @@ def _reset_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_after_fork)
-
-
-def get_vertex_ai_credentials(manager: CredentialManager | None = None) -> ServiceAccountKey:
-    """The key of `vertex-ai-agent`."""
-    return (manager or get_credential_manager()).get_service_account_key("vertex-ai-agent")
-
-
-def get_gemini_credentials(manager: CredentialManager | None = None) -> ServiceAccountKey:
-    """The key of `gemini-agent`."""
-    return (manager or get_credential_manager()).get_service_account_key("gemini-agent")
-
-
-def get_redis_credentials(manager: CredentialManager | None = None) -> Mapping[str, str]:
-    """`host` and `password`."""
-    chosen = manager or get_credential_manager()
-    return {"host": chosen.get_secret("redis-host"), "password": chosen.get_secret("redis-password")}
