@@ -80,7 +80,7 @@ def test_it_is_what_the_package_offers() -> None:
     assert orchestra_creds.CredentialManager is CredentialManager
     assert orchestra_creds.AsyncCredentialManager is AsyncCredentialManager
     with pytest.raises(AttributeError):
-        _ = orchestra_creds.nothing
+        _ = orchestra_creds.nothing  # type: ignore[attr-defined]
 
 
 def test_a_value_is_read_once_within_its_time_to_live(world: World, store: Counting) -> None:
