@@ -75,7 +75,7 @@ def measure(name: str, patterns: Sequence[str], text: bytes, rounds: int) -> Cos
 
 
 def examined(rules: Sequence[Rule], text: bytes) -> tuple[float, float, Counter[str]]:
-    """First pass and examination of the whole rulebook in ns per byte, warm; and which rules had candidates."""
+    """First pass and examination of the whole rulebook in ns per byte, warm; and which rules had hits."""
     engine = Engine.open(rules, kind=EngineKind.HYPERSCAN)
     names = [rule.id for rule in rules] + [carrier.kind for carrier in CARRIERS]
     first = last = float("inf")
@@ -143,7 +143,7 @@ def main() -> int:
         end="",
     )
     print(
-        f"examination {last:.2f} ns/byte; most candidates: {', '.join(f'{name} {n}' for name, n in counted.most_common(5))}"
+        f"examination {last:.2f} ns/byte; most hits: {', '.join(f'{name} {n}' for name, n in counted.most_common(5))}"
     )
     if dear:
         print(f"over the budget of {options.budget} ns/byte: {', '.join(dear)}", file=sys.stderr)

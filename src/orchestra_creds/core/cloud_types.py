@@ -1,6 +1,6 @@
 """The cloud's things in our words: secrets, their versions, service-account keys, policies and tokens.
 
-Frozen data without behaviour of its own. Times are aware and in UTC. No value of a secret is in here but in `Payload`,
+Frozen data without behaviour of its own. Times are aware and in UTC. No value of a secret is in here but in `VersionMaterial`,
 `NewKey` and `Token`, where it is a `Material`.
 """
 

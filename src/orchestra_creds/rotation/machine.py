@@ -1,6 +1,6 @@
 """The rotation as a pure function: what is durable, what was seen, policy and time -> the next step, or nothing.
 
-No IO, no clock. `next_step` decides and `transitions.after` tells what a step leads to; the engine runs steps between the two, and a
+No IO, no clock. `next_step` decides and `transitions.situation_after` tells what a step leads to; the engine runs steps between the two, and a
 dry run only predicts them: that is why a plan equals what the run does. Steps that only look are real in both. The order of the steps,
 and what a crash at each of them leaves behind, is in docs/rotation.md.
 """

@@ -30,7 +30,7 @@ from orchestra_creds.rotation.state import (
 def situation_after(situation: Situation, step: Step, found: StepResult) -> Situation:
     """The situation once a step was done; for those in WRITES_STATE its state is what is to be written."""
     action = StepKind(step.kind)
-    if found.facts:  # the engine's looks name fields of Seen
+    if found.facts:  # the engine's looks name fields of Observations
         situation = replace(situation, seen=replace(situation.seen, **found.facts))  # type: ignore[arg-type]
     if action in _STATES:
         state, seen = _STATES[action](situation, found)

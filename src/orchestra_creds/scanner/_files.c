@@ -1,7 +1,7 @@
 /* Listing folders and reading small files, in C: in a tree of many small files these calls cost more than the matching.
    And a worker's memory: what it frees is kept for its next text, for every fresh page costs a fault.
 
-   Optional and for Linux alone: sources.py and treescan.py do the same in Python, file by file, and are asked about all
+   Optional and for Linux alone: tree/inventory.py and tree/batch_scan.py do the same in Python, file by file, and are asked about all
    that is not plain here: whatever does not open, is no regular file, is large, or may be more than its bytes. Tests hold
    both ways to the same reports. No link is followed, nothing blocks. Stable ABI of CPython 3.11. */
 
@@ -148,7 +148,7 @@ static PyObject *walk(PyObject *self, PyObject *args) {
 
 enum { SNIFF = 1024, ZIP_TAIL = 22, OPENAT2 = 437 };
 
-static const char SEPARATOR[] = "\n\0\n"; /* the one of engine.py */
+static const char SEPARATOR[] = "\n\0\n"; /* the one of engine/engine.py */
 
 typedef struct {
     uint64_t flags, mode, resolve;
@@ -156,7 +156,7 @@ typedef struct {
 
 static const How HOW = {O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0, 0x04 | 0x08}; /* no symlinks, beneath */
 
-/* Whether the file may be more than its bytes: an archive, or text in another encoding; see treescan.py. */
+/* Whether the file may be more than its bytes: an archive, or text in another encoding; see tree/batch_scan.py. */
 static int is_special(const uint8_t *text, int64_t size) {
     if (size == 0) return 0;
     if (memchr("P\x1f" "B\xfd\xff\xfe", text[0], 6)) return 1;

@@ -1,6 +1,6 @@
 /* The loops of a scan that cost most, in C: reading a pack's table of contents, applying a delta, finding hex.
 
-   Optional: pack.py and delta.py hold the same functions in Python, decode.py the pattern that finds hex, and tests hold
+   Optional: git/pack.py and git/delta.py hold the same functions in Python, decoding/decode.py the pattern that finds hex, and tests hold
    both to the same answers, also on damaged input. Everything read here comes from a hostile repository: no offset, size
    or count is used before it was checked against the buffer it points into. Stable ABI of CPython 3.11, so one build
    serves later versions. */
@@ -160,7 +160,7 @@ static PyObject *survey(PyObject *self, PyObject *args) {
     }
     entries = sort(room, count, most);
 
-    /* the columns of pack.py */
+    /* the columns of git/pack.py */
     const int widths[9] = {4, 8, 1, 8, 8, 4, 8, 4, 4};
     for (int i = 0; i < 9; i++)
         if (!(columns[i] = PyBytes_FromStringAndSize(NULL, (Py_ssize_t)count * widths[i]))) goto done;
@@ -242,7 +242,7 @@ typedef struct {
     int64_t to, from, length;
 } Run;
 
-static const char SEPARATOR[] = "\n\0\n"; /* the one of delta.py */
+static const char SEPARATOR[] = "\n\0\n"; /* the one of git/delta.py */
 
 static int read_size(const uint8_t **at, const uint8_t *end, int64_t *size) {
     uint64_t value = 0;
@@ -435,9 +435,9 @@ static PyObject *hex_ends(PyObject *self, PyObject *args) {
 }
 
 static PyMethodDef methods[] = {
-    {"survey", survey, METH_VARARGS, "survey(index, pack, width): see pack.py"},
-    {"apply", apply, METH_VARARGS, "apply(base, delta, limit, back, ahead): see delta.py"},
-    {"hex_ends", hex_ends, METH_VARARGS, "hex_ends(data, gap): see matcher.py"},
+    {"survey", survey, METH_VARARGS, "survey(index, pack, width): see git/pack.py"},
+    {"apply", apply, METH_VARARGS, "apply(base, delta, limit, back, ahead): see git/delta.py"},
+    {"hex_ends", hex_ends, METH_VARARGS, "hex_ends(data, gap): see engine/prefilter.py"},
     {NULL, NULL, 0, NULL},
 };
 

@@ -31,7 +31,7 @@ class ScanRequest:
     paths             files, folders, or "-" for standard input; for a repository source, one folder inside it
     since             the revision of Source.SINCE
     all_files         in a working tree, also ignored files (never `.git`)
-    exclude           globs of paths that are left out; see `sources.Exclusions`
+    exclude           globs of paths that are left out; see `exclusions.Exclusions`
     jobs              worker processes; 0 asks for one per processor
     max_size          bytes; a larger file is skipped and named in the report; 0 sets no limit
     archive_depth     how many archives deep to look; 0 scans archives as plain bytes

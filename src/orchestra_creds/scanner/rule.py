@@ -35,7 +35,7 @@ class Rule:
     group       the group that holds the material; 0 is the whole match
     keywords    lower-case literals of which at least one stands in every match (lower-cased)
     longest     the most bytes one match of `pattern` may span; it bounds the window of the confirmation
-    check       name of a function in `structure.families` that proves, grades or refuses the match
+    check       name of a function in `checks.registry.families` that proves, grades or refuses the match
     entropy     least Shannon entropy of the material in bits per byte; 0 asks for none
     prefix      the public start of the material, the only part of it that a mask may show
     added       comes from a file, not from the rulebook: it never hides a built-in rule's match

@@ -17,7 +17,7 @@ from tests.scanner.engines import detect, rule
 
 
 def spans(one: Rule, text: bytes, ends: list[int] | None = None) -> list[tuple[int, int]]:
-    """The credentials that rule `one` confirms in a text, for candidates that end at `ends`."""
+    """The credentials that rule `one` confirms in a text, for hits that end at `ends`."""
     found = Examiner([one]).confirm(0, text, ends or [len(text)])
     return [(match.detection.start, match.detection.end) for match in found]
 

@@ -36,7 +36,7 @@ class Filters:
     today   ends entries of the baseline
     below   the scanned folder as seen from the top of its repository, with a slash at its end: a finding is the same
             whichever folder around it is scanned
-    unread  see `baseline.judge`
+    unread  see `file.judge`
     """
 
     key: FingerprintKey

@@ -260,4 +260,4 @@ CHECKS: dict[str, Check] = {
     "behind-52-letters": _token_end(rb"0-9A-Za-z", 52),
     "behind-76-base64": _token_end(rb"0-9A-Za-z+/", 76),
 }
-"""Name, as rules write it, to check; `structure.families` holds them too."""
+"""Name, as rules write it, to check; `registry.families` holds them too."""

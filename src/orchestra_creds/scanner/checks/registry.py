@@ -1,6 +1,6 @@
 """The structure checks that rules name: what looks like a credential is parsed, verified, graded or refused.
 
-Each check is a pure function from a `Subject` to a `Verdict` or to None; the families stand in files of their own, beside
+Each check is a pure function from a `Subject` to a `CheckVerdict` or to None; the families stand in files of their own, beside
 the formats they read, and their names are unique (a test says so). A family is loaded when one of its checks is wanted,
 or one of a family behind it: most places lead to the first ones.
 """

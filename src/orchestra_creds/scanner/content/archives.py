@@ -1,9 +1,9 @@
 """What is inside of archives: zip (jar, whl, docx …), tar, gzip, bzip2 and xz, without writing anything to disk.
 
 An archive is hostile. Guarantees: memory is bounded (streams are read in pieces, sizes that headers claim are believed
-only up to a limit); the whole of one file on disk decompresses to at most `Limits.total` bytes and `Limits.ratio` times
-its size, and holds at most `Limits.members` members, at every depth together; what cannot be read (damaged, encrypted,
-an unknown compression) is a `Skipped`, never a silence and never a crash. Member names are data: nothing is extracted.
+only up to a limit); the whole of one file on disk decompresses to at most `ArchiveLimits.total` bytes and `ArchiveLimits.ratio` times
+its size, and holds at most `ArchiveLimits.members` members, at every depth together; what cannot be read (damaged, encrypted,
+an unknown compression) is a `SkippedItem`, never a silence and never a crash. Member names are data: nothing is extracted.
 """
 
 import io
@@ -116,7 +116,7 @@ def ends_as_zip(tail: bytes) -> bool:
 def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
     """The members of the archive in `source`; each must be read before the next is asked for.
 
-    `source` must be seekable for a zip. Raises Damaged when the archive itself cannot be read on, and LimitReached.
+    `source` must be seekable for a zip. Raises DamagedArchiveError when the archive itself cannot be read on, and ArchiveLimitError.
     """
     if kind is ArchiveKind.ZIP:
         return _zip_members(cast("BinaryIO", source), budget)

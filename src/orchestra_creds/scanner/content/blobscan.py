@@ -76,7 +76,7 @@ class BlobScan:
 class _MovingWindow:
     """A moving window over a text.
 
-    Each window answers for the matches that start in its core, and holds before and behind the core what candidates,
+    Each window answers for the matches that start in its core, and holds before and behind the core what hits,
     their examination and the text of their lines may need. Matches seen twice are the same and count once.
     """
 

@@ -1,7 +1,7 @@
 """One file with everything inside it: its own bytes, its text, and the members of archives, to a depth.
 
 Guarantees: the raw bytes of every file and member are scanned, whatever it claims to be; what an archive hides is scanned
-as far as its `Limits` go, and what was not looked at is named, with its path, in `skipped`. A credential that stands both
+as far as its `ArchiveLimits` go, and what was not looked at is named, with its path, in `skipped`. A credential that stands both
 in the raw bytes of an archive (stored, not compressed) and in a member is reported at the member.
 """
 

@@ -1,6 +1,6 @@
 """Reads tar archives from a stream, one pass, nothing to seek, bounded memory whatever the headers claim.
 
-Guarantees: only `Damaged` is raised; a member's data is read from the stream as it is asked for; a header cannot ask for
+Guarantees: only `DamagedArchiveError` is raised; a member's data is read from the stream as it is asked for; a header cannot ask for
 more memory than `LONGEST_HEADER`. Knows ustar, GNU (long names, sparse members as they are stored) and pax (path, size).
 """
 
@@ -66,7 +66,7 @@ def members(source: Readable) -> Iterator[TarMember]:
     Members after an end mark are those of another archive that was appended.
 
     Raises:
-        Damaged: a member cannot be read, or the archive stops before its end mark.
+        DamagedArchiveError: a member cannot be read, or the archive stops before its end mark.
     """
     said: dict[bytes, bytes] = {}  # by extension headers, about the next member
     ended = False

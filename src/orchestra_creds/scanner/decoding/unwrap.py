@@ -31,7 +31,7 @@ def unwrap(
 ) -> Iterator[tuple[DecodedText, Hits]]:
     """What stands encoded around the `ends`, sorted offsets in `text`, of matches of carriers of this kind.
 
-    Only what holds candidates, with them: the way back to the encoded bytes is worked out for little of what is decoded.
+    Only what holds hits, with them: the way back to the encoded bytes is worked out for little of what is decoded.
     """
     if kind not in {"base64", "hex"}:
         yield from _unwrap_escapes(kind, text, ends, look)

@@ -1,12 +1,12 @@
 """The scanner's engine: one fast pass for all rules, exact confirmation of what it reports, and the final choice.
 
 Guarantees: the detections of a text depend on its bytes and the rules only; not on the kind of engine, the batch that
-the text was scanned in, the order, or the process. Whether (index, end) is a candidate depends on `margin` bytes before
+the text was scanned in, the order, or the process. Whether (index, end) is a hit depends on `margin` bytes before
 `end` and one behind; what it becomes depends on data[end - REACH_BACK : end + REACH_FORWARD]. An engine is opened before
-workers are forked and is then safe in each; threads may share one for `candidates`, which keeps its scratch space by
+workers are forked and is then safe in each; threads may share one for `find_hits`, which keeps its scratch space by
 thread, and need one each for `examine`.
 
-Several texts may share a buffer for `candidates`, with `SEPARATOR` between them; each is then examined by itself, with
+Several texts may share a buffer for `find_hits`, with `SEPARATOR` between them; each is then examined by itself, with
 `lo` and `hi` at its edges.
 """
 
@@ -38,10 +38,10 @@ SEPARATOR = b"\n\0\n"
 """Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
 
 REACH_BACK = max(MAX_LONGEST + LOOK_BACK, MOST_BACK) + 16
-"""Bytes before the end of a candidate on which its verdict may depend."""
+"""Bytes before the end of a hit on which its verdict may depend."""
 
 REACH_FORWARD = GAP + max(MAX_LONGEST + LOOK_FORWARD, MOST_AHEAD) + 16
-"""Bytes behind the end of a candidate on which its verdict may depend."""
+"""Bytes behind the end of a hit on which its verdict may depend."""
 
 
 class EngineKind(Enum):
@@ -117,13 +117,13 @@ class Engine:
         return self._matcher.dump()
 
     def find_hits(self, data: Buffer) -> list[Hit]:
-        """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `matcher`."""
+        """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `prefilter`."""
         return self._matcher.find_hits(data)
 
     def examine(self, data: Buffer, hits: Iterable[Hit], lo: int = 0, hi: int | None = None) -> list[Detection]:
-        """The detections that `candidates` lead to in the text [lo, hi) of `data`, with offsets of `data`.
+        """The detections that `hits` lead to in the text [lo, hi) of `data`, with offsets of `data`.
 
-        Nothing outside [lo, hi) is read: these are the edges of the text. Candidates outside are ignored.
+        Nothing outside [lo, hi) is read: these are the edges of the text. Hits outside are ignored.
         """
         with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
             inside = [(index, end - lo) for index, end in hits if lo < end <= lo + len(text)]
@@ -131,7 +131,7 @@ class Engine:
         return [_shift_detection(detection, lo) for detection in found] if lo else found
 
     def _matches(self, text: Buffer, hits: Iterable[Hit], depth: int) -> Iterator[Match]:
-        """What the candidates lead to in `text`, which stood inside `depth` wrappings."""
+        """What the hits lead to in `text`, which stood inside `depth` wrappings."""
         ends: dict[int, list[int]] = {}
         for index, end in sorted(hits):
             ends.setdefault(index, []).append(end)

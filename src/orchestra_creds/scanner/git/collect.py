@@ -37,7 +37,7 @@ _TAR_MAGIC = 257
 
 
 class TextSpan(NamedTuple):
-    """One detection in one object. `digest` names its `Text`; `inner` is the way into an archive, "" outside of one."""
+    """One detection in one object. `digest` names its `CredentialText`; `inner` is the way into an archive, "" outside of one."""
 
     digest: bytes
     start: int

@@ -22,7 +22,7 @@ _DEEP = ("info", "refs", "logs", "reftable")
 """Folders of a git folder that git reads at every depth."""
 
 _MONITOR = "fsmonitor--daemon.ipc"
-"""The socket of git's own file monitor; `gitcall.OVERRIDES` switches the monitor off."""
+"""The socket of git's own file monitor; `process.OVERRIDES` switches the monitor off."""
 
 _MOST_BORROWED = 5
 """How many alternates deep git follows."""

@@ -36,7 +36,7 @@ BATCH = 256 << 10
 HELD = 8 << 20
 """Bytes of texts that wait for a pass at most, one text apart."""
 
-_SPARE = 512  # bytes: boundaries, and what decoding looks at behind the end of a run (`decode._JOINT`)
+_SPARE = 512  # bytes: boundaries, and what decoding looks at behind the end of a run (`decode.JOINT`)
 
 
 class TextResult(NamedTuple):
@@ -54,7 +54,7 @@ NOTHING = TextResult((), (), ())
 class PackObject:
     """An object as it is read from a pack: a full one, or what a delta makes of the object `above`.
 
-    `windows`, `cuts` and `runs` are those of `delta.Change`; `above` and these are given up once `state` is known.
+    `windows`, `cuts` and `runs` are those of `delta.DeltaResult`; `above` and these are given up once `state` is known.
     """
 
     number: int
@@ -88,7 +88,7 @@ class DeltaScanner:
         """`limit` is the size in bytes of the largest text that is scanned."""
         self.limit = limit
         self.engine = engine
-        # A match whose start lies this far from a seam is pointed at by a candidate of the base.
+        # A match whose start lies this far from a seam is pointed at by a hit of the base.
         self.reach = WindowMargin(engine.widest + 2, engine.widest + 2)
         self._dependence = _dependence(engine.rules)
 
@@ -138,7 +138,7 @@ class DeltaScanner:
             sizes = len(above.text), len(text)
             again = any(detection.decoded for detection in base.found)
             for run in triples(node.runs):
-                # Reports are thinned, see `matcher.GAP`: one before the run may stand for a match in it.
+                # Reports are thinned, see `prefilter.GAP`: one before the run may stand for a match in it.
                 first, last = bisect_right(base.ends, run[1] - GAP), bisect_right(base.ends, run[1] + run[2])
                 if first < last or base.found:
                     self._carry(base, run, sizes, range(first, last), hits, judge, found, again=again)
@@ -158,7 +158,7 @@ class DeltaScanner:
         *,
         again: bool,
     ) -> None:
-        """What a copied run brings along from its base: its candidates `inside`, to be judged `again`, and detections."""
+        """What a copied run brings along from its base: its hits `inside`, to be judged `again`, and detections."""
         to, start, length = run
         # where the run holds the edge of both texts, what depends on the edge came along, too
         low = start if start or to else -(1 << 62)
@@ -182,7 +182,7 @@ class DeltaScanner:
 
 
 def _dependence(rules: Sequence[Rule]) -> list[WindowMargin]:
-    """How far around its end a candidate may lead to reading, by index: rules, then carriers."""
+    """How far around its end a hit may lead to reading, by index: rules, then carriers."""
     found = []
     for rule in rules:
         back, ahead = reach(rule.check) if rule.check else (0, 0)

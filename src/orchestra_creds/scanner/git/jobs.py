@@ -21,7 +21,7 @@ from orchestra_creds.scanner.git.pack import BROKEN, Pack
 from orchestra_creds.scanner.git.repository import Repository
 
 JOB = 1 << 20
-"""How much work one job is, in the unit of `Columns.weight`."""
+"""How much work one job is, in the unit of `PackColumns.weight`."""
 
 LOOSE_JOB = 64
 """How many loose objects one job is."""

@@ -218,7 +218,7 @@ def _find(index: Buffer, names: int, oid: bytes, width: int) -> int | None:
 
 
 def survey_slowly(index: Buffer, pack: Buffer, width: int) -> tuple[bytes, ...]:
-    """The columns of a pack (see `Columns`) as native integers; the same as the compiled `survey`."""
+    """The columns of a pack (see `PackColumns`) as native integers; the same as the compiled `survey`."""
     offsets = _offsets(index, width, len(pack) - width)
     count = len(offsets)
     if len(pack) < 12 + width or bytes(pack[:7]) != b"PACK\0\0\0" or pack[7] not in {2, 3}:
@@ -353,7 +353,7 @@ def _resolve(kind: bytearray, parent: "array[int]") -> None:
 
 
 def _families(kind: bytearray, parent: "array[int]") -> tuple["array[int]", "array[int]"]:
-    """The first child of each object and its next sibling, as in `Columns`."""
+    """The first child of each object and its next sibling, as in `PackColumns`."""
     count = len(kind)
     first, following = array("i", [-1]) * count, array("i", [-1]) * count
     for number in range(count - 1, -1, -1):

@@ -1,6 +1,6 @@
 """The first look at staged changes, before anything heavy is loaded: does any rule match anything at all?
 
-A pre-commit hook runs at every commit and nearly always finds nothing. `nothing_staged` needs git, the compiled rules and
+A pre-commit hook runs at every commit and nearly always finds nothing. `precheck_staged` needs git, the compiled rules and
 30 ms where the first pass reports nothing; where it does, the engine, with rules from the cache, refutes it in 40 ms more;
 only what may be a finding loads the whole scanner. Guarantees: it says "nothing" only where the scan would:
 same objects, same engine, no archive, no UTF-16, no file that could add rules or notes; anything else, any doubt and any
@@ -101,7 +101,7 @@ def _has_no_detection(texts: "list[bytes]", rules: "CompiledRules", database: "A
 
 
 def _matches(extension: ModuleType, database: "Any", text: bytes) -> bool:
-    """Whether the first pass of any rule reports anything: that of `matcher.HyperscanMatcher`."""
+    """Whether the first pass of any rule reports anything: that of `prefilter.HyperscanMatcher`."""
     if _native is not None and _native.hex_ends(text, 1):
         return True
     found = False

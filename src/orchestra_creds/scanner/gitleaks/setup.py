@@ -2,7 +2,7 @@
 
 A configuration that the operator names counts whole, as gitleaks reads it. One that merely lies in the scanned tree may
 add rules, and its allowlists concern those alone: nobody relaxes a scan of his own repository (docs/adr/0011). Patterns run
-in our engines; what gitleaks decides after a match is in `gitleaks_policy`. docs/gitleaks.md lists what differs, and why.
+in our engines; what gitleaks decides after a match is in `gitleaks/policy.py`. docs/gitleaks.md lists what differs, and why.
 Without any such file this module loads nothing else: a staged scan pays for no reader of TOML.
 """
 

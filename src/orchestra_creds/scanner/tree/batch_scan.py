@@ -1,6 +1,6 @@
 """Many files through the engine, fast: read into one reused buffer, matched in batches of about 1 MB.
 
-Guarantees: what is found does not depend on the batches: files are kept apart by the engine's `SEPARATOR`, a candidate
+Guarantees: what is found does not depend on the batches: files are kept apart by the engine's `SEPARATOR`, a hit
 belongs to the file its end lies in, and each file is examined by itself. Large files, archives and UTF-16 go to the
 explorer one by one. Nothing blocks and no link is followed; a link's own text is scanned, as git keeps it. What cannot be
 read is named. A file is read as long as it was when it was opened, so one that grows for ever ends.
