@@ -1,6 +1,7 @@
-"""Docstrings, comments and documents name files and members of modules that exist."""
+"""Docstrings, comments and documents name files, classes and members of modules that exist."""
 
 import ast
+import builtins
 import io
 import re
 import tokenize
@@ -35,6 +36,9 @@ GOOGLE_SERVICES = frozenset({"iam", "gcp", "buckets"})
 VARIABLES = frozenset({"secret.name", "app.dependency_overrides"})
 """Attributes of an object that is called as a module is."""
 MEMBER = re.compile(r"`(?:\w+[./])*(\w+)\.(\w+)(?:\(\))?`")
+
+
+CLASS = re.compile(r"`([A-Z][A-Za-z]*[a-z][A-Za-z]*)`")
 
 
 def prose_of(code: str) -> Iterator[str]:
@@ -90,17 +94,40 @@ def missing_members(text: str) -> list[str]:
     ]
 
 
+def words_of(code: str) -> set[str]:
+    """Return the identifiers of a module and the words of its texts, but not those of docstrings."""
+    tree = ast.parse(code)
+    docstrings = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = members_of(code)
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                found.add(name)
+            case ast.Constant(value=str(text)) if id(node) not in docstrings:
+                found.update(re.findall(r"\w+", text))
+    return found
+
+
+WORDS = set(dir(builtins)).union(*(words_of(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")))
+
+
+def missing_classes(text: str) -> list[str]:
+    """Return what a text names in backticks, spelled as a class, although the package has no such word."""
+    return [name for name in CLASS.findall(text) if name not in WORDS]
+
+
 @pytest.mark.parametrize("path", CODE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_docstrings_and_comments_name_what_exists(path: Path) -> None:
     texts = list(prose_of(path.read_text(encoding="utf-8")))
     assert [name for text in texts for name in missing_files(text, path)] == []
     if path.is_relative_to(PACKAGE):
-        assert [name for text in texts for name in missing_members(text)] == []
+        assert [name for text in texts for name in missing_members(text) + missing_classes(text)] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_documents_name_files_that_exist(path: Path) -> None:
-    assert missing_files(path.read_text(encoding="utf-8"), path) == []
+    text = path.read_text(encoding="utf-8")
+    assert missing_files(text, path) + missing_classes(text) == []
 
 
 def test_names_of_other_projects_are_all_used() -> None:
@@ -113,6 +140,7 @@ def test_an_old_name_is_found() -> None:
     named = [name for text in prose_of(code) for name in missing_files(text, PACKAGE / "scanner" / "rule.py")]
     assert sorted(named) == ["gitcall.py", "replay.py", "scanner/quick.py"]
     assert [name for text in prose_of(code) for name in missing_members(text)] == ["transitions.after"]
+    assert missing_classes("a `Standing` is a `CredentialStatus`, `yes` or `None`") == ["Standing"]
 
 
 @pytest.mark.parametrize(
