@@ -27,6 +27,7 @@ TOPICS = (
     "verb",
     "RPC",
     "permission that `doctor` checks",
+    "step of a rotation",
     "timing constant",
     "error",
 )

@@ -33,7 +33,7 @@ FOREIGN = {
 FILE = re.compile(r"(?<![$\w./-])(?:[\w-]+/)*\w+\.(?:py|c)\b(?!\.\w)")
 GOOGLE_SERVICES = frozenset({"iam", "gcp", "buckets"})
 """Modules of ours with the name of a service of Google's, whose dotted names mean Google's permissions and constraints."""
-VARIABLES = frozenset({"secret.name", "app.dependency_overrides"})
+VARIABLES = frozenset({"secret.name", "table.key", "app.dependency_overrides"})
 """Attributes of an object that is called as a module is."""
 MEMBER = re.compile(r"`(?:\w+[./])*(\w+)\.(\w+)(?:\(\))?`")
 
