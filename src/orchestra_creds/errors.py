@@ -2,6 +2,7 @@
 
     CredsError                      message (lower case, no final period), hint, exit code
     |- ConfigError            2     a flag, a file or the environment is wrong: where, and what to do
+    |  `- MissingMemberError       a policy names an account that is not known (yet)
     |- AuthError              3     not authenticated, or permission denied
     |  |- NotLoggedInError         the caller has no valid login
     |  |- PermissionDeniedError    the caller may not do this
@@ -49,6 +50,10 @@ class ConfigError(CredsError):
     exit_code = ExitCode.USAGE
 
 
+class MissingMemberError(ConfigError):
+    """A policy names a member or a role that the service does not know, or does not know everywhere yet."""
+
+
 class AuthError(CredsError):
     """Not authenticated, or permission denied."""
 
@@ -91,6 +96,14 @@ class ConstraintError(PreconditionError):
     """An organization policy forbids the call."""
 
 
+class QuotaProjectError(PreconditionError):
+    """The call is charged to a project that cannot pay for it, and not to the one that is worked on."""
+
+
+class SoftDeletedError(PreconditionError):
+    """The name belongs to something that was deleted and is not free yet."""
+
+
 class IncompleteError(CredsError):
     """Stopped part-way; what was done is kept."""
 
@@ -101,6 +114,10 @@ class UnavailableError(CredsError):
     """No answer in time; the same call may succeed later."""
 
     exit_code = ExitCode.UNAVAILABLE
+
+
+class ChecksumError(UnavailableError):
+    """The bytes of a value were damaged on the way; nothing that was damaged is stored or returned."""
 
 
 class QuotaError(UnavailableError):

@@ -208,8 +208,8 @@ def test_reset_asks_and_forgets_everything(operator: Operator) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
-        (["clock", "--advance", "8 days"], 2, "not a span"),
-        (["clock", "--advance", "-8d"], 2, "not a span"),
+        (["clock", "--advance", "8 days"], 2, "not a length of time"),
+        (["clock", "--advance", "-8d"], 2, "not a length of time"),
         (["clock"], 2, "no embedded cloud"),
         (["log"], 2, "no embedded cloud"),
         (["fault", "*/X", "--code", "BAD"], 2, "BAD"),

@@ -7,6 +7,8 @@ import pytest
 
 from orchestra_creds.core.cloud_types import Binding, IamPolicy, VersionState
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.policies import merged_policy
+from orchestra_creds.core.resources import Grant
 from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.gcp.policies import RestPolicyStore
@@ -130,7 +132,9 @@ class Racing:
     def set_policy(self, resource: str, policy: IamPolicy) -> IamPolicy:
         if self._times:
             self._times -= 1
-            theirs = secrets.with_member(self._inner.get_policy(resource), ROLE, f"user:{self._times}@example.com")
+            theirs = merged_policy(
+                self._inner.get_policy(resource), (Grant(resource, ROLE, f"user:{self._times}@example.com"),)
+            )
             self._inner.set_policy(resource, theirs)
         return self._inner.set_policy(resource, policy)
 

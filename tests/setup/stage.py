@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
-from orchestra_creds.bootstrap.setup import _with_operations
-from orchestra_creds.config.desired import desired_state
+from orchestra_creds.bootstrap.setup import state_of
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.cloud_types import Binding, IamPolicy
 from orchestra_creds.core.resources import DesiredState, ResourceKind
@@ -84,7 +83,7 @@ class Stage:
     def read(self, text: str) -> None:
         """Take this file from now on."""
         document = parse(text, "test.toml")
-        self.wanted: DesiredState = _with_operations(desired_state(document, PROJECT), document)
+        self.wanted: DesiredState = state_of(document, PROJECT)
 
     @property
     def project(self) -> ProjectPorts:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from orchestra_creds.core.google import RUN_INVOKER
 from orchestra_creds.core.resources import DesiredState, Ref, RemovableStore, ResourceKind
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 from orchestra_creds.gcp.run_jobs import RunJobs
@@ -13,7 +14,7 @@ from orchestra_creds.gcp.schedules import Schedules
 from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.change import ChangeKind, ChangeOutcome, Plan
 from orchestra_creds.setup.plan import plan
-from orchestra_creds.setup.runner import INVOKER, cloud_run_job, existing_resources, remove
+from orchestra_creds.setup.runner import cloud_run_job, existing_resources, remove
 from orchestra_creds.setup.snapshot import take_partial_snapshot
 from tests.rotation.world import PROJECT, Died, Loss
 from tests.setup.stage import Stage, account
@@ -64,7 +65,7 @@ def test_it_is_made_once_and_a_second_run_changes_nothing(stage: Runner) -> None
     job = stage.project.stores[ResourceKind.JOB].find(REF)
     assert job is not None
     assert (job.fields["image"], job.fields["identity"]) == (IMAGE + "0" * 64, MAIL)
-    assert stage.members(HOLDER, INVOKER) == {f"serviceAccount:{MAIL}"}
+    assert stage.members(HOLDER, RUN_INVOKER) == {f"serviceAccount:{MAIL}"}
     before = stage.mutations()
     assert stage.plan_run(wanted()).changes == ()
     assert stage.run(wanted()) == []

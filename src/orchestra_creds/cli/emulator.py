@@ -16,8 +16,8 @@ from orchestra_creds.cli.session import (
     emit,
     write_stdout,
 )
+from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
-from orchestra_creds.core.spans import parse_span
 from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.render.emulator import faults_result, log_result, status_result
 from orchestra_creds.render.times import time_text
@@ -147,7 +147,7 @@ def clock(
     """Tell the embedded cloud's time, or move it forward for every process that uses it."""
     from orchestra_creds.emulator.server import control
 
-    step = parse_span(advance) if advance else timedelta(0)
+    step = durations.parse(advance, what="--advance") if advance else timedelta(0)
     now = control.advance_clock(cloud.emulator_state(), step)
     body = {"now": time_text(now), "advanced_seconds": int(step.total_seconds())}
     emit(
@@ -196,14 +196,17 @@ def fault(
     new = None
     with control.change_state(cloud.emulator_state()) as txn:
         if method:
-            wait = parse_span(delay) if delay else timedelta(0)
+            wait = durations.parse(delay, what="--delay") if delay else timedelta(0)
             status = faults.code_by_name(code)
             new = faults.Fault(method, status, faults.FaultPhase(phase.value), first=first, times=times, delay=wait)
         settings = faults.change(
             txn,
             clear_first=clear,
             fault=new,
-            late=[(faults.lag_by_name(what), parse_span(span)) for what, span in _pairs(lag, "--lag WHAT=SPAN")],
+            late=[
+                (faults.lag_by_name(what), durations.parse(span, what="--lag"))
+                for what, span in _pairs(lag, "--lag WHAT=SPAN")
+            ],
             limits=[(bucket, _per_minute(number)) for bucket, number in _pairs(quota, "--quota BUCKET=N")],
         )
     emit(faults_result(settings), format_)

@@ -17,6 +17,7 @@ from dotenv import set_key
 from orchestra_creds.cli.session import write_stdout
 from orchestra_creds.cli.setup_add import declare
 from orchestra_creds.config import settings as configuration
+from orchestra_creds.core.google import key_secret
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PreconditionError
 
@@ -132,8 +133,8 @@ def _list(ctx: typer.Context) -> int:
 
 
 def _rotate(ctx: typer.Context, account: str) -> int:
-    _advise(f"rotate {account}-key", "the predecessor stays valid for its grace")
-    return _run_verb(ctx, "rotate", f"{account.partition('@')[0]}-key")
+    _advise(f"rotate {key_secret(account)}", "the predecessor stays valid for its grace")
+    return _run_verb(ctx, "rotate", key_secret(account.partition("@")[0]))
 
 
 def _federation(ctx: typer.Context) -> int:

@@ -23,7 +23,7 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.cli.values import DEFAULT_RANDOM_BYTES, ValueSource, read_value
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.result import Result
-from orchestra_creds.core.values import part_of
+from orchestra_creds.core.values import part_of, version_selector
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.manage import secrets
 from orchestra_creds.manage.dotenv import read_dotenv
@@ -86,14 +86,14 @@ def get(
 ) -> None:
     """Print the bare bytes of a value to a pipe or a file; a terminal is refused without --reveal."""
     if exists:
-        cloud.secrets.get_version(cloud.full_name(name, env), _version(version))
+        cloud.secrets.get_version(cloud.full_name(name, env), version_selector(version))
         return
     file = file_of(output)
     if file is not None:
         refuse_exposed(str(file))
     elif not reveal:
         refuse_terminal("the value", hint="use --reveal, -o FILE or a pipe")
-    stored = cloud.secrets.access(cloud.full_name(name, env), _version(version))
+    stored = cloud.secrets.access(cloud.full_name(name, env), version_selector(version))
 
     material = part_of(stored.material, json_path, name=stored.secret)
     if file is None:
@@ -105,11 +105,6 @@ def get(
 
 
 app.command()(export)
-
-
-def _version(text: str) -> int | str:
-    """A number, or an alias such as latest."""
-    return int(text) if text.isascii() and text.isdecimal() else text
 
 
 @app.command("set")
@@ -159,7 +154,7 @@ def set_(
 
     def other_value(named: str) -> Material:
         secret, _, version = named.partition("@")
-        return cloud.secrets.access(secret, _version(version or "latest")).material
+        return cloud.secrets.access(secret, version_selector(version or "latest")).material
 
     value = read_value(source, name=full, other=other_value)
     labels = _labels(label) | ({"env": env} if env else {})

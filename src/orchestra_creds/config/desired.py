@@ -9,14 +9,12 @@ from orchestra_creds.config.credentials import CredentialTable
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
-from orchestra_creds.core import credential, durations, federation
+from orchestra_creds.core import credential, durations, federation, google
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
 
-OWNED = "managed-by"
-OWNER = "orchestra-creds"
 NEEDED_SERVICES = (
     "secretmanager.googleapis.com",
     "iam.googleapis.com",
@@ -29,9 +27,6 @@ NEEDED_SERVICES = (
 """APIs that `setup`, `rotate`, `status`, `secret` and `key` call whatever the file says."""
 STS = "sts.googleapis.com"
 API_KEYS = "apikeys.googleapis.com"
-ACCESSOR = "roles/secretmanager.secretAccessor"
-ACT_AS = "roles/iam.serviceAccountUser"
-WORKLOAD_USER = "roles/iam.workloadIdentityUser"
 KEYS = ("none", "forbidden", "rotated")
 LOGGED = ("ADMIN_READ", "DATA_READ", "DATA_WRITE")
 _ACCOUNT = re.compile(r"[a-z](?:[-a-z0-9]{4,28}[a-z0-9])")
@@ -101,7 +96,10 @@ def _accounts(document: Document, project: str) -> Iterator[tuple[str, Resource]
             )
         if (table.keys == "rotated") != bool(table.rotation):
             raise ConfigError(f'service account {name}: keys = "rotated" and rotation = "POLICY" go together')
-        fields = {"displayName": table.display_name or name, "description": f"{table.description} [{OWNER}]".strip()}
+        fields = {
+            "displayName": table.display_name or name,
+            "description": f"{table.description} [{google.OWNER}]".strip(),
+        }
         yield name, Resource(Ref(ResourceKind.ACCOUNT, mail(name, project)), fields)
 
 
@@ -109,14 +107,14 @@ def _secrets(document: Document, project: str) -> Iterator[tuple[str, Resource]]
     for name, table in document.secrets.items():
         for environment in _environments(document, name, table):
             secret = full_name(name, environment, document.naming.secret)
-            labels = {OWNED: OWNER, **({"env": environment} if environment else {})}
+            labels = {**google.MANAGED_LABELS, **({"env": environment} if environment else {})}
             if table.rotation:
                 labels |= _policy_labels(document, table.rotation, secret, "", project)
             yield secret, _secret(document, table, secret, labels, environment)
     for name, account in document.service_accounts.items():
         if account.keys == "rotated":
-            secret = f"{name}-key"
-            labels = {OWNED: OWNER, **_policy_labels(document, account.rotation, secret, name, project)}
+            secret = google.key_secret(name)
+            labels = {**google.MANAGED_LABELS, **_policy_labels(document, account.rotation, secret, name, project)}
             yield secret, _secret(document, SecretTable(), secret, labels)
 
 
@@ -181,13 +179,15 @@ def _grants(document: Document, project: str) -> Iterator[Grant]:
                 )
             yield Grant(f"projects/{project}", f"projects/{project}/roles/{role}", member)
         for other in table.act_as:
-            yield Grant(_account_name(document, other, project, f"service account {name}: act_as"), ACT_AS, member)
+            yield Grant(
+                _account_name(document, other, project, f"service account {name}: act_as"), google.ACCOUNT_USER, member
+            )
     if document.github is not None:
         for rule in document.github.federation:
             for target in rule.impersonates:
                 holder = _account_name(document, target, project, f"federation {rule.pool}: impersonates")
                 for number in _repository_ids(document.github, rule):
-                    yield Grant(holder, WORKLOAD_USER, federation.member(rule.pool, number))
+                    yield Grant(holder, google.WORKLOAD_IDENTITY_USER, federation.member(rule.pool, number))
 
 
 def _accessors(document: Document, project: str) -> Iterator[Grant]:
@@ -209,15 +209,17 @@ def _accessor(document: Document, project: str, name: str, holder: str, one: Con
                 f"secret {name}: there is no service account {member!r}", hint=_known_names(document.service_accounts)
             )
         member = f"serviceAccount:{mail(member, project)}"
-    if member in {"allUsers", "allAuthenticatedUsers"}:
+    if member in google.EVERYONE:
         raise ConfigError(f"secret {name}: {member} would be everybody")
     if not one.expires:
-        return Grant(holder, ACCESSOR, member)
+        return Grant(holder, google.SECRET_ACCESSOR, member)
     try:
         ends = date.fromisoformat(one.expires)
     except ValueError:
         raise ConfigError(f"secret {name}: {one.expires!r} is no day", hint="write it as 2027-01-31") from None
-    return Grant(holder, ACCESSOR, member, f'request.time < timestamp("{ends}T00:00:00Z")', f"until {ends}")
+    return Grant(
+        holder, google.SECRET_ACCESSOR, member, f'request.time < timestamp("{ends}T00:00:00Z")', f"until {ends}"
+    )
 
 
 def _exact_holders(document: Document, project: str) -> Iterator[str]:
@@ -263,7 +265,7 @@ def _federation(document: Document) -> Iterator[Resource]:
                 hint="a member names the pool and not the provider: one pool each",
             )
         seen.add(rule.pool)
-        about = f"GitHub Actions, {rule.env} [{OWNER}]"
+        about = f"GitHub Actions, {rule.env} [{google.OWNER}]"
         yield Resource(
             Ref(ResourceKind.POOL, rule.pool), {"displayName": rule.pool, "description": about, "disabled": False}
         )

@@ -11,11 +11,9 @@ from orchestra_creds.config.credential_declarations import LABEL, LABEL_ACCOUNT,
 from orchestra_creds.config.document import Document
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.google import MANAGED_BY, OWNER
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
-
-MANAGED_BY = "managed-by"
-OWNER = "orchestra-creds"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,16 @@
 
 import re
 
+from orchestra_creds.core.google import ACCOUNT_DOMAIN
 from orchestra_creds.errors import ConfigError
 
-_MAIL = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+\.iam\.gserviceaccount\.com")
+_MAIL = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]@[a-z0-9.:-]+" + re.escape(ACCOUNT_DOMAIN))
 """cloud.google.com/iam/docs/service-accounts-create: 6 to 30 characters before the @."""
 
 
 def mail(name: str, project: str) -> str:
     """The mail address of the account that a project calls by this name."""
-    return f"{name}@{project}.iam.gserviceaccount.com"
+    return f"{name}@{project}{ACCOUNT_DOMAIN}"
 
 
 def require_identity(identity: str) -> None:

@@ -5,12 +5,14 @@ Source: cloud.google.com/iam/docs/roles-permissions. Roles of a whole service ar
 
 from collections.abc import Mapping
 
+from orchestra_creds.core import google
+
 _READ = frozenset({"get", "list", "query", "lookup", "getKeyString"})
 _BY_RESOURCE: Mapping[str, tuple[str, str]] = {
-    "secretmanager.secrets": ("roles/secretmanager.viewer", "roles/secretmanager.admin"),
-    "secretmanager.versions": ("roles/secretmanager.viewer", "roles/secretmanager.secretVersionManager"),
+    "secretmanager.secrets": (google.SECRET_VIEWER, google.SECRET_ADMIN),
+    "secretmanager.versions": (google.SECRET_VIEWER, google.SECRET_VERSION_MANAGER),
     "iam.serviceAccounts": ("roles/iam.serviceAccountViewer", "roles/iam.serviceAccountAdmin"),
-    "iam.serviceAccountKeys": ("roles/iam.serviceAccountViewer", "roles/iam.serviceAccountKeyAdmin"),
+    "iam.serviceAccountKeys": ("roles/iam.serviceAccountViewer", google.ACCOUNT_KEY_ADMIN),
     "iam.roles": ("roles/iam.roleViewer", "roles/iam.roleAdmin"),
     "iam.workloadIdentityPools": ("roles/iam.workloadIdentityPoolViewer", "roles/iam.workloadIdentityPoolAdmin"),
     "iam.workloadIdentityPoolProviders": (
@@ -35,18 +37,18 @@ _BY_RESOURCE: Mapping[str, tuple[str, str]] = {
 }
 """Resource -> the role that reads, and the one that changes."""
 _EXACT: Mapping[str, str] = {
-    "secretmanager.secrets.getIamPolicy": "roles/secretmanager.viewer",
-    "secretmanager.versions.access": "roles/secretmanager.secretAccessor",
-    "secretmanager.versions.add": "roles/secretmanager.secretVersionAdder",
+    "secretmanager.secrets.getIamPolicy": google.SECRET_VIEWER,
+    "secretmanager.versions.access": google.SECRET_ACCESSOR,
+    "secretmanager.versions.add": google.SECRET_VERSION_ADDER,
     "iam.serviceAccounts.create": "roles/iam.serviceAccountCreator",
     "iam.serviceAccounts.delete": "roles/iam.serviceAccountDeleter",
     "iam.serviceAccounts.getIamPolicy": "roles/iam.serviceAccountViewer",
-    "iam.serviceAccounts.actAs": "roles/iam.serviceAccountUser",
+    "iam.serviceAccounts.actAs": google.ACCOUNT_USER,
     "iam.serviceAccounts.getAccessToken": "roles/iam.serviceAccountTokenCreator",
     "resourcemanager.projects.getIamPolicy": "roles/browser",
     "run.jobs.getIamPolicy": "roles/run.viewer",
     "run.jobs.setIamPolicy": "roles/run.admin",
-    "run.jobs.run": "roles/run.invoker",
+    "run.jobs.run": google.RUN_INVOKER,
 }
 
 

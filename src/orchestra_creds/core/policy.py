@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from orchestra_creds.core.durations import duration_text
+from orchestra_creds.core.durations import LONGEST, duration_text
 from orchestra_creds.errors import ConfigError
 
 SHORTEST_GRACE = timedelta(hours=6)
@@ -11,8 +11,6 @@ SHORTEST_GRACE = timedelta(hours=6)
 (cloud.google.com/secret-manager/docs/reference/consistency); twice three hours is the shortest grace that is safe for them."""
 SHORTEST_EVERY = timedelta(hours=1)
 """More often would be a loop, and Secret Manager's own rotation period has the same floor (secret-manager/docs/secret-rotation)."""
-LONGEST = timedelta(days=36_500)
-"""A hundred years: a longer time is a slip of the pen, and could overflow when it is added to a moment."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
 
+from orchestra_creds.core import google
+
 
 class ResourceKind(StrEnum):
     """Kinds of resources, in the order in which they are brought about."""
@@ -99,9 +101,7 @@ NUMBER = "{number}"
 """Stands for the project's number in the members of grants, until it is known."""
 
 
-PROJECT_WIDE = frozenset(
-    {"roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin", "roles/owner", "roles/editor"}
-)
+PROJECT_WIDE = frozenset({google.SECRET_ADMIN, google.ACCOUNT_KEY_ADMIN, "roles/owner", "roles/editor"})
 """Roles that no account is to have in a project: each reaches every secret, or makes a key for every account."""
 
 

@@ -10,11 +10,9 @@ import json
 import re
 from urllib.parse import urlsplit
 
+from orchestra_creds.core.google import LARGEST_VALUE
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
-
-MAX_BYTES = 65_536
-"""What a version may hold (cloud.google.com/secret-manager/quotas)."""
 
 FORMATS = ("nonempty", "json", "pem", "url", "regex:PATTERN")
 
@@ -50,9 +48,9 @@ def check(material: Material, *, name: str, format_: str = "nonempty") -> None:
     data = material.reveal()
     if not data.strip():
         raise ConfigError(f"the value for {name} is empty", hint="nothing was stored; check where it comes from")
-    if len(data) > MAX_BYTES:
+    if len(data) > LARGEST_VALUE:
         raise ConfigError(
-            f"the value for {name} has {len(data)} bytes, the limit is {MAX_BYTES}",
+            f"the value for {name} has {len(data)} bytes, the limit is {LARGEST_VALUE}",
             hint="store a reference to it, or split it",
         )
     if is_placeholder(material, name=name):
@@ -172,3 +170,8 @@ def full_name(name: str, environment: str, pattern: str = "{name}-{env}") -> str
     if len(name) > len(before) + len(after) and name.startswith(before) and name.endswith(after):
         return name
     return f"{before}{name}{after}"
+
+
+def version_selector(text: str) -> int | str:
+    """Return the number of a version, or its alias such as `latest`."""
+    return int(text) if text.isascii() and text.isdecimal() else text

@@ -9,6 +9,7 @@ from typing import Any
 from google.cloud import iam_admin_v1 as iam
 
 from orchestra_creds.core.cloud_types import Key, KeyOrigin, NewKey
+from orchestra_creds.core.google import ACCOUNT_DOMAIN
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.gcp.session import ApiSession
@@ -126,7 +127,7 @@ class IamKeyStore:
 def project_of(account: str, default: str) -> str:
     """The project in a service account's mail; Google's own accounts (appspot, developer) do not tell it."""
     _, _, domain = account.partition("@")
-    project, suffix, _ = domain.partition(".iam.gserviceaccount.com")
+    project, suffix, _ = domain.partition(ACCOUNT_DOMAIN)
     return project if suffix else default
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
+from orchestra_creds.core.google import key_secret
 from orchestra_creds.errors import AuthError
 from orchestra_creds.library.manager import CredentialManager, ServiceAccountKey, decode_json, decode_key, decode_text
 
@@ -37,7 +38,7 @@ class AsyncCredentialManager:
 
     async def get_service_account_key(self, name: str) -> ServiceAccountKey:
         """Return the key of the account called `name`, from the secret `NAME-key`."""
-        return decode_key(f"{name}-key", await self.manager.get_material(f"{name}-key"))
+        return decode_key(key_secret(name), await self.manager.get_material(key_secret(name)))
 
     async def refresh(self, *names: str) -> None:
         """Read these secrets again, or all that were read; raise one error at the end."""

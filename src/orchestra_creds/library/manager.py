@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from orchestra_creds.bootstrap.cloud import key_credentials, open_cloud
 from orchestra_creds.core.cloud_types import VersionMaterial
+from orchestra_creds.core.google import is_key_secret, key_secret
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.core.values import full_name
@@ -122,7 +123,7 @@ class CredentialManager:
 
     def get_service_account_key(self, name: str) -> ServiceAccountKey:
         """Return the key of the account called `name`, from the secret `NAME-key`. An attached identity is better where there is one."""
-        return decode_key(f"{name}-key", self._value(f"{name}-key").material)
+        return decode_key(key_secret(name), self._value(key_secret(name)).material)
 
     async def get_material(self, name: str) -> Material:
         """Return the value of a secret, for a caller in an event loop, which is never blocked.
@@ -241,7 +242,7 @@ class CredentialManager:
                 _LOG.error("a callback for secret %s raised %s", name, type(error).__name__)
 
     def _full_name(self, name: str) -> str:
-        return full_name(name, self.environment) if not name.endswith("-key") else name
+        return full_name(name, self.environment) if not is_key_secret(name) else name
 
     def _store(self) -> SecretStore:
         if self._given is not None:

@@ -8,20 +8,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from orchestra_creds.core import values
-from orchestra_creds.core.cloud_types import Binding, IamPolicy, SecretResource, Version, VersionState
+from orchestra_creds.core import google, values
+from orchestra_creds.core.cloud_types import SecretResource, Version, VersionState
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.policies import change_policy
 from orchestra_creds.core.ports import PolicyStore, SecretStore
+from orchestra_creds.core.resources import Grant
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError
 
 TRIES = 5
 """How often a policy is read and written again when somebody changes it in between."""
 
 ROLES = {
-    "accessor": "roles/secretmanager.secretAccessor",
-    "adder": "roles/secretmanager.secretVersionAdder",
-    "manager": "roles/secretmanager.secretVersionManager",
-    "viewer": "roles/secretmanager.viewer",
+    "accessor": google.SECRET_ACCESSOR,
+    "adder": google.SECRET_VERSION_ADDER,
+    "manager": google.SECRET_VERSION_MANAGER,
+    "viewer": google.SECRET_VIEWER,
 }
 """Short names of the roles that make sense on one secret."""
 
@@ -134,7 +136,7 @@ def resolve(store: SecretStore, name: str, version: str) -> Version:
     Raises:
         NotFoundError: there is none.
     """
-    return store.get_version(name, int(version) if version.isascii() and version.isdecimal() else version)
+    return store.get_version(name, values.version_selector(version))
 
 
 def disable(store: SecretStore, name: str, version: str) -> Version:
@@ -190,7 +192,7 @@ def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Grant
     """
     full = ROLES.get(role, role)
     kind, _, who = member.partition(":")
-    if kind in {"allUsers", "allAuthenticatedUsers"}:
+    if kind in google.EVERYONE:
         raise ConfigError(f"{kind} would make the secret public", hint="name one account, user or group")
     if not who:
         raise ConfigError(
@@ -198,31 +200,8 @@ def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Grant
         )
     if not full.startswith(("roles/", "projects/", "organizations/")):
         raise ConfigError(f"unknown role {role!r}", hint=f"one of {', '.join(ROLES)}, or a full name: roles/...")
-    for tries_left in reversed(range(TRIES)):
-        policy = policies.get_policy(resource)
-        wanted = with_member(policy, full, member)
-        if wanted is policy:
-            return GrantResult(resource, member, full, changed=False)
-        try:
-            policies.set_policy(resource, wanted)
-        except PreconditionError:
-            if not tries_left:
-                raise
-        else:
-            break
-    return GrantResult(resource, member, full, changed=True)
-
-
-def with_member(policy: IamPolicy, role: str, member: str) -> IamPolicy:
-    """The policy with the member in the role's unconditional binding; the same object when it is there already."""
-    bindings = list(policy.bindings)
-    for place, binding in enumerate(bindings):
-        if binding.role == role and not binding.condition:
-            if member in binding.members:
-                return policy
-            bindings[place] = Binding(role, binding.members | {member})
-            return IamPolicy(tuple(bindings), policy.etag)
-    return IamPolicy((*bindings, Binding(role, frozenset({member}))), policy.etag)
+    changed = change_policy(policies, resource, (Grant(resource, full, member),), tries=TRIES)
+    return GrantResult(resource, member, full, changed=changed)
 
 
 def list_versions(store: SecretStore, name: str) -> tuple[SecretResource, tuple[Version, ...]]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
 from orchestra_creds.core.cloud_types import SecretResource, VersionState
+from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import (
@@ -26,8 +27,6 @@ from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_ma
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
 from orchestra_creds.rotation.versions import NumberedVersions
 
-MANAGED = {"managed-by": "orchestra-creds"}
-"""The label on secrets that this program makes."""
 SKEW = timedelta(minutes=2)
 """How far the issuer's clock may be from ours when creation times are compared with a window."""
 
@@ -231,7 +230,7 @@ class StepExecutor(NumberedVersions):
         if there is not None:
             return there
         try:
-            return self._secrets.create_secret(name, labels=MANAGED, replicas=replicas)
+            return self._secrets.create_secret(name, labels=MANAGED_LABELS, replicas=replicas)
         except PreconditionError:  # somebody else, or our own lost call, was faster
             return self._secrets.get_secret(name)
 

@@ -12,9 +12,10 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestra_creds.core.google import STATE_ANNOTATION
 from orchestra_creds.errors import PreconditionError
 
-ANNOTATION = "orchestra-creds.state"
+ANNOTATION = STATE_ANNOTATION
 STAGING_SUFFIX = "--orchestra-staging"
 CURRENT, PREVIOUS = "current", "previous"
 """The version aliases that readers may pin."""

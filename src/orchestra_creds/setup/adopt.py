@@ -7,6 +7,8 @@ from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.resources import DesiredState, Ref, Resource, ResourceKind
 
 ENVIRONMENTS = ("dev", "staging", "prod")
+ADOPTABLE = (ResourceKind.ACCOUNT, ResourceKind.SECRET)
+"""Kinds of which text for the file can be suggested."""
 STAGING = "--orchestra-staging"
 _ENDING = re.compile(rf"(?P<name>.+?)[-_](?P<env>{'|'.join(ENVIRONMENTS)})", re.IGNORECASE)
 

@@ -8,11 +8,11 @@ is 23.5 hours (cloud.google.com/monitoring/alerts/concepts-indepth): a schedule 
 import re
 from collections.abc import Iterator, Sequence
 
+from orchestra_creds.core.google import MANAGED_LABELS, OWNER
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 
-PREFIX = "orchestra-creds"
-LABELS = {"managed-by": "orchestra-creds"}
+PREFIX = OWNER
 SERVICES = ("logging.googleapis.com", "monitoring.googleapis.com")
 PAUSE = 300
 LONGEST_ABSENCE = 84_600
@@ -59,7 +59,7 @@ def alerts(channels: Sequence[str], rules: Sequence[str], *, rotator: str = "", 
         if not _EMAIL.fullmatch(channel):
             raise ConfigError(f"alerts: {channel!r} is no channel", hint="email:ADDRESS")
         address = {"email_address": channel.partition(":")[2]}
-        fields = {"type": "email", "address": address, "labels": LABELS, "enabled": True}
+        fields = {"type": "email", "address": address, "labels": MANAGED_LABELS, "enabled": True}
         yield Resource(Ref(ResourceKind.CHANNEL, channel), fields)
     often = bool(cron) and any(sign in cron.split()[1] for sign in "*,/-")
     if SILENT in rules and not often:
@@ -94,5 +94,5 @@ def _silent(channels: Sequence[str]) -> Iterator[Resource]:
 
 def _alert(rule: str, channels: Sequence[str], meaning: str, **condition: object) -> Resource:
     told = f"{meaning} What to do: docs/alerts.md#{rule}"
-    fields = {"channels": sorted(channels), "documentation": told, "labels": LABELS, "enabled": True}
+    fields = {"channels": sorted(channels), "documentation": told, "labels": MANAGED_LABELS, "enabled": True}
     return Resource(Ref(ResourceKind.ALERT, f"{PREFIX} {rule}"), {**condition, **fields})

@@ -14,23 +14,28 @@ from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
+from orchestra_creds.core.policies import change_policy, is_applied
 from orchestra_creds.core.resources import Resource, ResourceKind
 from orchestra_creds.errors import (
     ApiDisabledError,
     ConfigError,
+    ConstraintError,
     CredsError,
     IncompleteError,
+    MissingMemberError,
     NotFoundError,
     PreconditionError,
     QuotaError,
     UnavailableError,
 )
 from orchestra_creds.setup.change import Change, ChangeKind, ChangeOutcome, Plan
-from orchestra_creds.setup.plan import differing_fields, has_grant, merged_policy
+from orchestra_creds.setup.plan import differing_fields
 from orchestra_creds.setup.snapshot import ProjectPorts
 
 MERGES = 6
 """Tries of a read-merge-write of a policy, each after a change by somebody else (docs/setup.md)."""
+_PASSING = (PreconditionError, UnavailableError, MissingMemberError, NotFoundError)
+"""Why a policy may not be written yet: it was changed in between, the reply was lost, or an account is not known everywhere yet."""
 PROOFS = 12
 PROOF_SECONDS = 5.0
 """How often and how long a change is looked for: changes of policies are usually seen within two minutes
@@ -194,37 +199,28 @@ def _close_providers(project: ProjectPorts, pool: str) -> None:
 
 def _change_policy(change: Change, project: ProjectPorts, sleep: Sleep) -> None:
     holder = (*change.grants, *change.revoked)[0].holder
-    for attempt in range(MERGES):
-        try:
-            before = project.policies.get_policy(holder)
-            if _is_policy_applied(change, project, holder):
-                return
-            project.policies.set_policy(holder, merged_policy(before, change.grants, change.revoked))
-        except (PreconditionError, UnavailableError) as error:
-            if attempt == MERGES - 1:
-                raise IncompleteError(f"the policy of {holder} keeps changing", hint="run setup again") from error
-        except (
-            ConfigError,
-            NotFoundError,
-        ) as error:  # an account that was made a moment ago is not known everywhere yet
-            if attempt == MERGES - 1 or "not exist" not in str(error):
-                raise
-        else:
-            break
-        sleep(min(2.0**attempt, 30.0))
+    try:
+        changed = change_policy(
+            project.policies,
+            holder,
+            change.grants,
+            change.revoked,
+            tries=MERGES,
+            wait=lambda attempt: sleep(min(2.0**attempt, 30.0)),
+            passing=_PASSING,
+        )
+    except (PreconditionError, UnavailableError) as error:
+        if isinstance(error, ApiDisabledError | ConstraintError):
+            raise
+        raise IncompleteError(f"the policy of {holder} keeps changing", hint="run setup again") from error
+    if not changed:
+        return
     for _ in range(PROOFS):
-        if _is_policy_applied(change, project, holder):
+        if is_applied(project.policies.get_policy(holder), change.grants, change.revoked):
             return
         sleep(PROOF_SECONDS)
     raise IncompleteError(
         f"the policy of {holder} does not show the change yet", hint="it may take minutes: run setup again"
-    )
-
-
-def _is_policy_applied(change: Change, project: ProjectPorts, holder: str) -> bool:
-    policy = project.policies.get_policy(holder)
-    return all(has_grant(policy, grant) for grant in change.grants) and not any(
-        has_grant(policy, g) for g in change.revoked
     )
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
+from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource
+from orchestra_creds.setup.registry import ENTRIES
 
 
 class ChangeKind(StrEnum):
@@ -60,15 +61,12 @@ class Change:
         holders = [grant.holder for grant in (*self.grants, *self.revoked)]
         names = {holder.rpartition("/")[2] for holder in holders}
         names |= {holder.partition("/locations/")[2].replace("/jobs/", "/") for holder in holders if "/jobs/" in holder}
-        names |= {self.ref.name} if self.ref is not None and self.ref.kind is ResourceKind.SCHEDULE else set()
-        if self.wanted is not None and self.wanted.ref.kind is ResourceKind.ALERT:
-            channels = self.wanted.fields.get("channels", ())
-            names |= set(channels) if isinstance(channels, list) else set()
         members = {
             grant.member.partition(":")[2] for grant in self.grants if grant.member.startswith("serviceAccount:")
         }
-        pool = {self.ref.name.partition("/")[0]} if self.ref is not None and "/" in self.ref.name else set()
-        return frozenset(names | members | pool)
+        fields = self.wanted.fields if self.wanted is not None else {}
+        needed = ENTRIES[self.ref.kind].needs(self.ref.name, fields) if self.ref is not None else ()
+        return frozenset({*names, *members, *needed})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,14 +3,13 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from orchestra_creds.core import federation
+from orchestra_creds.core import federation, google
 from orchestra_creds.core.resources import PROJECT_WIDE, DesiredState, ResourceKind
 from orchestra_creds.setup.change import Drift
 from orchestra_creds.setup.snapshot import Snapshot
 
-SEVERE = frozenset({"roles/secretmanager.admin", "roles/iam.serviceAccountKeyAdmin"})
+SEVERE = frozenset({google.SECRET_ADMIN, google.ACCOUNT_KEY_ADMIN})
 """Of the roles that are project-wide, those that a person is not to have either."""
-EVERYBODY = frozenset({"allUsers", "allAuthenticatedUsers"})
 _BY_NUMBER = re.compile(r"assertion\.repository(?:_owner)?_id\b")
 _BY_ACTOR = re.compile(r"assertion\.actor\b")
 _OPEN_MEMBER = re.compile(r"principalSet://iam\.googleapis\.com/.*/workloadIdentityPools/[^/]+/\*")
@@ -73,7 +72,7 @@ def _members(_desired: DesiredState, seen: Snapshot) -> Iterator[Drift]:
     for holder, policy in sorted(seen.policies.items()):
         for binding in policy.bindings:
             for member in sorted(binding.members):
-                if member in EVERYBODY:
+                if member in google.EVERYONE:
                     yield Drift("access.everybody", holder, f"{binding.role} to {member}")
                 if _OPEN_MEMBER.fullmatch(member):
                     yield Drift("federation.open-member", holder, f"{binding.role} to everything in a pool")

@@ -3,33 +3,26 @@
 from collections.abc import Iterator
 from shlex import join
 
-from orchestra_creds.core.resources import DesiredState, ResourceKind
+from orchestra_creds.core.resources import DesiredState
 from orchestra_creds.setup.plan import fill_number
+from orchestra_creds.setup.registry import ENTRIES, holder_ref
 
 
 def commands(wanted: DesiredState, number: str) -> Iterator[str]:
     """A line each; what takes more than a command to say is a comment."""
     for resource in wanted.resources:
-        name, project = resource.ref.name, f"--project={wanted.project}"
-        match resource.ref.kind:
-            case ResourceKind.SERVICE:
-                yield join(["gcloud", "services", "enable", name, project])
-            case ResourceKind.ACCOUNT:
-                account = name.partition("@")[0]
-                shown = f"--display-name={resource.fields['displayName']}"
-                yield join(["gcloud", "iam", "service-accounts", "create", account, shown, project])
-            case ResourceKind.SECRET:
-                yield join(["gcloud", "secrets", "create", name, project])
-            case ResourceKind.POOL:
-                yield join(["gcloud", "iam", "workload-identity-pools", "create", name, "--location=global", project])
-            case _:
-                yield f"# {resource.ref}: see --to terraform"
+        command = ENTRIES[resource.ref.kind].gcloud
+        if command is None:
+            yield f"# {resource.ref}: see --to terraform"
+        else:
+            yield join(["gcloud", *command(resource.ref.name, resource.fields), f"--project={wanted.project}"])
     for grant in (fill_number(each, number) for each in wanted.grants):
         told = (
             f"--condition=expression={grant.condition},title={grant.title}" if grant.condition else "--condition=None"
         )
-        name = grant.holder.rpartition("/")[2]
-        kinds = {"secrets": ["secrets"], "serviceAccounts": ["iam", "service-accounts"]}
-        group = kinds.get(grant.holder.split("/")[2] if grant.holder.count("/") > 1 else "", ["projects"])
-        arguments = [name, f"--member={grant.member}", f"--role={grant.role}", told]
-        yield join(["gcloud", *group, "add-iam-policy-binding", *arguments])
+        name, ref = grant.holder.rpartition("/")[2], holder_ref(grant.holder)
+        policy = ENTRIES[ref.kind].policy if ref is not None else None
+        group = policy.gcloud if policy is not None else ("projects",)
+        yield join(
+            ["gcloud", *group, "add-iam-policy-binding", name, f"--member={grant.member}", f"--role={grant.role}", told]
+        )

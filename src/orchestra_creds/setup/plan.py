@@ -4,16 +4,15 @@ Nothing is ever planned to be removed, but accessors of secrets that are declare
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 
-from orchestra_creds.core.cloud_types import Binding, IamPolicy
+from orchestra_creds.core.cloud_types import IamPolicy
+from orchestra_creds.core.google import SECRET_ACCESSOR
+from orchestra_creds.core.policies import has_grant
 from orchestra_creds.core.resources import NUMBER, DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.setup.change import Change, ChangeKind, Plan, Risk
 from orchestra_creds.setup.drift import drifts
+from orchestra_creds.setup.registry import ENTRIES
 from orchestra_creds.setup.snapshot import Snapshot
-
-ACCESSOR = "roles/secretmanager.secretAccessor"
-_IMMUTABLE = {ResourceKind.SECRET: "replication", ResourceKind.BUCKET: "location"}
 
 
 def plan(desired: DesiredState, seen: Snapshot) -> Plan:
@@ -32,7 +31,8 @@ def _resources(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
     order = list(ResourceKind)
     for wanted in sorted(desired.resources, key=lambda resource: (order.index(resource.ref.kind), resource.ref.name)):
         live = seen.resources.get(wanted.ref)
-        risk = Risk.WIDENING if wanted.ref.kind is ResourceKind.PROVIDER else Risk.LOW
+        entry = ENTRIES[wanted.ref.kind]
+        risk = Risk.WIDENING if entry.widens else Risk.LOW
         if live is None:
             yield Change(ChangeKind.CREATE, str(wanted.ref), risk, wanted.ref, wanted)
             continue
@@ -40,7 +40,7 @@ def _resources(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
             yield Change(ChangeKind.UNDELETE, str(wanted.ref), Risk.WIDENING, wanted.ref, wanted, live)
             continue
         fields = differing_fields(wanted, live)
-        immutable = _IMMUTABLE.get(wanted.ref.kind, "")
+        immutable = entry.immutable
         if immutable in fields:
             why = f"{immutable} is fixed when it is made: {_field_text(live, immutable)}, not {_field_text(wanted, immutable)}"
             yield Change(
@@ -61,17 +61,22 @@ def _resources(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
 
 def differing_fields(wanted: Resource, live: Resource) -> tuple[str, ...]:
     """The fields that are not as they shall be; of labels, those that the file names."""
-    return tuple(name for name, value in wanted.fields.items() if not _is_same(name, value, live.fields.get(name)))
+    merged = ENTRIES[wanted.ref.kind].merged
+    return tuple(
+        name
+        for name, value in wanted.fields.items()
+        if not _is_same(value, live.fields.get(name), merged=name in merged)
+    )
 
 
-def _is_same(name: str, wanted: object, live: object) -> bool:
-    if name == "labels" and isinstance(wanted, Mapping) and isinstance(live, Mapping):
+def _is_same(wanted: object, live: object, *, merged: bool) -> bool:
+    if merged and isinstance(wanted, Mapping) and isinstance(live, Mapping):
         return all(live.get(key) == value for key, value in wanted.items())
     return wanted == live
 
 
 def _risk(wanted: Resource, live: Resource, fields: tuple[str, ...]) -> Risk:
-    if wanted.ref.kind is ResourceKind.PROVIDER or "disabled" in fields:
+    if ENTRIES[wanted.ref.kind].widens or "disabled" in fields:
         return Risk.WIDENING
     if "includedPermissions" in fields:
         before, after = live.fields["includedPermissions"], wanted.fields["includedPermissions"]
@@ -99,45 +104,16 @@ def fill_number(grant: Grant, number: str) -> Grant:
     return Grant(grant.holder, grant.role, grant.member.replace(NUMBER, number), grant.condition, grant.title)
 
 
-def has_grant(policy: IamPolicy, grant: Grant) -> bool:
-    """Whether the policy gives it already, under the same condition."""
-    return any(
-        binding.role == grant.role and binding.condition == grant.condition and grant.member in binding.members
-        for binding in policy.bindings
-    )
-
-
 def other_accessors(policy: IamPolicy, grants: list[Grant], holder: str) -> list[Grant]:
     """Accessors that the file does not name."""
     mine = {(grant.role, grant.condition, grant.member) for grant in grants}
     return sorted(
         Grant(holder, binding.role, member, binding.condition, binding.condition_title)
         for binding in policy.bindings
-        if binding.role == ACCESSOR
+        if binding.role == SECRET_ACCESSOR
         for member in binding.members
         if (binding.role, binding.condition, member) not in mine
     )
-
-
-def merged_policy(policy: IamPolicy, grants: tuple[Grant, ...], revoked: tuple[Grant, ...]) -> IamPolicy:
-    """The policy with grants added and others taken away.
-
-    Members that were deleted go where their successor comes: a policy that names both is refused.
-    """
-    bindings: dict[tuple[str, str], Binding] = {}
-    for binding in policy.bindings:  # Google may hold a role in several bindings
-        before = bindings.setdefault((binding.role, binding.condition), binding)
-        bindings[binding.role, binding.condition] = replace(before, members=before.members | binding.members)
-    for grant in grants:
-        key = grant.role, grant.condition
-        there = bindings.get(key, Binding(grant.role, frozenset(), grant.condition, grant.title))
-        gone = {member for member in there.members if member.startswith(f"deleted:{grant.member}?")}
-        bindings[key] = replace(there, members=(there.members - gone) | {grant.member})
-    for grant in revoked:
-        key = grant.role, grant.condition
-        if key in bindings:
-            bindings[key] = replace(bindings[key], members=bindings[key].members - {grant.member})
-    return IamPolicy(tuple(binding for binding in bindings.values() if binding.members), policy.etag)
 
 
 def grant_text(grant: Grant) -> str:

@@ -4,29 +4,18 @@ That package is generated from the provider of Terraform, so the same model serv
 (pulumi.com/registry/packages/gcp/api-docs). Everything of a name is written by `repr`: nothing of it can become code.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from orchestra_creds.setup.terraform import CHANNEL, Block, Reference
+from orchestra_creds.setup.registry import ENTRIES
+from orchestra_creds.setup.terraform import AUDIT, PROJECT_MEMBER, Block, Reference
 
 CLASSES = {
-    "google_project_service": "projects.Service",
-    "google_project_iam_custom_role": "projects.IAMCustomRole",
-    "google_project_iam_member": "projects.IAMMember",
-    "google_project_iam_audit_config": "projects.IAMAuditConfig",
-    "google_service_account": "serviceaccount.Account",
-    "google_service_account_iam_member": "serviceaccount.IAMMember",
-    "google_secret_manager_secret": "secretmanager.Secret",
-    "google_secret_manager_secret_iam_member": "secretmanager.SecretIamMember",
-    "google_iam_workload_identity_pool": "iam.WorkloadIdentityPool",
-    "google_iam_workload_identity_pool_provider": "iam.WorkloadIdentityPoolProvider",
-    "google_storage_bucket": "storage.Bucket",
-    "google_logging_metric": "logging.Metric",
-    CHANNEL: "monitoring.NotificationChannel",
-    "google_monitoring_alert_policy": "monitoring.AlertPolicy",
-    "google_cloud_run_v2_job": "cloudrunv2.Job",
-    "google_cloud_run_v2_job_iam_member": "cloudrunv2.JobIamMember",
-    "google_cloud_scheduler_job": "cloudscheduler.Job",
+    PROJECT_MEMBER: "projects.IAMMember",
+    AUDIT: "projects.IAMAuditConfig",
+    **{entry.terraform.type: entry.pulumi for entry in ENTRIES.values()},
+    **{entry.policy.terraform: entry.policy.pulumi for entry in ENTRIES.values() if entry.policy is not None},
 }
+"""Type of Terraform -> class of pulumi-gcp."""
 _PLURAL = {"audit_log_config": "audit_log_configs", "env": "envs"}
 """Lists that Pulumi names by more than one."""
 _HEAD = '''"""Written by `orchestra-creds setup export --to pulumi-python`: what is there already is imported, and stays when this goes."""
@@ -38,7 +27,7 @@ import pulumi_gcp as gcp
 
 def program(found: list[Block]) -> str:
     """Its text; what has no identifier is made anew."""
-    variables = {(b.kind, b.label): f"channel_{n}" for n, b in enumerate((b for b in found if b.kind == CHANNEL), 1)}
+    variables = dict(_variables(found))
 
     def expression(value: object) -> str:
         match value:
@@ -63,6 +52,13 @@ def program(found: list[Block]) -> str:
         options = f"import_={block.identifier!r}, " if block.identifier else ""
         lines += [f"    opts=pulumi.ResourceOptions({options}retain_on_delete=True),", ")"]
     return "\n".join(lines) + "\n"
+
+
+def _variables(found: list[Block]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Yield type and label of each block that another may name, and the variable that holds it: `channel_1`."""
+    for kind in sorted({kind for entry in ENTRIES.values() for kind in entry.references.values()}):
+        blocks = (block for block in found if block.kind == ENTRIES[kind].terraform.type)
+        yield from (((block.kind, block.label), f"{kind.name.lower()}_{n}") for n, block in enumerate(blocks, 1))
 
 
 def _property_name(key: str, value: object) -> str:

@@ -8,15 +8,14 @@ import re
 from collections.abc import Mapping, Sequence
 
 from orchestra_creds.core.accounts import require_identity
+from orchestra_creds.core.google import MANAGED_LABELS, RUN_INVOKER
 from orchestra_creds.core.resources import DesiredState, Grant, Ref, RemovableStore, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError, UnavailableError
 
 NAME = "orchestra-creds-rotate"
 MARK = "[orchestra-creds]"
 """Stands in the description of a schedule that is ours: schedules have no labels."""
-INVOKER = "roles/run.invoker"
 SERVICES = ("cloudscheduler.googleapis.com", "run.googleapis.com")
-LABELS = {"managed-by": "orchestra-creds"}
 TIMEOUT = 3600
 """Seconds that a run may take: as the unit of systemd allows."""
 _IMAGE = re.compile(r"[a-z0-9][a-z0-9./_-]*(:[A-Za-z0-9._-]+)?@sha256:[0-9a-f]{64}")
@@ -54,7 +53,7 @@ def cloud_run_job(
         "identity": identity,
         "arguments": list(arguments),
         "environment": {},
-        "labels": LABELS,
+        "labels": MANAGED_LABELS,
         "timeout": TIMEOUT,
         "retries": 0,
     }
@@ -75,7 +74,7 @@ def cloud_run_job(
             Resource(Ref(ResourceKind.JOB, f"{region}/{name}"), job),
             Resource(Ref(ResourceKind.SCHEDULE, f"{region}/{name}"), schedule),
         ),
-        grants=(Grant(path, INVOKER, f"serviceAccount:{identity}"),),
+        grants=(Grant(path, RUN_INVOKER, f"serviceAccount:{identity}"),),
     )
 
 
@@ -94,7 +93,7 @@ def remove(stores: Mapping[ResourceKind, RemovableStore], found: Sequence[Resour
     """
     for resource in found:
         labels = resource.fields.get("labels")
-        labelled = isinstance(labels, Mapping) and labels.items() >= LABELS.items()
+        labelled = isinstance(labels, Mapping) and labels.items() >= MANAGED_LABELS.items()
         if not labelled and MARK not in str(resource.fields.get("description", "")):
             raise PreconditionError(f"{resource.ref} was not made by orchestra-creds", hint="nothing was deleted")
     for resource in found:

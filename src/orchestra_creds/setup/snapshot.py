@@ -13,12 +13,13 @@ from datetime import timedelta
 from enum import Enum, auto
 
 from orchestra_creds.core.cloud_types import IamPolicy, KeyOrigin, SecretResource
+from orchestra_creds.core.google import STATE_ANNOTATION
 from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
 from orchestra_creds.core.resources import DesiredState, ProjectStore, Ref, Resource, ResourceKind, ResourceStore
 from orchestra_creds.core.values import is_placeholder
 from orchestra_creds.errors import ApiDisabledError, AuthError, ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.setup.registry import holder_ref
 
-STATE = "orchestra-creds.state"
 ACCESS = "secretmanager.versions.access"
 
 
@@ -106,7 +107,7 @@ def resource_of(secret: SecretResource) -> Resource:
     fields: dict[str, object] = {
         "labels": dict(secret.labels),
         "replication": sorted(secret.replicas),
-        "rotated": STATE in secret.annotations,
+        "rotated": STATE_ANNOTATION in secret.annotations,
     }
     if secret.destroy_ttl is not None:
         fields["destroyTtl"] = int(secret.destroy_ttl.total_seconds())
@@ -186,20 +187,6 @@ def take_partial_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapsh
     holders = sorted({grant.holder for grant in wanted.grants if _exists(grant.holder, resources)})
     policies = {holder: project.policies.get_policy(holder) for holder in holders}
     return Snapshot("", resources, policies, off=frozenset(off))
-
-
-def holder_ref(holder: str) -> Ref | None:
-    """The resource that has a policy, or None for the project itself."""
-    match holder.split("/"):
-        case ["projects", _, "locations", location, "jobs", name]:
-            return Ref(ResourceKind.JOB, f"{location}/{name}")
-        case ["projects", _, "secrets", name]:
-            return Ref(ResourceKind.SECRET, name)
-        case ["projects", _, "serviceAccounts", name]:
-            return Ref(ResourceKind.ACCOUNT, name)
-        case ["projects", "_", "buckets", name]:
-            return Ref(ResourceKind.BUCKET, name)
-    return None
 
 
 def _exists(holder: str, resources: Mapping[Ref, Resource]) -> bool:

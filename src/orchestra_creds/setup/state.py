@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 
@@ -26,7 +27,7 @@ def bucket(name: str, location: str) -> Iterator[Resource]:
     yield Resource(Ref(ResourceKind.SERVICE, SERVICE))
     fields = {
         "location": location.upper(),
-        "labels": {"managed-by": "orchestra-creds"},
+        "labels": MANAGED_LABELS,
         "versioning": True,
         "uniformAccess": True,
         "publicAccessPrevention": "enforced",

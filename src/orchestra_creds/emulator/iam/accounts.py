@@ -15,6 +15,7 @@ from typing import Any
 from google.cloud import iam_admin_v1
 from google.protobuf import empty_pb2
 
+from orchestra_creds.core.google import ACCOUNT_DOMAIN
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.access.account_names import INDEX, NAME, stored_account_name
 from orchestra_creds.emulator.protocol.errors import (
@@ -90,7 +91,7 @@ def _create(request: Any, _caller: Caller, txn: Txn) -> Any:
     org_policy.refuse(txn, project, org_policy.NO_NEW_ACCOUNTS, refused, request.name)
     if txn.count(ACCOUNT, request.name) >= txn.setting("most_accounts", MOST_ACCOUNTS):
         raise EmuError(Code.RESOURCE_EXHAUSTED, "Maximum number of service accounts on project reached.")
-    email = f"{request.account_id}@{project}.iam.gserviceaccount.com"
+    email = f"{request.account_id}@{project}{ACCOUNT_DOMAIN}"
     if txn.get(INDEX, email) is not None:
         raise already_exists_error(
             f"Service account {request.account_id} already exists within project {request.name}."

@@ -12,8 +12,6 @@ from typing import Any
 
 from orchestra_creds.emulator.protocol.errors import invalid_error
 
-LARGEST_PAYLOAD = 65_536
-
 _SECRET_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ANNOTATION_KEY = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?")
 _ALIAS = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,62}")

@@ -6,6 +6,7 @@ from typing import Any
 import google_crc32c
 from google.cloud.secretmanager_v1 import types
 
+from orchestra_creds.core.google import LARGEST_VALUE
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error, precondition_error
 from orchestra_creds.emulator.protocol.routes import raw
@@ -23,7 +24,6 @@ from orchestra_creds.emulator.secret_manager.records import (
     number_counter,
     publish,
 )
-from orchestra_creds.emulator.secret_manager.rules import LARGEST_PAYLOAD
 from orchestra_creds.emulator.store.store import Txn
 
 AccessSecretVersionResponse = raw(types.AccessSecretVersionResponse)
@@ -40,8 +40,8 @@ def add_version(request: Any, _caller: Caller, txn: Txn) -> Any:
     data = request.payload.data
     if not data:
         raise invalid_error("The secret payload must not be empty.", field="payload.data")
-    if len(data) > LARGEST_PAYLOAD:
-        raise invalid_error(f"The secret payload is larger than {LARGEST_PAYLOAD} bytes.", field="payload.data")
+    if len(data) > LARGEST_VALUE:
+        raise invalid_error(f"The secret payload is larger than {LARGEST_VALUE} bytes.", field="payload.data")
     checked = request.payload.HasField("data_crc32c")
     if checked and request.payload.data_crc32c != google_crc32c.value(data):
         raise invalid_error("The CRC32C checksum does not match the payload.", field="payload.data_crc32c")

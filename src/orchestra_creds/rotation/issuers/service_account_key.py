@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.core.credential import Credential, Strategy
+from orchestra_creds.core.google import ACCOUNT_DOMAIN
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
@@ -182,7 +183,7 @@ class ServiceAccountKeys:
         body = _body(made)
         if "client_email" in body:
             return made
-        project = self._account.partition("@")[2].removesuffix(".iam.gserviceaccount.com")
+        project = self._account.partition("@")[2].removesuffix(ACCOUNT_DOMAIN)
         document = {
             "type": "service_account",
             "project_id": project,

@@ -1,0 +1,40 @@
+"""Facts of Google Cloud, and our marks on its resources, that several packages need. Pure."""
+
+SECRET_ACCESSOR = "roles/secretmanager.secretAccessor"  # noqa: S105  a role
+SECRET_VERSION_ADDER = "roles/secretmanager.secretVersionAdder"  # noqa: S105  a role
+SECRET_VERSION_MANAGER = "roles/secretmanager.secretVersionManager"  # noqa: S105  a role
+SECRET_VIEWER = "roles/secretmanager.viewer"  # noqa: S105  a role
+SECRET_ADMIN = "roles/secretmanager.admin"  # noqa: S105  a role
+ACCOUNT_USER = "roles/iam.serviceAccountUser"
+ACCOUNT_KEY_ADMIN = "roles/iam.serviceAccountKeyAdmin"
+WORKLOAD_IDENTITY_USER = "roles/iam.workloadIdentityUser"
+RUN_INVOKER = "roles/run.invoker"
+
+EVERYONE = frozenset({"allUsers", "allAuthenticatedUsers"})
+"""Members of a policy that mean anyone on the internet."""
+
+LARGEST_VALUE = 65_536
+"""Bytes that a version of a secret may hold (cloud.google.com/secret-manager/quotas)."""
+
+ACCOUNT_DOMAIN = ".iam.gserviceaccount.com"
+"""Ends the mail address of a service account, after its project."""
+
+MANAGED_BY = "managed-by"
+"""The label that names the program which made a resource."""
+OWNER = "orchestra-creds"
+"""Its value on our resources."""
+MANAGED_LABELS = {MANAGED_BY: OWNER}
+STATE_ANNOTATION = "orchestra-creds.state"
+"""The annotation of a secret that holds the state of its rotation."""
+
+_KEY_SUFFIX = "-key"
+
+
+def key_secret(account: str) -> str:
+    """Return the name of the secret that holds the key of a service account; `account` is the name before the @."""
+    return f"{account}{_KEY_SUFFIX}"
+
+
+def is_key_secret(name: str) -> bool:
+    """Return whether a secret holds the key of a service account, by its name."""
+    return name.endswith(_KEY_SUFFIX)

@@ -1,0 +1,44 @@
+"""Every kind of resource that `setup` knows: one entry for each file in `setup/kinds/`. Pure."""
+
+import importlib
+import pkgutil
+import re
+from collections.abc import Mapping
+
+from orchestra_creds.core.resources import Ref, ResourceKind
+from orchestra_creds.setup import kinds
+from orchestra_creds.setup.kind import KindEntry
+
+
+def _load_entries() -> Mapping[ResourceKind, KindEntry]:
+    """Return the entries in the order in which resources are brought about."""
+    modules = (
+        importlib.import_module(f"{kinds.__name__}.{file.name}") for file in pkgutil.iter_modules(kinds.__path__)
+    )
+    entries: dict[ResourceKind, KindEntry] = {module.ENTRY.kind: module.ENTRY for module in modules}
+    return {kind: entries[kind] for kind in ResourceKind}
+
+
+ENTRIES = _load_entries()
+PARTS = {
+    part: frozenset(kind for kind, entry in ENTRIES.items() if entry.part == part)
+    for part in dict.fromkeys(entry.part for entry in ENTRIES.values())
+}
+"""Value of `setup --only` -> the kinds that it means."""
+
+
+def _holder_pattern(holder: str) -> re.Pattern[str]:
+    """Return the pattern of a full resource name; each part of it is one segment of the path."""
+    return re.compile("/".join(rf"(?P<{part[1:-1]}>[^/]*)" if part[0] == "{" else part for part in holder.split("/")))
+
+
+_HOLDERS = {kind: _holder_pattern(entry.policy.holder) for kind, entry in ENTRIES.items() if entry.policy is not None}
+
+
+def holder_ref(holder: str) -> Ref | None:
+    """Return the resource that has a policy, or None for the project itself."""
+    for kind, pattern in _HOLDERS.items():
+        if found := pattern.fullmatch(holder):
+            parts = found.groupdict()
+            return Ref(kind, parts.get("name") or f"{parts['first']}/{parts['rest']}")
+    return None
