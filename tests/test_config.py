@@ -53,7 +53,7 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_known_one(text: s
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("schema = 1\nproject = [\n", 3), ('a = "b\n', 1), ("[scan]\njobs = 'two'\n", 2), ("schema = 2\n", 1)],
+    [("schema = 1\nproject = [\n", 2), ('a = "b\n', 1), ("[scan]\njobs = 'two'\n", 2), ("schema = 2\n", 1)],
 )
 def test_a_wrong_file_is_refused_with_the_line(text: str, line: int) -> None:
     with pytest.raises(ConfigError, match=f"creds.toml:{line}: "):

@@ -13,6 +13,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import (
     AuthError,
+    ChecksumError,
     ConfigError,
     CredsError,
     NotFoundError,
@@ -191,7 +192,7 @@ def test_a_payload_that_was_damaged_on_the_way_is_refused_both_ways(
 
     there, back = (damage, same) if damaged.startswith("Add") else (same, damage)
     store = SecretManagerStore(tampered(world, there, back))
-    with pytest.raises(UnavailableError, match="damaged on the way"):
+    with pytest.raises(ChecksumError, match="damaged on the way"):
         store.add_version(name, ONE) if damaged.startswith("Add") else store.access(name, 1)
     assert next(world.secrets.list_versions(name)).number == 2
 

@@ -9,10 +9,11 @@ from hypothesis import strategies as st
 
 from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
+from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
-from orchestra_creds.errors import ConfigError, CredsError
+from orchestra_creds.errors import ConfigError, CredsError, MissingMemberError, NotFoundError, SoftDeletedError
 from orchestra_creds.setup.change import ChangeKind, Risk
 from orchestra_creds.setup.example import example
 from orchestra_creds.setup.parts import select_part
@@ -467,3 +468,42 @@ def test_plans_take_a_call_a_page_and_one_for_each_policy() -> None:
     growing = {name for name in calls[40] if calls[40][name] != calls[20].get(name, 0)}
     assert growing == {"GetIamPolicy", "AccessSecretVersion"}
     assert calls[40]["ListSecrets"] == 1
+
+
+@pytest.mark.parametrize("error", [MissingMemberError("x does not exist"), NotFoundError("no account x")])
+def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
+    stage: Stage, error: CredsError, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writes, write = list[str](), stage.policies.set_policy
+
+    def late(resource: str, policy: IamPolicy) -> IamPolicy:
+        writes.append(resource)
+        if writes.count(resource) < 3:
+            raise error
+        return write(resource, policy)
+
+    monkeypatch.setattr(stage.policies, "set_policy", late)
+    assert {one.ending for one in stage.apply()} == {"done"}
+    assert writes.count(SECRET) == 3
+
+
+def test_an_account_that_never_comes_stops_its_grants_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(resource: str, policy: IamPolicy) -> IamPolicy:
+        raise MissingMemberError(f"{policy.bindings[0].role} on {resource}: no such member")
+
+    monkeypatch.setattr(stage.policies, "set_policy", never)
+    endings = stage.apply()
+    failed = [one.change.kind for one in endings if one.ending == "failed"]
+    assert set(failed) == {ChangeKind.GRANT}
+    assert all("no such member" in one.message for one in endings if one.ending == "failed")
+
+
+def test_a_role_whose_id_is_not_free_yet_is_told_by_its_class(stage: Stage) -> None:
+    done(stage)
+    stage.rest("DELETE", role_path())
+    stage.sleep(10 * 86_400.0)  # it can no longer be undeleted
+    with pytest.raises(SoftDeletedError) as caught:
+        stage.project.stores[ResourceKind.ROLE].create(
+            Resource(Ref(ResourceKind.ROLE, "watcher"), {"title": "w", "description": "", "includedPermissions": []})
+        )
+    assert "37 days" in caught.value.hint

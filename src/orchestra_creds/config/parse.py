@@ -32,11 +32,10 @@ def parse(text: str, name: str) -> Document:
     """
     try:
         tree = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        place = re.search(r"at line (\d+)", str(error))
-        line = place[1] if place else str(text.count("\n") + 1)
+    except tomllib.TOMLDecodeError:
         raise ConfigError(
-            f"{name}:{line}: this is not valid TOML", hint="check quotes, brackets and equal signs near that line"
+            f"{name}:{_broken_line(text)}: this is not valid TOML",
+            hint="check quotes, brackets and equal signs near that line",
         ) from None
     _refuse_values(tree, (), text, name)
     _refuse_unknown(tree, Document, (), text, name)
@@ -44,6 +43,20 @@ def parse(text: str, name: str) -> Document:
         return msgspec.convert(tree, Document)
     except msgspec.ValidationError as error:
         raise _config_error(str(error), tree, text, name) from None
+
+
+def _broken_line(text: str) -> int:
+    """Return the 1-based line where the text stops being TOML; the last one if the second parser takes what the first refuses."""
+    import tomlkit  # only for a file that is wrong: tomllib tells the line in words, and this one in a field
+    from tomlkit.exceptions import ParseError, TOMLKitError
+
+    try:
+        tomlkit.parse(text)
+    except ParseError as error:
+        return error.line
+    except (TOMLKitError, RecursionError):
+        pass
+    return text.count("\n") + 1
 
 
 def line_of(path: Path, text: str) -> int:

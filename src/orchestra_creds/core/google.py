@@ -16,6 +16,9 @@ EVERYONE = frozenset({"allUsers", "allAuthenticatedUsers"})
 LARGEST_VALUE = 65_536
 """Bytes that a version of a secret may hold (cloud.google.com/secret-manager/quotas)."""
 
+CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+"""The OAuth scope that all calls need."""
+
 ACCOUNT_DOMAIN = ".iam.gserviceaccount.com"
 """Ends the mail address of a service account, after its project."""
 

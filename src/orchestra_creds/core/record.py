@@ -72,7 +72,7 @@ def _dataclass(
 
 
 def _replace(record: object, /, **changes: object) -> object:
-    names = type(record).__match_args__  # type: ignore[attr-defined]
+    names: tuple[str, ...] = vars(type(record))["__match_args__"]
     return type(record)(**({name: getattr(record, name) for name in names} | changes))
 
 
@@ -101,8 +101,9 @@ def _first_init(cls: type, fields: dict[str, _Field], *, frozen: bool) -> "Calla
     """An `__init__` that replaces itself by the compiled one."""
 
     def __init__(self: object, *args: object, **kwargs: object) -> None:  # noqa: N807
-        cls.__init__ = _compiled_init(cls, fields, frozen=frozen)  # type: ignore[misc]
-        cls.__init__(self, *args, **kwargs)  # type: ignore[misc]
+        init = _compiled_init(cls, fields, frozen=frozen)
+        type.__setattr__(cls, "__init__", init)
+        init(self, *args, **kwargs)
 
     return __init__
 

@@ -123,7 +123,7 @@ class Alerts(_DisplayNameStore):
         """See ResourceStore: one list of channels, one of alerts."""
         names = {name: shown for shown, name in self._channels().items()}
         for found in super().every():
-            channels = sorted(names.get(name, name) for name in found.fields["channels"])  # type: ignore[attr-defined]  # a list
+            channels = sorted(names.get(name, name) for name in _channel_names(found.fields))
             yield Resource(found.ref, {**found.fields, "channels": channels})
 
     def _channels(self) -> dict[str, str]:
@@ -158,11 +158,16 @@ class Alerts(_DisplayNameStore):
         return body
 
     def _resource_names(self, wanted: Resource) -> list[str]:
-        known, names = self._channels(), wanted.fields["channels"]
-        missing = [name for name in names if name not in known]  # type: ignore[attr-defined]  # a list
+        known, names = self._channels(), _channel_names(wanted.fields)
+        missing = [name for name in names if name not in known]
         if missing:
             raise NotFoundError(f"{wanted.ref} names channel {missing[0]}, which is not there")
-        return [known[name] for name in names]  # type: ignore[attr-defined]  # a list
+        return [known[name] for name in names]
+
+
+def _channel_names(fields: Mapping[str, object]) -> list[str]:
+    channels = fields["channels"]
+    return [str(name) for name in channels] if isinstance(channels, list | tuple) else []
 
 
 def _metric(item: Mapping[str, Any]) -> Resource:

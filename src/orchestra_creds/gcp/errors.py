@@ -1,17 +1,20 @@
 """Google's exceptions as ours: one table, so that an operator meets the same words whatever the transport.
 
 gRPC carries the status; REST carries it in the body, and the client's exception class alone would lose it (a 409 is ALREADY_EXISTS
-or ABORTED). Messages keep Google's first sentence, which names resources and permissions, never a payload. A missing permission and
-an API that is switched off are told apart by the ErrorInfo detail, which both transports carry.
+or ABORTED). Messages keep Google's first sentence, which names resources and permissions, never a payload. What stops a call that is
+not permitted (a missing permission, an API that is off, a perimeter, a quota project, a scope) is told apart by the ErrorInfo detail,
+which both transports carry; its reasons are those of google/api/error_reason.proto.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from google.api_core import exceptions as google
 from google.auth import exceptions as auth
 
+from orchestra_creds.core.google import CLOUD_SCOPE
 from orchestra_creds.core.permissions import least_role
 from orchestra_creds.errors import (
     ApiDisabledError,
@@ -25,6 +28,7 @@ from orchestra_creds.errors import (
     PermissionDeniedError,
     PreconditionError,
     QuotaError,
+    QuotaProjectError,
     UnavailableError,
 )
 
@@ -73,56 +77,166 @@ BY_HTTP = {
 _ABOUT_THE_REQUEST = re.compile(r"Invalid JWT:|.*\binvalid_rapt\b")
 """An `invalid_grant` about the times or the audience of the assertion, which we set, or about the login of a person
 (developers.google.com/identity/protocols/oauth2/service-account#jwt-error-codes). A wrong key says "Invalid JWT Signature."."""
+_LOGIN_ENDED = re.compile(r"\binvalid_rapt\b|Token has been expired or revoked")
+"""What the endpoint says about a person's login that ended; a key has no such end."""
 _PERMISSION = re.compile(r"(?i:permission) ['\"]?([a-z]+(?:\.[a-zA-Z]+){2})\b")
 
 
+_PERIMETER = re.compile(r"vpcServiceControlsUniqueIdentifier:?\s*([\w-]+)|prohibited by organization's policy")
+"""What VPC Service Controls write into the message, which some services send without any detail."""
+_PERIMETER_REASONS = frozenset({"SECURITY_POLICY_VIOLATED", "vpcServiceControls"})
+REASONS: Mapping[str, tuple[type[CredsError], str, str]] = {
+    "USER_PROJECT_DENIED": (
+        PermissionDeniedError,
+        "you may not charge calls to the quota project {payer}",
+        "ask for roles/serviceusage.serviceUsageConsumer in it, or: {choose}",
+    ),
+    "ACCESS_TOKEN_SCOPE_INSUFFICIENT": (
+        PermissionDeniedError,
+        "the login lacks the scope cloud-platform",
+        f"gcloud auth application-default login --scopes={CLOUD_SCOPE}; a virtual machine needs that scope itself",
+    ),
+    "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED": (
+        PermissionDeniedError,
+        "{service} does not exist, or you may not see it",
+        "check the name of the API",
+    ),
+    "ACCESS_TOKEN_EXPIRED": (NotLoggedInError, "the login has expired", TABLE["UNAUTHENTICATED"][1]),
+    "ACCOUNT_STATE_INVALID": (
+        NotLoggedInError,
+        "the account that you are logged in as is disabled or deleted",
+        "have it enabled, or log in as another: gcloud auth application-default login",
+    ),
+}
+"""Reason of an ErrorInfo detail -> what the operator meets and may do; in braces what `_from_reason` knows of the call."""
+GCLOUD_PROJECTS = frozenset({"764086051850", "32555940559"})
+"""The projects of gcloud's own clients: calls are charged to them if a person's credentials name no quota project."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRefusal:
+    """A cause that decides what we do next, and that Google tells by the field it refuses or in words only.
+
+    status   the code; `field` ends the path of the refused field, `words` are looked for in Google's message if it names no field
+    error    the class for it; `hint` and `message` are ours, an empty one means that of the code and Google's first sentence
+    """
+
+    status: str
+    words: re.Pattern[str]
+    error: type[CredsError]
+    hint: str = ""
+    message: str = ""
+    field: str = ""
+
+    def is_told(self, status: str, message: str, fields: Sequence[str]) -> bool:
+        """Return whether an answer tells this cause; `fields` are the paths of the fields that it refuses."""
+        if status != self.status:
+            return False
+        if self.field and fields:
+            return any(field.endswith(self.field) for field in fields)
+        return self.words.search(message) is not None
+
+
 def from_status(status: str, message: str, doing: str) -> CredsError:
-    """The error for a status by name; `doing` says what was tried, as `read secret x`."""
+    """Return the error for a status by name; `doing` says what was tried, as `read secret x`."""
     kind, hint = TABLE.get(status, TABLE["UNKNOWN"])
-    permission = _PERMISSION.search(message) if status == "PERMISSION_DENIED" else None
-    if permission is not None:
-        role = least_role(permission[1])
-        hint = f"ask for {role}, or another role that holds it, then try again" if role else hint
-        return PermissionDeniedError(f"cannot {doing}: permission {permission[1]} is missing", hint=hint)
+    if status == "PERMISSION_DENIED":
+        if found := _PERIMETER.search(message):
+            return _perimeter_error(found[1] or "", doing)
+        if permission := _PERMISSION.search(message):
+            return _permission_error(permission[1], doing)
     return kind(f"cannot {doing}: {_sentence(message) or status.lower().replace('_', ' ')}", hint=hint)
 
 
-def from_call(error: google.GoogleAPICallError, doing: str) -> CredsError:
-    """The error for what a client raised."""
+def from_call(
+    error: google.GoogleAPICallError, doing: str, *, project: str = "", refusals: Sequence[KnownRefusal] = ()
+) -> CredsError:
+    """Return the error for what a client raised; `project` is the one that is worked on, `refusals` are those of the method."""
     body = _body(error)
     status = str(error.grpc_status_code.name if error.grpc_status_code else body.get("status", ""))
     status = status if status in TABLE else BY_HTTP.get(int(error.code or 0), "UNKNOWN")
+    message = str(body.get("message", "") or error.message or "")
+    fields = list(_refused_fields(error, body))
+    for refusal in refusals:
+        if refusal.is_told(status, message, fields):
+            said = refusal.message or _sentence(message)
+            return refusal.error(f"cannot {doing}: {said}", hint=refusal.hint or TABLE[status][1])
     reason, facts = _info(error, body)
-    if reason == "SERVICE_DISABLED":
-        service = str(facts.get("service", "the API"))
-        return ApiDisabledError(
-            f"cannot {doing}: {service} is not enabled in the project",
-            service=service,
-            hint=f"gcloud services enable {service}",
-        )
-    constraint = _managed_constraint(reason, facts) or _constraint(error, body)
+    violations = list(_violations(error, body))
+    if found := _from_reason(reason, facts, doing, project):
+        return found
+    for kind, description in violations:
+        if kind.replace("_", "").casefold() == "vpcservicecontrols":
+            return _perimeter_error(description, doing)
+    constraint = _managed_constraint(reason, facts) or next(
+        (kind.removeprefix("constraints/") for kind, _ in violations if kind.startswith("constraints/")), ""
+    )
     if constraint:
         return ConstraintError(
             f"cannot {doing}: the organization policy {constraint} is in the way",
             hint="ask who administers the policy for an exemption, or ask for something else that it allows",
         )
-    message = str(body.get("message", "") or error.message or "")
     if status == "PERMISSION_DENIED" and (permission := facts.get("permission")):
-        message = f"permission {permission}"
+        return _permission_error(str(permission), doing)
     return from_status(status, message, doing)
 
 
+def _from_reason(reason: str, facts: Mapping[str, object], doing: str, project: str) -> CredsError | None:
+    """Return the error for the reason of an ErrorInfo detail; None if it says no more than the code."""
+    if reason in _PERIMETER_REASONS:
+        return _perimeter_error(str(facts.get("uid", "")), doing)
+    service = str(facts.get("service", "") or facts.get("services", "") or "the API")
+    payer = str(facts.get("consumer", "")).removeprefix("projects/")
+    choose = f"gcloud auth application-default set-quota-project {project or 'PROJECT'}"
+    if reason == "SERVICE_DISABLED":
+        if not _is_foreign(payer, project):
+            what = f"{service} is not enabled in the project"
+            return ApiDisabledError(
+                f"cannot {doing}: {what}", service=service, hint=f"gcloud services enable {service}"
+            )
+        enable = "" if payer in GCLOUD_PROJECTS else f"; or: gcloud services enable {service} --project={payer}"
+        what = f"the call is charged to project {payer}, where {service} is not enabled"
+        return QuotaProjectError(f"cannot {doing}: {what}", hint=choose + enable)
+    if reason not in REASONS:
+        return None
+    kind, what, hint = REASONS[reason]
+    facts_of_ours = {"service": service, "payer": payer or "it names", "choose": choose}
+    return kind(f"cannot {doing}: {what.format(**facts_of_ours)}", hint=hint.format(**facts_of_ours))
+
+
+def _is_foreign(payer: str, project: str) -> bool:
+    """Return whether a call is charged to another project than the one that is worked on, as far as names and numbers tell."""
+    if payer in GCLOUD_PROJECTS:
+        return payer != project
+    return bool(payer and project) and payer.isdigit() == project.isdigit() and payer != project
+
+
+def _permission_error(permission: str, doing: str) -> CredsError:
+    role = least_role(permission)
+    hint = f"ask for {role}, or another role that holds it, then try again" if role else TABLE["PERMISSION_DENIED"][1]
+    return PermissionDeniedError(f"cannot {doing}: permission {permission} is missing", hint=hint)
+
+
+def _perimeter_error(uid: str, doing: str) -> CredsError:
+    """Return the error for VPC Service Controls; `uid` is what an administrator finds the denial by, or ""."""
+    given = f" the id {uid}" if uid else ""
+    return PermissionDeniedError(
+        f"cannot {doing}: a perimeter of VPC Service Controls forbids the call",
+        hint=f"call from inside of the perimeter, or ask who administers it for an access level{' with' if uid else ''}{given}",
+    )
+
+
 @contextmanager
-def translate_errors(doing: str) -> Iterator[None]:
-    """Run calls of a Google client; what they raise becomes a CredsError chained to it."""
+def translate_errors(doing: str, *, project: str = "", refusals: Sequence[KnownRefusal] = ()) -> Iterator[None]:
+    """Run calls of a Google client; what they raise becomes a CredsError chained to it. See `from_call`."""
     try:
         yield
     except google.RetryError as error:
         if isinstance(error.cause, google.GoogleAPICallError):
-            raise from_call(error.cause, doing) from error
+            raise from_call(error.cause, doing, project=project, refusals=refusals) from error
         raise from_status("DEADLINE_EXCEEDED", "", doing) from error
     except google.GoogleAPICallError as error:
-        raise from_call(error, doing) from error
+        raise from_call(error, doing, project=project, refusals=refusals) from error
     except auth.RefreshError as error:
         raise from_refresh_error(error, doing) from None  # its text may quote an assertion
     except auth.TransportError:
@@ -135,7 +249,9 @@ def from_refresh_error(error: auth.RefreshError, doing: str) -> CredsError:
     """A token endpoint's no, or its silence; only its error code and its first sentence about the key are kept."""
     if error.retryable:
         return from_status("UNAVAILABLE", "no answer from the token endpoint", doing)
-    code, _ = _token_error(error)
+    code, description = _token_error(error)
+    if isinstance(error, auth.ReauthFailError) or _LOGIN_ENDED.search(description):
+        return NotLoggedInError(f"cannot {doing}: the login has expired", hint=TABLE["UNAUTHENTICATED"][1])
     return NotLoggedInError(
         f"cannot {doing}: the token endpoint refused it ({code or 'refused'})",
         hint="is the key disabled, deleted or expired? a person logs in again: gcloud auth application-default login",
@@ -170,10 +286,12 @@ def proving(doing: str) -> Iterator[None]:
 
 
 def _token_error(error: auth.RefreshError) -> tuple[str, str]:
-    """Return error code and description of a token endpoint's answer (RFC 6749, section 5.2); empty where it gave none."""
+    """Return error code and description of a token endpoint's answer (RFC 6749, section 5.2); empty where it gave none.
+
+    google-auth hands the answer on as its second argument.
+    """
     body = next((part for part in error.args if isinstance(part, Mapping)), {})
-    code = re.match(r"\(?['\"]?([a-z_]{1,40})\b", str(error))
-    return str(body.get("error", "")) or (code[1] if code else ""), str(body.get("error_description", ""))
+    return str(body.get("error", "")), f"{body.get('error_description', '')} {body.get('error_subtype', '')}".strip()
 
 
 def _body(error: google.GoogleAPICallError) -> Mapping[str, object]:
@@ -196,7 +314,10 @@ def _info(error: google.GoogleAPICallError, body: Mapping[str, object]) -> tuple
         if isinstance(detail, dict) and str(detail.get("@type", "")).endswith("google.rpc.ErrorInfo"):
             facts = detail.get("metadata", {})
             return str(detail.get("reason", "")), facts if isinstance(facts, dict) else {}
-    return "", {}
+    older = body.get("errors", [])  # the form of APIs that are older than ErrorInfo, such as Cloud Storage
+    return next((str(one.get("reason", "")) for one in older if isinstance(one, dict)), "") if isinstance(
+        older, list
+    ) else "", {}
 
 
 def _managed_constraint(reason: str, facts: Mapping[str, object]) -> str:
@@ -205,18 +326,28 @@ def _managed_constraint(reason: str, facts: Mapping[str, object]) -> str:
     return re.sub(r"^(customConstraints|constraints)/", "", named)
 
 
-def _constraint(error: google.GoogleAPICallError, body: Mapping[str, object]) -> str:
-    """The constraint that a PreconditionFailure detail names, e.g. `gcp.resourceLocations`; "" when it is about something else."""
+def _violations(error: google.GoogleAPICallError, body: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    """Yield type and description of each violation in a PreconditionFailure detail, from either transport."""
+    for violation in _entries(body, "violations"):
+        yield str(violation.get("type", "")), str(violation.get("description", ""))
+    for detail in error.details or []:
+        for violation in getattr(detail, "violations", []):
+            yield str(getattr(violation, "type", "")), str(getattr(violation, "description", ""))
+
+
+def _refused_fields(error: google.GoogleAPICallError, body: Mapping[str, object]) -> Iterator[str]:
+    """Yield the path of each field that a BadRequest detail refuses, from either transport."""
+    yield from (str(violation.get("field", "")) for violation in _entries(body, "fieldViolations"))
+    for detail in error.details or []:
+        yield from (str(violation.field) for violation in getattr(detail, "field_violations", []))
+
+
+def _entries(body: Mapping[str, object], key: str) -> Iterator[Mapping[str, object]]:
+    """Yield the entries of one list in the details of a REST answer."""
     details = body.get("details", [])
-    kinds = [
-        str(violation.get("type", ""))
-        for detail in (details if isinstance(details, list) else [])
-        if isinstance(detail, dict)
-        for violation in detail.get("violations", [])
-        if isinstance(violation, dict)
-    ]
-    kinds += [str(violation.type) for detail in error.details or [] for violation in getattr(detail, "violations", [])]
-    return next((kind.removeprefix("constraints/") for kind in kinds if kind.startswith("constraints/")), "")
+    for detail in details if isinstance(details, list) else []:
+        found = detail.get(key, []) if isinstance(detail, dict) else []
+        yield from (entry for entry in (found if isinstance(found, list) else []) if isinstance(entry, dict))
 
 
 def _sentence(message: str) -> str:

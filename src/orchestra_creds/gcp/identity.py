@@ -18,6 +18,7 @@ from google.auth import credentials as base
 from google.auth import exceptions as auth
 from google.auth.transport.requests import Request
 
+from orchestra_creds.core.google import CLOUD_SCOPE
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, NotFoundError
@@ -39,7 +40,7 @@ class TokenCredentials(base.Credentials):
     """Tokens of one identity, fetched again when they end. `name` is its mail address where that is known."""
 
     def __init__(self, fetch: Fetch, *, name: str = "", quota_project: str = "") -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # google-auth is typed in parts
+        base.Credentials.__init__(self)
         self._fetch = fetch
         self._quota_project = quota_project
         self.name = name
@@ -52,7 +53,7 @@ class TokenCredentials(base.Credentials):
 
     def apply(self, headers: Any, token: str | None = None) -> None:
         """Add the token, and the project whose quota is used where the identity names one."""
-        super().apply(headers, token=token)  # type: ignore[no-untyped-call]
+        base.Credentials.apply(self, headers, token=token)
         if self._quota_project:
             headers["x-goog-user-project"] = self._quota_project
 
@@ -83,7 +84,7 @@ def application_default(http: requests.Session, deadline: float) -> TokenCredent
     )  # its advice about projects is not ours: stderr has one voice
     with translate_errors("find credentials"), warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # the same about quota projects
-        source, _ = google.auth.default(scopes=[key_file.SCOPE])
+        source, _ = google.auth.default(scopes=[CLOUD_SCOPE])
     name = getattr(source, "service_account_email", "") or getattr(source, "account", "")
     known = name if "@" in (name or "") else ""  # on a machine of Google's it is `default` until the first token
     return tokens_of(source, http, deadline, name=known, quota_project=getattr(source, "quota_project_id", "") or "")
@@ -149,7 +150,7 @@ def acting_as(account: str, ask: Callable[[str, object], Mapping[str, Any]]) -> 
 
     def fetch() -> tuple[str, datetime]:
         path = f"v1/projects/-/serviceAccounts/{account}:generateAccessToken"
-        reply = ask(path, {"scope": [key_file.SCOPE]})
+        reply = ask(path, {"scope": [CLOUD_SCOPE]})
         return str(reply["accessToken"]), datetime.fromisoformat(str(reply["expireTime"]))
 
     return TokenCredentials(fetch, name=account)

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from google.auth import exceptions as auth
 from google.oauth2 import service_account
 
+from orchestra_creds.core.google import CLOUD_SCOPE
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 
-SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 GOOGLE_TOKEN_URIS = frozenset(
     {
         "https://oauth2.googleapis.com/token",
@@ -70,7 +70,7 @@ def credentials(info: Mapping[str, object], embedded_root: str = "") -> service_
         )
     try:
         signer: service_account.Credentials = service_account.Credentials.from_service_account_info(
-            info, scopes=[SCOPE]
+            info, scopes=[CLOUD_SCOPE]
         )
     except (ValueError, auth.GoogleAuthError):  # its text may quote the key
         raise ConfigError(

@@ -4,18 +4,24 @@ Policies are asked for in version 3, so that a condition is never dropped by a w
 REST in one shape, but for a bucket: its policy has a path and verbs of its own and no update mask.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from orchestra_creds.core.cloud_types import Binding, IamPolicy
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.errors import ConfigError, MissingMemberError
+from orchestra_creds.gcp.errors import KnownRefusal
 from orchestra_creds.gcp.session import ApiSession
 
 VERSION = 3
 """The policy version that carries conditions (cloud.google.com/iam/docs/policies)."""
 MASK = "bindings,etag"
 """What a write replaces: what is audited stays."""
+
+
+_REFUSALS = (KnownRefusal("INVALID_ARGUMENT", re.compile("not exist"), MissingMemberError),)
+"""An account or a role that was made a moment ago is not known everywhere yet; Google says so in words only."""
 
 
 class RestPolicyStore:
@@ -49,10 +55,12 @@ class RestPolicyStore:
         bindings = [_binding(binding) for binding in policy.bindings]
         document = {"version": VERSION, "etag": policy.etag, "bindings": bindings}
         if place.bucket:
-            return _policy(self._session.rest(doing, "PUT", place.service, place.path, body=document))
+            written = self._session.rest(doing, "PUT", place.service, place.path, body=document, refusals=_REFUSALS)
+            return _policy(written)
         # Cloud Run's method has no mask: it replaces bindings alone.
         body = {"policy": document, **({} if place.service == "run" else {"updateMask": MASK})}
-        return _policy(self._session.rest(doing, "POST", place.service, f"{place.path}:setIamPolicy", body=body))
+        path = f"{place.path}:setIamPolicy"
+        return _policy(self._session.rest(doing, "POST", place.service, path, body=body, refusals=_REFUSALS))
 
     def test_permissions(self, resource: str, permissions: Sequence[str]) -> frozenset[str]:
         """See PolicyStore."""

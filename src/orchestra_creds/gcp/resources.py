@@ -3,16 +3,25 @@
 Field names are ours where Google's are nested; operations that take a while are waited for.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
-from orchestra_creds.errors import PreconditionError
+from orchestra_creds.errors import SoftDeletedError
 from orchestra_creds.gcp.api import Api
+from orchestra_creds.gcp.errors import KnownRefusal
 from orchestra_creds.gcp.session import ApiSession
 
 PAGE = 200
+_ID_NOT_FREE = KnownRefusal(
+    "FAILED_PRECONDITION",
+    re.compile("marked for deletion"),
+    SoftDeletedError,
+    hint="its id is free 37 days after the deletion; give the role another name until then",
+)
+"""Google's answer to a role whose id belonged to one that was deleted (cloud.google.com/iam/docs/creating-custom-roles)."""
 
 
 class _RestStore:
@@ -79,14 +88,8 @@ class Roles(_RestStore):
     def create(self, wanted: Resource) -> None:
         """See ResourceStore."""
         body = {"roleId": wanted.ref.name, "role": {**wanted.fields, "stage": "GA"}}
-        try:
-            self._api.call(f"create role {wanted.ref.name}", "POST", f"{self._project}/roles", body=body)
-        except PreconditionError as error:
-            if "marked for deletion" not in str(error):
-                raise
-            raise PreconditionError(
-                str(error), hint="its id is free 37 days after the deletion; give the role another name until then"
-            ) from None
+        doing = f"create role {wanted.ref.name}"
+        self._api.call(doing, "POST", f"{self._project}/roles", body=body, refusals=[_ID_NOT_FREE])
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:
         """See ResourceStore."""

@@ -9,16 +9,22 @@ from google.cloud import secretmanager_v1 as sm
 from google.protobuf import duration_pb2, field_mask_pb2
 
 from orchestra_creds.core.cloud_types import SecretResource, Version, VersionMaterial, VersionState
+from orchestra_creds.core.google import LARGEST_VALUE
 from orchestra_creds.core.material import Material
-from orchestra_creds.errors import ConfigError, NotFoundError, UnavailableError
-from orchestra_creds.gcp.errors import translate_errors
+from orchestra_creds.errors import ChecksumError, ConfigError, NotFoundError, UnavailableError
+from orchestra_creds.gcp.errors import KnownRefusal, translate_errors
 from orchestra_creds.gcp.session import ApiSession
 
-MAX_PAYLOAD = 65_536
-"""Bytes a version may hold (cloud.google.com/secret-manager/quotas)."""
-
-_CHECKSUM = re.compile(r"(?i)checksum|crc32c")
-"""What a refusal of an argument speaks of when it is not the value that is wrong, but its way."""
+_DAMAGED = "its checksum is wrong, the bytes were damaged on the way"
+_CHECKSUM = KnownRefusal(
+    "INVALID_ARGUMENT",
+    re.compile(r"(?i)checksum|crc32c"),
+    ChecksumError,
+    hint="try again",
+    message=_DAMAGED,
+    field="data_crc32c",
+)
+"""The refusal of an argument that is not wrong itself, but was damaged on its way."""
 
 STATES = {
     sm.SecretVersion.State.ENABLED: VersionState.ENABLED,
@@ -109,20 +115,17 @@ class SecretManagerStore:
     def add_version(self, name: str, material: Material) -> Version:
         """See SecretStore."""
         data = material.reveal()
-        if len(data) > MAX_PAYLOAD:
+        if len(data) > LARGEST_VALUE:
             hint = "store a reference to it, or split it"
             raise ConfigError(
-                f"cannot add a version to {name}: {len(data)} bytes, the limit is {MAX_PAYLOAD}", hint=hint
+                f"cannot add a version to {name}: {len(data)} bytes, the limit is {LARGEST_VALUE}", hint=hint
             )
         payload = sm.SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
         request = sm.AddSecretVersionRequest(parent=self._name(name), payload=payload)
         doing = f"add a version to {name}"
-        try:
-            reply = self._session.call(doing, self._client.add_secret_version, request, repeatable=False)
-        except ConfigError as error:
-            if _CHECKSUM.search(str(error).removeprefix(f"cannot {doing}")):
-                raise _checksum_error(doing) from error
-            raise
+        reply = self._session.call(
+            doing, self._client.add_secret_version, request, repeatable=False, refusals=[_CHECKSUM]
+        )
         if not reply.client_specified_payload_checksum:
             raise UnavailableError(
                 f"cannot {doing}: the service did not confirm the checksum",
@@ -150,7 +153,7 @@ class SecretManagerStore:
         doing = f"access version {version} of {name}"
         reply = self._session.call(doing, self._client.access_secret_version, request, repeatable=True)
         if google_crc32c.value(reply.payload.data) != reply.payload.data_crc32c:
-            raise _checksum_error(doing)
+            raise ChecksumError(f"cannot {doing}: {_DAMAGED}", hint="try again")
         return VersionMaterial(secret=name, number=_number(reply.name), material=Material(reply.payload.data))
 
     def enable_version(self, name: str, number: int, *, etag: str = "") -> Version:
@@ -202,12 +205,6 @@ def _version(version: sm.SecretVersion) -> Version:
         etag=version.etag,
         destroyed=_optional_time(version.destroy_time),
         destroy_at=_optional_time(version.scheduled_destroy_time),
-    )
-
-
-def _checksum_error(doing: str) -> UnavailableError:
-    return UnavailableError(
-        f"cannot {doing}: its checksum is wrong, the bytes were damaged on the way", hint="try again"
     )
 
 

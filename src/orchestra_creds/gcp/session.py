@@ -8,7 +8,7 @@ the embedded cloud.
 import functools
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,7 +24,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports im
 
 from orchestra_creds.errors import ConfigError, UnavailableError
 from orchestra_creds.gcp import identity
-from orchestra_creds.gcp.errors import translate_errors
+from orchestra_creds.gcp.errors import KnownRefusal, translate_errors
 from orchestra_creds.gcp.identity import TokenCredentials
 from orchestra_creds.gcp.rate_limit import Pace, bucket_of
 
@@ -103,7 +103,15 @@ class ApiSession:
             self._environment, root, self.http, self.deadline, owner_token=self._owner_token
         )
 
-    def call(self, doing: str, method: Callable[..., Any], request: object, *, repeatable: bool) -> Any:
+    def call(
+        self,
+        doing: str,
+        method: Callable[..., Any],
+        request: object,
+        *,
+        repeatable: bool,
+        refusals: Sequence[KnownRefusal] = (),
+    ) -> Any:
         """Call one RPC of a client within the deadline; retried only when repeating it cannot do harm.
 
         Raises:
@@ -112,7 +120,7 @@ class ApiSession:
         if self._pace is not None:
             service = "iam" if "iam_admin" in type(getattr(method, "__self__", None)).__module__ else "secretmanager"
             self._pace.take(bucket_of(service, method.__name__))
-        with translate_errors(doing):
+        with translate_errors(doing, project=self.project, refusals=refusals):
             _fetch_token(self.credentials)
             retry = self._retry(doing) if repeatable else None
             metadata = ((REASON_HEADER, self.reason),) if self.reason else ()
@@ -147,13 +155,24 @@ class ApiSession:
         body: object = None,
         query: Mapping[str, str | list[str]] | None = None,
         repeatable: bool = False,
+        refusals: Sequence[KnownRefusal] = (),
     ) -> dict[str, Any]:
         """Call a REST-only part of an API, e.g. service `policyanalyzer`; returns the decoded JSON object.
 
         Raises:
             CredsError: per the table in `errors.py`.
         """
-        return self._rest(self.credentials, doing, verb, service, path, body=body, query=query, repeatable=repeatable)
+        return self._rest(
+            self.credentials,
+            doing,
+            verb,
+            service,
+            path,
+            body=body,
+            query=query,
+            repeatable=repeatable,
+            refusals=refusals,
+        )
 
     def _rest(
         self,
@@ -166,6 +185,7 @@ class ApiSession:
         body: object = None,
         query: Mapping[str, str | list[str]] | None = None,
         repeatable: bool = False,
+        refusals: Sequence[KnownRefusal] = (),
     ) -> dict[str, Any]:
         if not path.isascii() or set(path) & set("?#%\\ ") or {"", ".", ".."} & set(path.split("/")):
             raise ConfigError(f"cannot {doing}: {path!r} is no name of a resource", hint="check the names")
@@ -195,7 +215,7 @@ class ApiSession:
                 raise exceptions.from_http_status(reply.status_code, "", response=reply)
             return reply
 
-        with translate_errors(doing):
+        with translate_errors(doing, project=self.project, refusals=refusals):
             _fetch_token(credentials)
             reply = self._retry(doing)(once)() if repeatable else once()
         try:
@@ -264,7 +284,8 @@ def _authorize(credentials: TokenCredentials | None, request: Any) -> Any:
     return request
 
 
-class _Bearer(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]  # grpc has no types
+@grpc.UnaryUnaryClientInterceptor.register  # grpc has no types to inherit from
+class _Bearer:
     """Adds the bearer token on a loopback channel, where gRPC's own call credentials would ask for TLS."""
 
     def __init__(self, credentials: TokenCredentials) -> None:
