@@ -2,15 +2,21 @@
 
     CredsError                      message (lower case, no final period), hint, exit code
     |- ConfigError            2     a flag, a file or the environment is wrong: where, and what to do
-    |  `- MissingMemberError       a policy names an account that is not known (yet)
+    |  `- MissingMemberError       a policy names an account that the service does not know (yet)
     |- AuthError              3     not authenticated, or permission denied
     |  |- NotLoggedInError         the caller has no valid login
     |  |- PermissionDeniedError    the caller may not do this
     |  `- CredentialRefusedError   the credential under test does not authenticate
     |- NotFoundError          4     the named thing does not exist
-    |- PreconditionError      4     it exists, but not in a state that allows this: also an API that is off, or an organization policy
+    |- PreconditionError      4     it exists, but not in a state that allows this
+    |  |- ApiDisabledError         an API is off in the project
+    |  |- ConstraintError          an organization policy forbids it
+    |  |- QuotaProjectError        the call is charged to a project that cannot pay for it
+    |  `- SoftDeletedError         the name is not free yet
     |- IncompleteError        5     stopped part-way; what was done is kept, the rest can be resumed
     |- UnavailableError       6     no answer, or timed out: try again
+    |  |- ChecksumError            the bytes were damaged on the way
+    |  `- QuotaError               a quota is used up
     `- CancelledError       130     the operator said no, or pressed Ctrl-C
 
 Anything else that escapes is a bug and exits 70: its type is printed, its text is not, for the text may hold material.

@@ -13,7 +13,14 @@ from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
-from orchestra_creds.errors import ConfigError, CredsError, MissingMemberError, NotFoundError, SoftDeletedError
+from orchestra_creds.errors import (
+    ConfigError,
+    ConstraintError,
+    CredsError,
+    MissingMemberError,
+    NotFoundError,
+    SoftDeletedError,
+)
 from orchestra_creds.setup.change import ChangeKind, Risk
 from orchestra_creds.setup.example import example
 from orchestra_creds.setup.parts import select_part
@@ -487,9 +494,14 @@ def test_an_account_that_is_not_known_everywhere_yet_is_waited_for(
     assert writes.count(SECRET) == 3
 
 
-def test_an_account_that_never_comes_stops_its_grants_only(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [MissingMemberError("no such member"), ConstraintError("no such member by policy")])
+def test_a_grant_that_is_never_possible_stops_alone_and_says_why(
+    stage: Stage, error: CredsError, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def never(resource: str, policy: IamPolicy) -> IamPolicy:
-        raise MissingMemberError(f"{policy.bindings[0].role} on {resource}: no such member")
+        assert resource
+        assert policy.bindings
+        raise error
 
     monkeypatch.setattr(stage.policies, "set_policy", never)
     endings = stage.apply()

@@ -1,27 +1,21 @@
-"""The doctor's checks put together: of this machine, and of a project.
+"""The doctor's checks put together: of this machine, and of a project."""
 
-Heavy imports stand inside the functions that need them, so that a scan loads no cloud and a cloud verb no scanner.
-"""
-
+import shutil
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from orchestra_creds import folders
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.setup import load_desired_state
+from orchestra_creds.config.desired import NEEDED_SERVICES
+from orchestra_creds.core.resources import ResourceKind
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.manage.doctor import Check, Health, cloud_checks
+from orchestra_creds.scanner.engine.libraries import hyperscan
 
-if TYPE_CHECKING:
-    from orchestra_creds.manage.doctor import Check
 
-
-def machine_checks() -> "Iterator[Check]":
+def machine_checks() -> Iterator[Check]:
     """What the doctor finds on this machine, without any cloud."""
-    import shutil
-
-    from orchestra_creds.manage.doctor import Check, Health
-    from orchestra_creds.scanner.engine.libraries import hyperscan
-
     git = shutil.which("git")
     yield (
         Check("git", Health.OK, git)
@@ -45,11 +39,8 @@ def machine_checks() -> "Iterator[Check]":
         )
 
 
-def project_checks(cloud: "Cloud") -> "Iterator[Check]":
+def project_checks(cloud: Cloud) -> Iterator[Check]:
     """What the doctor finds in the project."""
-    from orchestra_creds.config.desired import NEEDED_SERVICES
-    from orchestra_creds.manage.doctor import cloud_checks
-
     return cloud_checks(
         place=cloud.description,
         project=cloud.project,
@@ -63,11 +54,8 @@ def project_checks(cloud: "Cloud") -> "Iterator[Check]":
     )
 
 
-def _services_of_file(cloud: "Cloud") -> list[str]:
+def _services_of_file(cloud: Cloud) -> list[str]:
     """Return the APIs that sections of orchestra-creds.toml need; none where it is missing or wrong, which `setup` explains."""
-    from orchestra_creds.bootstrap.setup import load_desired_state
-    from orchestra_creds.core.resources import ResourceKind
-
     try:
         resources = load_desired_state(cloud).resources
     except ConfigError:

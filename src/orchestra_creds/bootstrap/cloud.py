@@ -1,16 +1,19 @@
 """The stores of a cloud put together: over Google, or over the embedded one.
 
-Heavy imports stand inside the functions that need them, so that a scan loads no cloud and a cloud verb no scanner.
+This is the door for Google's clients and grpc, which take a second to load. Every command names `Cloud`, also to show its help, so all
+that a cloud needs is imported when one is opened or a store first used; `silence_libraries` must come before Google's clients.
 """
 
 import os
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orchestra_creds import folders
+from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -97,8 +100,6 @@ class Cloud:
         Raises:
             ConfigError: the configuration has environments, and this is none of them.
         """
-        from orchestra_creds.core.values import full_name
-
         known = self.settings.document.environments
         if environment and known and environment not in known:
             raise ConfigError(
@@ -160,20 +161,43 @@ def open_cloud(
     settings = configuration.load(config)
     endpoints = None if backend == "gcp" else endpoints_from_environment(os.environ)
     wanted = project or project_of(settings.document, environment)
-    local = backend == "local" or endpoints is not None
-    if not local and not wanted:
+    options = _CallOptions(impersonate, reason, say)
+    silence_libraries()
+    if backend == "local" or endpoints is not None:
+        session, embedded = _open_embedded(wanted, endpoints, options)
+        return Cloud(session, settings, location, embedded)
+    if not wanted:
         raise ConfigError(
             "no project is named",
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
-    silence_libraries()
-    from orchestra_creds.gcp.rate_limit import Pace
-    from orchestra_creds.gcp.session import ApiSession, Endpoints
+    return Cloud(_open_google(wanted, options), settings, location, None)
 
-    if not local:
-        session = ApiSession(wanted, impersonate=impersonate, reason=reason, announce=say, pace=Pace())
-        return Cloud(session, settings, location, None)
+
+@dataclass(frozen=True, slots=True)
+class _CallOptions:
+    """How calls are made: the account to act as, the reason for the audit log, and who is told about waits."""
+
+    impersonate: str
+    reason: str
+    announce: Callable[[str], None]
+
+
+def _open_google(project: str, options: _CallOptions) -> "ApiSession":
+    from orchestra_creds.gcp.rate_limit import Pace
+    from orchestra_creds.gcp.session import ApiSession
+
+    return ApiSession(
+        project, impersonate=options.impersonate, reason=options.reason, announce=options.announce, pace=Pace()
+    )
+
+
+def _open_embedded(
+    project: str, endpoints: tuple[str, str] | None, options: _CallOptions
+) -> "tuple[ApiSession, InProcessEmulator | None]":
+    """Return a session with the cloud at these endpoints, else with the running daemon, else with one that this process starts."""
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.gcp.session import ApiSession, Endpoints
 
     embedded, owner = None, ""
     if endpoints is None and (daemon := control.find_daemon(emulator_state())) is not None:
@@ -182,16 +206,15 @@ def open_cloud(
     if endpoints is None:
         embedded = control.start_in_process(emulator_state())
         endpoints = embedded.endpoints.grpc, embedded.endpoints.http
-    wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT
     session = ApiSession(
-        wanted,
+        project or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT,
         endpoints=Endpoints(*endpoints),
-        impersonate=impersonate,
-        reason=reason,
+        impersonate=options.impersonate,
+        reason=options.reason,
         owner_token=owner,
-        announce=say,
+        announce=options.announce,
     )
-    return Cloud(session, settings, location, embedded)
+    return session, embedded
 
 
 def key_credentials(key_file: "Material", scopes: tuple[str, ...]) -> object:
