@@ -1,5 +1,6 @@
 """`scan` before Typer is loaded says what the verb says: same bytes, same exit code."""
 
+import inspect
 import os
 import re
 import subprocess
@@ -8,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestra_creds.cli import fast_scan
+from orchestra_creds.cli import fast_scan, scan
 from orchestra_creds.core.record import replace
+from orchestra_creds.render.formats import FORMATS
 from orchestra_creds.scanner.engine import engine
 from orchestra_creds.scanner.engine.compiled_cache import NAME, CompiledRules, recall, remember
 from orchestra_creds.scanner.git import staged_precheck
@@ -300,3 +302,7 @@ def test_the_files_that_may_change_a_report_are_called_as_their_readers_call_the
         gitleaks_setup.IGNORE_NAME,
         baseline_file.FILE_NAME,
     )
+
+
+def test_the_default_format_is_that_of_the_verb() -> None:
+    assert inspect.signature(scan.scan).parameters["format_"].default is FORMATS[fast_scan.DEFAULT_FORMAT]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import jsonschema
@@ -17,8 +18,9 @@ from hypothesis import strategies as st
 from orchestra_creds.core.text import portable, visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.render import github, gitleaks_report, html, sarif, scan_json, terminal
+from orchestra_creds.render.formats import FORMATS, ReportFormat
 from orchestra_creds.render.numbers import count, seconds, size
-from orchestra_creds.render.report import FORMATS, render
+from orchestra_creds.render.report import load_renderer, render
 from orchestra_creds.render.scan_text import summary
 from orchestra_creds.render.style import Style, style_of
 from orchestra_creds.scanner.finding import ScanReport, SkippedItem
@@ -60,6 +62,22 @@ def test_every_format_ends_with_one_line_break(format_: str, report: ScanReport,
 def test_an_unknown_format_is_refused(clean: ScanReport) -> None:
     with pytest.raises(ConfigError, match="unknown format 'xml'"):
         render(clean, "xml")
+
+
+@pytest.mark.parametrize("form", ReportFormat)
+def test_every_line_of_the_table_has_a_renderer_and_a_media_type(form: ReportFormat) -> None:
+    assert FORMATS[form] is form
+    assert callable(load_renderer(form))
+    assert re.fullmatch(r"(text|application)/[a-z+]+", form.media_type)
+    assert f"| `{form}` | {form.media_type} |" in (Path(__file__).parents[2] / "docs/reports.md").read_text()
+
+
+def test_a_new_line_is_a_new_format(clean: ScanReport, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("orchestra_creds.render.short")
+    module.__dict__["render"] = lambda report: f"{len(report.findings)}\n"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(FORMATS, "short", SimpleNamespace(renderer="short", is_styled=False))
+    assert render(clean, "short") == "0\n"
 
 
 @pytest.mark.parametrize("format_", [name for name in FORMATS if name != "html"])

@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.core.text import visible
-from orchestra_creds.render.report import FORMATS, render
+from orchestra_creds.render.formats import FORMATS
+from orchestra_creds.render.report import render
 from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.explore import Explorer
 from orchestra_creds.scanner.request import Source

@@ -5,7 +5,8 @@ from datetime import date
 import pytest
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.render.report import FORMATS, render
+from orchestra_creds.render.formats import FORMATS
+from orchestra_creds.render.report import render
 from orchestra_creds.scanner import fingerprint
 from orchestra_creds.scanner.baseline import file as baseline_file
 from orchestra_creds.scanner.baseline import report as scan_report

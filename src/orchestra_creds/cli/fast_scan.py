@@ -21,7 +21,7 @@ FLAGS = ("--staged", "--history", "--all-files", "--no-cache", "--quiet", "--no-
 VALUES = ("--format", "--since", "--jobs")
 SHORT = {"-q": "--quiet", "-f": "--format", "-j": "--jobs"}
 SUBCOMMANDS = ("rules", "baseline")
-FORMATS = ("table", "json", "sarif", "gitleaks", "html", "github")
+DEFAULT_FORMAT = "table"
 JOBS = frozenset(map(str, range(1000)))
 SETTINGS = "orchestra-creds.toml"
 _UNTOUCHED = ("ORCHESTRA_CREDS_STATE_DIR", "ORCHESTRA_CREDS_CACHE_DIR", "ORCHESTRA_CREDS_DEBUG")
@@ -33,11 +33,11 @@ class PlainArguments:
     def __init__(self, paths: list[str], options: dict[str, str]) -> None:
         self.paths = tuple(paths)
         self.options = options
-        self.format = options.get("--format", "table")
+        self.format = options.get("--format", DEFAULT_FORMAT)
         sources = [name for name in ("--staged", "--history", "--since") if name in options]
         self.source = sources[0].removeprefix("--") if sources else "tree"
         self.is_plain = (
-            self.format in FORMATS
+            _is_format(self.format)
             and len(sources) <= 1
             and options.get("--since") != ""
             and options.get("--jobs", "0") in JOBS
@@ -134,10 +134,19 @@ def _render_report(report: "ScanReport", plain: PlainArguments) -> tuple[str, in
 
 def _prepare(format_: str) -> None:
     """Load what prints the report, while workers read."""
-    from orchestra_creds.render import report  # noqa: F401
+    from orchestra_creds.render.formats import FORMATS
+    from orchestra_creds.render.report import load_renderer
 
-    if format_ == "json":
-        from orchestra_creds.render import scan_json  # noqa: F401
+    load_renderer(FORMATS[format_])
+
+
+def _is_format(name: str) -> bool:
+    """Return whether this is the name of a report format; the default one loads no table."""
+    if name == DEFAULT_FORMAT:
+        return True
+    from orchestra_creds.render.formats import FORMATS
+
+    return name in FORMATS
 
 
 def _parse_arguments(arguments: list[str]) -> PlainArguments | None:

@@ -26,6 +26,7 @@ from orchestra_creds.errors import ConfigError, ExitCode
 from orchestra_creds.render.progress import progress_on
 from orchestra_creds.render.report import render
 from orchestra_creds.render.style import style_of
+from orchestra_creds.render.formats import ReportFormat
 
 app = typer.Typer(
     name="scan",
@@ -33,17 +34,6 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Look for leaked credentials in files, git and archives.",
 )
-
-
-class ScanFormat(StrEnum):
-    """How a scan is reported; none of them holds a value."""
-
-    TABLE = "table"
-    JSON = "json"
-    SARIF = "sarif"
-    GITLEAKS = "gitleaks"
-    HTML = "html"
-    GITHUB = "github"
 
 
 class SeverityName(StrEnum):
@@ -92,7 +82,7 @@ SinceOption = Annotated[
     str | None, typer.Option("--since", metavar="REV", help="Only objects that came after a revision.")
 ]
 FormatOption = Annotated[
-    ScanFormat,
+    ReportFormat,
     typer.Option("--format", "-f", envvar="ORCHESTRA_CREDS_FORMAT", help="How to print the report."),
 ]
 OutputOption = Annotated[
@@ -179,7 +169,7 @@ def scan(
     gitleaks_ignore: GitleaksIgnoreOption = None,
     config: ConfigOption = None,
     engine: EngineOption = EngineName.AUTO,
-    format_: FormatOption = ScanFormat.TABLE,
+    format_: FormatOption = ReportFormat.TABLE,
     output: OutputOption = None,
     exit_zero: ExitZeroOption = False,
     quiet: QuietOption = False,

@@ -1,43 +1,30 @@
 """A scan report in the format asked for. Each renderer is imported when it is used: JSON pays for no table."""
 
+import importlib
+from collections.abc import Callable
+
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.render.formats import FORMATS, ReportFormat
 from orchestra_creds.render.style import PLAIN, Style
 from orchestra_creds.scanner.finding import ScanReport
 
-FORMATS = ("table", "json", "sarif", "gitleaks", "html", "github")
-
 
 def render(report: ScanReport, format_: str, *, style: Style = PLAIN) -> str:
-    """The whole document, ending with a line break, or "" when the format has nothing to say.
+    """Return the whole document, ending with a line break, or "" when the format has nothing to say.
 
-    `style` is what the table may assume of the place it is written to; no other format looks at it.
+    `style` is what a styled format may assume of the place it is written to.
 
     Raises:
         ConfigError: there is no such format.
     """
-    match format_:
-        case "table":
-            from orchestra_creds.render import terminal
+    form = FORMATS.get(format_)
+    if form is None:
+        raise ConfigError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
+    render_report = load_renderer(form)
+    return render_report(report, style) if form.is_styled else render_report(report)
 
-            return terminal.render(report, style)
-        case "json":
-            from orchestra_creds.render import scan_json
 
-            return scan_json.render(report)
-        case "sarif":
-            from orchestra_creds.render import sarif
-
-            return sarif.render(report)
-        case "gitleaks":
-            from orchestra_creds.render import gitleaks_report
-
-            return gitleaks_report.render(report)
-        case "html":
-            from orchestra_creds.render import html
-
-            return html.render(report)
-        case "github":
-            from orchestra_creds.render import github
-
-            return github.render(report)
-    raise ConfigError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
+def load_renderer(form: ReportFormat) -> Callable[..., str]:
+    """Import the renderer of a format and return its function."""
+    renderer: Callable[..., str] = importlib.import_module(f"{__package__}.{form.renderer}").render
+    return renderer
