@@ -36,7 +36,7 @@ ALLOWED_BESIDE = {
         "emulator.server.control.Daemon",
         "emulator.store.store.AuditEntry",
     },
-    ("render", "scanner"): {"scanner.finding", "scanner.rule"},
+    ("render", "scanner"): {"scanner.finding", "scanner.rule", "scanner.source"},
     ("render", "setup"): {"setup.change"},
     ("render", "rotation"): {"rotation.outcome", "rotation.status", "rotation.journal"},
 }

@@ -198,7 +198,7 @@ def test_outside_of_a_repository_the_verb_says_so(tmp_path: Path, cache: Path) -
 def test_plain_arguments_go_the_fast_way(arguments: list[str], source: str, format_: str) -> None:
     plain = fast_scan._parse_arguments(arguments)
     assert plain is not None
-    assert (plain.source, plain.format) == (source, format_)
+    assert (plain.source.name, plain.format) == (source, format_)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from pathlib import Path
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import ScanReport
 from orchestra_creds.scanner.pipeline import scan
-from orchestra_creds.scanner.request import ScanRequest, Source
+from orchestra_creds.scanner.request import ScanRequest
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.samples.sample import render
 
@@ -54,9 +54,7 @@ def write(folder: Path, files: dict[str, bytes]) -> Path:
     return folder
 
 
-def look(
-    *paths: str | Path, rules: Iterable[Rule] = (RULE,), source: Source = Source.TREE, **more: object
-) -> ScanReport:
+def look(*paths: str | Path, rules: Iterable[Rule] = (RULE,), source: str = "tree", **more: object) -> ScanReport:
     """Scan with one rule, nothing cached and nothing kept."""
     request = ScanRequest(paths=tuple(map(str, paths)), source=source, now=NOW, **more)  # type: ignore[arg-type]
     return scan(request, lambda: (tuple(rules), None))

@@ -146,7 +146,7 @@ def _scan_request(
 
     A file that was found, not named, sets speed only: it may lie in a tree that somebody else wrote (ADR 0011).
     """
-    from orchestra_creds.scanner.request import ScanRequest, Source
+    from orchestra_creds.scanner.request import ScanRequest
     from orchestra_creds.scanner.rule import Severity
 
     chosen = settings.document.scan if settings else None
@@ -162,7 +162,7 @@ def _scan_request(
         raise ConfigError(f"there is no severity {severity!r}", hint=f"one of {', '.join(names)}")
     request = ScanRequest(
         paths=choice.paths,
-        source=Source(choice.source),
+        source=choice.source,
         since=choice.since,
         all_files=choice.all_files,
         jobs=_first(choice.jobs, chosen.jobs if chosen else None, 0),

@@ -12,17 +12,24 @@ import sys
 import time
 
 from orchestra_creds.errors import CredsError, ExitCode
+from orchestra_creds.scanner.source import SOURCES
 
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
     from orchestra_creds.scanner.finding import ScanReport
 
-FLAGS = ("--staged", "--history", "--all-files", "--no-cache", "--quiet", "--no-color")
-VALUES = ("--format", "--since", "--jobs")
+CHOICES = {source.option: source for source in SOURCES.values() if source.option}
+FLAGS = {
+    "--all-files",
+    "--no-cache",
+    "--quiet",
+    "--no-color",
+    *(o for o, one in CHOICES.items() if not one.takes_value),
+}
+VALUES = {"--format", "--jobs", *(option for option, source in CHOICES.items() if source.takes_value)}
 SHORT = {"-q": "--quiet", "-f": "--format", "-j": "--jobs"}
 SUBCOMMANDS = ("rules", "baseline")
 DEFAULT_FORMAT = "table"
-JOBS = frozenset(map(str, range(1000)))
 SETTINGS = "orchestra-creds.toml"
 _UNTOUCHED = ("ORCHESTRA_CREDS_STATE_DIR", "ORCHESTRA_CREDS_CACHE_DIR", "ORCHESTRA_CREDS_DEBUG")
 
@@ -34,13 +41,13 @@ class PlainArguments:
         self.paths = tuple(paths)
         self.options = options
         self.format = options.get("--format", DEFAULT_FORMAT)
-        sources = [name for name in ("--staged", "--history", "--since") if name in options]
-        self.source = sources[0].removeprefix("--") if sources else "tree"
+        sources = [source for option, source in CHOICES.items() if option in options]
+        self.source = sources[0] if sources else SOURCES["tree"]
         self.is_plain = (
             _is_format(self.format)
             and len(sources) <= 1
             and options.get("--since") != ""
-            and options.get("--jobs", "0") in JOBS
+            and _is_small_number(options.get("--jobs", "0"))
             and self.paths[:1] not in {(name,) for name in SUBCOMMANDS}
         )
 
@@ -52,9 +59,8 @@ def scan(arguments: list[str]) -> int | None:
     if plain is None or _on_a_terminal() or _has_settings():
         return None
     try:
-        answer = _precheck_staged(plain.format, began) if plain.source == "staged" and not plain.paths else None
-        if plain.source == "history" and len(plain.paths) <= 1 and "--no-cache" not in plain.options:
-            answer = _replay_history(plain, began)
+        quick = QUICK_ANSWERS.get(plain.source.name)
+        answer = quick(plain, began) if quick is not None else None
         text, code = answer or _render_report(_scan(plain), plain)
         return _print(text, code)
     except KeyboardInterrupt:
@@ -67,8 +73,10 @@ def scan(arguments: list[str]) -> int | None:
         return error.exit_code
 
 
-def _precheck_staged(format_: str, began: float) -> tuple[str, int] | None:
-    """The report and the exit code when no rule matches anything."""
+def _precheck_staged(plain: PlainArguments, began: float) -> tuple[str, int] | None:
+    """Return the report and the exit code if no rule matches anything."""
+    if plain.paths:
+        return None
     from orchestra_creds import folders
     from orchestra_creds.scanner.git import staged_precheck
 
@@ -77,11 +85,11 @@ def _precheck_staged(format_: str, began: float) -> tuple[str, int] | None:
         return None
     root, files, size = looked
     seconds = time.perf_counter() - began
-    if format_ == "table":
+    if plain.format == "table":
         from orchestra_creds.render.numbers import clean
 
         return clean(files, size, seconds) + "\n", 0
-    if format_ == "json":
+    if plain.format == "json":
         from orchestra_creds.render.scan_json import clean as clean_json
 
         return clean_json("staged", files, size, seconds), 0
@@ -89,11 +97,13 @@ def _precheck_staged(format_: str, began: float) -> tuple[str, int] | None:
     from orchestra_creds.scanner.finding import ScanReport, ScanStats
 
     report = ScanReport(root, "staged", stats=ScanStats(files, size, seconds=seconds))
-    return render(report, format_), 0
+    return render(report, plain.format), 0
 
 
-def _replay_history(plain: PlainArguments, began: float) -> tuple[str, int]:
-    """The report and the exit code of a whole history: those of the last scan where nothing has changed since."""
+def _replay_history(plain: PlainArguments, began: float) -> tuple[str, int] | None:
+    """Return the report and the exit code of a whole history: those of the last scan if nothing has changed since."""
+    if len(plain.paths) > 1 or "--no-cache" in plain.options:
+        return None
     from orchestra_creds import folders
     from orchestra_creds.scanner.git import report_cache
 
@@ -107,12 +117,16 @@ def _replay_history(plain: PlainArguments, began: float) -> tuple[str, int]:
     return _render_report(report, plain)
 
 
+QUICK_ANSWERS = {"staged": _precheck_staged, "history": _replay_history}
+"""For some sources, a function that may know the answer without a scan."""
+
+
 def _scan(plain: PlainArguments) -> "ScanReport":
     from orchestra_creds.bootstrap import scanning
 
     choice = scanning.ScanChoice(
         paths=plain.paths or (".",),
-        source=plain.source,
+        source=plain.source.name,
         since=plain.options.get("--since", ""),
         all_files="--all-files" in plain.options,
         jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
@@ -147,6 +161,11 @@ def _is_format(name: str) -> bool:
     from orchestra_creds.render.formats import FORMATS
 
     return name in FORMATS
+
+
+def _is_small_number(text: str) -> bool:
+    """Return whether this is a number of at most three digits."""
+    return text.isascii() and text.isdecimal() and len(text) <= 3
 
 
 def _parse_arguments(arguments: list[str]) -> PlainArguments | None:

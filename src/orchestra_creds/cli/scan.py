@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -27,6 +28,7 @@ from orchestra_creds.render.progress import progress_on
 from orchestra_creds.render.report import render
 from orchestra_creds.render.style import style_of
 from orchestra_creds.render.formats import ReportFormat
+from orchestra_creds.scanner.source import SOURCES, Source
 
 app = typer.Typer(
     name="scan",
@@ -184,9 +186,10 @@ def scan(
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """
     session, output = Session.of(ctx), file_of(output)
+    source = one_source(ctx.params)
     choice = scanning.ScanChoice(
         paths=tuple(paths or (".",)),
-        source=one_source(history=history, staged=staged, since=since),
+        source=source.name,
         since=since or "",
         all_files=all_files,
         only=tuple(only or ()),
@@ -206,8 +209,7 @@ def scan(
     )
     if output is not None:
         outfile.check(str(output))
-    noun = "object" if choice.source in {"history", "since"} else "file"
-    report = scanning.scan(choice, progress=progress_on(sys.stderr, noun, quiet=quiet))
+    report = scanning.scan(choice, progress=progress_on(sys.stderr, source.unit, quiet=quiet))
     for note in report.notes:
         session.say(f"note: {note}")
     if verbose:
@@ -222,20 +224,20 @@ def scan(
     raise typer.Exit(ExitCode.OK if exit_zero and report.exit_code is ExitCode.ATTENTION else report.exit_code)
 
 
-def one_source(*, history: bool, staged: bool, since: str | None) -> str:
-    """The one source that was asked for.
+def one_source(parameters: Mapping[str, object]) -> Source:
+    """Return the one source that the command line chooses: an option has the name of its source.
 
     Raises:
-        ConfigError: several were, or the revision is empty, as a variable that is not set makes it.
+        ConfigError: several sources are chosen, or the revision is empty, as a variable that is not set makes it.
     """
-    if since == "":
+    if parameters["since"] == "":
         raise ConfigError(
             "--since names no revision", hint="a branch, a tag or a commit; without it the files are scanned"
         )
-    chosen = [name for name, wanted in (("history", history), ("staged", staged), ("since", bool(since))) if wanted]
+    chosen = [source for source in SOURCES.values() if parameters.get(source.name)]
     if len(chosen) > 1:
-        raise ConfigError(f"--{chosen[0]} and --{chosen[1]} exclude each other", hint="run one scan for each")
-    return chosen[0] if chosen else "tree"
+        raise ConfigError(f"{chosen[0].option} and {chosen[1].option} exclude each other", hint="run one scan for each")
+    return chosen[0] if chosen else SOURCES["tree"]
 
 
 app.command("rules")(rules.rules)

@@ -3,6 +3,7 @@
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count, scan_extent
 from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
+from orchestra_creds.scanner.source import SOURCES
 
 
 def place_text(place: FindingPlace) -> str:
@@ -23,7 +24,7 @@ def things(report: ScanReport) -> str:
     """What the scan counted: files of a tree, objects of a history and how many of them it knew already."""
     stats = report.stats
     known = f", {stats.cached:,} of them known from an earlier scan" if stats.cached else ""
-    return count(stats.blobs + stats.cached, "object" if report.source in {"history", "since"} else "file") + known
+    return count(stats.blobs + stats.cached, SOURCES[report.source].unit) + known
 
 
 def by_credential(findings: tuple[Finding, ...]) -> list[list[Finding]]:

@@ -5,23 +5,10 @@ Nothing here reads a file, the environment or the clock: folders, the environmen
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from types import MappingProxyType
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.rule import Severity
-
-STDIN = "-"
-"""The path that stands for standard input."""
-
-
-class Source(StrEnum):
-    """Where the blobs come from."""
-
-    TREE = "tree"  # files and folders; STDIN among the paths reads standard input
-    HISTORY = "history"  # every object that the repository holds
-    SINCE = "since"  # the objects that came after a revision
-    STAGED = "staged"  # what the next commit would add or change
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +16,8 @@ class ScanRequest:
     """One scan.
 
     paths             files, folders, or "-" for standard input; for a repository source, one folder inside it
-    since             the revision of Source.SINCE
+    source            a name in `source.SOURCES`
+    since             the revision of the source "since"
     all_files         in a working tree, also ignored files (never `.git`)
     exclude           globs of paths that are left out; see `exclusions.Exclusions`
     jobs              worker processes; 0 asks for one per processor
@@ -48,7 +36,7 @@ class ScanRequest:
     """
 
     paths: tuple[str, ...] = (".",)
-    source: Source = Source.TREE
+    source: str = "tree"
     since: str = ""
     all_files: bool = False
     exclude: tuple[str, ...] = ()

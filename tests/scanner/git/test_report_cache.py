@@ -10,7 +10,6 @@ from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.engine import compiled_cache
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, SkippedItem
 from orchestra_creds.scanner.git import report_cache, staged_precheck
-from orchestra_creds.scanner.request import Source
 from tests.scanner.trees import git, look, repository, token, write
 
 
@@ -31,7 +30,7 @@ class Place:
     def scan(self) -> ScanReport:
         """Scan, and keep the report."""
         history = self.history()
-        report = look(self.repo, source=Source.HISTORY, state_dir=str(self.state))
+        report = look(self.repo, source="history", state_dir=str(self.state))
         history.keep(report)
         return report
 
@@ -100,7 +99,7 @@ def test_whatever_changes_the_history_is_scanned(change: str, place: Place) -> N
 
 def test_what_changes_while_a_scan_runs_is_scanned_the_next_time(place: Place) -> None:
     history = place.history()
-    report = look(place.repo, source=Source.HISTORY, state_dir=str(place.state))
+    report = look(place.repo, source="history", state_dir=str(place.state))
     commit(place)
     history.keep(report)
     assert place.history().report(0.5) is None
@@ -131,7 +130,7 @@ def test_another_scanner_scans(place: Place, monkeypatch: pytest.MonkeyPatch) ->
 )
 def test_only_a_whole_report_is_kept(flawed: Callable[[ScanReport], ScanReport], place: Place) -> None:
     history = place.history()
-    history.keep(flawed(look(place.repo, source=Source.HISTORY, state_dir=str(place.state))))
+    history.keep(flawed(look(place.repo, source="history", state_dir=str(place.state))))
     assert list(place.cache.iterdir()) == []
 
 
