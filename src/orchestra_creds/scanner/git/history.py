@@ -8,7 +8,7 @@ number of processes or on what was seen before. Memory is bounded by the largest
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +28,7 @@ from orchestra_creds.scanner.git.jobs import WIDTHS, JobList, plan_all, plan_sin
 from orchestra_creds.scanner.git.objects import ObjectDatabase
 from orchestra_creds.scanner.git.pack import BLOB, COMMIT
 from orchestra_creds.scanner.git.repository import Repository
-from orchestra_creds.scanner.git.scan_cache import ScanCache
+from orchestra_creds.scanner.git.scan_cache import ScanCache, StoredGroup, StoredReport, StoredSpan
 from orchestra_creds.scanner.parallel import workers
 from orchestra_creds.scanner.rule import Confidence, Rule
 
@@ -103,7 +103,9 @@ def scan_history(
     collected, chosen, cached = result
     if not collected.tally.objects and not cached:
         repository.run("rev-parse", "--git-dir")  # empty, or nothing that git can read
-    chosen.sort(key=lambda one: (one.date, one.commit, one.oid, one.span.start))  # `ordered` leaves these as they are
+    chosen.sort(
+        key=lambda one: (one.date, one.commit, one.oid, one.span.start)
+    )  # `ordered` leaves these as they are
     skipped = set(collected.skipped)
     if repository.is_shallow and since is None:
         skipped.add(SHALLOW)
@@ -254,21 +256,23 @@ class _FullHistoryScan:
         """What was found before, with its texts read again; None when the repository no longer says the same."""
         if not before.groups:
             return CollectionResult()
-        oids = sorted({oid for oid, *_ in before.groups})
+        oids = sorted({group.oid for group in before.groups})
         again = collect(JobList(self._repository, named=oids), self._engine, self._terms, key=self._key)
         rules = {rule.id: index for index, rule in enumerate(self._engine.rules)}
-        digests = []
-        for oid, rule, start, end, inner in before.groups:
-            for span in again.spans.get(bytes.fromhex(oid), ()):
-                same = (span.start, span.end, span.inner) == (start, end, inner)
-                if same and again.texts[span.digest].rule == rules.get(rule):
-                    digests.append(span.digest)
-                    break
-            else:
+        digests: list[bytes] = []
+        for group in before.groups:
+            same = (
+                span.digest
+                for span in again.spans.get(bytes.fromhex(group.oid), ())
+                if (span.start, span.end, span.inner) == (group.start, group.end, group.inner)
+                and again.texts[span.digest].rule == rules.get(group.rule)
+            )
+            if (digest := next(same, None)) is None:
                 return None
+            digests.append(digest)
         revived = CollectionResult(texts=again.texts)
         for oid, spans in before.spans.items():
-            revived.spans[bytes.fromhex(oid)] = [TextSpan(digests[group], *rest) for group, *rest in spans]
+            revived.spans[bytes.fromhex(oid)] = [_restore_span(span, digests) for span in spans]
         revived.kinds = {bytes.fromhex(oid): kind for oid, kind in before.kinds.items()}
         return revived
 
@@ -286,35 +290,51 @@ def _merge(collected: CollectionResult, more: CollectionResult) -> None:
 def _remember(
     now: ScanCache, collected: CollectionResult, chosen: Iterable[ReportedSpan], rules: Sequence[Rule]
 ) -> None:
-    """Puts down where something was found, under numbers that say nothing about it."""
+    """Store in `now` where something was found, under numbers that say nothing about it."""
     numbers: dict[bytes, int] = {}
 
-    def number(oid: bytes, span: TextSpan) -> int:
+    def store_span(oid: bytes, span: TextSpan) -> StoredSpan:
         if span.digest not in numbers:
             numbers[span.digest] = len(numbers)
             rule = rules[collected.texts[span.digest].rule].id
-            now.groups.append([oid.hex(), rule, span.start, span.end, span.inner])
-        return numbers[span.digest]
+            now.groups.append(StoredGroup(oid.hex(), rule, span.start, span.end, span.inner))
+        group = numbers[span.digest]
+        return StoredSpan(group, span.start, span.end, span.line, span.end_line, span.column, span.inner)
 
     for one in chosen:
-        group = number(one.oid, one.span)
-        place = [one.path.decode("latin-1"), one.commit, one.author, one.date, one.in_head]
-        now.reported_spans.append([group, one.oid.hex(), *place, *one.span[1:]])
+        path = one.path.decode("latin-1")
+        span = store_span(one.oid, one.span)
+        now.reported_spans.append(
+            StoredReport(one.oid.hex(), path, one.commit, one.author, one.date, one.in_head, span)
+        )
     for oid, spans in collected.spans.items():
-        now.spans[oid.hex()] = [[number(oid, span), *span[1:]] for span in spans]
+        now.spans[oid.hex()] = [store_span(oid, span) for span in spans]
     now.kinds = {oid.hex(): kind for oid, kind in collected.kinds.items()}
 
 
+def _restore_span(span: StoredSpan, digests: Mapping[int, bytes] | Sequence[bytes]) -> TextSpan:
+    """Return a stored span with the digest that its group has today."""
+    return TextSpan(digests[span.group], span.start, span.end, span.line, span.end_line, span.column, span.inner)
+
+
 def _previous_spans(before: ScanCache, revived: CollectionResult) -> list[ReportedSpan]:
-    digest_of = {}
-    for oid, spans in before.spans.items():
-        for stored, span in zip(spans, revived.spans[bytes.fromhex(oid)], strict=True):
-            digest_of[stored[0]] = span.digest
+    """Return what the scan before reported, with the digests of today."""
+    digests = {
+        stored.group: span.digest
+        for oid, spans in before.spans.items()
+        for stored, span in zip(spans, revived.spans[bytes.fromhex(oid)], strict=True)
+    }
     return [
         ReportedSpan(
-            path.encode("latin-1"), commit, bytes.fromhex(oid), TextSpan(digest_of[group], *span), author, date, in_head
+            one.path.encode("latin-1"),
+            one.commit,
+            bytes.fromhex(one.oid),
+            _restore_span(one.span, digests),
+            one.author,
+            one.date,
+            one.in_head,
         )
-        for group, oid, path, commit, author, date, in_head, *span in before.reported_spans
+        for one in before.reported_spans
     ]
 
 

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from orchestra_creds import __version__
 from orchestra_creds.core.record import dataclass, field
@@ -19,29 +19,66 @@ from orchestra_creds.scanner import private
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 
-SCHEMA = 2
+SCHEMA = 3
+
+
+class StoredGroup(NamedTuple):
+    """What is written the same way in many places, named by one object that holds it; `inner` is the way into an archive."""
+
+    oid: str
+    rule: str
+    start: int
+    end: int
+    inner: str
+
+
+class StoredSpan(NamedTuple):
+    """One place in an object: the number of its group, and a `collect.TextSpan` without its digest."""
+
+    group: int
+    start: int
+    end: int
+    line: int
+    end_line: int
+    column: int
+    inner: str
+
+
+class StoredReport(NamedTuple):
+    """One place that was reported; `span` is a `StoredSpan`."""
+
+    oid: str
+    path: str
+    commit: str
+    author: str
+    date: str
+    in_head: bool
+    span: StoredSpan
 
 
 @dataclass(slots=True)
 class ScanCache:
     """What was looked at, and what was found there. Ids are hexadecimal, paths are bytes read as Latin-1.
 
-    packs     names that change with the content, see `pack_key`      loose    ids
-    refs      digest of all refs and of HEAD                          whole    whether git could walk the history
-    groups    what is written the same way: [an object that holds it, rule id, start, end, way into the archive]
-    spots     object id -> [[group, start, end, line, end line, column, way into the archive], ...]
-    kinds     object id -> kind, of those that are no blobs
-    chosen    what was reported: [group, object id, path, commit, author, date, in head, then as in spots]
-    objects   how many were looked at
+    Attributes:
+        packs: Names that change with the content, see `pack_key`.
+        loose: Ids of loose objects.
+        refs: The digest of all refs and of HEAD.
+        groups: What was found, each text of a credential once.
+        spans: Where it was found, by the id of the object.
+        kinds: The kind of each object in `spans` that is no blob, by its id.
+        reported_spans: What was reported.
+        whole: Whether git could walk all of the history.
+        objects: How many objects were looked at.
     """
 
     packs: list[str] = field(default_factory=list)
     loose: list[str] = field(default_factory=list)
     refs: str = ""
-    groups: list[list[Any]] = field(default_factory=list)
-    spans: dict[str, list[list[Any]]] = field(default_factory=dict)
+    groups: list[StoredGroup] = field(default_factory=list)
+    spans: dict[str, list[StoredSpan]] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
-    reported_spans: list[list[Any]] = field(default_factory=list)
+    reported_spans: list[StoredReport] = field(default_factory=list)
     whole: bool = True
     objects: int = 0
 
@@ -79,9 +116,23 @@ def load(folder: Path, name: str) -> ScanCache | None:
     if head != hashlib.sha256(body).hexdigest().encode():
         return None
     try:
-        return ScanCache(**json.loads(body))
+        return _parse_cache(json.loads(body))
     except (ValueError, TypeError, RecursionError):
         return None
+
+
+def _parse_cache(fields: dict[str, Any]) -> ScanCache:
+    """Return the cache that JSON holds as plain lists.
+
+    Raises:
+        TypeError, ValueError: it is none.
+    """
+    cache = ScanCache(**fields)
+    cache.groups = [StoredGroup(*row) for row in cache.groups]
+    cache.spans = {oid: [StoredSpan(*row) for row in rows] for oid, rows in cache.spans.items()}
+    reported = [StoredReport(*row) for row in cache.reported_spans]
+    cache.reported_spans = [one._replace(span=StoredSpan(*one.span)) for one in reported]
+    return cache
 
 
 def store(folder: Path, name: str, seen: ScanCache) -> None:
