@@ -83,6 +83,8 @@ def test_the_older_single_allowlist_is_read() -> None:
     ("text", "line", "problem", "hint"),
     [
         ('title = "x\n', 1, "not valid TOML", ""),
+        ('title = "x"\n[[rules]\nid = "a"\n', 2, "not valid TOML", "brackets"),
+        ('title = "x"\ntitle = "y"\n', 2, "not valid TOML", ""),
         ('titel = "x"\n', 1, "unknown key 'titel'", "did you mean title?"),
         ('\n[[rules]]\nid = "a"\nregexp = "x"\n', 4, "unknown key 'regexp'", "did you mean regex?"),
         ('[[rules]]\nid = "a"\nregex = "x"\n\n[[rules]]\nregex = "b"\n', 5, "a rule needs an id", "my-rule"),
