@@ -14,7 +14,7 @@ from pathlib import Path
 from orchestra_creds import folders
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.core.record import dataclass, replace
-from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.errors import ConfigError
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
 if TYPE_CHECKING:
@@ -199,11 +199,9 @@ def _text(path: Path | None) -> str:
 
 def baseline(path: Path, *, file: Path | None, history: bool) -> "BaselineService":
     """The baseline verbs for the folder whose baseline is meant: that of a repository holds for all of it."""
-    from orchestra_creds.scanner.baseline.service import BaselineService
+    from orchestra_creds.scanner.baseline.service import BaselineService, baseline_root
 
-    if not path.is_dir():
-        raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
-    root = path.resolve() if file else baseline_root(path)
+    root = baseline_root(path, file)
     choice = ScanChoice(paths=(str(root),), source="history" if history else "tree", baseline="")
     return BaselineService(
         root,
@@ -213,13 +211,6 @@ def baseline(path: Path, *, file: Path | None, history: bool) -> "BaselineServic
         keys=fingerprint_keys(),
         environment=os.environ,
     )
-
-
-def baseline_root(path: Path) -> Path:
-    """The folder to which the baseline of a path belongs: its own, or the top of the repository around it."""
-    from orchestra_creds.scanner.baseline.service import default_file
-
-    return default_file(path.resolve()).parent
 
 
 def acceptance(reason: str, author: str, expires: datetime | None) -> "Acceptance":

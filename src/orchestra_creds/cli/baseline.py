@@ -60,9 +60,7 @@ def create(
 ) -> None:
     """Accept everything that a scan finds now. A baseline that exists is not replaced."""
     service = scanning.baseline(path, file=file, history=history)
-    within = "" if file else path.resolve().relative_to(scanning.baseline_root(path)).as_posix()
-    below = "" if within in {"", "."} else within + "/"
-    Session.of(ctx).say(service.create(scanning.acceptance(reason, author, expires), below=below))
+    Session.of(ctx).say(service.create(scanning.acceptance(reason, author, expires), folder=path))
 
 
 @app.command()

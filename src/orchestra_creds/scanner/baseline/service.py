@@ -68,14 +68,16 @@ class BaselineService:
         self._keys = keys
         self._environment = environment
 
-    def create(self, acceptance: Acceptance, *, below: str = "") -> str:
-        """Accept all that is found now; with `below` (a slash at its end) only what stands in that folder of the root."""
+    def create(self, acceptance: Acceptance, *, folder: Path | None = None) -> str:
+        """Accept all that is found now; with `folder`, only what is in that folder of the root."""
         if self._file.exists():
             raise PreconditionError(
                 f"there is a baseline already: {visible(str(self._file))}",
                 hint="add to it: scan baseline add FINGERPRINT",
             )
         report = self._complete_scan()
+        within = "." if folder is None else folder.resolve().relative_to(self._root).as_posix()
+        below = "" if within == "." else within + "/"
         chosen = [finding for finding in report.findings if finding.first.path.startswith(below)]
         made = _accept(Baseline(self._key("").id), chosen, acceptance)
         files.save(self._file, made)
@@ -183,6 +185,19 @@ def default_file(root: Path) -> Path:
     top = repository.work_tree if repository is not None and repository.work_tree is not None else root
     beside = root / files.FILE_NAME
     return beside if beside.exists() else top / files.FILE_NAME
+
+
+def baseline_root(path: Path, file: Path | None = None) -> Path:
+    """Return the folder whose findings the baseline of `path` accepts.
+
+    It is `path` itself where the baseline is a named `file`, else the folder that `default_file` finds the baseline in.
+
+    Raises:
+        NotFoundError: there is no such folder.
+    """
+    if not path.is_dir():
+        raise NotFoundError(f"no such folder: {path}", hint="a baseline belongs to a folder or repository")
+    return path.resolve() if file else default_file(path.resolve()).parent
 
 
 def place_of(root: Path) -> Path:
