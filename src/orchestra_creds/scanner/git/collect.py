@@ -48,6 +48,18 @@ class TextSpan(NamedTuple):
     inner: str = ""
 
 
+class ReportedSpan(NamedTuple):
+    """A spot that is reported, with its place in the history."""
+
+    path: bytes
+    commit: str
+    oid: bytes
+    span: TextSpan
+    author: str = ""
+    date: str = ""
+    in_head: bool = False
+
+
 class CredentialText(NamedTuple):
     """A credential as it is written on a line: what all its spots share. `rule` is a position among the rules."""
 

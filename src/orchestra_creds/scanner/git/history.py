@@ -8,7 +8,7 @@ number of processes or on what was seen before. Memory is bounded by the largest
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,13 +22,20 @@ from orchestra_creds.scanner.content.locate import sort_sightings
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import FindingPlace, ScanStats, SkippedItem
-from orchestra_creds.scanner.git import attribution, scan_cache
-from orchestra_creds.scanner.git.collect import CollectionResult, CollectOptions, CredentialText, TextSpan, collect
+from orchestra_creds.scanner.git import attribution, scan_cache, stored_spans
+from orchestra_creds.scanner.git.collect import (
+    CollectionResult,
+    CollectOptions,
+    CredentialText,
+    ReportedSpan,
+    TextSpan,
+    collect,
+)
 from orchestra_creds.scanner.git.jobs import WIDTHS, JobList, plan_all, plan_since
 from orchestra_creds.scanner.git.objects import ObjectDatabase
 from orchestra_creds.scanner.git.pack import BLOB, COMMIT
 from orchestra_creds.scanner.git.repository import Repository
-from orchestra_creds.scanner.git.scan_cache import ScanCache, StoredGroup, StoredReport, StoredSpan
+from orchestra_creds.scanner.git.scan_cache import ScanCache
 from orchestra_creds.scanner.parallel import workers
 from orchestra_creds.scanner.rule import Confidence, Rule
 
@@ -54,18 +61,6 @@ class HistoryResult:
     sightings: tuple[Sighting, ...]
     skipped: tuple[SkippedItem, ...]
     stats: ScanStats
-
-
-class ReportedSpan(NamedTuple):
-    """A spot that is reported, with its place in the history."""
-
-    path: bytes
-    commit: str
-    oid: bytes
-    span: TextSpan
-    author: str = ""
-    date: str = ""
-    in_head: bool = False
 
 
 def scan_history(
@@ -205,7 +200,7 @@ class _FullHistoryScan:
         collected, chosen, cached = result
         if self._folder is not None and not collected.skipped:
             now.whole, now.objects = whole, cached + collected.tally.objects
-            _remember(now, collected, chosen, self._engine.rules)
+            stored_spans.store(now, collected, chosen, self._engine.rules)
             scan_cache.store(self._folder, name, now)
         return result
 
@@ -243,7 +238,7 @@ class _FullHistoryScan:
                 meanwhile=self._meanwhile,
             )
             if before.refs and before.refs == now.refs and not collected.spans:
-                chosen, whole = _previous_spans(before, revived), before.whole
+                chosen, whole = stored_spans.restore_reported(before, revived), before.whole
                 _merge(collected, revived)
             else:
                 _merge(collected, revived)
@@ -258,23 +253,7 @@ class _FullHistoryScan:
             return CollectionResult()
         oids = sorted({group.oid for group in before.groups})
         again = collect(JobList(self._repository, named=oids), self._engine, self._terms, key=self._key)
-        rules = {rule.id: index for index, rule in enumerate(self._engine.rules)}
-        digests: list[bytes] = []
-        for group in before.groups:
-            same = (
-                span.digest
-                for span in again.spans.get(bytes.fromhex(group.oid), ())
-                if (span.start, span.end, span.inner) == (group.start, group.end, group.inner)
-                and again.texts[span.digest].rule == rules.get(group.rule)
-            )
-            if (digest := next(same, None)) is None:
-                return None
-            digests.append(digest)
-        revived = CollectionResult(texts=again.texts)
-        for oid, spans in before.spans.items():
-            revived.spans[bytes.fromhex(oid)] = [_restore_span(span, digests) for span in spans]
-        revived.kinds = {bytes.fromhex(oid): kind for oid, kind in before.kinds.items()}
-        return revived
+        return stored_spans.restore(before, again, self._engine.rules)
 
 
 def _pack_keys(database: ObjectDatabase, width: int) -> list[str]:
@@ -285,57 +264,6 @@ def _merge(collected: CollectionResult, more: CollectionResult) -> None:
     collected.spans |= more.spans
     collected.kinds |= more.kinds
     collected.texts |= more.texts
-
-
-def _remember(
-    now: ScanCache, collected: CollectionResult, chosen: Iterable[ReportedSpan], rules: Sequence[Rule]
-) -> None:
-    """Store in `now` where something was found, under numbers that say nothing about it."""
-    numbers: dict[bytes, int] = {}
-
-    def store_span(oid: bytes, span: TextSpan) -> StoredSpan:
-        if span.digest not in numbers:
-            numbers[span.digest] = len(numbers)
-            rule = rules[collected.texts[span.digest].rule].id
-            now.groups.append(StoredGroup(oid.hex(), rule, span.start, span.end, span.inner))
-        group = numbers[span.digest]
-        return StoredSpan(group, span.start, span.end, span.line, span.end_line, span.column, span.inner)
-
-    for one in chosen:
-        path = one.path.decode("latin-1")
-        span = store_span(one.oid, one.span)
-        now.reported_spans.append(
-            StoredReport(one.oid.hex(), path, one.commit, one.author, one.date, one.in_head, span)
-        )
-    for oid, spans in collected.spans.items():
-        now.spans[oid.hex()] = [store_span(oid, span) for span in spans]
-    now.kinds = {oid.hex(): kind for oid, kind in collected.kinds.items()}
-
-
-def _restore_span(span: StoredSpan, digests: Mapping[int, bytes] | Sequence[bytes]) -> TextSpan:
-    """Return a stored span with the digest that its group has today."""
-    return TextSpan(digests[span.group], span.start, span.end, span.line, span.end_line, span.column, span.inner)
-
-
-def _previous_spans(before: ScanCache, revived: CollectionResult) -> list[ReportedSpan]:
-    """Return what the scan before reported, with the digests of today."""
-    digests = {
-        stored.group: span.digest
-        for oid, spans in before.spans.items()
-        for stored, span in zip(spans, revived.spans[bytes.fromhex(oid)], strict=True)
-    }
-    return [
-        ReportedSpan(
-            one.path.encode("latin-1"),
-            one.commit,
-            bytes.fromhex(one.oid),
-            _restore_span(one.span, digests),
-            one.author,
-            one.date,
-            one.in_head,
-        )
-        for one in before.reported_spans
-    ]
 
 
 class _SpanAppearance(NamedTuple):
