@@ -15,8 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.decoding.decode import CARRIERS
-from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.engine.libraries import hyperscan
 from orchestra_creds.scanner.engine.patterns import PatternSet, quote_literal
 from orchestra_creds.scanner.rule import Rule

@@ -12,9 +12,7 @@ import pytest
 from orchestra_creds.cli import fast_scan, scan
 from orchestra_creds.core.record import replace
 from orchestra_creds.render.formats import FORMATS
-from orchestra_creds.scanner.engine import engine
 from orchestra_creds.scanner.engine.compiled_cache import NAME, CompiledRules, recall, remember
-from orchestra_creds.scanner.git import staged_precheck
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.trees import git, repository, write
@@ -287,21 +285,6 @@ def test_a_changed_scanner_makes_the_cache_worthless(tmp_path: Path, monkeypatch
     assert recall(str(tmp_path)) is not None
     monkeypatch.setattr("orchestra_creds.scanner.engine.compiled_cache.__version__", "other")
     assert recall(str(tmp_path)) is None
-
-
-def test_texts_are_kept_apart_as_the_engine_wants_it() -> None:
-    assert staged_precheck.SEPARATOR == engine.SEPARATOR
-
-
-def test_the_files_that_may_change_a_report_are_called_as_their_readers_call_them() -> None:
-    from orchestra_creds.scanner.baseline import file as baseline_file
-    from orchestra_creds.scanner.gitleaks import setup as gitleaks_setup
-
-    assert staged_precheck.CONFIGURATIONS == (
-        gitleaks_setup.CONFIG_NAME,
-        gitleaks_setup.IGNORE_NAME,
-        baseline_file.FILE_NAME,
-    )
 
 
 def test_the_default_format_is_that_of_the_verb() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from orchestra_creds.core.progress import NoProgress
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.scanner.content.archives import ArchiveLimits
-from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, BlobScan, scan_whole
+from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, BlobScan
 from orchestra_creds.scanner.content.explore import ExploreResult
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine
@@ -26,7 +26,7 @@ from orchestra_creds.scanner.parallel.workers import Answer, WorkerDeath
 from orchestra_creds.scanner.tree.batch_scan import BATCH
 from orchestra_creds.scanner.tree.inventory import Inventory
 from orchestra_creds.scanner.tree.tree_scan import scan_tree
-from tests.scanner.trees import ENGINE, RULE, git, look, places, repository, skipped, token, write
+from tests.scanner.trees import ENGINE, RULE, as_utf8, git, look, places, repository, scan_whole, skipped, token, write
 
 
 def spots(sightings: list[Sighting]) -> list[tuple[str, int, int, int, int, bytes]]:
@@ -56,7 +56,6 @@ def test_batches_find_what_each_file_by_itself_holds(contents: list[bytes]) -> N
     import tempfile
 
     from orchestra_creds.scanner.content.explore import Explorer
-    from orchestra_creds.scanner.decoding.encoding import as_utf8
     from orchestra_creds.scanner.tree.batch_scan import TreeScan
 
     with tempfile.TemporaryDirectory() as folder:
@@ -442,7 +441,8 @@ def test_staged_is_what_changes_against_the_last_commit(tmp_path: Path) -> None:
 
 
 def test_the_baseline_of_the_scanned_root_counts_and_is_named(tmp_path: Path) -> None:
-    from orchestra_creds.scanner.baseline.file import FILE_NAME, Baseline, accept, save
+    from orchestra_creds.scanner.baseline.file import Baseline, accept, save
+    from orchestra_creds.scanner.file_names import BASELINE_FILE
     from orchestra_creds.scanner.fingerprint import parse_key
     from tests.scanner.trees import NOW
 
@@ -451,10 +451,10 @@ def test_the_baseline_of_the_scanned_root_counts_and_is_named(tmp_path: Path) ->
     found = look(tmp_path, environment=variables).findings
     key = parse_key(b"ab" * 32, "test")
     accepted = accept(Baseline(key.id), found[:1], reason="a test", author="A", today=NOW.date())
-    save(tmp_path / FILE_NAME, accepted)
+    save(tmp_path / BASELINE_FILE, accepted)
     report = look(tmp_path, environment=variables)
     assert (report.accepted, len(report.findings)) == (1, 1)
-    assert any(FILE_NAME in note for note in report.notes)
+    assert any(BASELINE_FILE in note for note in report.notes)
     assert look(tmp_path, environment=variables, baseline="").accepted == 0
     with pytest.raises(NotFoundError, match="baseline"):
         look(tmp_path, environment=variables, baseline=str(tmp_path / "gone.json"))

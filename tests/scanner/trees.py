@@ -6,12 +6,17 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 
+from orchestra_creds.scanner.content.blobscan import examine_whole
+from orchestra_creds.scanner.decoding.encoding import Utf8Converter, wide
+from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine
+from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import ScanReport
 from orchestra_creds.scanner.pipeline import scan
 from orchestra_creds.scanner.request import ScanRequest
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.samples.sample import render
+from orchestra_creds.scanner.tree.inventory import BackgroundInventory, Inventory
 
 RULE = Rule("fake-token", "a test", r"\btok_[0-9a-f]{32}\b", Severity.HIGH, "none", "none", ())
 ENGINE = Engine.open([RULE])
@@ -68,3 +73,23 @@ def places(report: ScanReport) -> list[str]:
 def skipped(report: ScanReport) -> dict[str, str]:
     """Path to reason of what was not looked at."""
     return {item.path: item.reason for item in report.skipped}
+
+
+def scan_whole(engine: Engine, data: bytes, path: str) -> list[Sighting]:
+    """Scan a blob that is in memory."""
+    return examine_whole(engine, data, engine.find_hits(data), path)
+
+
+def as_utf8(data: bytes) -> bytes | None:
+    """Return the whole of `data` as UTF-8 if it is UTF-16 or UTF-32 text."""
+    name = wide(data)
+    return Utf8Converter(name).feed(data, final=True) if name else None
+
+
+def take_inventory(*paths: Path | str, all_files: bool = False, exclude: tuple[str, ...] = ()) -> Inventory:
+    """List the files of all paths."""
+    listing = BackgroundInventory(list(map(str, paths)), all_files=all_files, exclusions=Exclusions(exclude))
+    try:
+        return listing.inventory()
+    finally:
+        listing.close()

@@ -77,9 +77,9 @@ def scan(
     if only and not (
         request.gitleaks_config or request.added_rules
     ):  # else a name may be that of a rule in those files
-        from orchestra_creds.scanner.rulebook.catalog import select
+        from orchestra_creds.scanner.rulebook.catalog import check_rule_names
 
-        select(rulebook()[0], only=only)
+        check_rule_names(rulebook()[0], only)
     report = pipeline.scan(request, rulebook, progress=progress, meanwhile=meanwhile)
     wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _is_selected(f.rule, only)))
     return replace(report, findings=wanted, notes=(*notes, *report.notes))

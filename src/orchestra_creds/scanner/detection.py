@@ -31,6 +31,26 @@ class Detection:
     decoded: tuple[str, ...] = ()
     note: str = ""
 
+    def shift(self, by: int, size: int | None = None) -> "Detection":
+        """Return the detection as it is in a blob that holds the same text `by` bytes later.
+
+        With the `size` of that blob in bytes, the range that the verdict read ends at its edges.
+        """
+        read_from, read_to = self.read_from + by, self.read_to + by
+        if size is not None:
+            read_from, read_to = max(read_from, 0), min(read_to, size)
+        return Detection(
+            self.rule,
+            self.start + by,
+            self.end + by,
+            read_from,
+            read_to,
+            self.material,
+            self.confidence,
+            self.decoded,
+            self.note,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Sighting:

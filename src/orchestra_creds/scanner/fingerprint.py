@@ -18,6 +18,7 @@ from pathlib import Path
 
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.core.record import dataclass
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.rule import Rule
 
@@ -148,7 +149,7 @@ def _read_key(file: Path) -> FingerprintKey:
         text = file.read_bytes()
     except OSError as error:
         raise ConfigError(
-            f"cannot read the fingerprint key {file}: {(error.strerror or 'unknown').lower()}",
+            f"cannot read the fingerprint key {file}: {os_error_text(error)}",
             hint=f"make the file readable for you alone, or set {VARIABLE}",
         ) from None
     if os.name == "posix" and (stat.S_IMODE(status.st_mode) & 0o077 or status.st_uid != os.getuid()):

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.confirm import Examiner, entropy, regions
+from orchestra_creds.scanner.engine.confirm import Examiner, regions
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.engine.overlap import settle
 from orchestra_creds.scanner.engine.prefilter import GAP

@@ -18,9 +18,10 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.engine import REACH_BACK, REACH_FORWARD, SEPARATOR, Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import REACH_BACK, REACH_FORWARD, Engine, EngineKind
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import detect, fast, plain, rule, told

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.engine import prefilter
 from orchestra_creds.scanner.engine.database import MAGIC
-from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.engine.markers import literals
 from orchestra_creds.scanner.engine.patterns import PatternSet
@@ -96,7 +97,7 @@ def test_texts_in_one_buffer_do_not_hide_each_others_matches() -> None:
 def by_pattern() -> HyperscanMatcher:
     """A matcher that finds hex by its pattern, as where no C extension was built."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(prefilter, "_native", None)
+        patch.setattr(prefilter, "hex_ends", None)
         return HyperscanMatcher.from_patterns(PatternSet(RULES), None, lambda: None)
 
 

@@ -2,8 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.git import delta
-from orchestra_creds.scanner.git.delta import SEPARATOR, CopyRun, WindowMargin, apply_slowly, in_text, inner, triples
+from orchestra_creds.scanner.git.delta import CopyRun, WindowMargin, apply_slowly, in_text, inner, triples
 from tests.scanner import packs
 
 try:

@@ -8,8 +8,9 @@ import pytest
 
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.engine import compiled_cache
+from orchestra_creds.scanner.file_names import SETTINGS_OF_A_SCAN
 from orchestra_creds.scanner.finding import ScanReport, ScanStats, SkippedItem
-from orchestra_creds.scanner.git import report_cache, staged_precheck
+from orchestra_creds.scanner.git import report_cache
 from tests.scanner.trees import git, look, repository, token, write
 
 
@@ -84,7 +85,7 @@ CHANGES: dict[str, Callable[[Place], object]] = {
     "new key": lambda place: [file.rename(place.repo / "moved") for file in (place.state / "keys").glob("*.place")],
     **{
         name: (lambda place, name=name: write(place.repo, {name: b""}))  # type: ignore[misc]
-        for name in staged_precheck.CONFIGURATIONS
+        for name in SETTINGS_OF_A_SCAN
     },
 }
 

@@ -31,7 +31,7 @@ def test_a_repository_is_found_from_below_and_none_where_there_is_none(folder: P
     (folder / "a/b/file").touch()
     for place in (folder, folder / "a/b", folder / "a/b/file"):
         found = opened(place)
-        assert (found.work_tree, found.git_dir, found.is_bare) == (folder, folder / ".git", False)
+        assert (found.work_tree, found.git_dir) == (folder, folder / ".git")
     (tmp_path / "none/.git").mkdir(parents=True)
     assert Repository.discover(tmp_path / "none") is None
 
@@ -42,7 +42,7 @@ def test_bare_linked_and_nested_repositories_are_found(folder: Path, tmp_path: P
     git(folder, "worktree", "add", "-q", "-b", "side", str(tmp_path / "linked"))
     git(folder, "submodule", "add", "-q", str(tmp_path / "bare.git"), "inside")
     bare, linked, inside = opened(tmp_path / "bare.git"), opened(tmp_path / "linked"), opened(folder / "inside")
-    assert (bare.is_bare, bare.root) == (True, tmp_path / "bare.git")
+    assert (bare.work_tree, bare.root) == (None, tmp_path / "bare.git")
     assert (linked.common_dir, linked.root) == (folder / ".git", tmp_path / "linked")
     assert (inside.git_dir, inside.root) == (folder / ".git/modules/inside", folder / "inside")
     assert {one.head() for one in (bare, linked, inside)} == {opened(folder).head()}

@@ -10,7 +10,7 @@ from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
-from orchestra_creds.scanner.gitleaks.policy import entropy
+from orchestra_creds.scanner.gitleaks.policy import character_entropy
 from orchestra_creds.scanner.gitleaks.setup import GitleaksSetup, setup
 from orchestra_creds.scanner.rule import Rule, Severity
 
@@ -123,8 +123,8 @@ def test_entropy_must_be_above_the_threshold(tree: Tree) -> None:
 
 
 def test_entropy_counts_characters_but_divides_by_bytes() -> None:
-    assert entropy(b"abcdefgh") == 3.0
-    assert entropy("éé".encode()) == 0.5
+    assert character_entropy(b"abcdefgh") == 3.0
+    assert character_entropy("éé".encode()) == 0.5
 
 
 def test_a_rule_with_a_path_looks_at_those_files_alone(tree: Tree) -> None:

@@ -13,13 +13,12 @@ from orchestra_creds.scanner.tree.inventory import (
     Inventory,
     common_root,
     has_vanished_before,
-    take_inventory,
 )
-from tests.scanner.trees import git, repository, write
+from tests.scanner.trees import git, repository, take_inventory, write
 
 
 def inventory(*paths: Path | str, all_files: bool = False, exclude: tuple[str, ...] = ()) -> Inventory:
-    return take_inventory([str(path) for path in paths], all_files=all_files, exclusions=Exclusions(exclude))
+    return take_inventory(*paths, all_files=all_files, exclude=exclude)
 
 
 def names(*paths: Path | str, all_files: bool = False, exclude: tuple[str, ...] = ()) -> list[str]:

@@ -9,12 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.engine.engine import SEPARATOR
-from orchestra_creds.scanner.exclusions import Exclusions
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.finding import ScanReport
 from orchestra_creds.scanner.tree import batch_scan, inventory
-from orchestra_creds.scanner.tree.inventory import take_inventory
-from tests.scanner.trees import look, token, write
+from tests.scanner.trees import look, take_inventory, token, write
 
 try:
     from orchestra_creds.scanner import _files as native
@@ -85,7 +83,7 @@ def test_both_ways_report_the_same(mean: Path, monkeypatch: pytest.MonkeyPatch) 
 @COMPILED
 def test_both_ways_list_the_same(mean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def listed(path: Path) -> object:
-        found = take_inventory([str(path)], all_files=True, exclusions=Exclusions())
+        found = take_inventory(path, all_files=True)
         return found.files, sorted((one.path, one.reason) for one in found.skipped)
 
     for path in (mean, mean / "d1", mean / "n" / "n"):

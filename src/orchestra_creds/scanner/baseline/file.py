@@ -7,6 +7,7 @@ was moved; one for `*` counts at every path. Functions here take and return valu
 """
 
 import datetime as dt
+import json
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -15,12 +16,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from orchestra_creds.core.text import visible
+from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.scanner.file_names import BASELINE_FILE
 from orchestra_creds.scanner.finding import Finding
 from orchestra_creds.textfile import read_text
 
-FILE_NAME = ".orchestra-creds-baseline.json"
 SCHEMA = "orchestra-creds/baseline/1"
 ANYWHERE = "*"
 SHORTEST_PREFIX = 4
@@ -222,8 +223,6 @@ def drop_entries(baseline: Baseline, gone: Collection[BaselineEntry]) -> Baselin
 
 def dumps(baseline: Baseline) -> str:
     """The file's text."""
-    import json  # a staged scan without a baseline pays nothing for it
-
     lines = [json.dumps(_as_json(entry), ensure_ascii=False) + ",\n" for entry in sorted(baseline.entries)]
     head = f'{{"schema": "{SCHEMA}",\n"key": {json.dumps(baseline.key)},\n"findings": [\n'
     return head + "".join(lines) + "null]}\n"
@@ -237,14 +236,12 @@ def _as_json(entry: BaselineEntry) -> dict[str, str]:
 _REQUIRED = ("fingerprint", "credential", "rule", "path", "reason")
 
 
-def loads(text: str, name: str = FILE_NAME) -> Baseline:
+def loads(text: str, name: str = BASELINE_FILE) -> Baseline:
     """The baseline in `text`; `name` is the file's name for errors, which never quote its content.
 
     Raises:
         ConfigError: it is not a baseline: where, and what to do.
     """
-    import json
-
     if re.search(r"^(<<<<<<<|>>>>>>>) ", text, re.MULTILINE):
         raise ConfigError(
             f"{name} holds an unresolved merge", hint="keep the lines of both sides: one line is one finding"
@@ -328,7 +325,7 @@ def save(path: Path, baseline: Baseline) -> None:
         finally:
             aside.unlink(missing_ok=True)
     except OSError as error:
-        reason = (error.strerror or "unknown").lower()
+        reason = os_error_text(error)
         raise ConfigError(
             f"cannot write the baseline {path}: {reason}", hint="free the place, or name another"
         ) from None

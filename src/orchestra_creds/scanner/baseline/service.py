@@ -15,6 +15,7 @@ from orchestra_creds.errors import ConfigError, ExitCode, IncompleteError, NotFo
 from orchestra_creds.scanner import fingerprint
 from orchestra_creds.scanner.baseline import file as files
 from orchestra_creds.scanner.baseline.file import AuditedEntry, Baseline, BaselineEntry, EntryState
+from orchestra_creds.scanner.file_names import BASELINE_FILE
 from orchestra_creds.scanner.finding import Finding, ScanReport
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.gitleaks import accepted as gitleaks_accepted
@@ -183,8 +184,8 @@ def default_file(root: Path) -> Path:
     """Where the baseline of a scanned root lies: in it, or at the top of the repository around it."""
     repository = Repository.discover(root)
     top = repository.work_tree if repository is not None and repository.work_tree is not None else root
-    beside = root / files.FILE_NAME
-    return beside if beside.exists() else top / files.FILE_NAME
+    beside = root / BASELINE_FILE
+    return beside if beside.exists() else top / BASELINE_FILE
 
 
 def baseline_root(path: Path, file: Path | None = None) -> Path:

@@ -10,7 +10,8 @@ import re
 from functools import lru_cache
 from itertools import pairwise
 
-from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
+from orchestra_creds.scanner.checks.entropy import entropy
+from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
@@ -64,7 +65,6 @@ _WORDS = re.compile(
     rb"|open|sesame|words?|alice|bob|carol|eve|john|doe|jane|scott|tiger|spam|eggs|ham|app|application|web|site",
     re.IGNORECASE,
 )
-_CONSTANT = re.compile(rb"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+")
 _ESCAPE = re.compile(rb"\\+(?:u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-9a-z])")
 _HUMP = re.compile(rb"([a-z])([A-Z])")
 _LETTERS = re.compile(rb"[A-Za-z]+")

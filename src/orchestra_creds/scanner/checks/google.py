@@ -9,7 +9,8 @@ import base64
 import re
 
 from orchestra_creds.scanner.checks import pem
-from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
+from orchestra_creds.scanner.checks.entropy import entropy
+from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import LOOK_BACK, Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 

@@ -15,7 +15,8 @@ from collections.abc import Callable
 
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks import der
-from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
+from orchestra_creds.scanner.checks.entropy import entropy
+from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import Subject
 from orchestra_creds.scanner.rule import Confidence
 

@@ -5,7 +5,6 @@ not a leak; these functions say so from the bytes alone. Documented examples are
 """
 
 import hashlib
-import math
 import re
 
 _WORDS = re.compile(
@@ -71,12 +70,6 @@ DOCUMENTED = frozenset(
     }
 )
 """First 16 hex digits of the SHA-256 of credentials that manuals print and clients ship publicly."""
-
-
-def entropy(value: bytes) -> float:
-    """Shannon entropy of the bytes, in bits per byte; 0 for nothing."""
-    total = len(value)
-    return -sum(share * math.log2(share) for share in [value.count(byte) / total for byte in set(value)])
 
 
 def is_documented(value: bytes) -> bool:

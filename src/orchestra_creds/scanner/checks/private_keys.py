@@ -11,8 +11,9 @@ import hmac
 import re
 
 from orchestra_creds.scanner.checks import der, pem
+from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.google import clear_before, extent, service_account, stands_alone
-from orchestra_creds.scanner.checks.plausible import entropy, is_placeholder
+from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import LOOK_BACK, LOOK_FORWARD, Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import BinaryIO, Protocol, cast
 
 from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.scanner.buffers import ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.content import tar
 from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable
 
@@ -19,8 +20,6 @@ HEAD = 512
 """Bytes at the start of a file that tell what it is."""
 
 PIECE = 1 << 16
-_ZIP_END = b"PK\5\6"
-_ZIP_END_SIZE = 22
 _LARGEST_DIRECTORY = 8 << 20
 """Bytes of a zip's directory: names and offsets of some 80,000 members."""
 
@@ -97,7 +96,7 @@ class ArchiveMember:
 def kind_of(head: bytes) -> ArchiveKind | None:
     """What a file is that starts with `head`, by its magic number and never by its name."""
     first = head[:1]
-    if first == b"P" and head.startswith((b"PK\3\4", _ZIP_END)):
+    if first == b"P" and head.startswith((b"PK\3\4", ZIP_END)):
         return ArchiveKind.ZIP
     if first == b"\x1f" and head.startswith(b"\x1f\x8b\x08"):
         return ArchiveKind.GZIP
@@ -110,13 +109,17 @@ def kind_of(head: bytes) -> ArchiveKind | None:
 
 def ends_as_zip(tail: bytes) -> bool:
     """Whether a file that ends with `tail` is a zip behind something else: a program that unpacks itself, a .pyz."""
-    return tail[-_ZIP_END_SIZE:].startswith(_ZIP_END)
+    return tail[-ZIP_END_SIZE:].startswith(ZIP_END)
 
 
 def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
     """The members of the archive in `source`; each must be read before the next is asked for.
 
-    `source` must be seekable for a zip. Raises DamagedArchiveError when the archive itself cannot be read on, and ArchiveLimitError.
+    `source` must be seekable for a zip.
+
+    Raises:
+        DamagedArchiveError: the archive itself cannot be read on.
+        ArchiveLimitError: it asks for more than it may have.
     """
     if kind is ArchiveKind.ZIP:
         return _zip_members(cast("BinaryIO", source), budget)

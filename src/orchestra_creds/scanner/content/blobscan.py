@@ -26,14 +26,8 @@ TOO_MANY = f"more than {MOST_SIGHTINGS:,} matches: the rest of it was not listed
 _CONTEXT = BEFORE + ALLOW_REACH
 
 
-def scan_whole(engine: Engine, data: Buffer, path: str) -> list[Sighting]:
-    """The sightings in a blob that is in memory."""
-    hits = engine.find_hits(data)
-    return examine_whole(engine, data, hits, path) if hits else []
-
-
 def examine_whole(engine: Engine, data: Buffer, hits: list[tuple[int, int]], path: str) -> list[Sighting]:
-    """The same where the first pass was done already."""
+    """Return the sightings in a blob that is in memory; `hits` are what the first pass reported."""
     found = engine.examine(data, hits)
     return locate_all(data, engine.settle(found), path) if found else []
 
@@ -51,7 +45,7 @@ class BlobScan:
         self.size = 0
 
     def feed(self, piece: bytes) -> None:
-        """The next bytes; the first piece should hold at least `encoding.SAMPLE` bytes where the blob has them."""
+        """The next bytes; the first piece should hold at least `buffers.SAMPLE` bytes where the blob has them."""
         if not self.size and (name := wide(piece)):
             self._converter, self._text = Utf8Converter(name), _MovingWindow(self._engine, self._path, self._window)
         self.size += len(piece)
@@ -116,11 +110,11 @@ class _MovingWindow:
             self._forget(max(core_end - GAP - REACH_BACK - _CONTEXT, 0))
 
     def _keep(self, detections: Iterable[Detection]) -> None:
-        new = [found for found in detections if _shift_detection(found, self._base) not in self._found]
+        new = [found for found in detections if found.shift(self._base) not in self._found]
         line, column = self._at
         locator = Locator(self._buffer, line=line, column=column)
         for sighting in locate_window(locator, self._buffer, new, self._path):
-            there = _shift_detection(sighting.detection, self._base)
+            there = sighting.detection.shift(self._base)
             self._found[there] = replace(sighting, detection=there)
         self.overflow = len(self._found) > MOST_SIGHTINGS
 
@@ -132,13 +126,3 @@ class _MovingWindow:
         self._at = Locator(self._buffer, line=line, column=column).advance(count)
         self._base += count
         del self._buffer[:count]
-
-
-def _shift_detection(detection: Detection, by: int) -> Detection:
-    return replace(
-        detection,
-        start=detection.start + by,
-        end=detection.end + by,
-        read_from=detection.read_from + by,
-        read_to=detection.read_to + by,
-    )

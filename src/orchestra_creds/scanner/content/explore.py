@@ -25,7 +25,7 @@ from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import SkippedItem
 
 PIECE = 256 << 10
-SEPARATOR = "!"
+MEMBER_MARK = "!"
 """Between the path of an archive and that of a member."""
 
 _SUFFIXES = ((".tgz", ".tar"), (".tbz2", ".tar"), (".txz", ".tar"), (".gz", ""), (".bz2", ""), (".xz", ""))
@@ -135,7 +135,7 @@ class Explorer:
 
     def _member(self, member: ArchiveMember, kind: ArchiveKind, path: str, depth: int, budget: Budget) -> bool:
         """Scan one member; False when it could not be read."""
-        below = f"{path}{SEPARATOR}{member.name or unpacked_name(path)}"
+        below = f"{path}{MEMBER_MARK}{member.name or unpacked_name(path)}"
         if member.data is None:
             self._skip(below, member.reason)
             return True
@@ -230,7 +230,7 @@ def _ends_as_zip(file: BinaryIO) -> bool:
 
 def unpacked_name(path: str) -> str:
     """The name of what a compressed file holds: `a.txt` for `x/a.txt.gz`."""
-    name = path.rsplit("/", 1)[-1].rsplit(SEPARATOR, 1)[-1]
+    name = path.rsplit("/", 1)[-1].rsplit(MEMBER_MARK, 1)[-1]
     for suffix, instead in _SUFFIXES:
         if name.lower().endswith(suffix) and len(name) > len(suffix):
             return name[: -len(suffix)] + instead

@@ -6,6 +6,7 @@ so lines and columns are those an editor shows. Nothing here raises on any input
 
 import codecs
 
+from orchestra_creds.scanner.buffers import SAMPLE
 from orchestra_creds.scanner.checks.verdict import Buffer
 
 MARKS = (
@@ -14,9 +15,6 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-SAMPLE = 1024
-"""How many bytes at the start of a file decide."""
-
 _FEWEST_PAIRS = 8
 _MOSTLY, _RARELY = 0.6, 0.1
 
@@ -55,9 +53,3 @@ class Utf8Converter:
             text = text.removeprefix("\ufeff")
             self._begun = True
         return text.encode("utf-8", "replace")
-
-
-def as_utf8(data: Buffer) -> bytes | None:
-    """The whole of `data` as UTF-8 when it is UTF-16 or UTF-32 text; None when it is not."""
-    name = wide(data)
-    return Utf8Converter(name).feed(bytes(data), final=True) if name else None

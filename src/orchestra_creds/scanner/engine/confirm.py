@@ -8,10 +8,10 @@ rule, whatever the text holds; RE2 does not backtrack.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from math import log2
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass
+from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.registry import check_of
 from orchestra_creds.scanner.checks.verdict import Buffer, Subject, reach
 from orchestra_creds.scanner.detection import Detection
@@ -44,12 +44,6 @@ def regions(ends: Iterable[int], longest: int, size: int) -> Iterator[tuple[int,
         high = min(size, end + GAP)
     if low < high:
         yield low, high
-
-
-def entropy(material: bytes) -> float:
-    """Shannon entropy in bits per byte."""
-    size = len(material)
-    return -sum(share * log2(share) for share in (material.count(byte) / size for byte in set(material)))
 
 
 class Examiner:

@@ -34,7 +34,6 @@ from orchestra_creds.scanner.engine.patterns import PatternSet
 from orchestra_creds.scanner.engine.prefilter import GAP, Hit, HyperscanMatcher, Matcher, open_matcher
 from orchestra_creds.scanner.rule import Rule
 
-SEPARATOR = b"\n\0\n"
 """Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
 
 REACH_BACK = max(MAX_LONGEST + LOOK_BACK, MOST_BACK) + 16
@@ -128,7 +127,7 @@ class Engine:
         with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
             inside = [(index, end - lo) for index, end in hits if lo < end <= lo + len(text)]
             found = [match.detection for match in self._matches(text, inside, 0)]
-        return [_shift_detection(detection, lo) for detection in found] if lo else found
+        return [detection.shift(lo) for detection in found] if lo else found
 
     def _matches(self, text: Buffer, hits: Iterable[Hit], depth: int) -> Iterator[Match]:
         """What the hits lead to in `text`, which stood inside `depth` wrappings."""
@@ -204,17 +203,3 @@ def _outer_match(match: Match, unwrapped: DecodedText, size: int) -> Match:
         inner.note,
     )
     return Match(detection, *unwrapped.outer(match.start, match.end))
-
-
-def _shift_detection(detection: Detection, by: int) -> Detection:
-    return Detection(
-        detection.rule,
-        detection.start + by,
-        detection.end + by,
-        detection.read_from + by,
-        detection.read_to + by,
-        detection.material,
-        detection.confidence,
-        detection.decoded,
-        detection.note,
-    )

@@ -15,11 +15,7 @@ from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.engine.database import NumberedPatterns, open_database
 from orchestra_creds.scanner.engine.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.engine.patterns import Pattern, PatternSet, quote_literal
-
-try:
-    from orchestra_creds.scanner import _native
-except ImportError:
-    _native = None  # type: ignore[assignment]
+from orchestra_creds.scanner.native import hex_ends
 
 GAP = 256
 """Bytes behind a reported end within which further ends of the same pattern are not reported."""
@@ -98,7 +94,7 @@ class HyperscanMatcher:
     def __init__(self, database: Any, plan: PatternSet) -> None:
         self._database = database
         self._groups = plan.literal_indices
-        self._hex = -1 if _native is None else plan.hex_index
+        self._hex = -1 if hex_ends is None else plan.hex_index
         self._local = threading.local()
 
     @classmethod
@@ -109,21 +105,21 @@ class HyperscanMatcher:
             compiling()
             return _numbered_patterns(plan)
 
-        return cls(open_database(number_patterns, plan.key() + (b"hex" if _native is None else b""), cache), plan)
+        return cls(open_database(number_patterns, plan.key() + (b"hex" if hex_ends is None else b""), cache), plan)
 
     def find_hits(self, data: Buffer) -> list[Hit]:
         """Which patterns may match, ending where; sorted and thinned."""
         found: list[Hit] = []
         self._scan(data, _reporter(data, found, self._groups))
-        if self._hex >= 0:
-            found += [(self._hex, end) for end in _native.hex_ends(data, GAP)]
+        if hex_ends is not None and self._hex >= 0:
+            found += [(self._hex, end) for end in hex_ends(data, GAP)]
         found.sort()
         return found
 
     def ends(self, index: int, data: Buffer) -> list[int]:
         """Every end of pattern `index` in a small buffer; sorted, not thinned."""
-        if index == self._hex:
-            return _native.hex_ends(data, 0)
+        if hex_ends is not None and index == self._hex:
+            return hex_ends(data, 0)
         found: set[int] = set()
         group = self._groups.index(index) + 1 if index in self._groups else 0
 
@@ -151,7 +147,7 @@ class HyperscanMatcher:
 
 def _numbered_patterns(plan: PatternSet) -> list[tuple[int, str]]:
     """The patterns with their numbers. One of its own for each literal: with one for all, compiling takes seconds more."""
-    apart = -1 if _native is None else plan.hex_index
+    apart = -1 if hex_ends is None else plan.hex_index
     numbered = [(index, one.pattern) for index, one in enumerate(plan.patterns) if one.pattern and index != apart]
     groups = [plan.patterns[index].literals for index in plan.literal_indices]
     return numbered + [

@@ -12,15 +12,17 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field
+from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.content.archives import HEAD, ArchiveLimits, ends_as_zip
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.content.locate import locate_all
-from orchestra_creds.scanner.decoding.encoding import SAMPLE, wide
+from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import SkippedItem
@@ -31,8 +33,6 @@ from orchestra_creds.scanner.git.pack import BLOB, DAMAGED, Pack
 from orchestra_creds.scanner.git.watch import GitStalledError
 from orchestra_creds.scanner.parallel import workers
 
-_MAGIC_STARTS = frozenset(b"P\x1fB\xfd\xff\xfe")
-_ZIP_TAIL = 22
 _TAR_MAGIC = 257
 
 
@@ -234,14 +234,14 @@ class _Worker:
         self._sent: set[bytes] = set()
         self._found = CollectionResult()
 
-    def work(self, job: int, source: int, items: Sequence[object]) -> bytes:
+    def work(self, job: int, source: int, items: Sequence[Any]) -> bytes:
         """Does one job; the answer, as `_run` reads it."""
         if source >= 0:
-            self._scan_pack(self._plan.packs[source], items)  # type: ignore[arg-type]
+            self._scan_pack(self._plan.packs[source], items)
         elif source == LOOSE:
-            self._scan_loose(items)  # type: ignore[arg-type]
+            self._scan_loose(items)
         else:
-            self._scan_by_id(items)  # type: ignore[arg-type]
+            self._scan_by_id(items)
         found, self._found = self._found, CollectionResult()
         return marshal.dumps(
             (
@@ -274,7 +274,7 @@ class _Worker:
             except OverflowError:
                 self._found.failed[oid] = f"larger than {self._scanner.limit:,} bytes"
             except OSError as error:
-                self._found.failed[oid] = (error.strerror or "cannot be read").lower()
+                self._found.failed[oid] = os_error_text(error)
             except DAMAGED:
                 self._found.failed[oid] = "the object is damaged"
             else:
@@ -353,11 +353,11 @@ def _has_many_zeros(text: bytes) -> bool:
 def _is_special(text: bytes, explorer: Explorer) -> bool:
     """Whether this is an archive, or text in two or four bytes a character: it holds more than its bytes show."""
     if not text or not (
-        text[0] in _MAGIC_STARTS
+        text[0] in MAGIC_STARTS
         or (text.find(b"\0", 0, SAMPLE) >= 0 and _has_many_zeros(text))
-        or text.startswith(b"PK\5\6", -_ZIP_TAIL)
+        or text.startswith(ZIP_END, -ZIP_END_SIZE)
         or text.startswith(b"ustar", _TAR_MAGIC)
     ):
         return False
     head = text[:SAMPLE]
-    return bool(wide(head)) or explorer.kind_of(head[:HEAD]) is not None or ends_as_zip(text[-_ZIP_TAIL:])
+    return bool(wide(head)) or explorer.kind_of(head[:HEAD]) is not None or ends_as_zip(text[-ZIP_END_SIZE:])

@@ -1,7 +1,7 @@
 """A delta of a packfile: the text it makes, and which part of that text has to be read again.
 
 What a delta copies from its base was read there. Only matches that touch an insertion, or the seam between two copies,
-can be new; they lie in windows that reach `back` bytes before and `ahead` bytes behind each of these. `Change.windows`
+can be new; they lie in windows that reach `back` bytes before and `ahead` bytes behind each of these. `windows`
 holds all windows as one buffer, so that one pass of the engine reads them.
 
 Guarantees: every byte of the text lies in a window or in a copied run (or in both); damaged deltas raise ValueError,
@@ -15,15 +15,9 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
+from orchestra_creds.scanner import native
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.checks.verdict import Buffer
-
-try:
-    from orchestra_creds.scanner import _native
-except ImportError:
-    _native = None  # type: ignore[assignment]
-
-SEPARATOR = b"\n\0\n"
-"""Between windows: no match reaches across it, and every line ends there."""
 
 
 class CopyRun(NamedTuple):
@@ -32,20 +26,6 @@ class CopyRun(NamedTuple):
     to: int
     start: int
     length: int
-
-
-class DeltaResult(NamedTuple):
-    """What a delta makes of its base.
-
-    windows   the windows, each followed by SEPARATOR; the text itself when all of it is new
-    cuts      flat native int64 triples: (offset in `windows`, offset in `text`, length) of each window
-    runs      flat native int64 triples, see `Run`: copied runs that reach out of the windows around them
-    """
-
-    text: bytes
-    windows: bytes
-    cuts: bytes
-    runs: bytes
 
 
 class WindowMargin(NamedTuple):
@@ -66,13 +46,13 @@ def inner(run: CopyRun, old: int, new: int, reach: WindowMargin) -> tuple[int, i
 
 
 def triples(flat: bytes) -> Iterator[tuple[int, int, int]]:
-    """The triples of `Change.cuts` or `Change.runs`."""
+    """The triples of `cuts` or `runs`, see `apply_slowly`."""
     numbers = iter(memoryview(flat).cast("q"))
     return zip(numbers, numbers, numbers, strict=True)
 
 
 def in_text(cuts: bytes, offsets: Sequence[int]) -> list[int]:
-    """Where ends found in `Change.windows` lie in the text; an end in a separator means the end of its window."""
+    """Where ends found in `windows` lie in the text; an end in a separator means the end of its window."""
     windows = list(triples(cuts))
     starts = [window[0] for window in windows]
     found = []
@@ -124,7 +104,16 @@ def _operations(data: bytes, at: int) -> Iterator[tuple[int, int, bytes]]:
 
 
 def apply_slowly(base: Buffer, delta: Buffer, limit: int, back: int, ahead: int) -> tuple[bytes, bytes, bytes, bytes]:
-    """(text, windows, cuts, runs) of a delta, see `Change`; the text may have at most `limit` bytes."""
+    """Return what a delta makes of its base: (text, windows, cuts, runs); the text may have at most `limit` bytes.
+
+    windows   the windows, each followed by SEPARATOR; the text itself when all of it is new
+    cuts      flat native int64 triples: (offset in `windows`, offset in `text`, length) of each window
+    runs      flat native int64 triples, see `CopyRun`: copied runs that reach out of the windows around them
+
+    Raises:
+        ValueError: the delta is damaged.
+        OverflowError: the text is larger than `limit`.
+    """
     data = bytes(delta)
     old, at = _size(data, 0)
     new, at = _size(data, at)
@@ -175,5 +164,5 @@ def _flat(rows: Sequence[tuple[int, int, int]]) -> bytes:
     return array("q", [number for row in rows for number in row]).tobytes()
 
 
-apply = apply_slowly if _native is None else _native.apply
+apply = native.apply or apply_slowly
 """The fastest of the two that is there."""

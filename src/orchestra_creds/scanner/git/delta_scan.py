@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
-from orchestra_creds.core.record import dataclass, replace
+from orchestra_creds.core.record import dataclass
+from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.checks.verdict import reach
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.engine import SEPARATOR, Engine
+from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.engine.prefilter import GAP, Hit
 from orchestra_creds.scanner.git.delta import WindowMargin, apply, in_text, triples
 from orchestra_creds.scanner.git.pack import BLOB, COMMIT, DAMAGED, TAG, Pack
@@ -177,7 +178,7 @@ class DeltaScanner:
                 continue
             behind = 1 << 61 if detection.read_to >= sizes[0] else detection.read_to
             if (detection.read_from or -1) >= low and behind <= high and start <= detection.start < start + length:
-                moved = detection if not by else _shift_detection(detection, by, sizes[1])
+                moved = detection.shift(by, sizes[1]) if by else detection
                 found[_key(moved)] = moved
 
 
@@ -204,16 +205,6 @@ def _text_result(hits: Iterable[Hit], found: Iterable[Detection]) -> TextResult:
 
 def _key(detection: Detection) -> object:
     return detection.rule.id, detection.start, detection.end, detection.decoded, detection.material, detection.note
-
-
-def _shift_detection(detection: Detection, by: int, size: int) -> Detection:
-    return replace(
-        detection,
-        start=detection.start + by,
-        end=detection.end + by,
-        read_from=max(detection.read_from + by, 0),
-        read_to=min(detection.read_to + by, size),
-    )
 
 
 def scan_roots(

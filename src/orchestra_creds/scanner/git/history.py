@@ -17,7 +17,7 @@ from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.content.archives import ArchiveLimits
-from orchestra_creds.scanner.content.explore import SEPARATOR, unpacked_name
+from orchestra_creds.scanner.content.explore import MEMBER_MARK, unpacked_name
 from orchestra_creds.scanner.content.locate import sort_sightings
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.engine import Engine
@@ -100,7 +100,7 @@ def scan_history(
         repository.run("rev-parse", "--git-dir")  # empty, or nothing that git can read
     chosen.sort(
         key=lambda one: (one.date, one.commit, one.oid, one.span.start)
-    )  # `ordered` leaves these as they are
+    )  # `sort_sightings` leaves these as they are
     skipped = set(collected.skipped)
     if repository.is_shallow and since is None:
         skipped.add(SHALLOW)
@@ -333,10 +333,10 @@ def _file(one: ReportedSpan) -> tuple[bytes, bytes]:
 def _full_path(one: ReportedSpan) -> str:
     """The path with the way into an archive; what a compressed file holds is called after that file, which a blob is not."""
     path, inner = os.fsdecode(one.path), one.span.inner
-    if inner != SEPARATOR and not inner.startswith(2 * SEPARATOR):
+    if inner != MEMBER_MARK and not inner.startswith(2 * MEMBER_MARK):
         return path
     file = path[: len(path) - len(inner)]
-    return f"{file}{SEPARATOR}{unpacked_name(file)}{inner[1:]}"
+    return f"{file}{MEMBER_MARK}{unpacked_name(file)}{inner[1:]}"
 
 
 def _sighting(one: ReportedSpan, text: CredentialText, rules: Sequence[Rule]) -> Sighting:

@@ -2,7 +2,7 @@
 
 Guarantees: every object of the database is in one job, wherever it lies: packs, loose files, alternates. Packs are read
 here; what cannot be read here, for a damaged or unknown pack, is asked of git by its id, unless git must not read this
-repository (`Plan.unaided`). What is not there at all, as in a partial clone, is named and never fetched.
+repository (`JobList.unaided`). What is not there at all, as in a partial clone, is named and never fetched.
 """
 
 from collections.abc import Collection, Iterable, Sequence

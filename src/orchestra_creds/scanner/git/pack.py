@@ -13,23 +13,23 @@ from bisect import bisect_left
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, NamedTuple, cast
+from types import ModuleType
+from typing import Literal, NamedTuple
 
+from orchestra_creds.scanner import native
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.git.delta import apply
 
+fast_zlib: ModuleType = zlib
 try:
-    from isal import isal_zlib as fast_zlib  # twice as fast, where there is a wheel
+    from isal import isal_zlib
 except ImportError:
-    import zlib as fast_zlib  # type: ignore[no-redef]
-
-try:
-    from orchestra_creds.scanner import _native
-except ImportError:
-    _native = None  # type: ignore[assignment]
+    pass
+else:
+    fast_zlib = isal_zlib  # twice as fast, where there is a wheel
 
 BROKEN, COMMIT, TREE, BLOB, TAG = range(5)
-DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, zlib.error, cast("type[Exception]", fast_zlib.error))
+DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, zlib.error, fast_zlib.error)
 """What reading a damaged object raises; OverflowError says that it is larger than the limit."""
 
 INDEX_MAGIC = b"\xfftOc\0\0\0\2"
@@ -362,5 +362,5 @@ def _families(kind: bytearray, parent: "array[int]") -> tuple["array[int]", "arr
     return first, following
 
 
-survey = survey_slowly if _native is None else _native.survey
+survey = native.survey or survey_slowly
 """The fastest of the two that is there."""

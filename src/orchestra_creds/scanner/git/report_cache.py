@@ -16,8 +16,8 @@ import zlib
 
 from orchestra_creds.scanner import private
 from orchestra_creds.scanner.engine import compiled_cache
+from orchestra_creds.scanner.file_names import SETTINGS_OF_A_SCAN
 from orchestra_creds.scanner.git import process as git_process
-from orchestra_creds.scanner.git import staged_precheck
 
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class ReportCache:
 
 def _is_special(git_dir: str, root: str) -> bool:
     places = [os.path.join(git_dir, name) for name in SPECIAL]
-    return any(map(os.path.lexists, places + [os.path.join(root, name) for name in staged_precheck.CONFIGURATIONS]))
+    return any(map(os.path.lexists, places + [os.path.join(root, name) for name in SETTINGS_OF_A_SCAN]))
 
 
 def _history_state(git_dir: str) -> bytes:

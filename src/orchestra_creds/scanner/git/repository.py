@@ -109,11 +109,6 @@ class Repository:
         return Git(str(self.git_dir), work_tree=str(work_tree), index=str(index))
 
     @property
-    def is_bare(self) -> bool:
-        """Whether there is no working tree."""
-        return self.work_tree is None
-
-    @property
     def root(self) -> Path:
         """What paths in a report are relative to: the working tree, or the bare repository."""
         return self.work_tree or self.git_dir

@@ -15,14 +15,12 @@ import sys
 from types import ModuleType
 
 from orchestra_creds.errors import CredsError
+from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SEPARATOR, ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.engine import compiled_cache
+from orchestra_creds.scanner.file_names import SETTINGS_OF_A_SCAN
 from orchestra_creds.scanner.git import process as git_process
 from orchestra_creds.scanner.git.watch import GitStalledError
-
-try:
-    from orchestra_creds.scanner import _native
-except ImportError:
-    _native = None  # type: ignore[assignment]
+from orchestra_creds.scanner.native import hex_ends
 
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
@@ -30,17 +28,8 @@ if TYPE_CHECKING:
 
     from orchestra_creds.scanner.engine.compiled_cache import CompiledRules
 
-BASELINE_FILE = ".orchestra-creds-baseline.json"
-CONFIGURATIONS = (".gitleaks.toml", ".gitleaksignore", BASELINE_FILE)
-"""Files of the scanned root that may change what a scan reports; a test compares them with the names their readers use."""
-
 MOST_BYTES = 16 << 20
 """Staged content above this is no small change; the scan takes its time."""
-
-SEPARATOR = b"\n\0\n"  # engine.SEPARATOR; a test compares them
-_MAGIC_STARTS = frozenset(b"P\x1fB\xfd\xff\xfe")
-_SNIFF = 1024
-_ZIP_TAIL = 22
 
 
 def precheck_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
@@ -51,7 +40,9 @@ def precheck_staged(folder: str, cache: str) -> "tuple[str, int, int] | None":
     """
     try:
         found = git_process.find(folder)
-        if found is None or any(os.path.lexists(os.path.join(found[1] or found[0], name)) for name in CONFIGURATIONS):
+        if found is None or any(
+            os.path.lexists(os.path.join(found[1] or found[0], name)) for name in SETTINGS_OF_A_SCAN
+        ):
             return None
         rules = compiled_cache.recall(cache)
         if rules is None:
@@ -102,7 +93,7 @@ def _has_no_detection(texts: "list[bytes]", rules: "CompiledRules", database: "A
 
 def _matches(extension: ModuleType, database: "Any", text: bytes) -> bool:
     """Whether the first pass of any rule reports anything: that of `prefilter.HyperscanMatcher`."""
-    if _native is not None and _native.hex_ends(text, 1):
+    if hex_ends is not None and hex_ends(text, 1):
         return True
     found = False
 
@@ -135,5 +126,5 @@ def _hyperscan() -> ModuleType:
 def _is_special(content: bytes) -> bool:
     """Whether a file may be more than its bytes: an archive, or text in another encoding."""
     return bool(content) and (
-        content[0] in _MAGIC_STARTS or b"\0" in content[:_SNIFF] or content[-_ZIP_TAIL:].startswith(b"PK\5\6")
+        content[0] in MAGIC_STARTS or b"\0" in content[:SAMPLE] or content[-ZIP_END_SIZE:].startswith(ZIP_END)
     )

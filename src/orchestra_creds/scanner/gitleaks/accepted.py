@@ -15,10 +15,10 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.detection import Sighting
+from orchestra_creds.scanner.file_names import GITLEAKS_IGNORE
 from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 from orchestra_creds.scanner.fingerprint import FingerprintKey
 from orchestra_creds.scanner.gitleaks.rule_names import equals, means
-from orchestra_creds.scanner.gitleaks.setup import IGNORE_NAME
 from orchestra_creds.textfile import read_text
 
 
@@ -60,11 +60,11 @@ def load_ignore(path: Path) -> tuple[GitleaksEntry, ...]:
     Raises:
         ConfigError: it cannot be read, or a line is no fingerprint.
     """
-    file = path / IGNORE_NAME if path.is_dir() else path
+    file = path / GITLEAKS_IGNORE if path.is_dir() else path
     return parse_ignore(_read_file(file), str(file))
 
 
-def parse_ignore(text: str, name: str = IGNORE_NAME) -> tuple[GitleaksEntry, ...]:
+def parse_ignore(text: str, name: str = GITLEAKS_IGNORE) -> tuple[GitleaksEntry, ...]:
     r"""One entry a line, `file:rule:line` or `commit:file:rule:line`; `#` starts a comment, `\` in paths means `/`.
 
     Raises:

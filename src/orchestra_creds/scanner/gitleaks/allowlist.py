@@ -4,7 +4,8 @@ Kinds of checks: commits, paths, regexes on a chosen text, stopwords in the secr
 kind that is present.
 """
 
-from orchestra_creds.core.record import dataclass
+from dataclasses import dataclass
+
 from orchestra_creds.scanner.engine.libraries import Regex
 
 

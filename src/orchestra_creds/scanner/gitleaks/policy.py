@@ -7,10 +7,10 @@ it; what one rule allows hides no match of another. Nothing here reads a file bu
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from math import log2
 
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.record import dataclass, field, replace
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.finding import FindingPlace
@@ -90,7 +90,7 @@ class GitleaksPolicy:
         if extra.regex is not None:
             match = sighting.detection.material.reveal().strip(b"\n")
             secret = _secret(extra.regex, extra.group, match)
-            if extra.entropy and entropy(secret) <= extra.entropy:
+            if extra.entropy and character_entropy(secret) <= extra.entropy:
                 return None
             sighting = replace(sighting, detection=replace(sighting.detection, material=Material(secret)))
         path = _path_bytes(place.path)
@@ -167,11 +167,18 @@ def _cells(one: Sighting) -> range:
     return range(one.detection.start >> 10, (one.detection.end >> 10) + 1)
 
 
-def _beats(better: Detection, other: Detection) -> bool:
-    if better.rule.added == other.rule.added or min(better.end, other.end) <= max(better.start, other.start):
+def _beats(rival: Detection, one: Detection) -> bool:
+    """Return whether `one` gives way to `rival`: they overlap, and one of the two rules was added to the built-in ones."""
+    overlap = min(rival.end, one.end) > max(rival.start, one.start)
+    if not overlap or rival.rule.added == one.rule.added:
         return False
-    generic, rival_generic = (one.rule.id.startswith("generic") for one in (other, better))
-    return generic and not rival_generic if better.rule.added else generic or not rival_generic
+    if _is_generic(rival) != _is_generic(one):
+        return _is_generic(one)
+    return one.rule.added
+
+
+def _is_generic(detection: Detection) -> bool:
+    return detection.rule.id.startswith("generic")
 
 
 def _secret(regex: Regex, group: int, match: bytes) -> bytes:
@@ -185,8 +192,8 @@ def _secret(regex: Regex, group: int, match: bytes) -> bytes:
     return next((match[start:end] for start, end in spans[1:] if 0 <= start < end), match)
 
 
-def entropy(secret: bytes) -> float:
-    """Entropy as gitleaks counts: over characters, but divided by the number of bytes."""
+def character_entropy(secret: bytes) -> float:
+    """Return the entropy as gitleaks counts it: over characters, but divided by the number of bytes."""
     counts = Counter(secret.decode("utf-8", "surrogateescape"))
     return -sum(count / len(secret) * log2(count / len(secret)) for count in counts.values())
 

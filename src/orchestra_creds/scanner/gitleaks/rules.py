@@ -5,9 +5,9 @@ that is there already. An id of gitleaks' own set means our equals of it. What h
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from orchestra_creds.core.record import replace
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry

@@ -12,14 +12,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from orchestra_creds.core.record import dataclass
+from orchestra_creds.scanner.file_names import GITLEAKS_CONFIG, GITLEAKS_IGNORE
 from orchestra_creds.scanner.rule import Rule
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
 if TYPE_CHECKING:
     from orchestra_creds.scanner.gitleaks.policy import GitleaksPolicy
 
-CONFIG_NAME = ".gitleaks.toml"
-IGNORE_NAME = ".gitleaksignore"
 MOST_READ = 64 << 20
 """Bytes of a file that are searched for a keyword which does not stand beside the match."""
 
@@ -53,10 +52,10 @@ def setup(
     Raises:
         ConfigError: a named file cannot be read or is wrong.
     """
-    found = look and not config and _is_plain(root / CONFIG_NAME)
+    found = look and not config and _is_plain(root / GITLEAKS_CONFIG)
     notes = []
-    if look and not ignore and _is_plain(root / IGNORE_NAME):
-        notes.append(f"{IGNORE_NAME} is not used: name it with --gitleaks-ignore, or import it into a baseline")
+    if look and not ignore and _is_plain(root / GITLEAKS_IGNORE):
+        notes.append(f"{GITLEAKS_IGNORE} is not used: name it with --gitleaks-ignore, or import it into a baseline")
     if not (found or config or ignore or baseline or added):
         return GitleaksSetup(tuple(ours), None, tuple(notes))
 
@@ -68,7 +67,7 @@ def setup(
     if config:
         builder.take_whole(load(Path(config)))
     elif found:
-        builder.add_tree_config(root / CONFIG_NAME)
+        builder.add_tree_config(root / GITLEAKS_CONFIG)
     for name in added:
         builder.add(load(Path(name)))
     accepted = (load_ignore(Path(ignore)) if ignore else ()) + (load_report(Path(baseline)) if baseline else ())

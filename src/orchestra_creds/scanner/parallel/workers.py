@@ -20,11 +20,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 from orchestra_creds.core.record import dataclass
-
-try:
-    from orchestra_creds.scanner._files import hold
-except ImportError:
-    hold = None  # type: ignore[assignment]
+from orchestra_creds.scanner.native_files import hold
 
 MOST_TOKENS = 1000
 """Tokens of 8 bytes that are sure to fit into an empty pipe, so that nobody has to feed it."""

@@ -1,15 +1,15 @@
-"""All rules, in one order, and the choice among them.
+"""All rules, in one order, and the check of names that stand for some of them.
 
 Guarantees: ids are unique, the order is that of the ids whatever the order of the families, and a name that no rule has
 is an error that names the nearest one.
 """
 
 import fnmatch
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from functools import cache
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.rule import Rule, Severity
+from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.rulebook import (
     ai,
     analytics,
@@ -76,32 +76,18 @@ def all_rules() -> tuple[Rule, ...]:
     return tuple(sorted((rule for rules in FAMILIES.values() for rule in rules), key=lambda rule: rule.id))
 
 
-def select(
-    rules: Sequence[Rule],
-    *,
-    only: Iterable[str] = (),
-    exclude: Iterable[str] = (),
-    severity: Severity = Severity.LOW,
-) -> tuple[Rule, ...]:
-    """The rules named by `only` (all when it is empty), without those of `exclude`, of at least `severity`.
-
-    A name is an id, or a pattern of ids such as `google-*` (fnmatch).
+def check_rule_names(rules: Iterable[Rule], names: Iterable[str]) -> None:
+    """Refuse a name that is neither the id of one of the rules nor a pattern of ids, such as `google-*` (fnmatch).
 
     Raises:
-        ConfigError: a name is not the id of a rule, and matches none; the hint names the nearest id.
+        ConfigError: there is such a name; the hint names the nearest id.
     """
     known = {rule.id for rule in rules}
-    names = set(only), set(exclude)
-    ids = {name: {name} & known or set(fnmatch.filter(known, name)) for name in names[0] | names[1]}
-    wanted, unwanted = ({one for name in some for one in ids[name]} for some in names)
-    for name in sorted(name for name in ids if not ids[name]):
+    for name in sorted(set(names) - known):
+        if fnmatch.filter(known, name):
+            continue
         import difflib
 
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "`orchestra-creds scan rules` lists them"
         raise ConfigError(f"no rule is called {name!r}", hint=hint)
-    return tuple(
-        rule
-        for rule in rules
-        if (not wanted or rule.id in wanted) and rule.id not in unwanted and rule.severity >= severity
-    )

@@ -12,6 +12,11 @@ import random
 from collections.abc import Callable
 from functools import cache
 
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+
 from orchestra_creds.scanner.checks.pem import crc24
 
 MAIL_NAME, PROJECT = "deployer", "acme-prod-42"
@@ -31,9 +36,6 @@ def _prime(bits: int, random_: random.Random) -> int:
 
 @cache
 def _rsa(bits: int, kind: str) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
     random_ = random.Random(f"rsa {bits}")  # noqa: S311  fake keys
     p, q = _prime(bits // 2, random_), _prime(bits // 2, random_)
     d = pow(65537, -1, (p - 1) * (q - 1))
@@ -51,13 +53,7 @@ def _rsa(bits: int, kind: str) -> bytes:
     return key.private_bytes(encoding, form, lock)
 
 
-def _pkcs12(key: object, password: bytes) -> bytes:
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
-
-    if not isinstance(key, RSAPrivateKey):
-        raise TypeError
+def _pkcs12(key: RSAPrivateKey, password: bytes) -> bytes:
     mac = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(2048).hmac_hash(hashes.SHA1())  # noqa: S303  as Google made them
     locked = mac.key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC).build(password)
     return pkcs12.serialize_key_and_certificates(b"privatekey", key, None, None, locked)
@@ -65,9 +61,6 @@ def _pkcs12(key: object, password: bytes) -> bytes:
 
 @cache
 def _ec(kind: str) -> bytes:
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-
     secret = hashlib.sha256(b"orchestra-creds sample").digest()
     unlocked, armoured = serialization.NoEncryption(), serialization.Encoding.PEM
     if kind == "sec1":
@@ -137,8 +130,6 @@ def _putty(version: int, random_: random.Random) -> str:
 
 def _jwk(kind: int, random_: random.Random) -> str:
     """A private JSON Web Key: Ed25519 (1), its public half only (2), or a shared one (3)."""
-    from cryptography.hazmat.primitives.asymmetric import ed25519
-
     secret = random_.randbytes(32)
     public = ed25519.Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
     fields = {"kty": "OKP", "crv": "Ed25519", "x": _urlsafe(public)}

@@ -15,28 +15,21 @@ import stat
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
 
+from orchestra_creds.core.text import os_error_text
+from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SEPARATOR, ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.content.archives import HEAD, ends_as_zip
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.decoding.encoding import wide
-from orchestra_creds.scanner.engine.engine import SEPARATOR
 from orchestra_creds.scanner.finding import SkippedItem
+from orchestra_creds.scanner.native_files import fill
 from orchestra_creds.scanner.safe_open import FILE_FLAGS, TreeOpener, not_a_file
-
-try:
-    from orchestra_creds.scanner._files import fill
-except ImportError:
-    fill = None  # type: ignore[assignment]
 
 BATCH = 1 << 20
 """Bytes that are matched at a time; a larger file is scanned by itself."""
 
-_SNIFF = 1024
 _ENDLESS = 16 << 20
 """Bytes read of a file that claims to have none: those of /proc do."""
-
-_MAGIC_STARTS = frozenset(b"P\x1fB\xfd\xff\xfe")
-_ZIP_TAIL = 22
 
 _REASONS = {
     errno.EACCES: "permission denied",
@@ -94,10 +87,10 @@ class TreeScan:
         most = min(BATCH, self._explorer.max_size or BATCH)
         while at < token.stop:
             try:
-                root = -1 if fill is None or self._named else self._descent.folder(b"")
+                root = -1 if self._named else self._descent.folder(b"")
             except OSError:
                 root = -1  # each file of it will be named
-            if root < 0:
+            if fill is None or root < 0:
                 for path in self._files[at : token.stop]:
                     yield from self._file(path)
                 return
@@ -135,7 +128,7 @@ class TreeScan:
             else:
                 yield from self._large(path, fd, size)
         except OSError as error:
-            self._skip(path, f"cannot be read: {(error.strerror or 'unknown').lower()}")
+            self._skip(path, f"cannot be read: {os_error_text(error)}")
         finally:
             os.close(fd)
 
@@ -153,12 +146,12 @@ class TreeScan:
         """Take the file that was read to buffer[start:end] into the batch, unless it wants to be scanned by itself."""
         buffer = self._buffer
         if end > start and (
-            buffer[start] in _MAGIC_STARTS
-            or buffer.find(0, start, min(end, start + _SNIFF)) >= 0
-            or buffer.startswith(b"PK\5\6", end - _ZIP_TAIL)
+            buffer[start] in MAGIC_STARTS
+            or buffer.find(0, start, min(end, start + SAMPLE)) >= 0
+            or buffer.startswith(ZIP_END, end - ZIP_END_SIZE)
         ):
-            head = bytes(buffer[start : min(end, start + _SNIFF)])
-            tail = bytes(buffer[max(start, end - _ZIP_TAIL) : end])
+            head = bytes(buffer[start : min(end, start + SAMPLE)])
+            tail = bytes(buffer[max(start, end - ZIP_END_SIZE) : end])
             if wide(head) or self._explorer.kind_of(head[:HEAD]) or ends_as_zip(tail):
                 self._explore(path, bytes(buffer[start:end]))
                 return
@@ -236,7 +229,7 @@ class TreeScan:
             self._view[self._at : self._at + len(text)] = text
             self._add(path, self._at, self._at + len(text))
             return
-        reason = _REASONS.get(error.errno or 0, f"cannot be opened: {(error.strerror or 'unknown').lower()}")
+        reason = _REASONS.get(error.errno or 0, f"cannot be opened: {os_error_text(error)}")
         self._skip(path, reason)
 
     def _link(self, path: bytes) -> bytes | None:

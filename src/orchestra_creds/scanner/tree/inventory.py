@@ -17,19 +17,15 @@ from contextlib import suppress
 from functools import partial
 
 from orchestra_creds.core.record import dataclass, field
-from orchestra_creds.core.text import visible
+from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CredsError, NotFoundError
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git.control_files import SpecialFileError
 from orchestra_creds.scanner.git.repository import Repository
+from orchestra_creds.scanner.native_files import walk
 from orchestra_creds.scanner.parallel import workers
 from orchestra_creds.scanner.safe_open import TreeOpener, not_a_file
-
-try:
-    from orchestra_creds.scanner._files import walk
-except ImportError:
-    walk = None  # type: ignore[assignment]
 
 GIT = b".git"
 MOST_NESTED = 32
@@ -50,15 +46,6 @@ class Inventory:
     named: set[bytes] = field(default_factory=set)
     skipped: list[SkippedItem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-
-
-def take_inventory(paths: Sequence[str], *, all_files: bool, exclusions: Exclusions) -> Inventory:
-    """List the files of all `paths`.
-
-    Raises:
-        NotFoundError: a path does not exist.
-    """
-    return _build_inventory(_root(paths), paths, all_files=all_files, exclusions=exclusions)
 
 
 class BackgroundInventory:
@@ -151,7 +138,7 @@ class _InventoryLister:
         try:
             mode = os.stat(absolute).st_mode
         except OSError as error:
-            self._skip(path, f"cannot be read: {_reason(error)}")
+            self._skip(path, f"cannot be read: {os_error_text(error)}")
             return
         if stat.S_ISDIR(mode):
             self._folder(path)
@@ -209,7 +196,7 @@ class _InventoryLister:
             if _is_link(descent, folder):
                 self._inventory.files.append(folder)
             else:
-                self._skip(folder, f"cannot be listed: {_reason(error)}")
+                self._skip(folder, f"cannot be listed: {os_error_text(error)}")
             return
         finally:
             descent.close()
@@ -228,19 +215,21 @@ class _InventoryLister:
         descent = TreeOpener(self._inventory.root)
         waiting = [top]
         try:
-            if walk is not None and not self._exclusions:
+            if not self._exclusions:
                 waiting = self._list_files_below(descent, top)
             while waiting:
                 folder = waiting.pop()
                 try:
                     waiting += sorted(self._entries(descent, folder), reverse=True)
                 except OSError as error:
-                    self._skip(folder, f"cannot be listed: {_reason(error)}")
+                    self._skip(folder, f"cannot be listed: {os_error_text(error)}")
         finally:
             descent.close()
 
     def _list_files_below(self, descent: TreeOpener, top: bytes) -> list[bytes]:
-        """Add the files below a folder, all at once; returns the folders for which that failed."""
+        """Add the files below a folder, all at once; returns the folders that are left to list."""
+        if walk is None:
+            return [top]
         try:
             files, left, odd = walk(descent.folder(top), top + b"/" if top else b"")
         except OSError:
@@ -281,10 +270,6 @@ def _is_link(descent: TreeOpener, path: bytes) -> bool:
         return stat.S_ISLNK(descent.mode(path))
     except OSError:
         return False
-
-
-def _reason(error: OSError) -> str:
-    return (error.strerror or "unknown").lower()
 
 
 def has_vanished_before(root: bytes, path: bytes, since: int) -> bool:
