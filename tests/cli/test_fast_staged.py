@@ -120,6 +120,10 @@ def test_what_finds_nothing_loads_little(content: str, absent: str, repo: Path, 
     assert (code, text[:20]) == (0, "no credentials found")
     assert {absent, "typer", "rich", "subprocess", "google"} & modules == set()
     assert "orchestra_creds.scanner.git.staged_precheck" in modules
+    if content == "clean":
+        tables = {"orchestra_creds.render.formats", "orchestra_creds.scanner.opened_source"}
+        assert tables & modules == set()
+        assert "orchestra_creds.scanner.source" in modules
 
 
 @pytest.mark.parametrize(
