@@ -24,10 +24,10 @@ from orchestra_creds.cli.session import (
     write_stdout,
 )
 from orchestra_creds.errors import ConfigError, ExitCode
+from orchestra_creds.render.formats import ReportFormat
 from orchestra_creds.render.progress import progress_on
 from orchestra_creds.render.report import render
 from orchestra_creds.render.style import style_of
-from orchestra_creds.render.formats import ReportFormat
 from orchestra_creds.scanner.source import SOURCES, Source
 
 app = typer.Typer(
