@@ -17,6 +17,7 @@ from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.state import STAGING_SUFFIX, Phase, decode
+from orchestra_creds.rotation.timing import LEASE, SWEEP_AFTER
 from tests.cli.conftest import COMMAND, Operator
 from tests.cli.killing import PATIENCE, gated, point_at, points_of
 
@@ -33,6 +34,8 @@ settle = "0s"
 require_unused = "0s"
 strategy = "{strategy}"
 """
+DEAD_RUN = LEASE + SWEEP_AFTER + timedelta(minutes=10)
+"""After this time a killed run has no lease any more, and what it may have left is looked for."""
 
 
 class Scene:
@@ -94,9 +97,9 @@ def test_kill_nine_at_any_changing_call_is_mended_by_the_next_run(
             store = running.emulator.store
             store.advance(timedelta(days=91))
             gate.kill_at(operator, ["rotate", "--all"], target, late=late)
-            store.advance(timedelta(minutes=40))
+            store.advance(DEAD_RUN)
             scene.rotate()
-            store.advance(timedelta(minutes=40))
+            store.advance(DEAD_RUN)
             scene.rotate()
             scene.check()
             for _ in range(2):
@@ -148,7 +151,7 @@ def test_a_run_by_cron_ends_what_a_killed_run_was_told_had_leaked(
             assert state.current is not None
             leaked = state.current.id
             gate.kill_at(operator, ["rotate", "app-key", "--leaked"], target, late=late)
-            running.emulator.store.advance(timedelta(minutes=40))
+            running.emulator.store.advance(DEAD_RUN)
             scene.rotate()
             key = scene.keys.find_key(scene.account, leaked)
             assert key is not None

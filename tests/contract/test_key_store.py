@@ -125,7 +125,7 @@ def test_why_google_disabled_a_key_is_told(world: CloudUnderTest, account: str) 
     with world.emulator.store.transaction() as txn:
         emulated.expose(txn, f"projects/-/serviceAccounts/{account}/keys/{key_id}", "https://example.com/repo")
     key = world.keys.get_key(account, key_id)
-    assert (key.disabled, "EXPOSED" in key.disable_reason, len(key.status)) == (True, True, 1)
+    assert (key.disabled, key.disabled_for_leak, key.exposed, len(key.status)) == (True, True, True, 1)
 
 
 def test_last_uses_are_those_of_the_accounts_keys(world: CloudUnderTest, account: str) -> None:

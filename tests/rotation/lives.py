@@ -8,7 +8,7 @@ from orchestra_creds.core.credential import Credential, Strategy
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.rotation.engine import Attempt
 from orchestra_creds.rotation.outcome import Ending, Outcome
-from orchestra_creds.rotation.situation import LEASE, SWEEP_AFTER
+from orchestra_creds.rotation.timing import LEASE, SWEEP_AFTER
 from tests.rotation.promises import Watch
 from tests.rotation.world import POLICY, Died, Loss, World, service_account_key
 

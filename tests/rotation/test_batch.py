@@ -58,7 +58,7 @@ def test_workers_share_the_work(world: World) -> None:
 def test_a_bug_ends_one_attempt_and_its_text_is_not_shown(world: World, jobs: int) -> None:
     first, second = keys(world, 2)
     broken = world.attempt(first)
-    with mock.patch.object(broken.executor, "does", {}):
+    with mock.patch.object(broken.executor, "effects", {}):
         outcomes = {o.credential: o for o in batch.run([broken, world.attempt(second)], world.time, jobs=jobs)}
     assert (outcomes["c0"].ending, outcomes["c0"].code) == (Ending.FAILED, 70)
     assert "KeyError" in outcomes["c0"].message

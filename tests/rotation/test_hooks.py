@@ -21,12 +21,12 @@ class Programs:
 
     def __init__(self) -> None:
         self.run: list[str] = []
-        self.told: list[Mapping[str, str]] = []
+        self.variables: list[Mapping[str, str]] = []
         self.broken: set[str] = set()
 
-    def __call__(self, argv: Sequence[str], told: Mapping[str, str]) -> None:
+    def __call__(self, argv: Sequence[str], variables: Mapping[str, str]) -> None:
         self.run.append(argv[0])
-        self.told.append(told)
+        self.variables.append(variables)
         if argv[0] in self.broken:
             raise PreconditionError(f"hook {argv[0]} ended with 1")
 
@@ -35,8 +35,8 @@ class Programs:
 def hooked(world: World) -> Iterator[tuple[Credential, Programs]]:
     programs, real = Programs(), StepExecutor.__init__
 
-    def with_hook(hands: StepExecutor, *args: object, **options: object) -> None:
-        real(hands, *args, **{**options, "hook": programs})  # type: ignore[arg-type]
+    def with_hook(executor: StepExecutor, *args: object, **options: object) -> None:
+        real(executor, *args, **{**options, "hook": programs})  # type: ignore[arg-type]
 
     with mock.patch.object(StepExecutor, "__init__", with_hook):
         yield service_account_key(world.account(), hooks=HOOKS), programs
@@ -48,7 +48,7 @@ def test_hooks_run_once_around_a_rotation_and_are_told_names_and_numbers(
     credential, programs = hooked
     world.rotate(credential)
     assert programs.run == ["may-we", "restart"]
-    assert programs.told[1]["ORCHESTRA_CREDS_VERSION"] == "1"
+    assert programs.variables[1]["ORCHESTRA_CREDS_VERSION"] == "1"
     world.rotate(credential)
     assert programs.run == ["may-we", "restart"]
 

@@ -320,7 +320,9 @@ def test_a_program_gets_material_on_standard_input_and_an_environment_of_names(
     file = tmp_path / "tell"
     file.write_text("#!/bin/sh\ncat; env; echo $#\n")
     file.chmod(0o755)
-    output = programs.run((str(file),), "x", material=Material(b"the material\n"), told={"ORCHESTRA_CREDS_ID": "7"})
+    output = programs.run(
+        (str(file),), "x", material=Material(b"the material\n"), variables={"ORCHESTRA_CREDS_ID": "7"}
+    )
     assert output.startswith(b"the material\n")
     assert b"ORCHESTRA_CREDS_ID=7" in output
     assert b"canary-token" not in output

@@ -21,8 +21,9 @@ from orchestra_creds.rotation.issuers.api_key import ApiKeys
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.outcome import Ending
-from orchestra_creds.rotation.situation import LEASE, RunRequest, StepKind
+from orchestra_creds.rotation.situation import RunRequest, StepKind
 from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement, decode, encode
+from orchestra_creds.rotation.timing import LEASE
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.test_year import FakeProgram
 from tests.rotation.world import POLICY, Died, Loss, World, service_account_key

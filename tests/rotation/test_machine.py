@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -61,22 +62,23 @@ STATES = st.builds(
     settled=st.none() | MOMENTS,
     last_failure=st.none() | st.builds(LastFailure, MOMENTS, IDS, IDS),
 )
-LOOKED: dict[StepKind, dict[str, object]] = {
-    StepKind.LOOK_AT_VERSIONS: {"newest": 3, "newest_is_ours": True},
-    StepKind.LOOK_AT_STAGING: {"staging": True, "staged_top": 2},
-    StepKind.LOOK_FOR_STAGED: {"staged": 0},
-    StepKind.LOOK_FOR_MADE: {"made": ""},
-    StepKind.LOOK_FOR_PUBLISHED: {"published": 0},
-    StepKind.LOOK_AT_HEALTH: {"healthy": True},
-    StepKind.LOOK_FOR_ORPHANS: {"orphans": ("f00",)},
-    StepKind.PREFLIGHT: {"ready": True},
+LOOKED: dict[StepKind, Callable[[Observations], Observations]] = {
+    StepKind.LOOK_AT_VERSIONS: lambda seen: replace(seen, newest=3, newest_is_ours=True),
+    StepKind.LOOK_AT_STAGING: lambda seen: replace(seen, staging=True, staged_top=2),
+    StepKind.LOOK_FOR_STAGED: lambda seen: replace(seen, staged=0),
+    StepKind.LOOK_FOR_MADE: lambda seen: replace(seen, made=""),
+    StepKind.LOOK_FOR_PUBLISHED: lambda seen: replace(seen, published=0),
+    StepKind.LOOK_AT_HEALTH: lambda seen: replace(seen, healthy=True),
+    StepKind.LOOK_FOR_ORPHANS: lambda seen: replace(seen, orphans=("f00",)),
+    StepKind.PREFLIGHT: lambda seen: replace(seen, ready=True),
 }
 
 
 def looked(situation: Situation, action: StepKind, resource: str) -> StepResult:
     if action is StepKind.LOOK_AT_USE:
-        return StepResult(facts={"uses": {**situation.seen.uses, resource.rpartition("/")[2]: None}})
-    return StepResult(facts=LOOKED[action])
+        uses = {**situation.seen.uses, resource.rpartition("/")[2]: None}
+        return StepResult(seen=replace(situation.seen, uses=uses))
+    return StepResult(seen=LOOKED[action](situation.seen))
 
 
 @given(STATES)

@@ -13,11 +13,18 @@ from orchestra_creds.errors import CredsError, NotFoundError, UnavailableError
 from orchestra_creds.rotation import engine, machine
 from orchestra_creds.rotation.engine import Attempt
 from orchestra_creds.rotation.executor import StepExecutor
+from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from tests.rotation.lives import Life
 from tests.rotation.promises import BrokenPromiseError
 from tests.rotation.world import POLICY, Died, Loss
+
+
+def keys_of(executor: StepExecutor) -> ServiceAccountKeys:
+    """The issuer that every life here has."""
+    assert isinstance(executor._issuer, ServiceAccountKeys)
+    return executor._issuer
 
 
 def caught(life: Life, losses: Mapping[int, Loss] | None = None) -> str:
@@ -55,23 +62,23 @@ def test_publishing_without_proof_is_caught() -> None:
 
 def test_disabling_before_the_successor_is_stored_is_caught() -> None:
     class Eager(Attempt):
-        def _perform(self, step: Step, action: StepKind) -> None:
+        def _perform(self, step: Step, kind: StepKind) -> None:
             current = self._current_situation().state.current
-            if action is StepKind.PUBLISH and current is not None:
-                self.executor._issuer.disable(current.id)
-            super()._perform(step, action)
+            if kind is StepKind.PUBLISH and current is not None:
+                keys_of(self.executor).disable(current.id)
+            super()._perform(step, kind)
 
     assert caught(Life(Strategy.UPLOAD, engine=Eager)).startswith("I1")
 
 
 def test_undoing_on_an_ambiguous_error_is_caught() -> None:
     class Undoing(Attempt):
-        def _perform(self, step: Step, action: StepKind) -> None:
+        def _perform(self, step: Step, kind: StepKind) -> None:
             try:
-                super()._perform(step, action)
+                super()._perform(step, kind)
             except UnavailableError:
-                if action is StepKind.PUBLISH:
-                    self.executor._issuer.disable(self._current_situation().state.successor.id)
+                if kind is StepKind.PUBLISH:
+                    keys_of(self.executor).disable(self._current_situation().state.successor.id)
                     self.executor._issuer.delete(self._current_situation().state.successor.id)
                 raise
 
@@ -87,10 +94,10 @@ def test_a_short_grace_is_caught() -> None:
 def test_making_a_key_valid_before_it_is_stored_is_caught() -> None:
     real = StepExecutor._stage
 
-    def valid_first(hands: StepExecutor, situation: Situation, step: Step) -> StepResult:
-        made = hands._issuer.make("", situation.token)
-        hands._issuer.activate(made, situation.token)
-        return real(hands, situation, step)
+    def valid_first(executor: StepExecutor, situation: Situation, step: Step) -> StepResult:
+        made = keys_of(executor).make("", situation.token)
+        keys_of(executor).activate(made, situation.token)
+        return real(executor, situation, step)
 
     stage = number_of("AddSecretVersion", nth=3)
     with mock.patch.object(StepExecutor, "_stage", valid_first):
@@ -98,8 +105,8 @@ def test_making_a_key_valid_before_it_is_stored_is_caught() -> None:
 
 
 def test_probing_by_latest_is_caught() -> None:
-    def by_latest(hands: StepExecutor, name: str, at_least: int) -> int:
-        return max(hands._latest(name), at_least)
+    def by_latest(executor: StepExecutor, name: str, at_least: int) -> int:
+        return max(executor._latest(name), at_least)
 
     publish = number_of("AddSecretVersion", nth=4, lags=True)
     with mock.patch.object(StepExecutor, "_top", by_latest):
@@ -107,9 +114,9 @@ def test_probing_by_latest_is_caught() -> None:
 
 
 def test_taking_any_error_for_absence_is_caught() -> None:
-    def careless(hands: StepExecutor, name: str, number: int | str) -> Any:
+    def careless(executor: StepExecutor, name: str, number: int | str) -> Any:
         try:
-            return hands._secrets.get_version(name, number)
+            return executor._secrets.get_version(name, number)
         except (NotFoundError, CredsError):
             return None
 

@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,15 @@ import pytest
 from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import Credential, CredentialKind, Postgres
 from orchestra_creds.core.material import Material
-from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.errors import (
+    AuthError,
+    ConfigError,
+    CredentialRefusedError,
+    CredsError,
+    NotFoundError,
+    PreconditionError,
+    UnavailableError,
+)
 from orchestra_creds.rotation.issuers.postgres import PostgresRoles
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.situation import RunRequest
@@ -26,10 +35,20 @@ from tests.rotation.world import POLICY, World
 psycopg = pytest.importorskip("psycopg", reason="the extra `postgres` is not installed")
 
 
+RULES = "host all admin 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
+
+
 @dataclass(frozen=True)
 class Server:
     port: int
     log: Path
+
+    def reject(self, role: str) -> None:
+        """Let pg_hba.conf refuse a role whatever its password; empty refuses none."""
+        line = f"host all {role} 127.0.0.1/32 reject\n" if role else ""
+        (self.log.parent / "data" / "pg_hba.conf").write_text(line + RULES)
+        self.run("SELECT pg_reload_conf()")
+        time.sleep(0.2)
 
     @property
     def admin(self) -> str:
@@ -64,8 +83,7 @@ def server() -> Iterator[Server]:
 
         data = folder / "data"
         as_owner(str(binary / "initdb"), "-D", str(data), "-U", "admin", "--auth=trust", "--no-sync")
-        rules = "host all admin 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n"
-        (data / "pg_hba.conf").write_text(rules)
+        (data / "pg_hba.conf").write_text(RULES)
         log = folder / "log"
         options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off -c log_statement=all"
         as_owner(str(binary / "pg_ctl"), "-D", str(data), "-w", "-l", str(log), "-o", options, "start")
@@ -197,6 +215,53 @@ def test_a_bare_password_is_proven_too(world: World, server: Server) -> None:
     assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
     with pytest.raises(AuthError):
         makers.verify(Material(b"wrong"))
+
+
+OBSTACLES = {
+    "wrong password": ("", CredentialRefusedError),
+    "no login": ("ALTER ROLE app_a NOLOGIN", CredentialRefusedError),
+    "expired password": ("ALTER ROLE app_a VALID UNTIL '2001-01-01'", CredentialRefusedError),
+    "role dropped": ("DROP ROLE app_a", CredentialRefusedError),
+    "no room for the role": ("ALTER ROLE app_a CONNECTION LIMIT 0", UnavailableError),
+    "no room in the database": ("ALTER DATABASE appdb CONNECTION LIMIT 0", UnavailableError),
+    "no right to connect": ("REVOKE CONNECT ON DATABASE appdb FROM PUBLIC", UnavailableError),
+    "database closed": ("ALTER DATABASE appdb ALLOW_CONNECTIONS false", UnavailableError),
+    "database dropped": ("DROP DATABASE appdb", UnavailableError),
+}
+"""Why PostgreSQL lets nobody in after it asked for the password; only the first four are about the credential."""
+
+
+@pytest.mark.parametrize("obstacle", OBSTACLES)
+def test_only_the_role_and_its_password_mean_that_the_credential_is_dead(
+    world: World, server: Server, obstacle: str
+) -> None:
+    server.run("DROP DATABASE IF EXISTS appdb")
+    server.run("CREATE DATABASE appdb")
+    makers = issuer(world, declared(server, database="appdb"))
+    made = makers.make("", "one")
+    value = makers.secret_value(made, makers.activate(made, "one"))
+    makers.verify(value)
+    statement, meant = OBSTACLES[obstacle]
+    if statement:
+        server.run(statement)
+    else:
+        value = Material(value.reveal().replace(b"app_a:", b"app_a:x"))
+    with pytest.raises(CredsError) as refused:
+        makers.verify(value)
+    assert type(refused.value) is meant
+
+
+def test_a_client_that_the_server_does_not_serve_says_nothing_about_the_password(world: World, server: Server) -> None:
+    makers = issuer(world, declared(server))
+    made = makers.make("", "one")
+    value = makers.secret_value(made, makers.activate(made, "one"))
+    server.reject("app_a")
+    try:
+        with pytest.raises(UnavailableError):
+            makers.verify(value)
+    finally:
+        server.reject("")
+    makers.verify(value)
 
 
 def test_what_cannot_work_is_one_line(world: World, server: Server) -> None:

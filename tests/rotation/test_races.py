@@ -14,7 +14,7 @@ import pytest
 
 from orchestra_creds.core.credential import Strategy
 from orchestra_creds.rotation.outcome import Ending, Outcome
-from orchestra_creds.rotation.situation import LEASE
+from orchestra_creds.rotation.timing import LEASE
 from tests.rotation.lives import Life
 from tests.rotation.world import POLICY
 

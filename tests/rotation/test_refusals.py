@@ -122,6 +122,25 @@ def test_a_refusal_of_the_key_itself_is_typed(world: World, end: str) -> None:
         issuer.verify(made.material)
 
 
+@pytest.mark.parametrize("end", ["disabled", "deleted", "account disabled"])
+def test_a_refusal_of_the_key_itself_begins_a_rotation(world: World, end: str) -> None:
+    account = world.account()
+    credential = service_account_key(account, strategy=Strategy.UPLOAD)
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    key_id = world.rotate(credential).identifier
+    world.pass_time(POLICY.grace)
+    match end:
+        case "disabled":
+            world.keys.disable_key(account, key_id)
+        case "deleted":
+            world.keys.delete_key(account, key_id)
+        case _:
+            world.rpc("DisableServiceAccount", name=f"projects/-/serviceAccounts/{account}")
+    steps = {step.kind: step.detail for step in world.rotate(credential).steps}
+    assert steps[StepKind.BEGIN].startswith("the current one does not authenticate")
+
+
 def test_a_version_that_somebody_destroyed_is_replaced(world: World) -> None:
     credential = service_account_key(world.account())
     world.rotate(credential)

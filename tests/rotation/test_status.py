@@ -11,6 +11,7 @@ from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.situation import RunRequest
 from orchestra_creds.rotation.state import ANNOTATION
 from orchestra_creds.rotation.status import CredentialFacts, CredentialStatus, Problem, credential_status, survey
+from orchestra_creds.rotation.timing import LEASE
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
 
@@ -22,7 +23,7 @@ def credential(world: World) -> Credential:
 
 def stands(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> CredentialStatus:
     held = [
-        IssuedCredential(key.id, not key.disabled, key.created, None, f"{key.disable_reason} {' '.join(key.status)}")
+        IssuedCredential(key.id, not key.disabled, key.created, None, key.exposed)
         for key in world.keys.list_keys(credential.account)
         if key.origin == "user"
     ]
@@ -63,7 +64,7 @@ def test_an_interrupted_rotation_is_told_once_its_lease_is_over(world: World, cr
     with pytest.raises(Died):
         world.rotate(credential, RunRequest(force=True))
     assert problems(world, credential) == set()
-    world.pass_time(timedelta(minutes=16))
+    world.pass_time(LEASE + timedelta(minutes=1))
     assert Problem.STUCK in problems(world, credential)
 
 
@@ -107,7 +108,7 @@ def test_a_lost_creation_is_told_until_it_is_swept(world: World, credential: Cre
     world.lose({create: Loss.DEATH_AFTER})
     with pytest.raises(Died):
         world.rotate(declared)
-    world.pass_time(timedelta(minutes=16))
+    world.pass_time(LEASE + timedelta(minutes=1))
     world.rotate(declared)
     assert Problem.ORPHANS in problems(world, declared)
     world.pass_time(timedelta(minutes=20))

@@ -18,8 +18,8 @@ from orchestra_creds.rotation.issuers.command import ProgramIssuer
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.outcome import Ending
-from orchestra_creds.rotation.situation import LEASE, SWEEP_AFTER
 from orchestra_creds.rotation.state import Phase
+from orchestra_creds.rotation.timing import LEASE, SWEEP_AFTER
 from tests.rotation.lives import LAGS
 from tests.rotation.world import POLICY, Died, Loss, World, service_account_key
 

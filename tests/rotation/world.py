@@ -221,7 +221,7 @@ class World:
             sleep=lambda seconds: self.pass_time(timedelta(seconds=seconds)),
         )
 
-    def issuer(self, credential: Credential) -> Issuer:
+    def issuer(self, credential: Credential) -> ServiceAccountKeys:
         assert credential.kind is CredentialKind.SERVICE_ACCOUNT_KEY
         return ServiceAccountKeys(
             credential,
@@ -246,13 +246,13 @@ class World:
         engine: type[Attempt] = Attempt,
     ) -> Attempt:
         issuer = issuer or self.issuer(credential)
-        hands = StepExecutor(
+        executor = StepExecutor(
             self.secrets,
             issuer,
             destinations,
             siblings=lambda: self.siblings(credential),
-            hook=lambda argv, told: None,
-            held=issuer.list_credentials,
+            hook=lambda argv, variables: None,
+            list_credentials=issuer.list_credentials,
         )
         shared = Run(
             run or f"run-{next(self.runs)}",
@@ -262,7 +262,7 @@ class World:
             tell=self.events.append,
             stopping=lambda: self.stopping,
         )
-        return engine(shared, credential, hands, want, dry=dry, take_over=take_over)
+        return engine(shared, credential, executor, want, dry=dry, take_over=take_over)
 
     def finish(self, attempt: Attempt) -> Outcome:
         """Let an attempt come to its end; pauses pass at once."""

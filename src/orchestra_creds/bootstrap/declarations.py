@@ -6,7 +6,7 @@ and passed on as they come, so that a run over many needs no more memory than ov
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
@@ -14,12 +14,10 @@ from orchestra_creds.config import credential_declarations
 from orchestra_creds.config.label_trust import LabelTrust, label_trust
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
+from orchestra_creds.rotation.timing import OVERDUE_AFTER
 
 if TYPE_CHECKING:
     from orchestra_creds.core.cloud_types import SecretResource
-
-OVERDUE_AFTER = timedelta(days=2)
-"""How long after the day on its label a secret that is not declared here counts as forgotten: two daily runs of whoever declares it."""
 
 
 @dataclass(frozen=True, slots=True)

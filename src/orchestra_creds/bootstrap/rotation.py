@@ -69,19 +69,19 @@ class AttemptFactory:
         credential = found.credential
         issuer = issuer_of(credential, self.cloud, now=self.run.time.now)
 
-        def run_hook(argv: Sequence[str], told: Mapping[str, str]) -> None:
-            programs.run(argv, f"hook of {credential.name}", told=told, timeout=credential.timeout)
+        def run_hook(argv: Sequence[str], variables: Mapping[str, str]) -> None:
+            programs.run(argv, f"hook of {credential.name}", variables=variables, timeout=credential.timeout)
 
-        hands = StepExecutor(
+        executor = StepExecutor(
             self.cloud.secrets,
             issuer,
             destinations_of(credential, self.cloud),
             siblings=lambda: self._siblings(credential),
             hook=run_hook,
-            held=lambda: self._list_credentials(credential.account, issuer),
+            list_credentials=lambda: self._list_credentials(credential.account, issuer),
         )
         return Attempt(
-            self.run, credential, hands, self.want, dry=self.dry, take_over=self.take_over, known=found.secret
+            self.run, credential, executor, self.want, dry=self.dry, take_over=self.take_over, known=found.secret
         )
 
     def _list_credentials(self, account: str, issuer: "Issuer") -> "Sequence[IssuedCredential]":
@@ -245,9 +245,7 @@ def _keys_of(cloud: Cloud, account: str, unknown: dict[str, None]) -> "Sequence[
     except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
         unknown[str(error)] = None
     return [
-        IssuedCredential(
-            key.id, not key.disabled, key.created, uses.get(key.id), " ".join((key.disable_reason, *key.status))
-        )
+        IssuedCredential(key.id, not key.disabled, key.created, uses.get(key.id), key.exposed)
         for key in keys
         if key.origin is KeyOrigin.USER
     ]

@@ -67,7 +67,10 @@ class KeyOrigin(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A service-account key resource. `disable_reason` and `status` are Google's words, e.g. exposed on the internet."""
+    """A service-account key resource. `disable_reason` and `status` are Google's words, for people to read.
+
+    disabled_for_leak  Google disabled it because it leaked        exposed  Google knows that it leaked, whether or not it is disabled
+    """
 
     id: str
     account: str
@@ -78,6 +81,8 @@ class Key:
     uploaded: bool = False
     disable_reason: str = ""
     status: tuple[str, ...] = ()
+    disabled_for_leak: bool = False
+    exposed: bool = False
     last_used: datetime | None = None
 
 

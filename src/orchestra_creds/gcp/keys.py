@@ -19,6 +19,17 @@ NEVER = 9999
 ACTIVITY = "serviceAccountKeyLastAuthentication"
 PAGE = 1000
 """Activities asked for at once; the API's largest page."""
+LEAK_REASONS = frozenset(
+    {"SERVICE_ACCOUNT_KEY_DISABLE_REASON_EXPOSED", "SERVICE_ACCOUNT_KEY_DISABLE_REASON_COMPROMISE_DETECTED"}
+)
+"""Values of disableReason with which Google disables a key that leaked (IAM API, ServiceAccountKeyDisableReason)."""
+LEAK_STATUSES = frozenset(
+    {
+        "SERVICE_ACCOUNT_KEY_EXTENDED_STATUS_KEY_EXPOSED",
+        "SERVICE_ACCOUNT_KEY_EXTENDED_STATUS_KEY_COMPROMISE_DETECTED",
+    }
+)
+"""Keys of extendedStatus that say that a key leaked (IAM API, ServiceAccountKeyExtendedStatusKey)."""
 _ACCOUNT = re.compile(r"[A-Za-z0-9._-]+@[A-Za-z0-9._-]+")
 _KEY_ID = re.compile(r"[A-Za-z0-9]+")
 
@@ -134,6 +145,8 @@ def project_of(account: str, default: str) -> str:
 def _key(item: Mapping[str, Any], account: str) -> Key:
     """The REST resource; proto defaults are absent there."""
     before = _time(item["validBeforeTime"]) if item.get("validBeforeTime") else None
+    reason = str(item.get("disableReason", ""))
+    status = tuple(str(entry.get("key", "")) for entry in item.get("extendedStatus", []))
     return Key(
         id=str(item["name"]).rpartition("/")[2],
         account=account,
@@ -142,8 +155,10 @@ def _key(item: Mapping[str, Any], account: str) -> Key:
         expires=None if before is None or before.year == NEVER else before,
         disabled=bool(item.get("disabled", False)),
         uploaded=item.get("keyOrigin") == "USER_PROVIDED",
-        disable_reason=str(item.get("disableReason", "")),
-        status=tuple(str(entry.get("key", "")) for entry in item.get("extendedStatus", [])),
+        disable_reason=reason,
+        status=status,
+        disabled_for_leak=reason in LEAK_REASONS,
+        exposed=reason in LEAK_REASONS or not LEAK_STATUSES.isdisjoint(status),
     )
 
 

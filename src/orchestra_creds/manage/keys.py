@@ -25,11 +25,6 @@ from orchestra_creds.textfile import read_bytes
 MAX_KEYS = 10
 """User-managed keys that an account may have (cloud.google.com/iam/quotas)."""
 
-LEAK_REASONS = frozenset(
-    {"SERVICE_ACCOUNT_KEY_DISABLE_REASON_EXPOSED", "SERVICE_ACCOUNT_KEY_DISABLE_REASON_COMPROMISE_DETECTED"}
-)
-"""disableReason values with which Google takes a leaked key out of service (IAM REST API, projects.serviceAccounts.keys)."""
-
 
 def list_with_use(store: KeyStore, account: str) -> tuple[tuple[Key, ...], str]:
     """All keys with their last use, and why that is unknown (empty when it is known)."""
@@ -99,7 +94,7 @@ def enable(store: KeyStore, account: str, key_id: str) -> Key:
         PreconditionError: Google disabled it because it leaked.
     """
     key = _user_key(store, account, key_id)
-    if key.disable_reason in LEAK_REASONS:
+    if key.disabled_for_leak:
         raise PreconditionError(
             f"key {key_id} was disabled by Google because it leaked", hint="make a new key, and delete this one"
         )

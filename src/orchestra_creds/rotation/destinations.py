@@ -1,16 +1,26 @@
-"""Copies of a credential beyond its secret: a file, a program, another secret. See Destination."""
+"""Copies of a credential beyond its secret: a file, a program, another secret; each adapter with its line in BUILDERS."""
 
 import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from orchestra_creds import outfile
 from orchestra_creds.core.credential import Copy
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.ports import SecretStore
+from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.rotation import programs
 
 LARGEST_MODE = 0o777
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationContext:
+    """What a destination may need beside its options: the project's secrets, and how long a program may take."""
+
+    secrets: SecretStore
+    timeout: timedelta
 
 
 class FileCopy:
@@ -22,11 +32,11 @@ class FileCopy:
         self._mode = _mode(str(copy.options.get("mode", "600")), copy.name)
 
     def check(self) -> None:
-        """See Destination."""
+        """Refuse a path that cannot be written to."""
         outfile.check(self._path)
 
     def put(self, material: Material, *, identifier: str, version: int) -> None:  # noqa: ARG002  the file holds no number
-        """See Destination."""
+        """Replace the file in one step."""
         outfile.write(self._path, material.reveal(), mode=self._mode)
 
 
@@ -40,13 +50,15 @@ class ProgramCopy:
         self._timeout = timeout
 
     def check(self) -> None:
-        """See Destination."""
+        """Refuse a program that cannot be run."""
         programs.check(self._argv, f"destination {self.name}")
 
     def put(self, material: Material, *, identifier: str, version: int) -> None:
-        """See Destination."""
-        told = {"ORCHESTRA_CREDS_ID": identifier, "ORCHESTRA_CREDS_VERSION": str(version)}
-        programs.run(self._argv, f"destination {self.name}", material=material, told=told, timeout=self._timeout)
+        """Run the program with the material on its standard input."""
+        variables = {"ORCHESTRA_CREDS_ID": identifier, "ORCHESTRA_CREDS_VERSION": str(version)}
+        programs.run(
+            self._argv, f"destination {self.name}", material=material, variables=variables, timeout=self._timeout
+        )
 
 
 class SecretCopy:
@@ -58,11 +70,11 @@ class SecretCopy:
         self._secrets = secrets
 
     def check(self) -> None:
-        """See Destination."""
+        """Refuse a secret that does not exist."""
         self._secrets.get_secret(self._secret)
 
     def put(self, material: Material, *, identifier: str, version: int) -> None:  # noqa: ARG002  the copy counts its own
-        """See Destination."""
+        """Add a version, unless the newest holds the same bytes."""
         try:
             if self._secrets.access(self._secret, "latest").material == material:
                 return
@@ -79,3 +91,12 @@ def _mode(text: str, name: str) -> int:
     if not 0 < mode <= LARGEST_MODE:
         raise ConfigError(f"destination {name}: {text!r} is no file mode", hint='write it in octal: mode = "640"')
     return mode
+
+
+Builder = Callable[[Copy, DestinationContext], Destination]
+BUILDERS: Mapping[str, Builder] = {
+    "file": lambda copy, _: FileCopy(copy),
+    "command": lambda copy, context: ProgramCopy(copy, context.timeout),
+    "secret": lambda copy, context: SecretCopy(copy, context.secrets),
+}
+"""How the adapters of this file are built, by the kind that `config/credentials.py` declares."""

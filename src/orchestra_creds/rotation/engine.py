@@ -28,10 +28,10 @@ from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Step, StepS
 from orchestra_creds.rotation.outcomes import aliases_of, labels_of, outcome_of
 from orchestra_creds.rotation.run_clock import RunClock
 from orchestra_creds.rotation.situation import (
-    LEASE,
     LOOKS,
     ORDINARY,
     READS,
+    WRITES_STATE,
     Observations,
     RunRequest,
     Situation,
@@ -39,22 +39,13 @@ from orchestra_creds.rotation.situation import (
     StepResult,
 )
 from orchestra_creds.rotation.state import ANNOTATION, LastFailure, State, decode, encode
-from orchestra_creds.rotation.transitions import WRITES_STATE, predict_result, situation_after
+from orchestra_creds.rotation.timing import LEASE, MARGIN, VERIFY_CAP, VERIFY_PAUSE
+from orchestra_creds.rotation.transitions import forget_doubtful, predict_result, situation_after
 
 SUCCESSES = 3
 """Tokens in a row that a new key must get: keys reach Google's servers one after the other."""
-VERIFY_CAP = timedelta(minutes=10)
-"""How long a new key may be refused; keys usually work after 2 minutes, "potentially 7 minutes or longer" (docs/rotation.md)."""
 TRIES = 4
 """Lost replies in a row after which an attempt leaves the rest to the next run."""
-MARGIN = timedelta(seconds=30)
-"""What must be left of the lease beyond a call's deadline."""
-DOUBTFUL: dict[StepKind, dict[str, object]] = {
-    StepKind.STAGE: {"staged": None},
-    StepKind.CREATE: {"opened": False, "made": None, "staged": None},
-    StepKind.PUBLISH: {"published": None},
-}
-"""What a lost reply makes unknown; every other step is simply repeated."""
 
 
 class LockedError(PreconditionError):
@@ -164,48 +155,48 @@ class Attempt:
     # -- doing
 
     def _take(self, step: Step) -> Pause | None:
-        situation, action = self._current_situation(), StepKind(step.kind)
-        if self.dry and action not in LOOKS:
+        situation, kind = self._current_situation(), StepKind(step.kind)
+        if self.dry and kind not in LOOKS:
             self._situation = situation_after(situation, step, predict_result(situation, step))
             self._note(step)
             return None
-        if action is StepKind.VERIFY:
+        if kind is StepKind.VERIFY:
             return self._verify(step)
-        if action is StepKind.PROVE_END:
+        if kind is StepKind.PROVE_END:
             return self._prove_end(step)
-        if action in WRITES_STATE:
-            found = self.executor.effects[action](situation, step) if action in self.executor.effects else StepResult()
-            self._write(situation_after(situation, step, found))
+        if kind in WRITES_STATE:
+            result = self.executor.effects[kind](situation, step) if kind in self.executor.effects else StepResult()
+            self._write(situation_after(situation, step, result))
         else:
-            if action not in READS:
+            if kind not in READS:
                 self._fence()
                 self._changed = True
-            self._perform(step, action)
-            if action is StepKind.ACTIVATE and self._current_situation().seen.forbidden:
+            self._perform(step, kind)
+            if kind is StepKind.ACTIVATE and self._current_situation().seen.forbidden:
                 return None
         self._note(step)
         return None
 
-    def _perform(self, step: Step, action: StepKind) -> None:
+    def _perform(self, step: Step, kind: StepKind) -> None:
         situation = self._current_situation()
         try:
-            found = self.executor.effects[action](situation, step)
+            result = self.executor.effects[kind](situation, step)
         except CredsError as error:
-            kept = self._tolerate_failure(step, action, error)
-            if kept is None:
+            seen = self._tolerate_failure(step, kind, error)
+            if seen is None:
                 raise
-            self._situation = replace(situation, seen=kept)
+            self._situation = replace(situation, seen=seen)
             return
-        self._situation = situation_after(situation, step, found)
+        self._situation = situation_after(situation, step, result)
 
-    def _tolerate_failure(self, step: Step, action: StepKind, error: CredsError) -> Observations | None:
+    def _tolerate_failure(self, step: Step, kind: StepKind, error: CredsError) -> Observations | None:
         """A copy or a deploy hook that fails holds up nothing but itself; where a policy forbids an upload, a key is created."""
         seen = self._current_situation().seen
-        if action is StepKind.ACTIVATE and isinstance(error, ConstraintError):
+        if kind is StepKind.ACTIVATE and isinstance(error, ConstraintError):
             seen = replace(seen, forbidden=True)
-        elif action is StepKind.DELIVER:
+        elif kind is StepKind.DELIVER:
             seen = replace(seen, undelivered=seen.undelivered | {step.resource})
-        elif action is StepKind.DEPLOY_HOOK:
+        elif kind is StepKind.DEPLOY_HOOK:
             seen = replace(seen, hook_failed=True)
         else:
             return None
@@ -222,7 +213,7 @@ class Attempt:
         self._fence()
         situation = self._current_situation()
         try:
-            found = self.executor.effects[StepKind.VERIFY](situation, step)
+            result = self.executor.effects[StepKind.VERIFY](situation, step)
         except CredentialRefusedError as error:
             self._proofs, self._first_proof = 0, None
             if not situation.state.successor.staged and not situation.seen.enabled:
@@ -235,13 +226,13 @@ class Attempt:
                 self._situation = replace(situation, seen=replace(situation.seen, refused=True))
                 self._tell(step, StepStatus.FAILED, type(error).__name__)
                 return None
-            return Pause(now + timedelta(seconds=15))
+            return Pause(now + VERIFY_PAUSE)
         self._proofs += 1
         self._first_proof = self._first_proof or now
         rest = self._first_proof + settle - now
         if self.executor.needs_settle_time and (rest > timedelta() or self._proofs < successes):
-            return Pause(now + min(max(settle / 4, timedelta()), timedelta(seconds=15)))
-        self._situation = situation_after(situation, step, found)
+            return Pause(now + min(max(settle / 4, timedelta()), VERIFY_PAUSE))
+        self._situation = situation_after(situation, step, result)
         self._note(step)
         return None
 
@@ -250,11 +241,11 @@ class Attempt:
         self._fence()
         situation, now = self._current_situation(), self.run.time.now()
         self._ending_since = self._ending_since or now
-        found = self.executor.effects[StepKind.PROVE_END](situation, step)
-        proven = situation_after(situation, step, found)
+        result = self.executor.effects[StepKind.PROVE_END](situation, step)
+        proven = situation_after(situation, step, result)
         waits = self.executor.needs_settle_time and now - self._ending_since < VERIFY_CAP
         if not proven.seen.ended[step.detail] and waits:
-            return Pause(now + timedelta(seconds=15))
+            return Pause(now + VERIFY_PAUSE)
         self._situation = proven
         self._note(step)
         return None
@@ -323,8 +314,8 @@ class Attempt:
         if self._failures >= TRIES:
             return self._fail(step, error)
         if self._situation is not None and step is not None:
-            facts = DOUBTFUL.get(StepKind(step.kind), {})
-            self._situation = replace(self._situation, seen=replace(self._situation.seen, **facts))  # type: ignore[arg-type]
+            seen = forget_doubtful(self._situation.seen, StepKind(step.kind))
+            self._situation = replace(self._situation, seen=seen)
         return Pause(self.run.time.now() + timedelta(seconds=2**self._failures / 2))
 
     def _fail(self, step: Step | None, error: CredsError) -> Outcome:

@@ -2,14 +2,14 @@
 
 A kind is *local* when its material is made here (a key pair, a random value, a password) and is stored in the staging secret
 before it becomes valid: no crash can lose it. It is *remote* when the issuer makes the material and shows it once or on demand.
-Every method that changes something looks first, so that it can be repeated after a lost reply; UnavailableError means that nobody
-knows whether it happened.
+A kind can be both (service-account keys), or neither (a person makes the successor). Every method that changes something looks
+first, so that it can be repeated after a lost reply; UnavailableError means that it is unknown whether it happened.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orchestra_creds.core.material import Material
 
@@ -22,37 +22,15 @@ class IssuedCredential:
     enabled: bool
     created: datetime | None = None
     last_used: datetime | None = None
-    reason: str = ""
-    """Why it is disabled, in the issuer's words; empty when it is enabled or nobody said."""
-
-    @property
-    def is_exposed(self) -> bool:
-        """Whether the issuer knows that it leaked (disableReason and extendedStatus of keys in the IAM REST API)."""
-        return "EXPOSED" in self.reason or "COMPROMISE" in self.reason
+    exposed: bool = False
+    """The issuer knows that it leaked."""
 
 
 class Issuer(Protocol):
-    """One kind of credential, bound to one declared credential.
+    """One kind of credential, bound to one declared credential: the part that local and remote kinds have in common."""
 
-    local      see above
-    revocable  the issuer itself can disable and enable again; without it the secret's version is disabled in its place
-    lasting    a new one may take time to be accepted everywhere, so it must authenticate over the settle time
-    """
-
-    @property
-    def local(self) -> bool:
-        """See above."""
-        ...
-
-    @property
-    def revocable(self) -> bool:
-        """See above."""
-        ...
-
-    @property
-    def needs_settle_time(self) -> bool:
-        """See above."""
-        ...
+    needs_settle_time: bool
+    """A new credential may take time to be accepted everywhere, so it must authenticate over the settle time."""
 
     def check(self) -> None:
         """Refuse, before anything is changed, what cannot succeed; reads only.
@@ -65,43 +43,19 @@ class Issuer(Protocol):
         ...
 
     def list_credentials(self) -> Sequence[IssuedCredential]:
-        """Everything of this kind that the issuer holds for the account and that is not its own; empty when it cannot tell."""
-        ...
-
-    def make(self, current: str, token: str) -> Material:
-        """Local only: new material, valid nowhere yet. `current` is the id in force, empty at first; `token` names the attempt."""
-        ...
-
-    def fingerprint(self, made: Material) -> str:
-        """A public fingerprint of what `make` made, or empty where a fingerprint would tell something about the material."""
-        ...
-
-    def activate(self, made: Material, token: str) -> str:
-        """Local only: let the issuer accept it; its id. Repeating it with the same material changes nothing and answers the same.
-
-        Raises:
-            ConstraintError: an organization policy forbids it, and `create` may be tried instead.
-        """
-        ...
-
-    def create(self, token: str) -> tuple[str, Material]:
-        """Remote only: have one made; its id and what readers get. `token` is the same in every attempt at one generation."""
-        ...
-
-    def find(self, token: str) -> tuple[str, Material] | None:
-        """Remote only: what an earlier `create` with this token made, if its material can still be had; None otherwise."""
+        """Return every credential of this kind that the issuer holds for the account, except its own; empty if it cannot tell."""
         ...
 
     def secret_value(self, made: Material, identifier: str) -> Material:
-        """What readers get for it: the bytes of the secret's version. The same bytes whenever it is asked."""
+        """Return the bytes of the secret's version, as readers get them; the same bytes on every call."""
         ...
 
     def identify(self, value: Material) -> str:
-        """The id of the credential that a version holds, or empty when it cannot be told from the bytes."""
+        """Return the id of the credential that a version holds, or empty if the bytes do not tell it."""
         ...
 
     def verify(self, value: Material) -> None:
-        """Prove that it authenticates, by using it.
+        """Prove that a credential authenticates, by using it.
 
         Raises:
             CredentialRefusedError: the issuer refuses the credential itself; nothing else may be raised for that.
@@ -110,19 +64,11 @@ class Issuer(Protocol):
         ...
 
     def last_used(self, identifier: str) -> datetime | None:
-        """When it last authenticated, None when never or not known."""
-        ...
-
-    def disable(self, identifier: str) -> None:
-        """Make it unable to authenticate, reversibly; nothing happens when it is so already, or gone."""
-        ...
-
-    def enable(self, identifier: str) -> None:
-        """Undo `disable`; nothing happens when it is gone."""
+        """Return when a credential last authenticated; None if never or not known."""
         ...
 
     def end(self, identifier: str, value: Material | None) -> None:
-        """Make one that leaked useless at once, for ever if the issuer knows no other way. `payload` is None if it cannot be read.
+        """Make a leaked credential useless at once, for ever if the issuer knows no other way. `value` is None if it cannot be read.
 
         Raises:
             PreconditionError: only a person can do it.
@@ -134,5 +80,56 @@ class Issuer(Protocol):
         ...
 
     def delete(self, identifier: str) -> None:
-        """Remove it for ever; nothing happens when it is gone already."""
+        """Remove a credential for ever; do nothing if it is gone already."""
+        ...
+
+
+@runtime_checkable
+class LocalIssuer(Issuer, Protocol):
+    """A kind whose material is made here."""
+
+    def accepts_material(self) -> bool:
+        """Return whether material that was made here can become valid now; if not, `create` of the same kind takes over."""
+        ...
+
+    def make(self, current: str, token: str) -> Material:
+        """Return new material, valid nowhere yet. `current` is the id in force, empty at first; `token` names the attempt."""
+        ...
+
+    def fingerprint(self, made: Material) -> str:
+        """Return a public fingerprint of what `make` made, or empty if a fingerprint would tell something about the material."""
+        ...
+
+    def activate(self, made: Material, token: str) -> str:
+        """Let the issuer accept the material, and return its id. Repeating it with the same material returns the same id.
+
+        Raises:
+            ConstraintError: an organization policy forbids it, and `create` may be tried instead.
+        """
+        ...
+
+
+@runtime_checkable
+class RemoteIssuer(Issuer, Protocol):
+    """A kind whose material the issuer makes."""
+
+    def create(self, token: str) -> tuple[str, Material]:
+        """Create a credential, and return its id and what readers get. `token` is the same in every attempt at one generation."""
+        ...
+
+    def find(self, token: str) -> tuple[str, Material] | None:
+        """Return what an earlier `create` with this token made, or None if its material cannot be read any more."""
+        ...
+
+
+@runtime_checkable
+class RevocableIssuer(Issuer, Protocol):
+    """A kind that its issuer can disable and enable again; for other kinds the secret's version is disabled instead."""
+
+    def disable(self, identifier: str) -> None:
+        """Make a credential unable to authenticate, reversibly; do nothing if it is disabled or gone."""
+        ...
+
+    def enable(self, identifier: str) -> None:
+        """Undo `disable`; do nothing if the credential is gone."""
         ...

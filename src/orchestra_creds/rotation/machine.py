@@ -9,8 +9,9 @@ from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import duration_text
 from orchestra_creds.errors import IncompleteError, PreconditionError
 from orchestra_creds.rotation.outcome import Step
-from orchestra_creds.rotation.situation import SWEEP_AFTER, Situation, StepKind, predecessor_resource, step_of, subject
+from orchestra_creds.rotation.situation import Situation, StepKind, predecessor_resource, step_of, subject
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
+from orchestra_creds.rotation.timing import SWEEP_AFTER
 
 
 def is_locked(situation: Situation) -> bool:

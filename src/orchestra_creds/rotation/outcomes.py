@@ -55,17 +55,17 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
 
 
 def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tuple[Ending, str, ExitCode]:
-    actions = {StepKind(step.kind) for step in steps}
+    kinds = {StepKind(step.kind) for step in steps}
     seen, current = situation.seen, situation.state.current
     if dry and any(step.mutates for step in steps):
         return Ending.PLANNED, _begin_reason(steps), ExitCode.OK
     if seen.abandoned:
         return _given_up(situation)
     where = f"{current.id} is version {current.version}" if current else ""
-    alive = _alive(situation, actions, where)
+    alive = _alive(situation, kinds, where)
     if alive:
         return Ending.ATTENTION, alive, ExitCode.ATTENTION
-    if actions & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
+    if kinds & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
         if machine.is_behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
         return Ending.ROTATED, where, ExitCode.OK
@@ -73,9 +73,9 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
         return Ending.ATTENTION, "it is due, and only a person can make its successor", ExitCode.ATTENTION
     if seen.dead:
         return Ending.ATTENTION, "the current one does not authenticate", ExitCode.ATTENTION
-    if StepKind.ADOPT in actions:
+    if StepKind.ADOPT in kinds:
         return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
-    if actions & _TURNED:
+    if kinds & _TURNED:
         return (
             Ending.RETIRED,
             "; ".join(
@@ -86,14 +86,14 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
 
 
-def _alive(situation: Situation, actions: set[StepKind], where: str) -> str:
+def _alive(situation: Situation, kinds: set[StepKind], where: str) -> str:
     """Return what to say of what leaked and is not proven dead; empty when all of it is."""
     state, credential = situation.state, situation.credential
     if credential.kind is CredentialKind.MANUAL and state.current_leaked:
         return "it leaked, and only a person can make its successor"
     if state.alive:
         return f"{', '.join(state.alive)} leaked and is not proven dead; {where}"
-    if credential.kind is CredentialKind.MANUAL and StepKind.DISABLE in actions and not credential.probe:
+    if credential.kind is CredentialKind.MANUAL and StepKind.DISABLE in kinds and not credential.probe:
         return f"{where}; the leaked one is valid until its issuer revokes it"
     return ""
 

@@ -51,15 +51,15 @@ def run(
     what: str,
     *,
     material: Material | None = None,
-    told: Mapping[str, str] | None = None,
+    variables: Mapping[str, str] | None = None,
     timeout: timedelta = timedelta(seconds=60),
 ) -> bytes:
-    """Its output. `what` names it in errors; `told` is added to its environment.
+    """Run a program, and return its output. `what` names it in errors; `variables` are added to its environment.
 
     Raises:
         ConfigError: it cannot be started.    PreconditionError: it failed.    UnavailableError: it took too long; nobody knows.
     """
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(told or {})
+    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ} | dict(variables or {})
     try:
         program = subprocess.Popen(
             list(argv),

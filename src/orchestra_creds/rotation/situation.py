@@ -2,23 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+from datetime import datetime
+from enum import Enum, StrEnum
 
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.state import STAGING_SUFFIX, Predecessor, State
 
-LEASE = timedelta(minutes=15)
-"""How long a run may write after its last sign of life: more than a call's deadline and one heartbeat, less than a cron interval."""
-SWEEP_AFTER = timedelta(minutes=15)
-"""How old a window must be before its orphans are looked for: new keys are listed late (keys.list may lag by minutes)."""
 PREDICTED = "(new)"
 """The id of what does not exist yet, in plans."""
 
 
 class StepKind(StrEnum):
-    """What a step does. The first group only reads."""
+    """What a step does."""
 
     LOOK_AT_VERSIONS = "look at versions"
     LOOK_AT_STAGING = "look at staging"
@@ -66,10 +62,72 @@ class StepKind(StrEnum):
     RELEASE = "release"
 
 
-READS = frozenset(list(StepKind)[: list(StepKind).index(StepKind.MAKE_SECRET)])
-"""Actions that change nothing in the cloud."""
+class StepEffect(Enum):
+    """What a step may do to the world outside this process."""
+
+    READS = "reads"
+    CHANGES = "changes the cloud"
+    RECORDS = "writes the state by one compare-and-swap"
+
+
+EFFECTS: Mapping[StepKind, StepEffect] = {
+    StepKind.LOOK_AT_VERSIONS: StepEffect.READS,
+    StepKind.LOOK_AT_STAGING: StepEffect.READS,
+    StepKind.LOOK_FOR_STAGED: StepEffect.READS,
+    StepKind.LOOK_FOR_MADE: StepEffect.READS,
+    StepKind.LOOK_FOR_PUBLISHED: StepEffect.READS,
+    StepKind.LOOK_AT_USE: StepEffect.READS,
+    StepKind.LOOK_AT_HEALTH: StepEffect.READS,
+    StepKind.LOOK_FOR_ORPHANS: StepEffect.READS,
+    StepKind.PREFLIGHT: StepEffect.READS,
+    StepKind.PROVE: StepEffect.READS,
+    StepKind.VERIFY: StepEffect.READS,
+    StepKind.PROVE_END: StepEffect.READS,
+    StepKind.PRE_HOOK: StepEffect.READS,
+    StepKind.MAKE_SECRET: StepEffect.CHANGES,
+    StepKind.MAKE_STAGING: StepEffect.CHANGES,
+    StepKind.STAGE: StepEffect.CHANGES,
+    StepKind.ACTIVATE: StepEffect.CHANGES,
+    StepKind.CREATE: StepEffect.CHANGES,
+    StepKind.ENABLE: StepEffect.CHANGES,
+    StepKind.PUBLISH: StepEffect.CHANGES,
+    StepKind.DELIVER: StepEffect.CHANGES,
+    StepKind.DEPLOY_HOOK: StepEffect.CHANGES,
+    StepKind.CLEAN: StepEffect.CHANGES,
+    StepKind.DISABLE: StepEffect.CHANGES,
+    StepKind.WITHDRAW: StepEffect.CHANGES,
+    StepKind.DELETE: StepEffect.CHANGES,
+    StepKind.DESTROY: StepEffect.CHANGES,
+    StepKind.ADOPT: StepEffect.RECORDS,
+    StepKind.RECORD: StepEffect.RECORDS,
+    StepKind.LEAK: StepEffect.RECORDS,
+    StepKind.BEGIN: StepEffect.RECORDS,
+    StepKind.ROLL_BACK: StepEffect.RECORDS,
+    StepKind.TAKE_OVER: StepEffect.RECORDS,
+    StepKind.PREPARE: StepEffect.RECORDS,
+    StepKind.CREATE_INSTEAD: StepEffect.RECORDS,
+    StepKind.REOPEN: StepEffect.RECORDS,
+    StepKind.ISSUED: StepEffect.RECORDS,
+    StepKind.PROMOTE: StepEffect.RECORDS,
+    StepKind.FINISH: StepEffect.RECORDS,
+    StepKind.ABANDON: StepEffect.RECORDS,
+    StepKind.SWEEP: StepEffect.RECORDS,
+    StepKind.LEASE_RETIRE: StepEffect.RECORDS,
+    StepKind.RETIRED: StepEffect.RECORDS,
+    StepKind.RELEASE: StepEffect.RECORDS,
+}
+"""The effect of every kind of step."""
+
+
+def kinds_with(effect: StepEffect) -> frozenset[StepKind]:
+    """Return the kinds of steps that have an effect."""
+    return frozenset(kind for kind, what in EFFECTS.items() if what is effect)
+
+
+READS = kinds_with(StepEffect.READS)
+WRITES_STATE = kinds_with(StepEffect.RECORDS)
 LOOKS = READS - {StepKind.PROVE, StepKind.VERIFY, StepKind.PROVE_END, StepKind.PRE_HOOK}
-"""Actions that a dry run does for real."""
+"""Steps that a dry run takes for real."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,17 +224,18 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What a step answered: a version number, an id, or what a look saw."""
+    """What a step answered: a version number, an id, a fingerprint, or all that is known after a look."""
 
     number: int = 0
     id: str = ""
     fingerprint: str = ""
-    facts: Mapping[str, object] = field(default_factory=dict)
+    seen: Observations | None = None
+    """The observations before the step with those of the step; None if the step observed nothing."""
 
 
-def step_of(action: StepKind, resource: str, detail: str = "") -> Step:
-    """A step, with whether it changes anything."""
-    return Step(action, resource, action not in READS, detail)
+def step_of(kind: StepKind, resource: str, detail: str = "") -> Step:
+    """Return a step, which knows whether it changes anything."""
+    return Step(kind, resource, kind not in READS, detail)
 
 
 def subject(situation: Situation) -> str:

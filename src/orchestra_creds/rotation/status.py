@@ -10,9 +10,7 @@ from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, decode
-
-LATE = timedelta(days=2)
-"""How long after its time a predecessor may still be there before somebody should look: two daily runs."""
+from orchestra_creds.rotation.timing import LATE
 
 
 class Problem(StrEnum):
@@ -74,7 +72,7 @@ class Survey:
     at: datetime
     statuses: tuple[CredentialStatus, ...]
     notes: tuple[str, ...] = ()
-    """What could not be told, or was left out, and needs no operator."""
+    """What is not known, or was left out, and needs no operator."""
 
     @property
     def needs_operator(self) -> bool:
@@ -190,7 +188,7 @@ def _key_problems(facts: CredentialFacts, state: State) -> list[CredentialProble
     for item in facts.held or ():
         if state.current is not None and item.id == state.current.id and not item.enabled:
             found.append(CredentialProblem(Problem.DEAD, item.id))
-        if item.is_exposed:
+        if item.exposed:
             found.append(CredentialProblem(Problem.EXPOSED, item.id))
         if item.id not in facts.spoken_for | state.referenced_ids:
             found.append(CredentialProblem(Problem.FOREIGN, item.id))

@@ -7,9 +7,7 @@ from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.rotation.machine import end_of, is_behind, rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import (
-    LEASE,
     PREDICTED,
-    SWEEP_AFTER,
     Observations,
     Situation,
     StepKind,
@@ -25,23 +23,39 @@ from orchestra_creds.rotation.state import (
     State,
     Successor,
 )
+from orchestra_creds.rotation.timing import LEASE, SWEEP_AFTER
 
 
-def situation_after(situation: Situation, step: Step, found: StepResult) -> Situation:
-    """The situation once a step was done; for those in WRITES_STATE its state is what is to be written."""
-    action = StepKind(step.kind)
-    if found.facts:  # the engine's looks name fields of Observations
-        situation = replace(situation, seen=replace(situation.seen, **found.facts))  # type: ignore[arg-type]
-    if action in _STATES:
-        state, seen = _STATES[action](situation, found)
+def situation_after(situation: Situation, step: Step, result: StepResult) -> Situation:
+    """Return the situation after a step; after a step of WRITES_STATE its state is the one to write."""
+    kind = StepKind(step.kind)
+    if result.seen is not None:
+        situation = replace(situation, seen=result.seen)
+    if kind in _STATES:
+        state, seen = _STATES[kind](situation, result)
         return replace(situation, state=state, seen=seen)
-    if action in _FACTS:
-        return replace(situation, seen=_FACTS[action](situation.seen, step, found))
+    if kind in _FACTS:
+        return replace(situation, seen=_FACTS[kind](situation.seen, step, result))
     return situation
 
 
+def forget_doubtful(seen: Observations, kind: StepKind) -> Observations:
+    """Return the observations without those that a lost reply to such a step makes doubtful.
+
+    Every step that is not named here is repeated after a lost reply.
+    """
+    match kind:
+        case StepKind.STAGE:
+            return replace(seen, staged=None)
+        case StepKind.CREATE:
+            return replace(seen, opened=False, made=None, staged=None)
+        case StepKind.PUBLISH:
+            return replace(seen, published=None)
+    return seen
+
+
 def predict_result(situation: Situation, step: Step) -> StepResult:
-    """What a dry run takes a step to answer."""
+    """Return the answer that a dry run expects of a step."""
     match StepKind(step.kind):
         case StepKind.STAGE:
             return StepResult(situation.seen.staged_top + 1)
@@ -50,9 +64,9 @@ def predict_result(situation: Situation, step: Step) -> StepResult:
         case StepKind.PUBLISH:
             return StepResult((situation.seen.newest or situation.state.base) + 1)
         case StepKind.PROVE:
-            return StepResult(facts={"proved": True})
+            return StepResult(seen=replace(situation.seen, proved=True))
         case StepKind.PROVE_END:
-            return StepResult(facts={"ended": {**situation.seen.ended, step.detail: True}})
+            return StepResult(seen=replace(situation.seen, ended={**situation.seen.ended, step.detail: True}))
         case StepKind.CLEAN:
             return StepResult(
                 max(situation.state.successor.staged, situation.seen.staged or 0, situation.seen.staged_top)
@@ -61,24 +75,24 @@ def predict_result(situation: Situation, step: Step) -> StepResult:
 
 
 _FACTS: Mapping[StepKind, Callable[[Observations, Step, StepResult], Observations]] = {
-    StepKind.MAKE_SECRET: lambda seen, _step, _found: replace(seen, exists=True, newest=0),
-    StepKind.MAKE_STAGING: lambda seen, _step, _found: replace(seen, staging=True, staged_top=0),
-    StepKind.PRE_HOOK: lambda seen, _step, _found: replace(seen, pre_hook=True),
-    StepKind.STAGE: lambda seen, _step, found: replace(seen, staged=found.number),
-    StepKind.ACTIVATE: lambda seen, _step, found: replace(seen, activated=found.id),
-    StepKind.CREATE: lambda seen, _step, found: replace(seen, made=found.id, opened=False),
-    StepKind.ENABLE: lambda seen, _step, _found: replace(seen, enabled=True, refused=False),
-    StepKind.VERIFY: lambda seen, _step, _found: replace(seen, verified=not seen.refused),
-    StepKind.PUBLISH: lambda seen, _step, found: replace(seen, published=found.number),
-    StepKind.DELIVER: lambda seen, step, _found: replace(
+    StepKind.MAKE_SECRET: lambda seen, _step, _result: replace(seen, exists=True, newest=0),
+    StepKind.MAKE_STAGING: lambda seen, _step, _result: replace(seen, staging=True, staged_top=0),
+    StepKind.PRE_HOOK: lambda seen, _step, _result: replace(seen, pre_hook=True),
+    StepKind.STAGE: lambda seen, _step, result: replace(seen, staged=result.number),
+    StepKind.ACTIVATE: lambda seen, _step, result: replace(seen, activated=result.id),
+    StepKind.CREATE: lambda seen, _step, result: replace(seen, made=result.id, opened=False),
+    StepKind.ENABLE: lambda seen, _step, _result: replace(seen, enabled=True, refused=False),
+    StepKind.VERIFY: lambda seen, _step, _result: replace(seen, verified=not seen.refused),
+    StepKind.PUBLISH: lambda seen, _step, result: replace(seen, published=result.number),
+    StepKind.DELIVER: lambda seen, step, _result: replace(
         seen, delivered={**seen.delivered, step.resource: step.detail}
     ),
-    StepKind.DEPLOY_HOOK: lambda seen, _step, _found: replace(seen, hooked=True),
-    StepKind.CLEAN: lambda seen, _step, found: replace(seen, cleaned=found.number),
-    StepKind.DISABLE: lambda seen, step, _found: _add_done(seen, step),
-    StepKind.WITHDRAW: lambda seen, step, _found: _add_done(seen, step),
-    StepKind.DELETE: lambda seen, step, _found: _add_done(seen, step),
-    StepKind.DESTROY: lambda seen, step, _found: _add_done(seen, step),
+    StepKind.DEPLOY_HOOK: lambda seen, _step, _result: replace(seen, hooked=True),
+    StepKind.CLEAN: lambda seen, _step, result: replace(seen, cleaned=result.number),
+    StepKind.DISABLE: lambda seen, step, _result: _add_done(seen, step),
+    StepKind.WITHDRAW: lambda seen, step, _result: _add_done(seen, step),
+    StepKind.DELETE: lambda seen, step, _result: _add_done(seen, step),
+    StepKind.DESTROY: lambda seen, step, _result: _add_done(seen, step),
 }
 
 
@@ -91,7 +105,7 @@ def _renew_lease(situation: Situation) -> State:
     return replace(situation.state, lease=Lease(situation.run, situation.now + LEASE))
 
 
-def _after_lease(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_lease(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     taken = (entry.id for entry in situation.state.retiring if situation.seen.taken.get(entry.id))
     return _with_leaked(_renew_lease(situation), *taken), situation.seen
 
@@ -100,25 +114,25 @@ def _with_leaked(state: State, *identifiers: str) -> State:
     return replace(state, leaked=tuple(dict.fromkeys((*state.leaked, *identifiers))))
 
 
-def _leak_recorded(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_leak(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """The wish outlives this run: whoever goes on replaces the current one, gives it no grace, and ends it."""
     current = situation.state.current
     wish = _with_leaked(_renew_lease(situation), current.id if current else "")
     return wish, replace(situation.seen, leak_recorded=True)
 
 
-def _after_begin(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
-    seen, kept, current = situation.seen, _renew_lease(situation), situation.state.current
+def _after_begin(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    seen, renewed, current = situation.seen, _renew_lease(situation), situation.state.current
     newest = seen.newest or 0
     if current is not None and newest > current.version and seen.newest_is_ours:
         current = replace(
             current, versions=(*current.versions, newest)
         )  # a run that came back from the dead published it again
     begun = replace(
-        kept,
+        renewed,
         phase=Phase.STAGING if seen.local else Phase.CREATING,
         base=newest,
-        staged_base=max(seen.staged_top, kept.staged_base),
+        staged_base=max(seen.staged_top, renewed.staged_base),
         successor=Successor(),
         known=() if seen.local else seen.known,
         started=situation.now,
@@ -128,7 +142,7 @@ def _after_begin(situation: Situation, _found: StepResult) -> tuple[State, Obser
     return begun, replace(seen, staged=0, published=0, opened=True, made=None, verified=False)
 
 
-def _after_roll_back(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_roll_back(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """From here a rollback is a rotation whose successor exists already: without a staged copy, its material is in an old version."""
     back = rollback_predecessor(situation.state)
     begun = replace(
@@ -142,7 +156,7 @@ def _after_roll_back(situation: Situation, _found: StepResult) -> tuple[State, O
     return begun, replace(situation.seen, published=0)
 
 
-def _turned_to_creation(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_create_instead(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """An organization policy forbids uploads: the staged key never becomes valid, and the issuer makes one from here on."""
     state = situation.state
     begun = replace(
@@ -156,7 +170,7 @@ def _turned_to_creation(situation: Situation, _found: StepResult) -> tuple[State
     return begun, replace(situation.seen, staged=0, opened=True, made=None, forbidden=False)
 
 
-def _after_reopen(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_reopen(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """A creation was lost on the way: remember what was there before it and when, so that its orphan can be found."""
     state, now = situation.state, situation.now
     lost = OrphanWindow(state.known, state.started or now, now)
@@ -166,18 +180,18 @@ def _after_reopen(situation: Situation, _found: StepResult) -> tuple[State, Obse
     return again, replace(situation.seen, opened=True, made=None, staged=0)
 
 
-def _after_prepare(situation: Situation, found: StepResult) -> tuple[State, Observations]:
-    made = Successor(situation.seen.staged or 0, "", found.fingerprint)
+def _after_prepare(situation: Situation, result: StepResult) -> tuple[State, Observations]:
+    made = Successor(situation.seen.staged or 0, "", result.fingerprint)
     return replace(_renew_lease(situation), phase=Phase.PREPARED, successor=made), situation.seen
 
 
-def _after_issue(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_issue(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     seen, successor = situation.seen, situation.state.successor
     made = replace(successor, staged=seen.staged or successor.staged, id=seen.activated or seen.made or "")
     return replace(_renew_lease(situation), phase=Phase.ISSUED, successor=made, known=()), seen
 
 
-def _after_promote(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """The successor is what readers get; its predecessor waits for the destinations before its grace begins."""
     state, seen = situation.state, situation.seen
     new = state.successor.id
@@ -198,11 +212,11 @@ def _after_promote(situation: Situation, _found: StepResult) -> tuple[State, Obs
         retiring=retiring,
         started=None,
     )
-    return promoted, _anew(seen)
+    return promoted, _forget_current(seen)
 
 
-def _anew(seen: Observations) -> Observations:
-    """What was seen of the current one is not true of its successor."""
+def _forget_current(seen: Observations) -> Observations:
+    """Return the observations without those of the current one, which are not true of its successor."""
     return replace(seen, leak_recorded=True, proved=None, dead=False, withdrawn=False, healthy=None)
 
 
@@ -211,7 +225,7 @@ def _predecessor(state: State) -> tuple[Predecessor, ...]:
     return (Predecessor(current.id, current.versions, phase, born=current.since),) if current is not None else ()
 
 
-def _after_finish(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_finish(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     seen, state, now = situation.seen, situation.state, situation.now
     names = {copy.name for copy in situation.credential.copies}
     held = {name: identifier for name, identifier in {**state.delivered, **seen.delivered}.items() if name in names}
@@ -222,26 +236,26 @@ def _after_finish(situation: Situation, _found: StepResult) -> tuple[State, Obse
     return done, replace(seen, finished=True)
 
 
-def _after_abandon(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_abandon(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """The successor never worked: nobody has it, so it is retired at once; one that was to come back keeps its old place."""
     state = situation.state
-    kept = _renew_lease(situation)
+    renewed = _renew_lease(situation)
     if situation.seen.taken.get(state.successor.id):
-        kept = _with_leaked(kept, state.successor.id)
+        renewed = _with_leaked(renewed, state.successor.id)
     returning = any(entry.id == state.successor.id for entry in state.retiring)
     entry = () if returning else (Predecessor(state.successor.id, (), Retirement.ORPHAN),)
     left = Successor(state.successor.staged)
-    given_up = replace(kept, phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None)
+    given_up = replace(renewed, phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None)
     return given_up, replace(situation.seen, refused=False, abandoned=True, proved=None)
 
 
-def _after_adopt(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_adopt(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     seen = situation.seen
     current = CurrentCredential(seen.newest_id, (seen.newest or 0,), seen.newest_since or situation.now)
     return replace(situation.state, current=current), seen
 
 
-def _after_record(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_record(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """A version that a person added becomes the current one; destinations and grace follow as after a promotion."""
     seen, state = situation.seen, situation.state
     number = seen.newest or 0
@@ -255,17 +269,19 @@ def _after_record(situation: Situation, _found: StepResult) -> tuple[State, Obse
         current=CurrentCredential(f"v{number}", (number,), seen.newest_since or situation.now),
         retiring=retiring,
     )
-    return recorded, _anew(seen)
+    return recorded, _forget_current(seen)
 
 
-def _after_sweep(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
-    kept = _renew_lease(situation)
-    windows = tuple(window for window in kept.unresolved if situation.now - window.closed < SWEEP_AFTER)
+def _after_sweep(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    renewed = _renew_lease(situation)
+    windows = tuple(window for window in renewed.unresolved if situation.now - window.closed < SWEEP_AFTER)
     new = tuple(Predecessor(name, (), Retirement.ORPHAN) for name in situation.seen.orphans or ())
-    return replace(kept, unresolved=windows, retiring=(*kept.retiring, *new)), replace(situation.seen, orphans=None)
+    return replace(renewed, unresolved=windows, retiring=(*renewed.retiring, *new)), replace(
+        situation.seen, orphans=None
+    )
 
 
-def _after_retire(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_retire(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     state, seen, by_hand = situation.state, situation.seen, situation.credential.kind is CredentialKind.MANUAL
     left = []
     for entry in state.retiring:
@@ -276,11 +292,11 @@ def _after_retire(situation: Situation, _found: StepResult) -> tuple[State, Obse
             entry = replace(entry, phase=Retirement.DISABLED, since=situation.now)  # noqa: PLW2901
         left.append(entry)
     known = {entry.id for entry in left} | ({state.current.id} if state.current else set())
-    kept = _drop_lease(state, seen) if state.phase is Phase.IDLE else _renew_lease(situation)
-    return replace(kept, retiring=tuple(left), leaked=tuple(name for name in state.leaked if name in known)), seen
+    renewed = _drop_lease(state, seen) if state.phase is Phase.IDLE else _renew_lease(situation)
+    return replace(renewed, retiring=tuple(left), leaked=tuple(name for name in state.leaked if name in known)), seen
 
 
-def _after_release(situation: Situation, _found: StepResult) -> tuple[State, Observations]:
+def _after_release(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     return _drop_lease(situation.state, situation.seen), situation.seen
 
 
@@ -294,12 +310,12 @@ def _drop_lease(state: State, seen: Observations) -> State:
 _STATES: Mapping[StepKind, Callable[[Situation, StepResult], tuple[State, Observations]]] = {
     StepKind.ADOPT: _after_adopt,
     StepKind.RECORD: _after_record,
-    StepKind.LEAK: _leak_recorded,
+    StepKind.LEAK: _after_leak,
     StepKind.BEGIN: _after_begin,
     StepKind.ROLL_BACK: _after_roll_back,
     StepKind.TAKE_OVER: _after_lease,
     StepKind.PREPARE: _after_prepare,
-    StepKind.CREATE_INSTEAD: _turned_to_creation,
+    StepKind.CREATE_INSTEAD: _after_create_instead,
     StepKind.REOPEN: _after_reopen,
     StepKind.ISSUED: _after_issue,
     StepKind.PROMOTE: _after_promote,
@@ -310,5 +326,4 @@ _STATES: Mapping[StepKind, Callable[[Situation, StepResult], tuple[State, Observ
     StepKind.RETIRED: _after_retire,
     StepKind.RELEASE: _after_release,
 }
-WRITES_STATE = frozenset(_STATES)
-"""Actions that are one compare-and-swap of the state; `after` gives the state to write."""
+"""The state that each step of WRITES_STATE writes."""

@@ -6,23 +6,19 @@ be undone for 30 days at Google, so there is no disabled state of its own.
 
 import hashlib
 import re
-from collections.abc import Sequence
-from datetime import datetime
 
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import ApiKeyStore
 from orchestra_creds.errors import CredentialRefusedError, NotFoundError, PreconditionError
-from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.issuers.simple import VersionOnly, probe
 
 _OWN = re.compile(r"oc-[0-9a-f]{16}")
 
 
 class ApiKeys(VersionOnly):
-    """See Issuer."""
+    """Remote kind: an API key with the restrictions of a model key."""
 
-    local = False
     needs_settle_time = True
 
     def __init__(self, credential: Credential, keys: ApiKeyStore) -> None:
@@ -31,7 +27,7 @@ class ApiKeys(VersionOnly):
         self._like = credential.api_key.like.rpartition("/")[2]
 
     def check(self) -> None:
-        """See Issuer."""
+        """Refuse a model key that does not exist."""
         super().check()
         if self._keys.find(self._like) is None:
             raise NotFoundError(
@@ -39,16 +35,8 @@ class ApiKeys(VersionOnly):
                 hint="api_key.like names the key whose restrictions are taken over",
             )
 
-    def list_credentials(self) -> Sequence[IssuedCredential]:
-        """See Issuer: Google lists no use of API keys, and a current one is looked up by its string instead."""
-        return ()
-
-    def make(self, current: str, token: str) -> Material:
-        """See Issuer: never asked of a remote kind."""
-        return self.create(token)[1]
-
     def create(self, token: str) -> tuple[str, Material]:
-        """See Issuer."""
+        """Create the key whose id follows from the token, unless it exists, and return its id and string."""
         key_id, model = key_id_of(token), self._keys.find(self._like)
         if model is None:
             raise PreconditionError(f"there is no API key {self._like} to take restrictions from")
@@ -58,12 +46,12 @@ class ApiKeys(VersionOnly):
         return key_id, self._keys.material(key_id)
 
     def find(self, token: str) -> tuple[str, Material] | None:
-        """See Issuer."""
+        """Return the key whose id follows from the token, unless it is deleted."""
         facts = self._keys.find(key_id_of(token))
         return None if facts is None or facts.deleted else (facts.id, self._keys.material(facts.id))
 
     def verify(self, value: Material) -> None:
-        """See Issuer: Google is asked whose string it is, and whether that key is deleted."""
+        """Ask Google whose string it is, and whether that key is deleted; then let the probe prove it."""
         try:
             facts = self._keys.find(self._keys.owner(value))
         except NotFoundError:
@@ -72,12 +60,8 @@ class ApiKeys(VersionOnly):
             raise CredentialRefusedError(f"Google knows no API key with the string of {self._credential.name}")
         probe(self._credential, value)
 
-    def last_used(self, identifier: str) -> datetime | None:
-        """See Issuer: not known of API keys."""
-        return None
-
     def delete(self, identifier: str) -> None:
-        """See Issuer: only a key of ours is deleted, never the model nor one that was adopted."""
+        """Delete a key of ours, never the model nor one that was adopted."""
         if not _OWN.fullmatch(identifier):
             return
         facts = self._keys.find(identifier)
@@ -85,7 +69,7 @@ class ApiKeys(VersionOnly):
             self._keys.delete(identifier)
 
     def end(self, identifier: str, value: Material | None) -> None:
-        """See Issuer: also one that was adopted is deleted, but not the model.
+        """Delete a key, also one that was adopted, but not the model.
 
         Raises:
             PreconditionError: it is the model.
@@ -100,7 +84,7 @@ class ApiKeys(VersionOnly):
             self._keys.delete(key_id)
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
-        """See Issuer: Google says that the key is deleted. Without its string an adopted one cannot be told."""
+        """Return whether Google says that the key is deleted; without its string an adopted one is not known, so False."""
         key_id = self._key_of(identifier, value)
         facts = self._keys.find(key_id) if key_id else None
         return key_id is not None and (facts is None or facts.deleted)
@@ -118,5 +102,5 @@ class ApiKeys(VersionOnly):
 
 
 def key_id_of(token: str) -> str:
-    """The id of the key of one attempt: letters and digits as the API wants them."""
+    """Return the id of the key of one attempt: letters and digits as the API wants them."""
     return f"oc-{hashlib.sha256(token.encode()).hexdigest()[:16]}"

@@ -25,40 +25,30 @@ LONGEST_ID = 200
 
 
 class ProgramIssuer(VersionOnly):
-    """See Issuer. What the program revokes cannot come back, so disabling means the version only, and deleting means `revoke`."""
-
-    local = False
+    """Remote kind of the operator's own program. What it revokes cannot come back, so only deleting means `revoke`."""
 
     def __init__(self, credential: Credential) -> None:
         super().__init__(credential)
         self._what = f"issuer program of {credential.name}"
 
     def check(self) -> None:
-        """See Issuer."""
+        """Refuse a program that cannot be run."""
         super().check()
         programs.check(self._credential.command, self._what)
 
-    def make(self, current: str, token: str) -> Material:
-        """See Issuer: never asked of a remote kind."""
-        return self.create(token)[1]
-
     def create(self, token: str) -> tuple[str, Material]:
-        """See Issuer."""
+        """Let the program make a credential; the same token must answer the same one."""
         made = self._parse_answer(self._call("create", {"token": token}))
         if made is None:
             raise self._answer_error("create")
         return made
 
     def find(self, token: str) -> tuple[str, Material] | None:
-        """See Issuer."""
+        """Return what the program made for this token, or None."""
         return self._parse_answer(self._call("find", {"token": token}))
 
-    def secret_value(self, made: Material, identifier: str) -> Material:
-        """See Issuer."""
-        return made
-
     def verify(self, value: Material) -> None:
-        """See Issuer."""
+        """Ask the program, then the probe, whether the credential works."""
         if not self._works(value):
             raise CredentialRefusedError(f"{self._what} says that the credential does not work")
         probe(self._credential, value)
@@ -70,15 +60,15 @@ class ProgramIssuer(VersionOnly):
         return works
 
     def delete(self, identifier: str) -> None:
-        """See Issuer."""
+        """Let the program revoke it."""
         self._call("revoke", {"id": identifier})
 
     def end(self, identifier: str, value: Material | None) -> None:
-        """See Issuer."""
+        """Let the program revoke it."""
         self.delete(identifier)
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
-        """See Issuer: the program itself must say that it does not work any more."""
+        """Return whether the program itself says that it does not work any more."""
         return value is None or not self._works(value)
 
     def _parse_answer(self, answer: dict[str, Any]) -> tuple[str, Material] | None:

@@ -15,14 +15,14 @@ MOST_BYTES = 4096
 
 
 class GeneratedValues(VersionOnly):
-    """See Issuer. `random` answers so many random bytes."""
+    """Local kind: random bytes in an encoding, or letters of an alphabet. `random` returns so many random bytes."""
 
     def __init__(self, credential: Credential, random: Callable[[int], bytes]) -> None:
         super().__init__(credential)
         self._random = random
 
     def check(self) -> None:
-        """See Issuer."""
+        """Refuse a value that is too short to be secret, or that cannot be made."""
         super().check()
         wanted, name = self._credential.generated, self._credential.name
         if wanted.alphabet or wanted.length:
@@ -43,24 +43,28 @@ class GeneratedValues(VersionOnly):
                 hint="generate = { bytes = 32 }, or a length and an alphabet that are worth as much",
             )
 
+    def accepts_material(self) -> bool:
+        """Return True: the secret is its only source."""
+        return True
+
     def make(self, current: str, token: str) -> Material:
-        """See Issuer."""
+        """Return a new random value."""
         wanted = self._credential.generated
         if not wanted.alphabet:
             return values.random_value(self._random(wanted.bytes), wanted.encoding)
         return Material("".join(self._letter(wanted.alphabet) for _ in range(wanted.length)).encode())
 
     def _letter(self, alphabet: str) -> str:
-        """One letter, each as likely as any other: bytes that would favour the first letters are thrown away."""
+        """Return one letter, each as likely as any other: bytes that would favor the first letters are thrown away."""
         fair = 256 - 256 % len(alphabet)
         while (byte := self._random(1)[0]) >= fair:
             pass
         return alphabet[byte % len(alphabet)]
 
-    def create(self, token: str) -> tuple[str, Material]:
-        """See Issuer: never asked of a local kind."""
-        return token, self.make("", token)
+    def fingerprint(self, made: Material) -> str:
+        """Return nothing: a hash of a value would let people test guesses."""
+        return ""
 
-    def find(self, token: str) -> tuple[str, Material] | None:
-        """See Issuer."""
-        return None
+    def activate(self, made: Material, token: str) -> str:
+        """Return the attempt as its id; a value is valid as soon as readers get it."""
+        return token

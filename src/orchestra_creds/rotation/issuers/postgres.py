@@ -18,7 +18,6 @@ from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
     ConfigError,
     CredentialRefusedError,
-    CredsError,
     NotFoundError,
     PermissionDeniedError,
     UnavailableError,
@@ -27,20 +26,35 @@ from orchestra_creds.rotation.issuer import IssuedCredential
 
 if TYPE_CHECKING:
     import psycopg
+    from psycopg import sql
 
 MARK = "orchestra-creds "
 PASSWORD_BYTES = 32
-WRONG_PASSWORD = "28P01"  # noqa: S105  an SQLSTATE
-_REFUSED = ("password authentication failed for user", "is not permitted to log in")
-"""What the server says of a wrong password and of a role without LOGIN. libpq gives no SQLSTATE for a connection that was refused,
-and 28000 also stands for an address that pg_hba.conf does not list, which is no fault of the credential."""
+_LOGIN = """
+    SELECT r.rolcanlogin,
+           r.rolvaliduntil IS NOT NULL AND r.rolvaliduntil <= now(),
+           coalesce(d.datallowconn AND has_database_privilege(r.oid, d.oid, 'CONNECT'), false)
+           AND (r.rolconnlimit < 0 OR r.rolconnlimit > (SELECT count(*) FROM pg_stat_activity WHERE usesysid = r.oid))
+           AND (d.datconnlimit < 0 OR d.datconnlimit > (SELECT count(*) FROM pg_stat_activity WHERE datid = d.oid))
+           AND (SELECT count(*) FROM pg_stat_activity WHERE datid IS NOT NULL)
+               < current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+                 - coalesce(current_setting('reserved_connections', true)::int, 0)
+    FROM pg_roles r LEFT JOIN pg_database d ON d.datname = %s WHERE r.rolname = %s
+"""
+"""Whether a role may log in, whether its password has expired, and whether the database would admit one more connection of it."""
+
+
+class PostgresLoginError(UnavailableError):
+    """A connection was not made. libpq tells no SQLSTATE for that, but whether the server had asked for the password."""
+
+    def __init__(self, message: str, *, hint: str, password_used: bool) -> None:
+        super().__init__(message, hint=hint)
+        self.password_used = password_used
 
 
 class PostgresRoles:
-    """See Issuer. An id is `ROLE#ATTEMPT`."""
+    """Local kind: the passwords of two roles. An id is `ROLE#ATTEMPT`."""
 
-    local = True
-    revocable = True
     needs_settle_time = False
 
     def __init__(self, credential: Credential, secrets: SecretStore, random: Callable[[int], bytes]) -> None:
@@ -48,9 +62,10 @@ class PostgresRoles:
         self._wanted = credential.postgres
         self._secrets = secrets
         self._random = random
+        self._where = f"PostgreSQL on {credential.postgres.host}"
 
     def check(self) -> None:
-        """See Issuer."""
+        """Refuse anything but two roles that exist."""
         if len(set(self._wanted.users)) != 2:
             raise ConfigError(
                 f"credential {self._credential.name}: kind postgres needs two users", hint='users = ["app_a", "app_b"]'
@@ -64,43 +79,39 @@ class PostgresRoles:
                 )
 
     def list_credentials(self) -> Sequence[IssuedCredential]:
-        """See Issuer."""
+        """Return the two roles, each with the id that its comment holds."""
         return [IssuedCredential(mark or role, enabled) for role, enabled, mark in self._roles()]
 
+    def accepts_material(self) -> bool:
+        """Return True: passwords are always made here."""
+        return True
+
     def make(self, current: str, token: str) -> Material:
-        """See Issuer: a password for the role that is not in force."""
+        """Return a password for the role that is not in force."""
         first, second = self._wanted.users
         user = second if _role(current) == first else first
         password = values.random_value(self._random(PASSWORD_BYTES)).reveal().decode()
         return Material(json.dumps({"id": f"{user}#{token}", "user": user, "password": password}).encode())
 
     def fingerprint(self, made: Material) -> str:
-        """See Issuer: none."""
+        """Return nothing: a hash of a password would let people test guesses."""
         return ""
 
     def activate(self, made: Material, token: str) -> str:
-        """See Issuer: repeating it sets the same password again."""
+        """Set the password of the role, and let it log in; a repeated call sets the same password again."""
         body = json.loads(made.reveal())
         with self._connect_admin() as connection:
             verifier = connection.pgconn.encrypt_password(
                 body["password"].encode(), body["user"].encode(), b"scram-sha-256"
             )
             with connection.transaction():
-                self._alter(connection, body["user"], "LOGIN PASSWORD {}", verifier.decode())
-                self._comment(connection, body["user"], MARK + body["id"])
+                alter = "ALTER ROLE {} WITH LOGIN PASSWORD {}"
+                connection.execute(_statement(alter, body["user"], verifier.decode()))
+                connection.execute(_statement("COMMENT ON ROLE {} IS {}", body["user"], MARK + body["id"]))
         return str(body["id"])
 
-    def create(self, token: str) -> tuple[str, Material]:
-        """See Issuer: never asked of a local kind."""
-        made = self.make("", token)
-        return self.activate(made, token), made
-
-    def find(self, token: str) -> tuple[str, Material] | None:
-        """See Issuer."""
-        return None
-
     def secret_value(self, made: Material, identifier: str) -> Material:
-        """See Issuer: a connection URL, or the bare password."""
+        """Return a connection URL, or the bare password."""
         body, wanted = json.loads(made.reveal()), self._wanted
         if wanted.form == "password":
             return Material(body["password"].encode())
@@ -109,44 +120,67 @@ class PostgresRoles:
         return Material(f"postgresql://{user}:{password}@{place}?sslmode={wanted.sslmode}".encode())
 
     def identify(self, value: Material) -> str:
-        """See Issuer: the bytes do not tell the attempt."""
+        """Return nothing: the bytes do not tell the attempt that made them."""
         return ""
 
     def verify(self, value: Material) -> None:
-        """See Issuer: a connection is made, and ended."""
+        """Make a connection, and end it."""
         text = value.reveal().decode("utf-8", "replace")
         if self._wanted.form == "password":
             tries = [(user, text) for user in self._wanted.users]
         else:
             parts = urlsplit(text)
             tries = [(unquote(parts.username or ""), unquote(parts.password or ""))]
-        refusal: CredsError | None = None
-        for user, password in tries:
-            try:
-                with self._connect(user=user, password=password, dbname=self._wanted.database):
-                    return
-            except CredentialRefusedError as error:
-                refusal = error
-        raise refusal or CredentialRefusedError("no password to connect with")
+        if not any(self._admits(user, password) for user, password in tries):
+            raise CredentialRefusedError(f"{self._where} refuses the role", hint="is its password ours? may it log in?")
+
+    def _admits(self, user: str, password: str) -> bool:
+        """Return whether a role can log in; False only if the role or the password is what stands in the way.
+
+        A refused password is one that the server asked for, and refused again while the admin role sees no other obstacle.
+
+        Raises:
+            UnavailableError: the server did not answer, or does not admit the role for another reason.
+        """
+        refused = self._login_error(user, password)
+        if refused is None:
+            return True
+        with self._connect_admin() as connection:
+            row = connection.execute(_LOGIN, (self._wanted.database, user)).fetchone()
+        may_log_in, expired, admits = row or (False, False, False)
+        if not may_log_in or (expired and refused.password_used):
+            return False
+        if refused.password_used and admits:
+            refused = self._login_error(user, password)
+            if refused is None or refused.password_used:
+                return refused is None
+        raise UnavailableError(str(refused), hint=refused.hint)
+
+    def _login_error(self, user: str, password: str) -> PostgresLoginError | None:
+        try:
+            with self._connect(user=user, password=password, dbname=self._wanted.database):
+                return None
+        except PostgresLoginError as error:
+            return error
 
     def last_used(self, identifier: str) -> datetime | None:
-        """See Issuer: PostgreSQL does not keep it."""
+        """Return None: PostgreSQL does not keep it."""
         return None
 
     def disable(self, identifier: str) -> None:
-        """See Issuer: the role may not log in; sessions that it has go on."""
+        """Let the role log in no more; sessions that it has go on."""
         self._alter_if_marked(identifier, "NOLOGIN")
 
     def enable(self, identifier: str) -> None:
-        """See Issuer."""
+        """Let the role log in again."""
         self._alter_if_marked(identifier, "LOGIN")
 
     def end(self, identifier: str, value: Material | None) -> None:
-        """See Issuer."""
+        """Let the role log in no more."""
         self.disable(identifier)
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
-        """See Issuer: its role may not log in, and its password opens no connection."""
+        """Return whether its role may not log in, and its password opens no connection."""
         if any(mark == identifier and login for _, login, mark in self._roles()):
             return False
         if value is None:
@@ -158,32 +192,21 @@ class PostgresRoles:
         return False
 
     def delete(self, identifier: str) -> None:
-        """See Issuer: the role keeps its grants and has no password."""
+        """Take the password from the role, which keeps its grants."""
         self._alter_if_marked(identifier, "NOLOGIN PASSWORD NULL")
 
     def _alter_if_marked(self, identifier: str, change: str) -> None:
         for role, _, mark in self._roles():
             if mark == identifier:
                 with self._connect_admin() as connection, connection.transaction():
-                    self._alter(connection, role, change)
+                    connection.execute(_statement(f"ALTER ROLE {{}} WITH {change}", role))
 
     def _roles(self) -> list[tuple[str, bool, str]]:
-        """Role, whether it may log in, and the id that its comment holds."""
+        """Return each role, whether it may log in, and the id that its comment holds."""
         query = "SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = ANY(%s)"
         with self._connect_admin() as connection:
             rows = connection.execute(query, (list(self._wanted.users),)).fetchall()
         return [(str(role), bool(login), str(text or "").removeprefix(MARK)) for role, login, text in rows]
-
-    def _alter(self, connection: "psycopg.Connection[Any]", role: str, change: str, *literals: str) -> None:
-        from psycopg import sql
-
-        rest = sql.SQL(change).format(*(sql.Literal(text) for text in literals))
-        connection.execute(sql.SQL("ALTER ROLE {} WITH {}").format(sql.Identifier(role), rest))
-
-    def _comment(self, connection: "psycopg.Connection[Any]", role: str, text: str) -> None:
-        from psycopg import sql
-
-        connection.execute(sql.SQL("COMMENT ON ROLE {} IS {}").format(sql.Identifier(role), sql.Literal(text)))
 
     @contextlib.contextmanager
     def _connect_admin(self) -> "Iterator[psycopg.Connection[Any]]":
@@ -192,36 +215,49 @@ class PostgresRoles:
         try:
             with self._connect(conninfo=text) as connection:
                 yield connection
-        except CredentialRefusedError as error:  # it is about the admin role, and not about the credential under test
-            raise PermissionDeniedError(f"{error} of {self._wanted.admin_secret}", hint=error.hint) from None
+        except PostgresLoginError as error:
+            if not error.password_used:
+                raise UnavailableError(str(error), hint=error.hint) from None
+            raise PermissionDeniedError(
+                f"{self._where} refuses the role of {self._wanted.admin_secret}",
+                hint="is its password right? may it log in?",
+            ) from None
 
     @contextlib.contextmanager
     def _connect(self, conninfo: str = "", **options: Any) -> "Iterator[psycopg.Connection[Any]]":
         try:
-            import psycopg
+            import psycopg  # an optional extra
         except ImportError:
             raise ConfigError(
                 f"credential {self._credential.name}: kind postgres is not installed",
                 hint="pip install 'orchestra-creds[postgres]'",
             ) from None
-        where = f"PostgreSQL on {self._wanted.host}"
         if not conninfo:
             options |= {"host": self._wanted.host, "port": self._wanted.port, "sslmode": self._wanted.sslmode}
+        no_answer, hint = f"no answer from {self._where}", "is it reachable from here?"
+        timeout = int(self._credential.timeout.total_seconds())
         try:
-            with psycopg.connect(
-                conninfo, connect_timeout=int(self._credential.timeout.total_seconds()), **options
-            ) as connection:
+            try:
+                connection = psycopg.connect(conninfo, connect_timeout=timeout, **options)
+            except psycopg.OperationalError as error:
+                used = error.pgconn is not None and error.pgconn.used_password and not error.pgconn.needs_password
+                raise PostgresLoginError(no_answer, hint=hint, password_used=used) from None
+            with connection:
                 yield connection
-        except psycopg.OperationalError as error:
-            if error.sqlstate == WRONG_PASSWORD or any(text in str(error) for text in _REFUSED):
-                raise CredentialRefusedError(
-                    f"{where} refuses the role", hint="is its password ours? may it log in?"
-                ) from None
-            raise UnavailableError(f"no answer from {where}", hint="is it reachable from here?") from None
+        except psycopg.OperationalError:
+            raise UnavailableError(no_answer, hint=hint) from None
         except psycopg.Error as error:  # its text may quote a statement
             raise PermissionDeniedError(
-                f"{where} refused to alter a role (SQLSTATE {error.sqlstate})", hint="may the admin role alter both?"
+                f"{self._where} refused to alter a role (SQLSTATE {error.sqlstate})",
+                hint="may the admin role alter both?",
             ) from None
+
+
+def _statement(template: str, role: str, *literals: str) -> "sql.Composed":
+    """Return a statement about a role, with its name and the literals quoted: `ALTER ROLE {} WITH PASSWORD {}`."""
+    from psycopg import sql  # an optional extra
+
+    return sql.SQL(template).format(sql.Identifier(role), *(sql.Literal(text) for text in literals))
 
 
 def _role(identifier: str) -> str:

@@ -12,7 +12,10 @@ import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.core.credential import Credential, Strategy
@@ -21,10 +24,6 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-    from cryptography.x509 import Certificate
 
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
@@ -38,9 +37,8 @@ _BITS, _EXPONENT = 2048, 65537
 
 
 class ServiceAccountKeys:
-    """See Issuer. `token_uri` goes into key files; `now` is aware UTC; `new_pair` draws a key pair (RSA, 2048 bits)."""
+    """Local and remote kind. `token_uri` goes into key files; `now` is aware UTC; `new_pair` draws a key pair (RSA, 2048 bits)."""
 
-    revocable = True
     needs_settle_time = True
 
     def __init__(
@@ -52,7 +50,7 @@ class ServiceAccountKeys:
         *,
         token_uri: str,
         now: Callable[[], datetime],
-        new_pair: Callable[[], "RSAPrivateKey"] | None = None,
+        new_pair: Callable[[], rsa.RSAPrivateKey] | None = None,
     ) -> None:
         self._credential = credential
         self._account = credential.account
@@ -63,9 +61,12 @@ class ServiceAccountKeys:
         self._now = now
         self._new_pair = new_pair or _new_pair
 
+    def accepts_material(self) -> bool:
+        """Return whether keys are uploaded; the organization's policy decides unless the operator chose."""
+        return self._uploads
+
     @cached_property
-    def local(self) -> bool:
-        """Whether keys are uploaded; asked of the organization's policy unless the operator chose."""
+    def _uploads(self) -> bool:
         if self._credential.strategy is not Strategy.AUTO:
             return self._credential.strategy is Strategy.UPLOAD
         return not any(self._is_enforced(name) for name in NO_UPLOAD)
@@ -78,8 +79,8 @@ class ServiceAccountKeys:
             return False
 
     def check(self) -> None:
-        """See Issuer."""
-        forbidden = NO_UPLOAD if self.local else NO_CREATION
+        """Refuse an account that may have no new key by policy, or that has no room for one."""
+        forbidden = NO_UPLOAD if self._uploads else NO_CREATION
         for constraint in forbidden:
             if self._is_enforced(constraint):
                 raise PreconditionError(
@@ -94,15 +95,12 @@ class ServiceAccountKeys:
             )
 
     def list_credentials(self) -> Sequence[IssuedCredential]:
-        """See Issuer."""
+        """Return the account's keys, without those that Google manages itself."""
         keys = self._keys.list_keys(self._account)
         return [_issued_credential(key) for key in keys if key.origin is KeyOrigin.USER]
 
     def make(self, current: str, token: str) -> Material:
-        """See Issuer: the private key and its certificate, which carries nothing of the operator."""
-        from cryptography import x509
-        from cryptography.hazmat.primitives import hashes, serialization
-
+        """Return a private key and its certificate, which carries nothing of the operator."""
         private = self._new_pair()
         policy, begins = self._credential.policy, self._now() - BACKDATED
         ends = begins + 2 * policy.every + policy.grace + policy.soak + SLACK  # a back-stop; rotation comes long before
@@ -125,11 +123,11 @@ class ServiceAccountKeys:
         return Material(json.dumps(body).encode())
 
     def fingerprint(self, made: Material) -> str:
-        """See Issuer: 32 hex digits of the SHA-256 of the public half."""
+        """Return 32 hex digits of the SHA-256 of the public half."""
         return hashlib.sha256(_public(_certificate(made))).hexdigest()[:32]
 
     def activate(self, made: Material, token: str) -> str:
-        """See Issuer."""
+        """Upload the certificate, unless a key with its public half exists, and return the key's id."""
         certificate = _certificate(made)
         there = self._find_uploaded_key(certificate)
         if there is not None:
@@ -153,7 +151,7 @@ class ServiceAccountKeys:
             hint="is the account disabled, or has it ten keys? the next run goes on from here",
         )
 
-    def _find_uploaded_key(self, certificate: "Certificate") -> str | None:
+    def _find_uploaded_key(self, certificate: x509.Certificate) -> str | None:
         """The id of the key with this public half: an uploaded key's time of creation is the beginning of its certificate."""
         public, begins = _public(certificate), certificate.not_valid_before_utc
         for key in self._keys.list_keys(self._account):
@@ -167,7 +165,7 @@ class ServiceAccountKeys:
         return None
 
     def create(self, token: str) -> tuple[str, Material]:
-        """See Issuer."""
+        """Let Google create a key pair, and return the key's id and key file."""
         try:
             new = self._keys.create_key(self._account)
         except PreconditionError as error:
@@ -175,11 +173,11 @@ class ServiceAccountKeys:
         return new.key.id, new.material
 
     def find(self, token: str) -> tuple[str, Material] | None:
-        """See Issuer: the private half of a created key was in the lost reply, and nowhere else."""
+        """Return None: the private half of a created key was in the lost reply, and nowhere else."""
         return None
 
     def secret_value(self, made: Material, identifier: str) -> Material:
-        """See Issuer: the JSON key file, as Google writes it; one that Google wrote stays as it is."""
+        """Return the JSON key file, as Google writes it; one that Google wrote stays as it is."""
         body = _body(made)
         if "client_email" in body:
             return made
@@ -196,40 +194,40 @@ class ServiceAccountKeys:
         return Material(json.dumps(document, indent=2).encode() + b"\n")
 
     def identify(self, value: Material) -> str:
-        """See Issuer."""
+        """Return the key id in a key file of this account."""
         body = _body(value)
         return body.get("private_key_id", "") if body.get("client_email") == self._account else ""
 
     def verify(self, value: Material) -> None:
-        """See Issuer: a token is minted with the key's id, so that Google tries this key and no other."""
+        """Mint a token with the key's id, so that Google tries this key and no other."""
         if "private_key" not in _body(value):
             raise CredentialRefusedError(f"what the secret of {self._credential.name} holds is no key of an account")
         self._tokens.mint(value)
 
     def last_used(self, identifier: str) -> datetime | None:
-        """See Issuer: from Policy Analyzer, to the day."""
+        """Return the last use that Policy Analyzer knows, to the day."""
         return self._keys.last_uses(self._account).get(identifier)
 
     def disable(self, identifier: str) -> None:
-        """See Issuer: asked of the key itself, for lists may not show a young key yet."""
+        """Disable the key by its id, because lists may not show a young key yet."""
         try:
             self._keys.disable_key(self._account, identifier)
         except NotFoundError:
             return
 
     def enable(self, identifier: str) -> None:
-        """See Issuer."""
+        """Enable the key; do nothing if it is gone."""
         try:
             self._keys.enable_key(self._account, identifier)
         except NotFoundError:
             return
 
     def end(self, identifier: str, value: Material | None) -> None:
-        """See Issuer: a disabled key gets no tokens."""
+        """Disable the key: a disabled key gets no tokens."""
         self.disable(identifier)
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
-        """See Issuer: the key is disabled or gone, and gets no token any more, which may take minutes longer."""
+        """Return whether the key is disabled or gone, and gets no token any more, which may take minutes longer."""
         key = self._keys.find_key(self._account, identifier)
         if key is not None and not key.disabled:
             return False
@@ -242,7 +240,7 @@ class ServiceAccountKeys:
         return False
 
     def delete(self, identifier: str) -> None:
-        """See Issuer: a retried delete may find nothing left, which is what was asked for.
+        """Delete the disabled key; a repeated call may find nothing left, which is what was asked for.
 
         Raises:
             PreconditionError: the account's key is enabled: somebody may be using it, whatever the state says.
@@ -259,14 +257,12 @@ class ServiceAccountKeys:
             return
 
 
-def _new_pair() -> "RSAPrivateKey":
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
+def _new_pair() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(public_exponent=_EXPONENT, key_size=_BITS)
 
 
 def _issued_credential(key: Key) -> IssuedCredential:
-    return IssuedCredential(key.id, not key.disabled, key.created, key.last_used, key.disable_reason)
+    return IssuedCredential(key.id, not key.disabled, key.created, key.last_used, key.disabled_for_leak)
 
 
 def _body(material: Material) -> dict[str, str]:
@@ -278,14 +274,10 @@ def _body(material: Material) -> dict[str, str]:
     return {key: value for key, value in body.items() if isinstance(value, str)} if isinstance(body, dict) else {}
 
 
-def _certificate(made: Material) -> "Certificate":
-    from cryptography import x509
-
+def _certificate(made: Material) -> x509.Certificate:
     return x509.load_pem_x509_certificate(_body(made)["certificate"].encode())
 
 
-def _public(certificate: "Certificate") -> bytes:
-    from cryptography.hazmat.primitives import serialization
-
+def _public(certificate: x509.Certificate) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     return certificate.public_key().public_bytes(serialization.Encoding.PEM, form)

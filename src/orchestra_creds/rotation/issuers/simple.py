@@ -11,62 +11,46 @@ from orchestra_creds.rotation.issuer import IssuedCredential
 
 
 class VersionOnly:
-    """See Issuer. Nothing is known of the credential but the version that holds it; a probe program proves it, if there is one."""
+    """Base of kinds of which nothing is known but the version that holds the credential; a probe program proves it, if there is one."""
 
-    local = True
-    revocable = False
     needs_settle_time = False
 
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
 
     def check(self) -> None:
-        """See Issuer."""
+        """Refuse a probe program that cannot be run."""
         if self._credential.probe:
             programs.check(self._credential.probe, f"probe of {self._credential.name}")
 
     def list_credentials(self) -> Sequence[IssuedCredential]:
-        """See Issuer."""
+        """Return nothing: there is no issuer that could list it."""
         return ()
 
-    def fingerprint(self, made: Material) -> str:
-        """See Issuer: a hash of a value would let people test guesses."""
-        return ""
-
-    def activate(self, made: Material, token: str) -> str:
-        """See Issuer: it is valid as soon as readers get it."""
-        return token
-
     def secret_value(self, made: Material, identifier: str) -> Material:
-        """See Issuer."""
+        """Return the material as it was made."""
         return made
 
     def identify(self, value: Material) -> str:
-        """See Issuer."""
+        """Return nothing: the bytes do not tell the attempt that made them."""
         return ""
 
     def verify(self, value: Material) -> None:
-        """See Issuer."""
+        """Let the probe program prove it, if there is one."""
         probe(self._credential, value)
 
     def last_used(self, identifier: str) -> datetime | None:
-        """See Issuer."""
+        """Return None: no issuer notes its use."""
         return None
 
-    def disable(self, identifier: str) -> None:
-        """See Issuer."""
-
-    def enable(self, identifier: str) -> None:
-        """See Issuer."""
-
     def delete(self, identifier: str) -> None:
-        """See Issuer."""
+        """Leave the deletion to the secret's version, which alone holds it."""
 
     def end(self, identifier: str, value: Material | None) -> None:
-        """See Issuer: no more can be done than to disable the secret's version."""
+        """Leave the end to the secret's version: no more can be done than to disable it."""
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
-        """See Issuer: the probe must refuse it; without one the secret is all that is known."""
+        """Return whether the probe refuses it; without a probe, True: the secret is all that is known."""
         if value is None or not self._credential.probe:
             return True
         try:

@@ -1,0 +1,263 @@
+"""What each step that only looks finds out: one method a kind of step, each returns the observations with its own added."""
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.material import Material
+from orchestra_creds.core.ports import Destination, SecretStore
+from orchestra_creds.errors import CredentialRefusedError, CredsError, NotFoundError, PreconditionError
+from orchestra_creds.rotation.issuer import IssuedCredential, Issuer, LocalIssuer, RemoteIssuer, RevocableIssuer
+from orchestra_creds.rotation.machine import rollback_predecessor
+from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.situation import Observations, Situation, StepResult
+from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
+from orchestra_creds.rotation.timing import SKEW, SWEEP_AFTER
+from orchestra_creds.rotation.versions import NumberedVersions
+
+Siblings = Callable[[], Iterable[State]]
+"""The states of all other credentials of the same account."""
+
+
+class StepObserver(NumberedVersions):
+    """The looks of one credential's rotation. Keeps the successor's material in memory while the attempt lasts."""
+
+    def __init__(
+        self,
+        secrets: SecretStore,
+        issuer: Issuer,
+        destinations: Sequence[Destination],
+        *,
+        siblings: Siblings,
+        list_credentials: Callable[[], Sequence[IssuedCredential]],
+    ) -> None:
+        super().__init__(secrets)
+        self._issuer = issuer
+        self._local = issuer if isinstance(issuer, LocalIssuer) else None
+        self._remote = issuer if isinstance(issuer, RemoteIssuer) else None
+        self._revocable = issuer if isinstance(issuer, RevocableIssuer) else None
+        self._destinations = {destination.name: destination for destination in destinations}
+        self._siblings = siblings
+        self._list_credentials = list_credentials
+        self._made_material: Material | None = None
+
+    # -- the secret and its staging secret
+
+    def _look_at_versions(self, situation: Situation, _step: Step) -> StepResult:
+        name, current = situation.credential.secret, situation.state.current
+        start = max(situation.state.base, current.version if current else 0)
+        newest = self._top(name, start or self._latest(name))
+        seen = replace(situation.seen, newest=newest)
+        back = rollback_predecessor(situation.state) if situation.want.back else None
+        if back is not None:
+            seen = self._note_taken_out(situation, seen, back)
+        if newest <= (current.version if current else 0):
+            return StepResult(seen=seen)
+        created = self._secrets.get_version(name, newest).created
+        value = self._readable_material(name, newest)
+        identifier = self._issuer.identify(value) if value else ""
+        seen = replace(seen, newest_since=created, newest_id=identifier or f"v{newest}")
+        if current is not None and value is not None:
+            same = identifier == current.id if identifier else value == self._readable_material(name, current.version)
+            seen = replace(seen, newest_is_ours=same)
+        return StepResult(seen=seen)
+
+    def _look_at_staging(self, situation: Situation, _step: Step) -> StepResult:
+        there = self._secrets.find_secret(situation.staging) is not None
+        top = self._top(situation.staging, situation.state.staged_base) if there else 0
+        return StepResult(seen=replace(situation.seen, staging=there, staged_top=top))
+
+    def _look_for_staged(self, situation: Situation, _step: Step) -> StepResult:
+        base = situation.state.staged_base
+        top = self._top(situation.staging, base)
+        seen = replace(situation.seen, staged=top if top > base else 0)
+        if top > base:
+            self._made_material = None  # what counts is what is stored, whoever stored it
+        if top > base and situation.state.phase is Phase.CREATING:
+            self._made_material = self._secrets.access(situation.staging, top).material
+            seen = replace(seen, made=unwrap_material(self._made_material)[0])
+        return StepResult(seen=seen)
+
+    def _look_for_published(self, situation: Situation, _step: Step) -> StepResult:
+        name, back = situation.credential.secret, self._returning(situation)
+        seen = replace(situation.seen, published=0)
+        if back is not None:
+            seen = self._note_taken_out(situation, seen, back)
+            if self._readable_material(name, back.versions[-1]) is None:  # it is still asleep, so nothing was published
+                return StepResult(seen=seen)
+        value, base = self._secret_value(situation), situation.state.base
+        mine = (n for n in range(self._top(name, base), base, -1) if self._readable_material(name, n) == value)
+        return StepResult(seen=replace(seen, published=next(mine, 0)))
+
+    # -- the issuer
+
+    def _look_for_made(self, situation: Situation, _step: Step) -> StepResult:
+        found = self._remote_issuer(situation).find(situation.token)
+        if found is not None:
+            self._made_material = wrap_material(*found)
+            return StepResult(seen=replace(situation.seen, made=found[0]))
+        return StepResult(seen=replace(situation.seen, made="", known=self._issued_ids()))
+
+    def _look_at_use(self, situation: Situation, step: Step) -> StepResult:
+        identifier = step.resource.rpartition("/")[2]
+        used = self._issuer.last_used(identifier)
+        return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, identifier: used}))
+
+    def _look_at_health(self, situation: Situation, step: Step) -> StepResult:
+        """A current credential that the issuer lists as valid is believed; one that it does not is put to the test."""
+        issued = self._list_credentials()
+        if not issued or any(item.id == step.detail and item.enabled for item in issued):
+            return StepResult(seen=replace(situation.seen, healthy=True))
+        seen = self._try_current(situation)
+        return StepResult(seen=replace(seen, healthy=bool(seen.proved)))
+
+    def _look_for_orphans(self, situation: Situation, _step: Step) -> StepResult:
+        """Ids that came to be in a window of ours, that nobody refers to and nobody ever used."""
+        windows = [w for w in situation.state.unresolved if situation.now - w.closed >= SWEEP_AFTER]
+        siblings = list(self._siblings())
+        others = frozenset[str]().union(*(state.referenced_ids for state in siblings))
+        busy = [s for s in siblings if s.phase is Phase.CREATING or s.unresolved]
+        orphans = set()
+        for item in self._issuer.list_credentials():
+            foreign = item.id in situation.state.referenced_ids | others or item.last_used is not None
+            if foreign or item.created is None or busy or not item.enabled:
+                continue
+            for window in windows:
+                lies_in = window.opened - SKEW <= item.created <= window.closed + SKEW
+                if lies_in and item.id not in window.known and self._issuer.last_used(item.id) is None:
+                    orphans.add(item.id)
+        return StepResult(seen=replace(situation.seen, orphans=tuple(sorted(orphans))))
+
+    def _preflight(self, situation: Situation, _step: Step) -> StepResult:
+        self._issuer.check()
+        if not situation.state.current_leaked:  # no copy may hold up the successor of one that leaked
+            for destination in self._destinations.values():
+                destination.check()
+        local = self._local is not None and self._local.accepts_material()
+        known = () if local else self._issued_ids()
+        return StepResult(seen=replace(situation.seen, ready=True, local=local, known=known))
+
+    def _issued_ids(self) -> tuple[str, ...]:
+        return tuple(sorted(item.id for item in self._issuer.list_credentials()))
+
+    # -- proofs
+
+    def _prove(self, situation: Situation, _step: Step) -> StepResult:
+        return StepResult(seen=self._try_current(situation))
+
+    def _try_current(self, situation: Situation) -> Observations:
+        """Return what is known once the current credential, read back by number, was tried."""
+        seen, name, current = situation.seen, situation.credential.secret, situation.state.current
+        if current is None:
+            return replace(seen, proved=False)
+        try:
+            value = self._secrets.access(name, current.version).material
+        except (PreconditionError, NotFoundError):
+            version = self._find_version(name, current.version)
+            if version is not None and version.state is VersionState.ENABLED:
+                raise  # we may not look: that says nothing about the credential
+            return replace(seen, proved=False, dead=True, withdrawn=True)
+        try:
+            self._issuer.verify(value)
+        except CredentialRefusedError:
+            return replace(seen, proved=False, dead=True)
+        return replace(seen, proved=True)
+
+    def _prove_end(self, situation: Situation, step: Step) -> StepResult:
+        entry = self._entry(situation, step.detail)
+        ended = self._issuer.is_ended(entry.id, self._material(situation, entry))
+        return StepResult(seen=replace(situation.seen, ended={**situation.seen.ended, entry.id: ended}))
+
+    def _verify(self, situation: Situation, _step: Step) -> StepResult:
+        self._issuer.verify(self._secret_value(situation))
+        return StepResult()
+
+    # -- who took a credential out of service
+
+    def _look_at_graces(self, situation: Situation, _step: Step) -> StepResult:
+        """Who was taken out of service by others, before a run of ours disables it for its age."""
+        taken: dict[str, str] = {}
+        with contextlib.suppress(CredsError):  # a retirement does not fail for want of this
+            for entry in situation.state.retiring:
+                if entry.phase is Retirement.GRACE and situation.state.last_failure is None:
+                    taken[entry.id] = self._taken_out(situation, entry)
+        return StepResult(seen=_with_taken(situation.seen, taken))
+
+    def _note_taken_out(self, situation: Situation, seen: Observations, entry: Predecessor) -> Observations:
+        return _with_taken(seen, {entry.id: self._taken_out(situation, entry)})
+
+    def _taken_out(self, situation: Situation, entry: Predecessor) -> str:
+        """Return who but us took a credential out of service, as the end of a sentence; empty if nobody did."""
+        lease = situation.state.lease
+        ours = entry.phase is Retirement.DISABLED or (
+            lease is not None and not situation.has_lease
+        )  # or a run that died
+        item = next((item for item in self._issuer.list_credentials() if item.id == entry.id), None)
+        if item is not None and not item.enabled and item.exposed:
+            return "its issuer disabled it because it leaked"
+        if item is not None and not item.enabled and not ours:
+            return "a person disabled it, perhaps because it leaked"
+        number = entry.versions[-1] if entry.versions and not ours and self._revocable is None else 0
+        version = self._find_version(situation.credential.secret, number) if number else None
+        if version is not None and version.state is not VersionState.ENABLED:
+            return f"its version {number} is {version.state}"
+        return ""
+
+    # -- what the steps share
+
+    def _local_issuer(self, situation: Situation) -> LocalIssuer:
+        if self._local is None:
+            raise _kind_error(situation)
+        return self._local
+
+    def _remote_issuer(self, situation: Situation) -> RemoteIssuer:
+        if self._remote is None:
+            raise _kind_error(situation)
+        return self._remote
+
+    def _staged_material(self, situation: Situation, number: int) -> Material:
+        if self._made_material is None:
+            self._made_material = self._secrets.access(situation.staging, number).material
+        return self._made_material
+
+    def _secret_value(self, situation: Situation) -> Material:
+        """Return what readers get of the successor; of one that comes back, what they got before."""
+        successor, back = situation.state.successor, self._returning(situation)
+        if back is not None:
+            return self._secrets.access(situation.credential.secret, back.versions[-1]).material
+        staged = self._staged_material(situation, successor.staged)
+        if is_wrapped(staged):
+            _, staged = unwrap_material(staged)
+        return self._issuer.secret_value(staged, successor.id)
+
+    def _material(self, situation: Situation, entry: Predecessor) -> Material | None:
+        """Return what readers had of a predecessor, or None once no version of it is enabled."""
+        name = situation.credential.secret
+        for number in reversed(entry.versions):
+            version = self._find_version(name, number)
+            if version is not None and version.state is VersionState.ENABLED:
+                return self._secrets.access(name, number).material
+        return None
+
+    def _returning(self, situation: Situation) -> Predecessor | None:
+        """Return the predecessor that is the successor of a rollback."""
+        successor = situation.state.successor.id
+        return next((entry for entry in situation.state.retiring if entry.id == successor), None)
+
+    def _entry(self, situation: Situation, identifier: str) -> Predecessor:
+        return next(entry for entry in situation.state.retiring if entry.id == identifier)
+
+
+def _with_taken(seen: Observations, taken: Mapping[str, str]) -> Observations:
+    return replace(seen, taken={**seen.taken, **taken})
+
+
+def _kind_error(situation: Situation) -> PreconditionError:
+    """Return the refusal of a phase that only another kind of credential reaches: the kind was changed half-way."""
+    name, kind = situation.credential.name, situation.credential.kind
+    return PreconditionError(
+        f"credential {name} is in phase {situation.state.phase}, which kind {kind} cannot go on from",
+        hint="declare the kind with which this rotation began, and run it again",
+    )
