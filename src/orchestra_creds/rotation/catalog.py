@@ -1,0 +1,186 @@
+"""The declared credentials of one project: those of the file, and those of labels on secrets, as far as labels count.
+
+Where both speak of one secret, the file wins. A declaration that cannot be used concerns its own secret only. Secrets are listed once
+and passed on as they come, so that a run over many needs no more memory than over few.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from orchestra_creds.core.cloud_types import SecretResource
+from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.ports import SecretStore
+from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
+from orchestra_creds.rotation.outcomes import LABEL_DUE
+from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX
+from orchestra_creds.rotation.timing import OVERDUE_AFTER
+
+
+class Declarations(Protocol):
+    """What the configuration says about the credentials of one project."""
+
+    in_file: Mapping[str, Credential]
+    """The credentials of the file, by name."""
+    kind_label: str
+    """The label that declares a credential on its secret."""
+    labels_count: bool
+    """The run lets all labels count."""
+
+    def by_labels(self, secret: SecretResource) -> Credential | None:
+        """Return the credential that the labels of a secret declare; None if they declare none, or do not count.
+
+        Raises:
+            ConfigError: they say something that is not understood.
+        """
+        ...
+
+    def require_allowed(self, credential: Credential) -> None:
+        """Refuse a credential of an account that may have no key.
+
+        Raises:
+            ConfigError: the file forbids it.
+        """
+        ...
+
+    def looks_after(self, secret: SecretResource) -> bool:
+        """Return whether the labels show that this program looks after a secret that the file does not account for."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogEntry:
+    """A declared credential, and its secret if a list showed it."""
+
+    credential: Credential
+    secret: SecretResource | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedEntry:
+    """A declaration that cannot be used, and why: labels that are not understood, or an account that may have no key."""
+
+    name: str
+    secret: str
+    source: str
+    error: CredsError
+
+
+@dataclass(frozen=True, slots=True)
+class UndeclaredSecret:
+    """A secret that this program looks after, by its labels or its state, and that nothing declares in this run.
+
+    `due` is the day of its next rotation (YYYYMMDD), or empty; `labelled` tells whether it carries labels that would declare it.
+    """
+
+    secret: str
+    due: str
+    labelled: bool
+
+    @property
+    def message(self) -> str:
+        """Return what is wrong."""
+        due = f", and was due on {self.due}" if self.due else ""
+        return f"it carries labels or a state of orchestra-creds{due}, but nothing here declares it"
+
+    @property
+    def hint(self) -> str:
+        """Return what to do about it."""
+        if self.labelled:
+            return "--from-labels lets its labels count; or declare it in orchestra-creds.toml"
+        return "was the file left out (--config FILE)? declare it there, or take our labels off the secret"
+
+
+class CredentialCatalog:
+    """The credentials of one project."""
+
+    def __init__(self, declarations: Declarations, secrets: SecretStore) -> None:
+        self._declarations = declarations
+        self._secrets = secrets
+        self._by_secret: dict[str, Credential] = {}
+        self._left_out: list[UndeclaredSecret] = []
+        for credential in declarations.in_file.values():
+            other = self._by_secret.setdefault(credential.secret, credential)
+            if other is not credential:
+                raise ConfigError(
+                    f"credentials {other.name} and {credential.name} share secret {credential.secret}",
+                    hint="one secret holds one credential; give each its own",
+                )
+
+    def select(self, names: Sequence[str]) -> Iterator[CatalogEntry | RefusedEntry]:
+        """Return those with these names: of the file, or of a labelled secret.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return iter([self._entry_of_name(name) for name in dict.fromkeys(names)])
+
+    def _entry_of_name(self, name: str) -> CatalogEntry | RefusedEntry:
+        declarations = self._declarations
+        if name in declarations.in_file:
+            return self._entry(declarations.in_file[name])
+        secret = self._secrets.find_secret(name)
+        entry = self._entry_of_labels(secret) if secret is not None else None
+        if entry is None:
+            known = ", ".join(sorted(declarations.in_file)) or "none"
+            unread = secret is not None and declarations.kind_label in secret.labels
+            way = (
+                "its secret is labelled: --from-labels"
+                if unread
+                else f"label its secret with {declarations.kind_label}"
+            )
+            raise NotFoundError(f"there is no credential {name!r}", hint=f"in the file: {known}; or {way}")
+        return entry
+
+    def entries(self) -> Iterator[CatalogEntry | RefusedEntry]:
+        """Yield all of them, each secret as one list showed it; those of the file that have no secret yet come last."""
+        left = dict(self._by_secret)
+        self._left_out = []
+        for secret in self._secrets.list_secrets():
+            mine = left.pop(secret.name, None)
+            entry = self._entry(mine, secret) if mine else self._entry_of_labels(secret)
+            if entry is not None:
+                yield entry
+            else:
+                self._leave_out(secret)
+        yield from (self._entry(credential) for credential in left.values())
+
+    def undeclared_secrets(self, *, anything: bool, now: datetime) -> list[UndeclaredSecret]:
+        """Return the secrets of the last `entries` that the operator must hear of, because nothing rotates them any more.
+
+        If `anything` is declared, these are the secrets whose next rotation is more than two daily runs ago: others may be in the
+        charge of another file. If nothing is, these are all.
+        """
+        late = f"{now - OVERDUE_AFTER:%Y%m%d}"
+        return [one for one in self._left_out if not anything or "" < one.due < late]
+
+    @property
+    def unread_labels(self) -> list[str]:
+        """The secrets of the last `entries` whose labels would declare a credential, but do not count in this run."""
+        return [one.secret for one in self._left_out if one.labelled]
+
+    def account_of(self, secret: str) -> str | None:
+        """Return the account of the credential that a secret holds, if the file tells it."""
+        credential = self._by_secret.get(secret)
+        return credential.account if credential else None
+
+    def _leave_out(self, secret: SecretResource) -> None:
+        ours = ANNOTATION in secret.annotations or self._declarations.looks_after(secret)
+        if ours and not secret.name.endswith(STAGING_SUFFIX):
+            labelled = self._declarations.kind_label in secret.labels and not self._declarations.labels_count
+            self._left_out.append(UndeclaredSecret(secret.name, secret.labels.get(LABEL_DUE, ""), labelled))
+
+    def _entry_of_labels(self, secret: SecretResource) -> CatalogEntry | RefusedEntry | None:
+        try:
+            credential = self._declarations.by_labels(secret)
+        except ConfigError as error:
+            return RefusedEntry(secret.name, secret.name, "labels", error)
+        return self._entry(credential, secret) if credential else None
+
+    def _entry(self, credential: Credential, secret: SecretResource | None = None) -> CatalogEntry | RefusedEntry:
+        try:
+            self._declarations.require_allowed(credential)
+        except ConfigError as error:
+            return RefusedEntry(credential.name, credential.secret, credential.source, error)
+        return CatalogEntry(credential, secret)

@@ -1,0 +1,87 @@
+"""How the declared credentials of a project stand: one list of the secrets, and one of the keys for each account."""
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+
+from orchestra_creds.core.cloud_types import KeyOrigin
+from orchestra_creds.core.ports import KeyStore, SecretStore
+from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
+from orchestra_creds.rotation.catalog import CatalogEntry, CredentialCatalog, RefusedEntry, UndeclaredSecret
+from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.status import (
+    CredentialFacts,
+    CredentialProblem,
+    CredentialStatus,
+    Problem,
+    credential_status,
+    state_of,
+    unusable,
+)
+
+
+def survey_catalog(
+    catalog: CredentialCatalog,
+    secrets: SecretStore,
+    keys: KeyStore,
+    names: Sequence[str],
+    moment: datetime,
+    tolerance: timedelta,
+) -> tuple[list[CredentialStatus], list[str]]:
+    """Return how the named credentials stand at a moment, or all, and notes about what is not known.
+
+    A credential is overdue when it is due for longer than `tolerance`.
+    """
+    listed = list(catalog.select(names) if names else catalog.entries())
+    entries = [one for one in listed if isinstance(one, CatalogEntry)]
+    held = {one.credential.secret: one.secret or secrets.find_secret(one.credential.secret) for one in entries}
+    spoken: dict[str, set[str]] = {}
+    for one in entries:
+        with contextlib.suppress(PreconditionError):
+            ids = state_of(held[one.credential.secret]).referenced_ids
+            spoken.setdefault(one.credential.account, set()).update(ids)
+    unknown: dict[str, None] = {}
+    issued = {account: _keys_of(keys, account, unknown) for account in spoken if account}
+    facts = (
+        CredentialFacts(
+            one.credential,
+            held[one.credential.secret],
+            issued.get(one.credential.account),
+            frozenset(spoken.get(one.credential.account, ())),
+        )
+        for one in entries
+    )
+    rows = [credential_status(each, moment, tolerance) for each in facts]
+    left_out = [] if names else catalog.undeclared_secrets(anything=bool(listed), now=moment)
+    rows += _unusable([one for one in listed if isinstance(one, RefusedEntry)], left_out)
+    notes = [f"last use is unknown: {text}" for text in unknown]
+    if listed and not names and catalog.unread_labels:
+        notes.append(f"labels that do not count without --from-labels: {', '.join(catalog.unread_labels)}")
+    return rows, notes
+
+
+def _unusable(refused: Sequence[RefusedEntry], left_out: Sequence[UndeclaredSecret]) -> list[CredentialStatus]:
+    rows = [unusable(r.name, r.secret, r.source, CredentialProblem(Problem.DECLARATION, str(r.error))) for r in refused]
+    rows += [unusable(u.secret, u.secret, "none", CredentialProblem(Problem.UNDECLARED, u.hint)) for u in left_out]
+    return rows
+
+
+def _keys_of(store: KeyStore, account: str, unknown: dict[str, None]) -> Sequence[IssuedCredential] | None:
+    """Return the account's keys with their last use; None if there is no such account.
+
+    Why a last use is unknown goes to `unknown`.
+    """
+    uses: Mapping[str, datetime] = {}
+    try:
+        keys = list(store.list_keys(account))
+    except NotFoundError:
+        return None
+    try:
+        uses = store.last_uses(account)
+    except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
+        unknown[str(error)] = None
+    return [
+        IssuedCredential(key.id, not key.disabled, key.created, uses.get(key.id), key.exposed)
+        for key in keys
+        if key.origin is KeyOrigin.USER
+    ]
