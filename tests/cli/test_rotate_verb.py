@@ -186,14 +186,14 @@ def test_bad_input_is_one_line(rotator: Operator, arguments: list[str], code: in
 @pytest.mark.parametrize(
     ("text", "line", "said"),
     [
-        ('kind = "servce-account-key"', 3, "is not known"),
+        ('kind = "servce-account-key"', 4, "unknown kind 'servce-account-key'"),
         ('kind = "generated"\ngrace = "10m"', 3, "shorter than stale reads allow"),
         ('kind = "generated"\nevery = "1d"\ngrace = "7d"', 3, "shorter than its grace"),
         ('kind = "generated"\nevery = "soon"', 3, "not a length of time"),
         ('kind = "generated"\nevry = "30d"', 5, "unknown key 'evry'"),
         ('kind = "generated"\npassword = "x"', 5, "would hold a value"),
         ('kind = "service-account-key"', 3, "needs account"),
-        ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "floppy"', 3, "no destination of kind"),
+        ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "floppy"', 6, "unknown kind 'floppy'"),
         ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "file"', 3, "needs path"),
         ('kind = "generated"\n[credentials.b]\nkind = "generated"\nsecret = "a"', 3, "share secret"),
     ],

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.config import credential_declarations
+from orchestra_creds.config.credentials import DESTINATION_KINDS
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.credential import CredentialKind
@@ -44,7 +45,7 @@ def test_every_kind_has_an_example_that_is_understood() -> None:
 
 def test_every_destination_has_an_example() -> None:
     found = re.findall(r'^kind\s+= "(file|command|secret|github)"', KINDS, flags=re.MULTILINE)
-    assert set(found) == set(credential_declarations._NEEDS)
+    assert set(found) == set(DESTINATION_KINDS)
 
 
 def test_the_example_of_the_rotation_page_is_understood() -> None:

@@ -1,78 +1,71 @@
-"""A declared credential -> who makes its successors, and where copies of it go. Heavy imports stand where they are needed."""
+"""A declared credential -> who makes its successors, and where copies of it go.
+
+The kinds and their keys in the file stand in `config/credentials.py`; tests hold both tables equal.
+"""
 
 import secrets as randomness
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import TYPE_CHECKING
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.core.credential import Copy, Credential, CredentialKind
-
-if TYPE_CHECKING:
-    from orchestra_creds.core.ports import Destination
-    from orchestra_creds.rotation.issuer import Issuer
+from orchestra_creds.core.ports import Destination
+from orchestra_creds.github.actions import API, ActionsSecret
+from orchestra_creds.rotation import destinations
+from orchestra_creds.rotation.issuer import Issuer
+from orchestra_creds.rotation.issuers.api_key import ApiKeys
+from orchestra_creds.rotation.issuers.command import ProgramIssuer
+from orchestra_creds.rotation.issuers.generated import GeneratedValues
+from orchestra_creds.rotation.issuers.manual import ManualIssuer
+from orchestra_creds.rotation.issuers.postgres import PostgresRoles
+from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
 
-
-def issuer_of(credential: Credential, cloud: Cloud, *, now: Callable[[], datetime]) -> "Issuer":
-    """The issuer of its kind."""
-    match credential.kind:
-        case CredentialKind.SERVICE_ACCOUNT_KEY:
-            from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
-
-            ends = cloud.session.endpoints
-            uri = f"{ends.http}/token" if ends else GOOGLE_TOKEN_URI
-            return ServiceAccountKeys(credential, cloud.keys, cloud.tokens, cloud.inspector, token_uri=uri, now=now)
-        case CredentialKind.GENERATED:
-            from orchestra_creds.rotation.issuers.generated import GeneratedValues
-
-            return GeneratedValues(credential, randomness.token_bytes)
-        case CredentialKind.COMMAND:
-            from orchestra_creds.rotation.issuers.command import ProgramIssuer
-
-            return ProgramIssuer(credential)
-        case CredentialKind.API_KEY:
-            from orchestra_creds.rotation.issuers.api_key import ApiKeys
-
-            return ApiKeys(credential, cloud.api_keys)
-        case CredentialKind.POSTGRES:
-            from orchestra_creds.rotation.issuers.postgres import PostgresRoles
-
-            return PostgresRoles(credential, cloud.secrets, randomness.token_bytes)
-        case CredentialKind.MANUAL:
-            from orchestra_creds.rotation.issuers.manual import ManualIssuer
-
-            return ManualIssuer(credential)
+Now = Callable[[], datetime]
+"""The time, aware UTC."""
 
 
-def destinations_of(credential: Credential, cloud: Cloud) -> "tuple[Destination, ...]":
-    """The copies beyond its secret."""
-    return tuple(_destination(copy, credential, cloud) for copy in credential.copies)
+def _service_account_keys(credential: Credential, cloud: Cloud, now: Now) -> Issuer:
+    ends = cloud.session.endpoints
+    uri = f"{ends.http}/token" if ends else GOOGLE_TOKEN_URI
+    return ServiceAccountKeys(credential, cloud.keys, cloud.tokens, cloud.inspector, token_uri=uri, now=now)
 
 
-def _destination(copy: Copy, credential: Credential, cloud: Cloud) -> "Destination":
-    from orchestra_creds.rotation import destinations
+ISSUERS: Mapping[CredentialKind, Callable[[Credential, Cloud, Now], Issuer]] = {
+    CredentialKind.SERVICE_ACCOUNT_KEY: _service_account_keys,
+    CredentialKind.GENERATED: lambda credential, _cloud, _now: GeneratedValues(credential, randomness.token_bytes),
+    CredentialKind.COMMAND: lambda credential, _cloud, _now: ProgramIssuer(credential),
+    CredentialKind.API_KEY: lambda credential, cloud, _now: ApiKeys(credential, cloud.api_keys),
+    CredentialKind.POSTGRES: lambda credential, cloud, _now: PostgresRoles(
+        credential, cloud.secrets, randomness.token_bytes
+    ),
+    CredentialKind.MANUAL: lambda credential, _cloud, _now: ManualIssuer(credential),
+}
 
-    match copy.kind:
-        case "file":
-            return destinations.FileCopy(copy)
-        case "command":
-            return destinations.ProgramCopy(copy, credential.timeout)
-        case "github":
-            return _actions_secret(copy, cloud)
-    return destinations.SecretCopy(copy, cloud.secrets)
+
+def issuer_of(credential: Credential, cloud: Cloud, *, now: Now) -> Issuer:
+    """Return the issuer of the credential's kind."""
+    return ISSUERS[credential.kind](credential, cloud, now)
 
 
-def _actions_secret(copy: Copy, cloud: Cloud) -> "Destination":
-    from orchestra_creds.github.actions import API, ActionsSecret
+def destinations_of(credential: Credential, cloud: Cloud) -> tuple[Destination, ...]:
+    """Return the copies beyond the credential's secret."""
+    context = destinations.DestinationContext(cloud.secrets, credential.timeout)
+    return tuple(DESTINATIONS[copy.kind](copy, context) for copy in credential.copies)
 
+
+def _actions_secret(copy: Copy, context: destinations.DestinationContext) -> Destination:
     option = {key: str(value) for key, value in copy.options.items()}
     return ActionsSecret(
         copy.name,
         option["repository"],
         option["secret"],
-        lambda: cloud.secrets.access(option["token_from"], "latest").material,
+        lambda: context.secrets.access(option["token_from"], "latest").material,
         environment=option.get("environment", ""),
         api=option.get("api", API),
     )
+
+
+DESTINATIONS: Mapping[str, destinations.Builder] = {**destinations.BUILDERS, "github": _actions_secret}
+"""The builders of rotation/destinations.py, and those of adapters that other packages hold."""

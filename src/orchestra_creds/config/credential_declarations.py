@@ -7,11 +7,13 @@ The labels say the same as the file, so that `rotate --due --project P` needs no
 import re
 from collections.abc import Mapping
 from datetime import timedelta
+from operator import attrgetter
 from typing import TypeVar
 
 import msgspec
 
-from orchestra_creds.config.credentials import CredentialTable, DestinationTable
+from orchestra_creds.config.credentials import CREDENTIAL_KINDS, DESTINATION_KINDS, CredentialTable, DestinationTable
+from orchestra_creds.config.table import nearest_hint
 from orchestra_creds.core import durations
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.credential import (
@@ -31,20 +33,11 @@ LABEL = "orchestra-"
 """What our labels begin with: `orchestra-kind`, `orchestra-account`, `orchestra-every` and so on."""
 LABEL_KIND = "orchestra-kind"
 LABEL_ACCOUNT = "orchestra-account"
-LABELLED_KINDS = frozenset({CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.GENERATED, CredentialKind.MANUAL})
-"""Kinds that need nothing which a label cannot say."""
 
 T = TypeVar("T", CredentialKind, Strategy)
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _POLICY = ("every", "grace", "soak", "settle", "require_unused")
-_NEEDS = {
-    "file": ("path",),
-    "command": ("argv",),
-    "github": ("repository", "secret", "token_from"),
-    "secret": ("secret",),
-}
-"""Destination kind -> options that it cannot do without."""
 
 
 def credential(name: str, table: CredentialTable, project: str) -> Credential:
@@ -90,16 +83,16 @@ def from_labels(secret: str, labels: Mapping[str, str], project: str) -> Credent
     if LABEL_KIND not in labels:
         return None
     kind = _choice(CredentialKind, labels[LABEL_KIND], f"secret {secret}: label {LABEL_KIND}")
-    if kind not in LABELLED_KINDS:
+    if not CREDENTIAL_KINDS[kind].labels:
         raise ConfigError(
             f"secret {secret}: kind {kind} cannot be declared by labels", hint="declare it in orchestra-creds.toml"
         )
-    said = {key: labels.get(LABEL + key.replace("_", "-"), "") for key in _POLICY}
+    texts = {key: labels.get(LABEL + key.replace("_", "-"), "") for key in _POLICY}
     declared = Credential(
         name=secret,
         kind=kind,
         secret=secret,
-        policy=_policy(secret, said),
+        policy=_policy(secret, texts),
         account=account_mail(labels.get(LABEL_ACCOUNT, ""), project),
         source="labels",
     )
@@ -113,7 +106,7 @@ def labels_of(declared: Credential, project: str) -> dict[str, str]:
     Raises:
         ConfigError: the kind needs more than labels can say.
     """
-    if declared.kind not in LABELLED_KINDS:
+    if not CREDENTIAL_KINDS[declared.kind].labels:
         raise ConfigError(f"credential {declared.name}: kind {declared.kind} cannot be declared by labels")
     policy = {
         f"{LABEL}{key.replace('_', '-')}": durations.duration_text(getattr(declared.policy, key)) for key in _POLICY
@@ -122,9 +115,9 @@ def labels_of(declared: Credential, project: str) -> dict[str, str]:
     return {LABEL_KIND: str(declared.kind), **policy} | ({LABEL_ACCOUNT: account} if account else {})
 
 
-def _policy(name: str, said: Mapping[str, str | bool]) -> RotationPolicy:
+def _policy(name: str, texts: Mapping[str, str | bool]) -> RotationPolicy:
     lengths = {}
-    for key, text in said.items():
+    for key, text in texts.items():
         if isinstance(text, bool):
             lengths[key] = RotationPolicy().require_unused if text else timedelta(0)
         elif text:
@@ -144,11 +137,12 @@ def _copies(name: str, tables: tuple[DestinationTable, ...]) -> tuple[Copy, ...]
     for table in tables:
         options = {key: value for key, value in msgspec.structs.asdict(table).items() if value}
         kind = str(options.pop("kind"))
-        if kind not in _NEEDS:
+        if kind not in DESTINATION_KINDS:
             raise ConfigError(
-                f"credential {name}: there is no destination of kind {kind!r}", hint=f"one of {', '.join(_NEEDS)}"
+                f"credential {name}: there is no destination of kind {kind!r}",
+                hint=nearest_hint(kind, DESTINATION_KINDS),
             )
-        missing = [key for key in _NEEDS[kind] if key not in options]
+        missing = [key for key in DESTINATION_KINDS[kind].needed if key not in options]
         if missing:
             raise ConfigError(f"credential {name}: destination {kind} needs {' and '.join(missing)}")
         label = str(options.pop("name", "")) or _label(kind, options)
@@ -160,25 +154,19 @@ def _copies(name: str, tables: tuple[DestinationTable, ...]) -> tuple[Copy, ...]
 
 
 def _label(kind: str, options: Mapping[str, str | tuple[str, ...]]) -> str:
-    """What a destination without a name is called in states, plans and reports."""
-    told = (options[key] for key in _NEEDS[kind] if key != "token_from")
-    return f"{kind}:" + "/".join(text if isinstance(text, str) else text[0] for text in told)
+    """Return the name of a destination without one, for states, plans and reports."""
+    shown = (options[key] for key in DESTINATION_KINDS[kind].needed if key != "token_from")
+    return f"{kind}:" + "/".join(text if isinstance(text, str) else text[0] for text in shown)
 
 
 def _check_kind(declared: Credential) -> None:
-    needed = {
-        CredentialKind.SERVICE_ACCOUNT_KEY: ("account", bool(declared.account)),
-        CredentialKind.COMMAND: ("command", bool(declared.command)),
-        CredentialKind.POSTGRES: ("postgres with users and admin_secret", bool(declared.postgres.users)),
-        CredentialKind.API_KEY: ("api_key with like", bool(declared.api_key.like)),
-    }
-    what, there = needed.get(declared.kind, ("", True))
-    if not there:
-        raise ConfigError(f"credential {declared.name}: kind {declared.kind} needs {what}")
+    missing = [key for key in CREDENTIAL_KINDS[declared.kind].needed if not attrgetter(key)(declared)]
+    if missing:
+        raise ConfigError(f"credential {declared.name}: kind {declared.kind} needs {' and '.join(missing)}")
 
 
 def _choice(kinds: type[T], text: str, what: str) -> T:
     try:
         return kinds(text)
     except ValueError:
-        raise ConfigError(f"{what} {text!r} is not known", hint=f"one of {', '.join(kinds)}") from None
+        raise ConfigError(f"{what} {text!r} is not known", hint=nearest_hint(text, kinds)) from None

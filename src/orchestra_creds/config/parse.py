@@ -4,7 +4,6 @@ Guarantees: an unknown key, a wrong type or a key that asks for a value is a Con
 the nearest known key, and never shows what was written there.
 """
 
-import difflib
 import re
 import tomllib
 from collections.abc import Mapping
@@ -12,8 +11,9 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 import msgspec
 
+from orchestra_creds.config.credentials import unknown_kinds
 from orchestra_creds.config.document import Document
-from orchestra_creds.config.table import VALUE_KEYS
+from orchestra_creds.config.table import VALUE_KEYS, nearest_hint
 from orchestra_creds.errors import ConfigError
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?")
@@ -39,6 +39,9 @@ def parse(text: str, name: str) -> Document:
         ) from None
     _refuse_values(tree, (), text, name)
     _refuse_unknown(tree, Document, (), text, name)
+    for unknown in unknown_kinds(tree.get("credentials")):
+        where = f"{name}:{line_of(unknown.path, text, unknown.occurrence)}"
+        raise ConfigError(f"{where}: unknown kind {unknown.kind!r}", hint=nearest_hint(unknown.kind, unknown.known))
     try:
         return msgspec.convert(tree, Document)
     except msgspec.ValidationError as error:
@@ -59,15 +62,20 @@ def _broken_line(text: str) -> int:
     return text.count("\n") + 1
 
 
-def line_of(path: Path, text: str) -> int:
-    """1-based line on which the last key of the path is written, or that of its table; 1 when it is not found."""
+def line_of(path: Path, text: str, occurrence: int = 1) -> int:
+    """Return the 1-based line on which the last key of the path is written, or that of its table; 1 if it is not found.
+
+    In an array of tables the path occurs once in each: `occurrence` counts from 1.
+    """
     table: Path = ()
     best = 1
     for number, line in enumerate(text.splitlines(), 1):
         if header := _HEADER.fullmatch(line):
             table = _keys(header[1])
         elif (key := _KEY.match(line)) and (*table, *_keys(key[1]))[: len(path)] == path:
-            return number
+            occurrence -= 1
+            if not occurrence:
+                return number
         if header and table[: len(path)] == path:
             return number
         if header and path[: len(table)] == table:
@@ -112,9 +120,8 @@ def _refuse_unknown(tree: Any, kind: Any, path: Path, text: str, name: str) -> N
     known = get_type_hints(table)
     for key, value in tree.items():
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(sorted(known)) or 'nothing'}"
-            raise ConfigError(f"{name}:{line_of((*path, key), text)}: unknown key {key!r}", hint=hint)
+            where = f"{name}:{line_of((*path, key), text)}"
+            raise ConfigError(f"{where}: unknown key {key!r}", hint=nearest_hint(key, known))
         _refuse_unknown(value, known[key], (*path, key), text, name)
 
 
