@@ -166,15 +166,20 @@ DOORS = {
         ("orchestra_creds.gcp", "orchestra_creds.emulator"), "google and grpc: 600 ms, after their logging is off"
     ),
     "cli.app": Door(("importlib",), "a verb is imported when it is called"),
-    "cli.emulator": Door(("orchestra_creds.emulator",), "google and grpc: 600 ms, not for help and completion"),
+    "bootstrap.rotation": Door(("orchestra_creds.bootstrap.issuers",), "cryptography and requests: 100 ms"),
+    "bootstrap.setup": Door(("orchestra_creds.gcp",), "google and grpc: 600 ms, not for help and completion"),
+    "cli.emulator": Door(
+        ("orchestra_creds.emulator", "orchestra_creds.render.emulator"),
+        "google and grpc: 600 ms, not for help and completion",
+    ),
     "config.edit": Door(("tomlkit",), "only `setup add` writes into the file"),
     "github.actions": Door(("nacl",), "an optional dependency"),
-    "library.manager": Door(
-        ("orchestra_creds",), "google and grpc: a program that imports the library may never read a secret"
-    ),
     "render.page": Door(("jinja2",), "only HTML pages have templates"),
     "render.result": Door(("rich",), "only a terminal gets a table with borders"),
     "rotation.issuers.postgres": Door(("psycopg",), "an optional dependency"),
+    "scanner.checks.pem": Door(("cryptography",), "60 ms, only for a private key"),
+    "scanner.checks.private_keys": Door(("cryptography",), "60 ms, only for a private key"),
+    "textfile": Door(("tomlkit",), "only for a file that is no TOML"),
 }
 
 

@@ -34,3 +34,20 @@ def read_text(path: Path, *, hint: str = "check the name", errors: str = "strict
     except UnicodeDecodeError:
         raise ConfigError(f"{path} is not UTF-8 text", hint=hint) from None
     return text.replace("\r\n", "\n")
+
+
+def toml_error_line(text: str) -> int:
+    """Return the 1-based line where the text stops being TOML, or its last line if tomlkit takes what tomllib refuses.
+
+    tomllib gives the line only in words before Python 3.14; tomlkit has it in a field.
+    """
+    import tomlkit
+    from tomlkit.exceptions import ParseError, TOMLKitError
+
+    try:
+        tomlkit.parse(text)
+    except ParseError as error:
+        return error.line
+    except (TOMLKitError, RecursionError, ValueError):
+        pass
+    return text.count("\n") + 1

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from orchestra_creds import folders
+from orchestra_creds.config import settings as configuration
+from orchestra_creds.config.environments import is_guarded, project_of
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
 
@@ -109,8 +111,6 @@ class Cloud:
 
     def is_guarded(self, environment: str) -> bool:
         """Whether a person who works on it is asked for more."""
-        from orchestra_creds.config.environments import is_guarded
-
         return is_guarded(self.settings.document, environment)
 
     def is_in_environment(self, name: str, environment: str) -> bool:
@@ -155,9 +155,6 @@ def open_cloud(
     Raises:
         ConfigError: nothing chooses one.
     """
-    from orchestra_creds.config import settings as configuration
-    from orchestra_creds.config.environments import project_of
-
     settings = configuration.load(config)
     endpoints = None if backend == "gcp" else endpoints_from_environment(os.environ)
     wanted = project or project_of(settings.document, environment)

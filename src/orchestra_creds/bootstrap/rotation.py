@@ -10,7 +10,6 @@ from typing import Protocol
 from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.declarations import open_catalog
-from orchestra_creds.bootstrap.issuers import destinations_of, issuer_of
 from orchestra_creds.rotation.attempts import AttemptFactory, rotate
 from orchestra_creds.rotation.engine import Run
 from orchestra_creds.rotation.outcome import Event, Report
@@ -58,6 +57,8 @@ def rotate_credentials(
     Raises:
         CredsError: the run could not begin; what fails later is an outcome.
     """
+    from orchestra_creds.bootstrap.issuers import destinations_of, issuer_of
+
     catalog = open_catalog(cloud, from_labels=from_labels)
     run = Run(
         f"{utc_now():%Y%m%d%H%M%S}-{randomness.token_hex(4)}",

@@ -19,7 +19,6 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError, PreconditionError
-from orchestra_creds.render.emulator import faults_result, log_result, status_result
 from orchestra_creds.render.times import time_text
 
 app = typer.Typer(
@@ -58,6 +57,7 @@ def start(
 ) -> None:
     """Start the daemon, or find the one that runs; returns when both ports answer. It listens on loopback only."""
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import status_result
 
     cloud.silence_libraries()  # the daemon's log is a file
     daemon = control.start_daemon(cloud.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
@@ -78,6 +78,7 @@ def stop(*, format_: FormatOption = Format.TABLE, quiet: QuietOption = False) ->
 def status(*, format_: FormatOption = Format.TABLE) -> None:
     """Tell whether the daemon runs and where it listens; ends with 4 when it does not run."""
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import status_result
 
     emit(status_result(control.find_daemon(cloud.emulator_state())), format_)
 
@@ -130,6 +131,7 @@ def log(
 ) -> None:
     """Show every call with method, resource, caller and status, oldest first; never a payload."""
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import log_result
 
     with control.change_state(cloud.emulator_state()) as txn:
         found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
@@ -192,6 +194,7 @@ def fault(
     """Make calls fail, wait or be seen late; prints what is in force."""
     from orchestra_creds.emulator.protocol import faults
     from orchestra_creds.emulator.server import control
+    from orchestra_creds.render.emulator import faults_result
 
     new = None
     with control.change_state(cloud.emulator_state()) as txn:

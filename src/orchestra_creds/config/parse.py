@@ -15,6 +15,7 @@ from orchestra_creds.config.credentials import unknown_kinds
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.table import VALUE_KEYS, nearest_hint
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.textfile import toml_error_line
 
 _HEADER = re.compile(r"\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(?:#.*)?")
 _KEY = re.compile(r"\s*((?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')(?:\s*\.\s*(?:[A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*'))*)\s*=")
@@ -34,7 +35,7 @@ def parse(text: str, name: str) -> Document:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
         raise ConfigError(
-            f"{name}:{_broken_line(text)}: this is not valid TOML",
+            f"{name}:{toml_error_line(text)}: this is not valid TOML",
             hint="check quotes, brackets and equal signs near that line",
         ) from None
     _refuse_values(tree, (), text, name)
@@ -46,20 +47,6 @@ def parse(text: str, name: str) -> Document:
         return msgspec.convert(tree, Document)
     except msgspec.ValidationError as error:
         raise _config_error(str(error), tree, text, name) from None
-
-
-def _broken_line(text: str) -> int:
-    """Return the 1-based line where the text stops being TOML; the last one if the second parser takes what the first refuses."""
-    import tomlkit  # only for a file that is wrong: tomllib tells the line in words, and this one in a field
-    from tomlkit.exceptions import ParseError, TOMLKitError
-
-    try:
-        tomlkit.parse(text)
-    except ParseError as error:
-        return error.line
-    except (TOMLKitError, RecursionError):
-        pass
-    return text.count("\n") + 1
 
 
 def line_of(path: Path, text: str, occurrence: int = 1) -> int:

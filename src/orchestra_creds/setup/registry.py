@@ -9,17 +9,10 @@ from orchestra_creds.core.resources import Ref, ResourceKind
 from orchestra_creds.setup import kinds
 from orchestra_creds.setup.kind import KindEntry
 
-
-def _load_entries() -> Mapping[ResourceKind, KindEntry]:
-    """Return the entries in the order in which resources are brought about."""
-    modules = (
-        importlib.import_module(f"{kinds.__name__}.{file.name}") for file in pkgutil.iter_modules(kinds.__path__)
-    )
-    entries: dict[ResourceKind, KindEntry] = {module.ENTRY.kind: module.ENTRY for module in modules}
-    return {kind: entries[kind] for kind in ResourceKind}
-
-
-ENTRIES = _load_entries()
+_MODULES = [importlib.import_module(f"{kinds.__name__}.{file.name}") for file in pkgutil.iter_modules(kinds.__path__)]
+_BY_KIND: Mapping[ResourceKind, KindEntry] = {module.ENTRY.kind: module.ENTRY for module in _MODULES}
+ENTRIES = {kind: _BY_KIND[kind] for kind in ResourceKind}
+"""The entries in the order in which resources are created."""
 PARTS = {
     part: frozenset(kind for kind, entry in ENTRIES.items() if entry.part == part)
     for part in dict.fromkeys(entry.part for entry in ENTRIES.values())

@@ -17,7 +17,7 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner.engine.libraries import Regex, re2, re2_options
 from orchestra_creds.scanner.gitleaks.allowlist import Allowlist
-from orchestra_creds.textfile import read_text
+from orchestra_creds.textfile import read_text, toml_error_line
 
 DEPTH = 2
 """How many `extend.path` are followed one after another, as gitleaks does."""
@@ -101,29 +101,15 @@ def loads(text: str, name: str, *, folder: Path | None = None, depth: int = 0) -
     try:
         body = tomllib.loads(text)
     except tomllib.TOMLDecodeError:
-        line = _line_of_error(text)
-        where = f"{name}, line {line}" if line else name
-        raise ConfigError(f"{where}: not valid TOML", hint="check quotes and brackets there") from None
+        raise ConfigError(
+            f"{name}, line {toml_error_line(text)}: not valid TOML", hint="check quotes and brackets there"
+        ) from None
     top = _TomlTable(body, name, text.splitlines(), range(len(text.splitlines())))
     top.check_keys("title", "description", "minversion", "extend", "rules", "allowlists", "allowlist")
     top.string("title"), top.string("description")
     rules = {rule.id: rule for rule in map(_rule, top.tables("rules"))}
     config = GitleaksConfig(name, rules, _allowlists(top, everywhere=True), notes=_version_notes(top))
     return _apply_extend(config, top.table("extend"), folder, depth)
-
-
-def _line_of_error(text: str) -> int:
-    """Return the line of the first error in TOML, 0 where there is none; `tomllib` tells it in words only."""
-    import tomlkit  # takes longer to load than a small scan
-    from tomlkit.exceptions import ParseError, TOMLKitError
-
-    try:
-        tomlkit.parse(text)
-    except ParseError as error:
-        return int(error.line)
-    except (TOMLKitError, ValueError):
-        return 0
-    return 0
 
 
 def _apply_extend(

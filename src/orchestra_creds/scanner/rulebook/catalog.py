@@ -4,6 +4,7 @@ Guarantees: ids are unique, the order is that of the ids whatever the order of t
 is an error that names the nearest one.
 """
 
+import difflib
 import fnmatch
 from collections.abc import Iterable
 from functools import cache
@@ -86,8 +87,6 @@ def check_rule_names(rules: Iterable[Rule], names: Iterable[str]) -> None:
     for name in sorted(set(names) - known):
         if fnmatch.filter(known, name):
             continue
-        import difflib
-
         near = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else "`orchestra-creds scan rules` lists them"
         raise ConfigError(f"no rule is called {name!r}", hint=hint)
