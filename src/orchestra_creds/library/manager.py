@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from orchestra_creds.bootstrap.cloud import key_credentials, open_cloud
 from orchestra_creds.core.cloud_types import VersionMaterial
-from orchestra_creds.core.google import is_key_secret, key_secret
+from orchestra_creds.core.google import CLOUD_SCOPE, is_key_secret, key_secret
 from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.core.values import full_name
@@ -60,7 +60,7 @@ class ServiceAccountKey:
         """Return the fields of the file, private key included."""
         return dict(json.loads(self.material.reveal()))
 
-    def credentials(self, scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)) -> Any:
+    def credentials(self, scopes: tuple[str, ...] = (CLOUD_SCOPE,)) -> Any:
         """Return credentials for Google's clients."""
         return key_credentials(self.material, scopes)
 
