@@ -55,7 +55,7 @@ NOTHING = TextResult((), (), ())
 class PackObject:
     """An object as it is read from a pack: a full one, or what a delta makes of the object `above`.
 
-    `windows`, `cuts` and `runs` are those of `delta.DeltaResult`; `above` and these are given up once `state` is known.
+    `windows`, `cuts` and `runs` are those of `delta.apply`; `above` and these are given up once `state` is known.
     """
 
     number: int
