@@ -6,12 +6,13 @@ A kind can be both (service-account keys), or neither (a person makes the succes
 first, so that it can be repeated after a lost reply; UnavailableError means that it is unknown whether it happened.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.errors import CredentialRefusedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +134,16 @@ class RevocableIssuer(Issuer, Protocol):
     def enable(self, identifier: str) -> None:
         """Undo `disable`; do nothing if the credential is gone."""
         ...
+
+
+def is_refused(verify: Callable[[Material], None], value: Material) -> bool:
+    """Return whether the credential is refused when it is used.
+
+    Raises:
+        CredsError: `verify` could not try it.
+    """
+    try:
+        verify(value)
+    except CredentialRefusedError:
+        return True
+    return False

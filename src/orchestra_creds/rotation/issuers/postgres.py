@@ -22,7 +22,7 @@ from orchestra_creds.errors import (
     PermissionDeniedError,
     UnavailableError,
 )
-from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
 
 if TYPE_CHECKING:
     import psycopg
@@ -183,13 +183,7 @@ class PostgresRoles:
         """Return whether its role may not log in, and its password opens no connection."""
         if any(mark == identifier and login for _, login, mark in self._roles()):
             return False
-        if value is None:
-            return True
-        try:
-            self.verify(value)
-        except CredentialRefusedError:
-            return True
-        return False
+        return value is None or is_refused(self.verify, value)
 
     def delete(self, identifier: str) -> None:
         """Take the password from the role, which keeps its grants."""

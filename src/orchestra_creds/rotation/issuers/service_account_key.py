@@ -23,7 +23,7 @@ from orchestra_creds.core.google import ACCOUNT_DOMAIN
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
-from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
 
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
@@ -231,13 +231,7 @@ class ServiceAccountKeys:
         key = self._keys.find_key(self._account, identifier)
         if key is not None and not key.disabled:
             return False
-        if value is None:
-            return True
-        try:
-            self.verify(value)
-        except CredentialRefusedError:
-            return True
-        return False
+        return value is None or is_refused(self.verify, value)
 
     def delete(self, identifier: str) -> None:
         """Delete the disabled key; a repeated call may find nothing left, which is what was asked for.

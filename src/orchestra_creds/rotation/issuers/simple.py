@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredentialRefusedError
 from orchestra_creds.rotation import programs
-from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
 
 
 class VersionOnly:
@@ -51,13 +52,7 @@ class VersionOnly:
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
         """Return whether the probe refuses it; without a probe, True: the secret is all that is known."""
-        if value is None or not self._credential.probe:
-            return True
-        try:
-            probe(self._credential, value)
-        except CredentialRefusedError:
-            return True
-        return False
+        return value is None or not self._credential.probe or is_refused(partial(probe, self._credential), value)
 
 
 def probe(credential: Credential, value: Material) -> None:
