@@ -1,5 +1,6 @@
 import os
 import stat
+import tempfile
 import threading
 from pathlib import Path
 
@@ -52,6 +53,51 @@ def test_a_link_is_replaced_and_what_it_named_is_untouched(tmp_path: Path) -> No
     assert victim.read_text() == "precious"
     assert not link.is_symlink()
     assert link.read_text() == "report"
+
+
+@posix
+@pytest.mark.parametrize("kind", ["fifo", "device", "nothing", "folder"])
+def test_a_link_is_never_followed_whatever_it_leads_to(kind: str, tmp_path: Path) -> None:
+    target, link = tmp_path / "target", tmp_path / "report"
+    if kind == "fifo":
+        os.mkfifo(target)
+    elif kind == "device":
+        target = Path("/dev/null")
+    elif kind == "folder":
+        target.mkdir()
+    link.symlink_to(target)
+    if kind == "folder":
+        with pytest.raises(ConfigError, match="is a folder"):
+            write(str(link), "report")
+        return
+    reader = os.open(target, os.O_RDONLY | os.O_NONBLOCK) if kind == "fifo" else None
+    write(str(link), "report")
+    assert not link.is_symlink()
+    assert link.read_text() == "report"
+    if reader is not None:
+        assert os.read(reader, 100) == b""
+        os.close(reader)
+    assert target.exists() == (kind != "nothing")
+
+
+@posix
+def test_below_a_folder_of_dev_that_is_for_anyone_a_link_is_replaced_as_well(tmp_path: Path) -> None:
+    for_anyone = "/dev/shm" if os.path.isdir("/dev/shm") else tmp_path  # not every system has one
+    with tempfile.TemporaryDirectory(dir=for_anyone) as folder:
+        victim, link = Path(folder, "victim"), Path(folder, "report")
+        victim.write_text("precious")
+        link.symlink_to(victim)
+        write(str(link), "report")
+        assert (victim.read_text(), link.read_text(), link.is_symlink()) == ("precious", "report", False)
+
+
+@posix
+def test_a_link_that_the_system_made_is_followed() -> None:
+    reading, writing = os.pipe()
+    write(f"/dev/fd/{writing}", "report")
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        assert stream.read() == b"report"
 
 
 @posix

@@ -81,6 +81,7 @@ FAST_PATH = [
     "__main__",
     "bootstrap.clock",
     "bootstrap.scanning",
+    "cli.core_dumps",
     "cli.fast_scan",
     "cli.stderr",
     "cli.version",

@@ -6,6 +6,7 @@ import signal
 import sys
 from types import FrameType
 
+from orchestra_creds.cli.core_dumps import forbid_core_dumps
 from orchestra_creds.cli.stderr import install_patient_stderr
 from orchestra_creds.errors import ExitCode
 
@@ -29,6 +30,7 @@ def main() -> None:
     """Run the command line in `sys.argv` and exit with its code."""
     signal.signal(signal.SIGTERM, _handle_sigterm)
     install_patient_stderr()
+    forbid_core_dumps()
     try:
         if sys.argv[1:] == ["--version"]:
             from orchestra_creds.cli.version import version_line

@@ -1,8 +1,9 @@
 """Files that we write for operators: whole or not at all, and for them alone.
 
 A file appears under its name in one step, with mode 0600 unless told otherwise; when the disk is full nothing is left. A symbolic link is
-replaced, not followed, for a scanned tree may have planted it. What is no regular file (a device, a FIFO, anything below
-/dev or /proc) is opened in place and never replaced. `-` is no file: the caller writes it to stdout.
+replaced and never followed, even to a device or a FIFO, because a scanned tree may have planted it. Only links that the
+system made, those below /dev and /proc, are followed: /dev/stdout is one. A device or a FIFO under the very name is opened in
+place and never replaced. `-` is no file: the caller writes it to stdout.
 """
 
 import os
@@ -13,6 +14,8 @@ from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, IncompleteError
 
 _IN_PLACE = ("/dev/", "/proc/")
+_FOR_ANYONE = ("/dev/shm/", "/dev/mqueue/")  # noqa: S108  nothing is made there
+"""Folders below /dev where any user may make files and links."""
 
 
 def check(target: str) -> None:
@@ -63,12 +66,15 @@ def append(target: str, content: str) -> None:
 
 
 def _in_place(path: Path) -> bool:
-    if os.path.abspath(path).startswith(_IN_PLACE):  # as written: /dev/stdout is a link
+    """Return whether a target is opened as it is: a name below /dev or /proc, or a device, FIFO or socket that is no link."""
+    absolute = os.path.abspath(path)  # as written: /dev/stdout is a link
+    if absolute.startswith(_IN_PLACE) and not absolute.startswith(_FOR_ANYONE):
         return True
     try:
-        return not stat.S_ISREG(path.stat().st_mode)
+        mode = path.lstat().st_mode
     except OSError:
         return False
+    return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
 
 
 def _replace(path: Path, data: bytes, mode: int) -> None:

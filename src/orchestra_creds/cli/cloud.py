@@ -1,8 +1,6 @@
 """What every verb of the cloud shares: its options, the stores it works on, and how its answer is printed."""
 
-import ctypes
 import inspect
-import sys
 from collections.abc import Callable
 from enum import StrEnum
 from functools import wraps
@@ -12,13 +10,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from orchestra_creds.bootstrap.cloud import open_cloud
+from orchestra_creds.cli.core_dumps import forbid_attaching
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
-
-if sys.platform != "win32":
-    import resource
-
-PR_SET_DUMPABLE = 4
-"""See prctl(2)."""
 
 
 class Backend(StrEnum):
@@ -73,15 +66,6 @@ def _shared_options(
     """The signature that `cloud_verb` adds to a verb."""
 
 
-def forbid_core_dumps() -> None:
-    """Keep the memory of this process, which may hold material, out of core files and away from other processes' debuggers."""
-    if sys.platform == "win32":
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
-    if sys.platform == "linux":  # a core that is piped to a collector does not ask for the limit
-        ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
-
-
 def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
     """Turn `verb(session, cloud, *, its own options) -> Result | None` into a command with the shared options.
 
@@ -93,7 +77,7 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
 
     @wraps(verb)
     def command(ctx: typer.Context, **options: Any) -> None:
-        forbid_core_dumps()
+        forbid_attaching()
         chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
         session = Session.of(ctx)
         with open_cloud(
