@@ -11,6 +11,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import open_cloud
 from orchestra_creds.cli.core_dumps import forbid_attaching
+from orchestra_creds.cli.names import check_account
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
 
 
@@ -30,7 +31,9 @@ BackendOption = Annotated[
 ProjectOption = Annotated[
     str, typer.Option("--project", envvar="ORCHESTRA_CREDS_PROJECT", help="The project. Default: the configured one.")
 ]
-AsOption = Annotated[str, typer.Option("--as", metavar="ACCOUNT", help="Act as this service account.")]
+AsOption = Annotated[
+    str, typer.Option("--as", metavar="ACCOUNT", help="Act as this service account.", callback=check_account)
+]
 ReasonOption = Annotated[
     str,
     typer.Option(

@@ -9,6 +9,7 @@ from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import cloud_verb
+from orchestra_creds.cli.names import AccountArgument, KeyArgument, check_secret_name
 from orchestra_creds.cli.session import (
     ConfirmOption,
     Session,
@@ -24,9 +25,6 @@ from orchestra_creds.manage import keys
 from orchestra_creds.render import cloud as show
 
 app = typer.Typer(name="key", rich_markup_mode=None, no_args_is_help=True, help="Keys of service accounts.")
-
-AccountArgument = Annotated[str, typer.Argument(metavar="ACCOUNT", help="The service account's mail address.")]
-KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="The key's id.")]
 
 
 @app.command("list")
@@ -51,7 +49,13 @@ def create(
         typer.Option("--output", "-o", metavar="FILE", help="Write the key file here (mode 0600); - is stdout."),
     ] = None,
     secret: Annotated[
-        str, typer.Option("--secret", metavar="NAME", help="Store the key file as a version of this secret instead.")
+        str,
+        typer.Option(
+            "--secret",
+            metavar="NAME",
+            help="Store the key file as a version of this secret instead.",
+            callback=check_secret_name,
+        ),
     ] = "",
 ) -> Result | None:
     """Make a new key; its file goes to -o FILE, to a pipe (-o -) or into a secret, and nowhere else. It is shown this once.

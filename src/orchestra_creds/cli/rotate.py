@@ -8,6 +8,7 @@ import typer
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import rotation_run
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
+from orchestra_creds.cli.names import CredentialArgument, CredentialsArgument, check_secret_name
 from orchestra_creds.cli.rotation_run import RunOptions
 from orchestra_creds.cli.session import STDOUT, DefaultCommand, DefaultGroup, Session
 from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
@@ -26,8 +27,6 @@ app = typer.Typer(
     help="Rotate what is due, without an outage; goes on where a crash left off.",
 )
 
-NamesArgument = Annotated[list[str] | None, typer.Argument(metavar="[CREDENTIAL]...", help="Credentials by name.")]
-NameArgument = Annotated[str, typer.Argument(metavar="CREDENTIAL", help="A credential by name.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the steps; change nothing.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Credentials at work at once.")]
 TakeOverOption = Annotated[
@@ -41,7 +40,7 @@ def rotate(
     session: Session,
     cloud: Cloud,
     *,
-    names: NamesArgument = None,
+    names: CredentialsArgument = None,
     all_: Annotated[
         bool, typer.Option("--all", help="Every declared credential; what has no version yet is issued.")
     ] = False,
@@ -113,7 +112,7 @@ def resume(
     session: Session,
     cloud: Cloud,
     *,
-    names: NamesArgument = None,
+    names: CredentialsArgument = None,
     from_labels: FromLabelsOption = False,
     take_over: TakeOverOption = False,
     jobs: JobsOption = 4,
@@ -130,7 +129,7 @@ def rollback(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: CredentialArgument,
     from_labels: FromLabelsOption = False,
     dry_run: DryRunOption = False,
 ) -> Result | None:
@@ -148,7 +147,9 @@ def history(
     session: Session,
     cloud: Cloud,
     *,
-    name: Annotated[str, typer.Argument(metavar="[CREDENTIAL]", help="Only this one.")] = "",
+    name: Annotated[
+        str, typer.Argument(metavar="[CREDENTIAL]", help="Only this one.", callback=check_secret_name)
+    ] = "",
     verify: Annotated[
         bool, typer.Option("--verify", help="Check the chain of hashes; exit 1 when it is broken.")
     ] = False,

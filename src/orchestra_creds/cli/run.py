@@ -13,6 +13,7 @@ from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.delivery import read_deliveries
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
 from orchestra_creds.cli.memory_files import memory_files
+from orchestra_creds.cli.names import check_each_mapping, check_secret_names, check_version
 from orchestra_creds.cli.session import Session
 from orchestra_creds.cli.supervise import supervise_child
 from orchestra_creds.core.material import Material
@@ -21,11 +22,16 @@ from orchestra_creds.errors import ConfigError
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 """What a shell answers for a program that may not be run, and for one that is not there (POSIX, Exit Status for Commands)."""
-OnlyOption = Annotated[str, typer.Option("--only", metavar="NAME,NAME", help="Only these secrets.")]
-MapOption = Annotated[
-    list[str] | None, typer.Option("--map", metavar="SECRET=VARIABLE", help="Another name; may be repeated.")
+OnlyOption = Annotated[
+    str, typer.Option("--only", metavar="NAME,NAME", help="Only these secrets.", callback=check_secret_names)
 ]
-VersionOption = Annotated[str, typer.Option("--version", help="A number, an alias, or latest.")]
+MapOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--map", metavar="SECRET=VARIABLE", help="Another name; may be repeated.", callback=check_each_mapping
+    ),
+]
+VersionOption = Annotated[str, typer.Option("--version", help="A number, an alias, or latest.", callback=check_version)]
 
 
 @cloud_verb

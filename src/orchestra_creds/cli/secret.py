@@ -9,6 +9,7 @@ from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.names import SecretNameArgument, VersionArgument, check_secret_and_version, check_version
 from orchestra_creds.cli.secret_export import export
 from orchestra_creds.cli.session import (
     ConfirmOption,
@@ -30,9 +31,6 @@ from orchestra_creds.manage.dotenv import read_dotenv
 from orchestra_creds.render import cloud as show
 
 app = typer.Typer(name="secret", rich_markup_mode=None, no_args_is_help=True, help="Secrets and their versions.")
-
-NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The secret.")]
-VersionArgument = Annotated[str, typer.Argument(metavar="VERSION", help="A number, an alias, or latest.")]
 
 
 @app.command("list")
@@ -57,7 +55,7 @@ def versions(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: SecretNameArgument,
     env: EnvOption = "",
 ) -> Result:
     """List the versions of a secret, newest first."""
@@ -71,8 +69,10 @@ def get(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
-    version: Annotated[str, typer.Option("--version", help="A number, an alias, or latest.")] = "latest",
+    name: SecretNameArgument,
+    version: Annotated[
+        str, typer.Option("--version", help="A number, an alias, or latest.", callback=check_version)
+    ] = "latest",
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the value on this terminal.")] = False,
     exists: Annotated[bool, typer.Option("--exists", help="Print nothing: 0 when it can be read, 4 when not.")] = False,
     json_path: Annotated[
@@ -113,7 +113,7 @@ def set_(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: SecretNameArgument,
     stdin: Annotated[
         bool, typer.Option("--stdin", help="Read the value from standard input (the default off a terminal).")
     ] = False,
@@ -134,7 +134,12 @@ def set_(
     ] = "",
     from_secret: Annotated[
         str,
-        typer.Option("--from-secret", metavar="SECRET[@VERSION]", help="Copy another secret's value; its full name."),
+        typer.Option(
+            "--from-secret",
+            metavar="SECRET[@VERSION]",
+            help="Copy another secret's value; its full name.",
+            callback=check_secret_and_version,
+        ),
     ] = "",
     raw: Annotated[bool, typer.Option("--raw", help="Keep the final line break.")] = False,
     value_format: Annotated[
@@ -170,7 +175,7 @@ def enable(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: SecretNameArgument,
     version: VersionArgument,
     env: EnvOption = "",
 ) -> Result:
@@ -185,7 +190,7 @@ def disable(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: SecretNameArgument,
     version: VersionArgument,
     env: EnvOption = "",
 ) -> Result:
@@ -203,7 +208,7 @@ def destroy(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: SecretNameArgument,
     version: VersionArgument,
     confirmed: ConfirmOption = "",
     yes: YesOption = False,
@@ -250,7 +255,7 @@ def grant(
     session: Session,
     cloud: Cloud,
     *,
-    name: NameArgument,
+    name: SecretNameArgument,
     member: Annotated[
         str, typer.Argument(metavar="MEMBER", help="serviceAccount:MAIL, user:MAIL, group:MAIL or principal://...")
     ],

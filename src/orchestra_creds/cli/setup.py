@@ -10,6 +10,7 @@ from orchestra_creds.bootstrap import setup as making
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import setup_add
 from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.names import check_secret_name
 from orchestra_creds.cli.session import (
     ConfirmOption,
     DefaultCommand,
@@ -150,7 +151,9 @@ def destroy(
     session: Session,
     cloud: Cloud,
     *,
-    name: Annotated[str, typer.Argument(metavar="SECRET", help="A secret that setup made.")],
+    name: Annotated[
+        str, typer.Argument(metavar="SECRET", help="A secret that setup made.", callback=check_secret_name)
+    ],
     confirmed: ConfirmOption = "",
     env: EnvOption = "",
 ) -> Result:

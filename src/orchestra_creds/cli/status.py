@@ -9,6 +9,7 @@ from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.rotation import survey_credentials
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
+from orchestra_creds.cli.names import CredentialsArgument
 from orchestra_creds.cli.session import Session, file_of, write_stdout
 from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
@@ -21,7 +22,7 @@ def status(
     session: Session,
     cloud: Cloud,
     *,
-    names: Annotated[list[str] | None, typer.Argument(metavar="[CREDENTIAL]...", help="Credentials by name.")] = None,
+    names: CredentialsArgument = None,
     check: Annotated[
         bool, typer.Option("--check", help="Exit 1 if anything needs the operator, or nothing is declared.")
     ] = False,
