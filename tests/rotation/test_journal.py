@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import signal
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -106,3 +108,20 @@ def test_one_credential_can_be_asked_for(journal: Journal) -> None:
 
 def test_no_journal_is_no_error(journal: Journal) -> None:
     assert (list(journal.entries()), journal.verify().lines) == ([], 0)
+
+
+def test_a_line_that_the_disk_has_no_room_for_is_taken_back(journal: Journal) -> None:
+    fill(journal, 3)
+    before = journal.path.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 40, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            journal.record(event(3))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+    assert journal.path.read_bytes() == before
+    journal.record(event(3))
+    assert (journal.verify().lines, journal.verify().torn, journal.verify().broken) == (4, (), 0)

@@ -6,7 +6,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,7 +26,8 @@ from orchestra_creds.rotation.outcome import Ending, Event, Report, StepStatus
 from orchestra_creds.rotation.situation import RunRequest
 
 METRICS_MODE = 0o644
-"""node_exporter runs as somebody else."""
+"""Names, times and counts, no material: node_exporter reads the file as another user."""
+LOCK_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ def machine_lock(cloud: Cloud, *, fail_if_locked: bool) -> Iterator[bool]:
     Raises:
         UnavailableError: one is, and the operator wants to know by exit code.
     """
-    lock = FileLock(state_file(cloud, "rotate").with_suffix(".lock"), timeout=0)
+    lock = FileLock(state_file(cloud, "rotate").with_suffix(".lock"), timeout=0, mode=LOCK_MODE)
     try:
         lock.acquire()
     except Timeout:
@@ -88,13 +89,14 @@ class RunListener:
         self._session, self._as_json = session, as_json
         self._terminal = not session.quiet and sys.stderr is not None and sys.stderr.isatty()
         self.changes = 0
+        self.journal_error = ""
 
     def __call__(self, event: Event) -> None:
         """A step was taken."""
         try:
             self._journal.record(event)
         except OSError as error:  # a rotation that is half done is worse than a line that is missing
-            self._session.say(f"the journal cannot be written: {os_error_text(error)}")
+            self.journal_error = self.journal_error or os_error_text(error)
         self.changes += event.step.mutates
         if self._as_json:
             if event.step.mutates or event.stage is StepStatus.FAILED:
@@ -149,6 +151,7 @@ def run(cloud: Cloud, session: Session, options: RunOptions, stop: StopFlag) -> 
             if ping:
                 ping.end(int(error.exit_code), type(error).__name__)
             raise
+        report = replace(report, journal_error=listener.journal_error)
         listener.end(report, quiet=options.quiet_when_idle)
         if ping:
             ping.end(

@@ -90,9 +90,12 @@ def cloudrun(references: Sequence[tuple[str, str]]) -> str:
 
 
 def k8s(references: Sequence[tuple[str, str]]) -> str:
-    """An ExternalSecret: names of secrets and no value."""
+    """Return an ExternalSecret: names of secrets and no value.
+
+    Every name is quoted: YAML reads a bare `no`, `on`, `null` or `123` as another type than text.
+    """
     items = "".join(
-        f"    - secretKey: {name}\n      remoteRef:\n        key: {secret}\n        version: latest\n"
+        f'    - secretKey: "{name}"\n      remoteRef:\n        key: "{secret}"\n        version: latest\n'
         for name, secret in references
     )
     return (

@@ -26,11 +26,12 @@ def report(found: Report, *, dry: bool, silent: bool = False) -> Result:
             "ended": time_text(found.ended),
             "dry_run": dry,
             "exit_code": int(found.code),
+            "journal_error": found.journal_error or None,
             "credentials": [body(outcome) for outcome in found.outcomes],
         },
         ("credential", "outcome", "version", "detail"),
         tuple(_row(outcome) for outcome in shown),
-        tuple(lines) if found.outcomes or silent else ("no credential is declared here",),
+        (*(lines if found.outcomes or silent else ("no credential is declared here",)), *_journal_lines(found)),
         found.code,
     )
 
@@ -55,6 +56,15 @@ def body(outcome: Outcome) -> dict[str, object]:
 def step_body(step: Step) -> dict[str, object]:
     """A step as JSON."""
     return {"action": str(step.kind), "resource": step.resource, "mutates": step.mutates, "detail": step.detail}
+
+
+def _journal_lines(found: Report) -> list[str]:
+    if not found.journal_error:
+        return []
+    return [
+        f"the journal cannot be written: {found.journal_error}; steps of this run are missing from it",
+        "hint: make room or permit writing in the state folder; what was rotated is valid, see orchestra-creds status",
+    ]
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

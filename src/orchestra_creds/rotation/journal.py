@@ -1,10 +1,11 @@
 """The audit of a machine: one line of JSON for each step taken, each holding the hash of the line before it.
 
 Guarantees: lines are only ever appended, by one process at a time; whoever changes, removes or inserts a line breaks the chain from
-there on; a line that a dying process wrote in part stays as it is and is part of the chain; nothing of a material is in it, for an
-event holds none.
+there on; a line that a dying process wrote in part stays as it is and is part of the chain; a line that a full disk cuts is taken
+back; nothing of a material is in it, because an event holds none.
 """
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -29,7 +30,11 @@ class Journal:
         self.path = path
 
     def record(self, event: Event) -> None:
-        """Append an event."""
+        """Append an event.
+
+        Raises:
+            OSError: the line could not be written; nothing of it is left.
+        """
         entry = {
             "time": event.at.isoformat(timespec="milliseconds"),
             "run": event.run,
@@ -45,9 +50,7 @@ class Journal:
             fcntl.flock(file, fcntl.LOCK_EX)
             last, torn = _last_line(file)
             text = json.dumps({**entry, "before": _hash(last) if last else GENESIS}, separators=(",", ":"))
-            file.write(b"\n" * torn + text.encode() + b"\n")
-            file.flush()
-            os.fsync(file.fileno())
+            _append(descriptor, b"\n" * torn + text.encode() + b"\n")
 
     def entries(self, credential: str = "") -> Iterator[dict[str, Any]]:
         """The entries, oldest first; torn lines are left out."""
@@ -85,11 +88,25 @@ class JournalVerdict:
     broken: int
 
 
+def _append(descriptor: int, line: bytes) -> None:
+    """Write the whole line to the disk; cut the file to its old length if that fails."""
+    length = os.fstat(descriptor).st_size
+    try:
+        rest = memoryview(line)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, length)
+        raise
+
+
 def _last_line(file: IO[bytes]) -> tuple[bytes, bool]:
     """The last line without its end, and whether its end is missing."""
     size = file.seek(0, os.SEEK_END)
     file.seek(max(size - TAIL, 0))
-    tail = file.read()
+    tail = file.read(TAIL)
     file.seek(0, os.SEEK_END)
     torn = bool(tail) and not tail.endswith(b"\n")
     return tail.removesuffix(b"\n").rpartition(b"\n")[2], torn

@@ -81,16 +81,19 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run."""
+    """A whole run. `journal_error` says why the journal of this machine lacks steps of it; empty if it has them all."""
 
     run: str
     started: datetime
     ended: datetime
     outcomes: tuple[Outcome, ...] = field(default_factory=tuple)
+    journal_error: str = ""
 
     @property
     def code(self) -> ExitCode:
-        """0, the one code that all failures share, or 1."""
+        """0, the one code that all failures share, or 1; 5 if the journal lacks steps, whatever else happened."""
+        if self.journal_error:
+            return ExitCode.INCOMPLETE
         return combined_code(outcome.code for outcome in self.outcomes)
 
 

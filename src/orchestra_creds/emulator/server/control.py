@@ -28,6 +28,7 @@ from orchestra_creds.emulator.protocol.routes import rpc_coverage
 from orchestra_creds.emulator.server import dispatch
 from orchestra_creds.emulator.server.dispatch import Emulator
 from orchestra_creds.emulator.server.servers import LOOPBACK, EmulatorEndpoints, Servers, require_loopback
+from orchestra_creds.emulator.store.private_file import read_private_file, require_regular_file
 from orchestra_creds.emulator.store.store import Store, Txn
 from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableError
 
@@ -134,6 +135,7 @@ def start_daemon(
             )
         return running
     state.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    require_regular_file(_sibling_path(state, "log"))
     pid = _spawn(
         [
             "--state", str(state.absolute()), "--host", host, "--grpc-port", str(grpc_port),
@@ -172,7 +174,7 @@ def stop_daemon(state: Path) -> bool:
 def find_daemon(state: Path) -> Daemon | None:
     """The daemon that serves the state file, or None."""
     try:
-        found = json.loads(_sibling_path(state, "run").read_bytes())
+        found = json.loads(read_private_file(_sibling_path(state, "run")))
     except (FileNotFoundError, ValueError):
         return None
     try:

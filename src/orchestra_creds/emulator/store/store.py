@@ -23,6 +23,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from orchestra_creds.emulator.store.private_file import read_private_file
 from orchestra_creds.errors import ConfigError, UnavailableError
 
 SCHEMA_VERSION = 2
@@ -178,7 +179,7 @@ class Store:
                 txn.set_setting("key_check", hashlib.sha256(key).hexdigest()[:32])
                 return key
         try:
-            key = path.read_bytes()
+            key = read_private_file(path)
         except FileNotFoundError:
             key = b""
         if hashlib.sha256(key).hexdigest()[:32] != check:
