@@ -148,6 +148,16 @@ class Repository:
         found = control_files.special_files(str(self.git_dir), str(self.common_dir))
         return [(self.relative(path), not_a_file(mode)) for path, mode in found]
 
+    def outside_folders(self) -> list[str]:
+        """Return the folders outside the root from which git reads the history: `.git`, its parts or its alternates name them."""
+        root = os.path.realpath(self.root)
+        places = (self.git_dir, self.common_dir, *control_files.object_folders(str(self.common_dir / "objects")))
+        found: list[str] = []
+        for place in map(os.path.realpath, places):
+            if not any(place == folder or place.startswith(os.path.join(folder, "")) for folder in (root, *found)):
+                found.append(place)
+        return found
+
     def relative(self, path: str) -> str:
         """A path as a report shows it: relative to the root, where it lies below it."""
         root = os.path.join(self.root, "")

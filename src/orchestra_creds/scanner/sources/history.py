@@ -39,7 +39,11 @@ class OpenedHistory(OpenedSource):
         exclusions = Exclusions(request.exclude)
         sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]
         covers_all = self._since is None and not request.exclude
-        return SourceResult(sightings, list(found.skipped), found.stats, covers_all=covers_all)
+        notes = [
+            f"the history is read from {folder}, outside the scanned folder: .git, a link in it, or its alternates lead there"
+            for folder in self._objects.outside_folders()
+        ]
+        return SourceResult(sightings, list(found.skipped), found.stats, notes=notes, covers_all=covers_all)
 
 
 def open_source(request: ScanRequest) -> OpenedSource:
