@@ -194,9 +194,9 @@ def test_an_eleventh_key_is_refused_with_what_to_do(local: Operator, account: st
     ("arguments", "code", "says"),
     [
         (["key", "list", "nobody@demo-project.iam.gserviceaccount.com"], 4, "nobody@"),
-        (["key", "list", "no-mail"], 2, "not a service account"),
+        (["key", "list", "no-mail"], 2, "cannot be a service account"),
         (["key", "disable", "{account}", "0" * 40], 4, "key " + "0" * 40),
-        (["key", "enable", "{account}", "../.."], 2, "not a key's id"),
+        (["key", "enable", "{account}", "../.."], 2, "cannot be the id of a key"),
         (["key", "create", "nobody@demo-project.iam.gserviceaccount.com", "-o", "k"], 4, "nobody@"),
     ],
     ids=range(5),

@@ -114,7 +114,7 @@ def test_values_come_from_the_environment_or_a_command(local: Operator) -> None:
         (["secret", "set", "n", "--from-env", "NOT_SET"], b"", 2, "NOT_SET"),
         (["secret", "set", "n", "--from-cmd", "false"], b"", 4, "ended with 1"),
         (["secret", "set", "n", "--from-cmd", "no-such-program-here"], b"", 2, "no such program"),
-        (["secret", "set", "bad name"], b"value-1", 2, "create secret bad name"),
+        (["secret", "set", "bad name"], b"value-1", 2, "cannot be the name of a secret"),
         (["secret", "get", "nowhere"], b"", 4, "nowhere"),
         (["secret", "versions", "nowhere"], b"", 4, "nowhere"),
         (["secret", "disable", "nowhere", "1"], b"", 4, "nowhere"),
