@@ -7,15 +7,24 @@ from pathlib import Path
 
 import pytest
 
+from tests.privileges import overrides_permissions
+
 os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with it ignored
 
 SCANNER = Path(__file__).parent / "scanner"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The scanner's tests first: a process with threads forks no workers, and gRPC's threads never end."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The scanner's tests first: a process with threads forks no workers, and gRPC's threads never end.
+
+    Tests that the superuser's privileges would make meaningless are left to the second run of `scripts/test`.
+    """
     items.sort(key=lambda item: SCANNER not in item.path.parents)
+    if overrides_permissions():
+        left = [item for item in items if item.get_closest_marker("unprivileged")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]
 
 
 TALLY: Counter[str] = Counter()

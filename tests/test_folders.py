@@ -9,6 +9,8 @@ import pytest
 from orchestra_creds import folders
 from orchestra_creds.errors import ConfigError
 
+pytestmark = pytest.mark.permissions
+
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere platformdirs is asked")
 @pytest.mark.parametrize("base", ["", "/var/tmp/x", "relative/is/ignored"])

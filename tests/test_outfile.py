@@ -9,6 +9,7 @@ import pytest
 from orchestra_creds.errors import ConfigError, IncompleteError
 from orchestra_creds.outfile import check, write
 
+pytestmark = pytest.mark.permissions
 posix = pytest.mark.skipif(os.name != "posix", reason="devices and modes are those of POSIX")
 
 
@@ -137,7 +138,8 @@ def test_a_folder_and_a_place_that_is_not_there_are_refused_before_the_scan(tmp_
     check("report.json")
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="the superuser may write anywhere")
+@posix
+@pytest.mark.unprivileged
 def test_a_folder_that_may_not_be_written_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(ConfigError, match="cannot be written"):

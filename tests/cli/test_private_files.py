@@ -11,6 +11,7 @@ from tests import loopback
 from tests.cli.cloud import PROJECT, document, state_of
 from tests.cli.conftest import Operator, one_error
 
+pytestmark = pytest.mark.permissions
 DECLARED = f"""
 schema = 1
 [project]
@@ -98,6 +99,16 @@ def test_a_journal_that_cannot_be_written_is_told_to_programs(rotator: Operator)
     assert "last_success" not in (rotator.folder / METRICS).read_text()
     journal_of(rotator).rmdir()
     assert document(rotator.call("rotate", "--all", "--format", "json").stdout)["journal_error"] is None
+
+
+@pytest.mark.unprivileged
+def test_a_journal_that_may_not_be_written_ends_the_run_with_5(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    journal_of(rotator).chmod(0o400)
+    before = journal_of(rotator).read_bytes()
+    ended = rotator.call("rotate", "--all", "--force")
+    assert (ended.code, "the journal cannot be written: permission denied" in ended.text) == (5, True)
+    assert journal_of(rotator).read_bytes() == before
 
 
 @pytest.mark.parametrize("kind", ["key", "run", "log"])

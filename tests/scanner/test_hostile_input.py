@@ -161,7 +161,7 @@ def test_a_pipe_or_device_that_is_named_on_the_command_line_is_no_file(kind: str
         assert look(path).exit_code == 5
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
+@pytest.mark.unprivileged
 def test_what_may_not_be_read_is_named(tmp_path: Path) -> None:
     write(tmp_path, {"a": token(1), "b": b"", "d/c": b""})
     (tmp_path / "b").chmod(0)

@@ -153,7 +153,7 @@ class Repository:
         root = os.path.realpath(self.root)
         places = (self.git_dir, self.common_dir, *control_files.object_folders(str(self.common_dir / "objects")))
         found: list[str] = []
-        for place in map(os.path.realpath, places):
+        for place in [os.path.realpath(str(named)) for named in places]:
             if not any(place == folder or place.startswith(os.path.join(folder, "")) for folder in (root, *found)):
                 found.append(place)
         return found
