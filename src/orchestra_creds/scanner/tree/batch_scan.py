@@ -21,6 +21,7 @@ from orchestra_creds.scanner.content.archives import HEAD, ends_as_zip
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.decoding.encoding import wide
+from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.native_files import fill
 from orchestra_creds.scanner.safe_open import FILE_FLAGS, TreeOpener, not_a_file
@@ -206,7 +207,10 @@ class TreeScan:
     def _examine(self, number: int, batch_hits: list[tuple[int, int]]) -> None:
         path = os.fsdecode(self._paths[number])
         content = bytes(self._view[self._starts[number] : self._ends[number]])
-        found = examine_whole(self._engine, content, batch_hits, path)
+        budget = ExaminationBudget(len(content))
+        found = examine_whole(self._engine, content, batch_hits, path, budget)
+        if budget.is_exceeded:
+            self._skip(self._paths[number], budget.reason)
         if len(found) > MOST_SIGHTINGS:
             self._skip(self._paths[number], TOO_MANY)
         self._explorer.gathered.sightings += found[:MOST_SIGHTINGS]
