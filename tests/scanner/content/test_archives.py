@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.scanner.content import tar
-from orchestra_creds.scanner.content.archives import ArchiveKind, ArchiveLimits, kind_of
+from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
+from orchestra_creds.scanner.content.formats import ArchiveKind, kind_of
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.rule import Rule, Severity
 from orchestra_creds.scanner.samples.sample import render
@@ -54,7 +55,12 @@ def tarred(*members: tuple[str, bytes], layout: int = tarfile.GNU_FORMAT) -> byt
     return out.getvalue()
 
 
-PACKERS: dict[str, Callable[[bytes], bytes]] = {"gz": gzip.compress, "bz2": bz2.compress, "xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "xz": lzma.compress,
+    "lzma": lambda content: lzma.compress(content, format=lzma.FORMAT_ALONE),
+}
 
 
 @pytest.mark.parametrize("how", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -117,10 +123,10 @@ def test_several_gzip_streams_in_a_row_are_one_and_padding_is_none() -> None:
     assert places(explore(content, path="a.gz")) == ["a.gz!a:3"]
 
 
-def test_what_stands_behind_the_last_stream_does_not_hide_it() -> None:
+def test_what_stands_behind_the_last_stream_does_not_hide_it_and_is_named() -> None:
     gathered = explore(gzip.compress(TEXT) + b"trailing words", path="a.gz")
     assert places(gathered) == ["a.gz!a:2"]
-    assert gathered.skipped == []
+    assert [(s.path, s.reason) for s in gathered.skipped] == [("a.gz!a", "data follows the end of the compressed data")]
 
 
 def test_a_member_behind_a_password_is_named() -> None:
@@ -227,10 +233,22 @@ def test_names_of_members_are_data(name: str) -> None:
     assert [s.place.path for s in explore(zipped((name, TEXT)), path="a.zip").sightings] == [f"a.zip!{name}"]
 
 
+LZMA = lzma.compress(b"", format=lzma.FORMAT_ALONE)[:14]
+
+
 @given(st.binary(max_size=2000))
 @settings(max_examples=150, deadline=None)
 def test_no_input_is_more_than_a_skipped_item(content: bytes) -> None:
-    for start in (b"PK\3\4", b"PK\5\6", b"\x1f\x8b\x08", b"BZh91AY&SY", b"\xfd7zXZ\0", tarfile.TarInfo("x").tobuf()):
+    for start in (
+        b"PK\3\4",
+        b"PK\5\6",
+        b"\x1f\x8b\x08",
+        b"BZh91AY&SY",
+        b"\xfd7zXZ\0",
+        b"!<arch>\n",
+        LZMA,
+        tarfile.TarInfo("x").tobuf(),
+    ):
         gathered = explore(start + content)
         assert gathered.blobs >= 1
 

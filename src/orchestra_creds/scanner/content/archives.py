@@ -1,4 +1,4 @@
-"""What is inside of archives: zip (jar, whl, docx …), tar, gzip, bzip2 and xz, without writing anything to disk.
+"""What is inside of archives: zip (jar, whl, docx …), tar, ar (deb), gzip, bzip2, xz and lzma, without writing anything to disk.
 
 An archive is hostile. Guarantees: memory is bounded (streams are read in pieces, sizes that headers claim are believed
 only up to a limit); the whole of one file on disk decompresses to at most `ArchiveLimits.total` bytes and `ArchiveLimits.ratio` times
@@ -8,35 +8,19 @@ an unknown compression) is a `SkippedItem`, never a silence and never a crash. M
 
 import io
 from collections.abc import Callable, Iterator
-from enum import Enum
 from typing import BinaryIO, Protocol, cast
 
 from orchestra_creds.core.record import dataclass, field
-from orchestra_creds.scanner.buffers import ZIP_END, ZIP_END_SIZE
-from orchestra_creds.scanner.content import tar
-from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable
-
-HEAD = 512
-"""Bytes at the start of a file that tell what it is."""
+from orchestra_creds.scanner.content import ar, tar
+from orchestra_creds.scanner.content.formats import ArchiveKind
+from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable, TarMember
 
 PIECE = 1 << 16
 _LARGEST_DIRECTORY = 8 << 20
 """Bytes of a zip's directory: names and offsets of some 80,000 members."""
 
-
-class ArchiveKind(Enum):
-    """A format that holds other files."""
-
-    ZIP = "zip"
-    TAR = "tar"
-    GZIP = "gzip"
-    BZIP2 = "bzip2"
-    XZ = "xz"
-
-    @property
-    def compresses_one(self) -> bool:
-        """Whether it holds exactly one stream without a name."""
-        return self in (ArchiveKind.GZIP, ArchiveKind.BZIP2, ArchiveKind.XZ)
+_MOST_MEMORY = 128 << 20
+"""Bytes that a decompressor may hold of what it has put out."""
 
 
 class ArchiveLimitError(Exception):
@@ -93,25 +77,6 @@ class ArchiveMember:
     reason: str = ""
 
 
-def kind_of(head: bytes) -> ArchiveKind | None:
-    """What a file is that starts with `head`, by its magic number and never by its name."""
-    first = head[:1]
-    if first == b"P" and head.startswith((b"PK\3\4", ZIP_END)):
-        return ArchiveKind.ZIP
-    if first == b"\x1f" and head.startswith(b"\x1f\x8b\x08"):
-        return ArchiveKind.GZIP
-    if first == b"B" and head[:3] == b"BZh" and head[4:10] in (b"1AY&SY", b"\x17rE8P\x90"):
-        return ArchiveKind.BZIP2
-    if first == b"\xfd" and head.startswith(b"\xfd7zXZ\0"):
-        return ArchiveKind.XZ
-    return ArchiveKind.TAR if tar.is_tar(head) else None
-
-
-def ends_as_zip(tail: bytes) -> bool:
-    """Whether a file that ends with `tail` is a zip behind something else: a program that unpacks itself, a .pyz."""
-    return tail[-ZIP_END_SIZE:].startswith(ZIP_END)
-
-
 def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
     """The members of the archive in `source`; each must be read before the next is asked for.
 
@@ -124,7 +89,9 @@ def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[Arc
     if kind is ArchiveKind.ZIP:
         return _zip_members(cast("BinaryIO", source), budget)
     if kind is ArchiveKind.TAR:
-        return _tar_members(source, budget)
+        return _stream_members(tar.members(source), budget)
+    if kind is ArchiveKind.AR:
+        return _stream_members(ar.members(source), budget)
     return iter([ArchiveMember("", _MeteredStream(_DecompressedStream(source, _DECOMPRESSORS[kind]), budget))])
 
 
@@ -141,8 +108,8 @@ class _MeteredStream:
         return data
 
 
-def _tar_members(source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
-    for member in tar.members(source):
+def _stream_members(found: Iterator[TarMember], budget: Budget) -> Iterator[ArchiveMember]:
+    for member in found:
         budget.member()
         yield ArchiveMember(member.name.decode("utf-8", "surrogateescape"), _MeteredStream(member, budget))
 
@@ -188,18 +155,25 @@ def _bunzip() -> _Decompressor:
 def _unxz() -> _Decompressor:
     import lzma
 
-    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=128 << 20)
+    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
+
+
+def _unlzma() -> _Decompressor:
+    import lzma
+
+    return lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=_MOST_MEMORY)
 
 
 _DECOMPRESSORS: dict[ArchiveKind, Callable[[], _Decompressor]] = {
     ArchiveKind.GZIP: _GzipDecompressor,
     ArchiveKind.BZIP2: _bunzip,
     ArchiveKind.XZ: _unxz,
+    ArchiveKind.LZMA: _unlzma,
 }
 
 
 class _DecompressedStream:
-    """A compressed stream, read uncompressed; several in a row are one, and what stands behind the last is no data."""
+    """A compressed stream, read uncompressed; several in a row are one, and padding may follow the last."""
 
     def __init__(self, source: Readable, new: Callable[[], _Decompressor]) -> None:
         self._source = source
@@ -207,7 +181,7 @@ class _DecompressedStream:
         self._current = new()
         self._pending = b""
         self._hungry = True
-        self._whole = 0
+        self._fresh = False
         self._ended = False
         self._damage: DamagedArchiveError | None = None
 
@@ -240,23 +214,21 @@ class _DecompressedStream:
         except MemoryError:
             raise DamagedArchiveError("needs more memory to decompress than it may have") from None
         except Exception as error:  # zlib.error, OSError and LZMAError have no common base but this one
-            if self._whole:
-                self._ended = True
-                return b""
-            raise DamagedArchiveError("the compressed data is damaged") from error
+            reason = "data follows the end of the compressed data" if self._fresh else "the compressed data is damaged"
+            raise DamagedArchiveError(reason) from error
+        self._fresh = self._fresh and not out and not self._current.eof
         self._hungry = len(out) < size
         return out
 
     def _next_stream(self) -> None:
         """Behind the end of one stream: another one, padding, or the end."""
-        self._whole += 1
         rest = self._current.unused_data or self._source.read(PIECE)
         while rest and not (rest := rest.lstrip(b"\0")):
             rest = self._source.read(PIECE)
         if not rest:
             self._ended = True
             return
-        self._current, self._pending, self._hungry = self._new(), rest, True
+        self._current, self._pending, self._hungry, self._fresh = self._new(), rest, True, True
 
 
 class _CappedFile(io.RawIOBase):

@@ -12,13 +12,13 @@ from typing import BinaryIO
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.content import archives
 from orchestra_creds.scanner.content.archives import (
-    ArchiveKind,
     ArchiveLimitError,
     ArchiveLimits,
     ArchiveMember,
     Budget,
 )
 from orchestra_creds.scanner.content.blobscan import TOO_MANY, BlobScan
+from orchestra_creds.scanner.content.formats import HEAD, ArchiveKind, ends_as_zip, kind_of
 from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable
 from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine
@@ -28,7 +28,15 @@ PIECE = 256 << 10
 MEMBER_MARK = "!"
 """Between the path of an archive and that of a member."""
 
-_SUFFIXES = ((".tgz", ".tar"), (".tbz2", ".tar"), (".txz", ".tar"), (".gz", ""), (".bz2", ""), (".xz", ""))
+_SUFFIXES = (
+    (".tgz", ".tar"),
+    (".tbz2", ".tar"),
+    (".txz", ".tar"),
+    (".gz", ""),
+    (".bz2", ""),
+    (".xz", ""),
+    (".lzma", ""),
+)
 
 
 @dataclass(slots=True)
@@ -52,7 +60,7 @@ class Explorer:
 
     def kind_of(self, head: bytes) -> ArchiveKind | None:
         """What kind of archive starts with `head`; None also when archives are to be read as plain bytes."""
-        return archives.kind_of(head) if self.limits.depth else None
+        return kind_of(head) if self.limits.depth else None
 
     def scan(
         self, source: Readable, path: str, *, file: BinaryIO | None = None, size: int = 0, passed: Callable[[int], None]
@@ -96,6 +104,8 @@ class Explorer:
                 depth += 1  # a packed tar is one archive
             if kind is not None and depth <= 0:
                 self._skip(path, f"archives nested more than {self.limits.depth} deep were not opened")
+            elif kind is not None and kind.unread_reason:
+                self._skip(path, kind.unread_reason)
             elif kind is not None:
                 if file is not None and kind is ArchiveKind.ZIP:
                     tee.drain()
@@ -175,7 +185,7 @@ class _Tee:
         self._ahead = b""
         self._at = 0
         self._has_more()
-        self.head = self._ahead[: archives.HEAD]
+        self.head = self._ahead[:HEAD]
 
     def _has_more(self) -> bool:
         """Read the next piece; False at the end of the source."""
@@ -227,7 +237,7 @@ def _ends_as_zip(file: BinaryIO) -> bool:
     file.seek(max(file.seek(0, io.SEEK_END) - 64, 0))
     tail = file.read(64)
     file.seek(here)
-    return archives.ends_as_zip(tail)
+    return ends_as_zip(tail)
 
 
 def unpacked_name(path: str) -> str:

@@ -53,10 +53,14 @@ class TarMember:
         self._left -= len(data)
         return data
 
-    def skip(self) -> None:
-        """Pass over what was not read, and over the padding."""
+    def drain(self) -> None:
+        """Pass over what was not read."""
         while self._left:
             self.read(1 << 16)
+
+    def skip(self) -> None:
+        """Pass over what was not read, and over the padding."""
+        self.drain()
         _skip(self._source, -self.size % BLOCK)
 
 

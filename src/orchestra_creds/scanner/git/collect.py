@@ -18,9 +18,10 @@ from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, ZIP_END, ZIP_END_SIZE
-from orchestra_creds.scanner.content.archives import HEAD, ArchiveLimits, ends_as_zip
+from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SPECIAL_STARTS, ZIP_END, ZIP_END_SIZE
+from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
+from orchestra_creds.scanner.content.formats import HEAD, ends_as_zip
 from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.detection import Sighting
@@ -355,7 +356,8 @@ def _has_many_zeros(text: bytes) -> bool:
 def _is_special(text: bytes, explorer: Explorer) -> bool:
     """Whether this is an archive, or text in two or four bytes a character: it holds more than its bytes show."""
     if not text or not (
-        text[0] in MAGIC_STARTS
+        (text[0] in MAGIC_STARTS and text.startswith(SPECIAL_STARTS))
+        or text.startswith(b"-l", 2)
         or (text.find(b"\0", 0, SAMPLE) >= 0 and _has_many_zeros(text))
         or text.startswith(ZIP_END, -ZIP_END_SIZE)
         or text.startswith(b"ustar", _TAR_MAGIC)

@@ -15,7 +15,7 @@ import sys
 from types import ModuleType
 
 from orchestra_creds.errors import CredsError
-from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SEPARATOR, ZIP_END, ZIP_END_SIZE
+from orchestra_creds.scanner.buffers import SAMPLE, SEPARATOR, SPECIAL_STARTS, ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.engine import compiled_cache
 from orchestra_creds.scanner.file_names import SETTINGS_OF_A_SCAN
 from orchestra_creds.scanner.git import process as git_process
@@ -131,5 +131,5 @@ def _hyperscan() -> ModuleType:
 def _is_special(content: bytes) -> bool:
     """Whether a file may be more than its bytes: an archive, or text in another encoding."""
     return bool(content) and (
-        content[0] in MAGIC_STARTS or b"\0" in content[:SAMPLE] or content[-ZIP_END_SIZE:].startswith(ZIP_END)
+        content.startswith(SPECIAL_STARTS) or b"\0" in content[:SAMPLE] or content[-ZIP_END_SIZE:].startswith(ZIP_END)
     )

@@ -16,10 +16,10 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from orchestra_creds.core.text import os_error_text
-from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SEPARATOR, ZIP_END, ZIP_END_SIZE
-from orchestra_creds.scanner.content.archives import HEAD, ends_as_zip
+from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SEPARATOR, SPECIAL_STARTS, ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
+from orchestra_creds.scanner.content.formats import HEAD, ends_as_zip
 from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.finding import SkippedItem
@@ -147,7 +147,7 @@ class TreeScan:
         """Take the file that was read to buffer[start:end] into the batch, unless it wants to be scanned by itself."""
         buffer = self._buffer
         if end > start and (
-            buffer[start] in MAGIC_STARTS
+            (buffer[start] in MAGIC_STARTS and buffer.startswith(SPECIAL_STARTS, start, end))
             or buffer.find(0, start, min(end, start + SAMPLE)) >= 0
             or buffer.startswith(ZIP_END, end - ZIP_END_SIZE)
         ):
