@@ -54,6 +54,7 @@ OWNER = {
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
     "re2": ("scanner",),
+    "zstandard": ("scanner",),
     "subprocess": (
         "scanner.git.process",
         "rotation.programs",

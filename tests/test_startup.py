@@ -109,6 +109,7 @@ FAST_PATH = [
     "scanner.content.ar",
     "scanner.content.archives",
     "scanner.content.blobscan",
+    "scanner.content.compressed",
     "scanner.content.explore",
     "scanner.content.formats",
     "scanner.content.locate",

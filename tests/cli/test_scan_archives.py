@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Callable
 
 import pytest
+import zstandard
 
 from orchestra_creds.scanner.buffers import MAGICS
 from orchestra_creds.scanner.content.formats import ArchiveKind
@@ -84,7 +85,7 @@ def tarred(**members: bytes) -> bytes:
 
 
 def test_every_format_without_a_reader_has_an_example() -> None:
-    assert set(UNREAD) == {kind.value for kind in ArchiveKind if kind.unread_reason} - {"zstd"}
+    assert set(UNREAD) == {kind.value for kind in ArchiveKind if kind.unread_reason}
     assert set(MAGICS.values()) <= {kind.value for kind in ArchiveKind}
 
 
@@ -129,6 +130,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "bz2": bz2.compress,
     "xz": lzma.compress,
     "lzma": lambda content: lzma.compress(content, format=lzma.FORMAT_ALONE),
+    "zst": lambda content: zstandard.ZstdCompressor(level=3).compress(content),
 }
 
 
@@ -174,3 +176,10 @@ def test_a_debian_package_is_read_and_a_cut_one_is_named(operator: Operator, tok
     assert places(ended) == ["a.deb!data.tar.xz!a.conf:2", "a.deb!data.tar.xz!x.jar!in.txt:1"]
     for cut in (package[:-9], package + b"!", package[:100]):
         assert operator.run("scan", "-", "--quiet", stdin=cut).code == 5
+
+
+def test_a_frame_of_zstd_that_is_to_be_passed_over_hides_nothing(operator: Operator, token: str) -> None:
+    frame = b"\x5f*M\x18" + (40).to_bytes(4, "little") + b"x" * 40
+    content = frame + PACKERS["zst"](tarred(a=token.encode())) + frame
+    ended = operator.run("scan", "-", "--format", "json", stdin=content)
+    assert (ended.code, places(ended)) == (1, ["-!a:1"])

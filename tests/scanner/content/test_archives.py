@@ -4,10 +4,12 @@ import io
 import lzma
 import struct
 import tarfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable
 
 import pytest
+import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -60,6 +62,7 @@ PACKERS: dict[str, Callable[[bytes], bytes]] = {
     "bz2": bz2.compress,
     "xz": lzma.compress,
     "lzma": lambda content: lzma.compress(content, format=lzma.FORMAT_ALONE),
+    "zst": lambda content: zstandard.ZstdCompressor().compress(content),
 }
 
 
@@ -195,6 +198,18 @@ def test_a_bomb_ends_at_the_limit_and_is_named(limits: ArchiveLimits, reason: st
     gathered = explore(bomb, path="bomb.gz", limits=limits)
     assert [(s.path, s.reason) for s in gathered.skipped] == [("bomb.gz", reason)]
     assert gathered.size < 4 << 20
+
+
+def test_a_bomb_of_zstd_needs_no_more_memory_than_a_small_piece_of_it_unfolds_to() -> None:
+    bomb = zstandard.ZstdCompressor().compress(b"\0" * (64 << 20))
+    tracemalloc.start()
+    try:
+        gathered = explore(bomb, path="a.zst", limits=ArchiveLimits(ratio=1 << 20))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert gathered.size > 64 << 20
+    assert most < 100 << 20
 
 
 def test_too_many_members_are_named() -> None:

@@ -1,4 +1,4 @@
-"""What is inside of archives: zip (jar, whl, docx …), tar, ar (deb), gzip, bzip2, xz and lzma, without writing anything to disk.
+"""What is inside of archives: zip (jar, whl, docx …), tar, ar (deb), gzip, bzip2, xz, lzma and zstd, without writing anything to disk.
 
 An archive is hostile. Guarantees: memory is bounded (streams are read in pieces, sizes that headers claim are believed
 only up to a limit); the whole of one file on disk decompresses to at most `ArchiveLimits.total` bytes and `ArchiveLimits.ratio` times
@@ -7,20 +7,17 @@ an unknown compression) is a `SkippedItem`, never a silence and never a crash. M
 """
 
 import io
-from collections.abc import Callable, Iterator
-from typing import BinaryIO, Protocol, cast
+from collections.abc import Iterator
+from typing import BinaryIO, cast
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.scanner.content import ar, tar
+from orchestra_creds.scanner.content.compressed import DecompressedStream
 from orchestra_creds.scanner.content.formats import ArchiveKind
 from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable, TarMember
 
-PIECE = 1 << 16
 _LARGEST_DIRECTORY = 8 << 20
 """Bytes of a zip's directory: names and offsets of some 80,000 members."""
-
-_MOST_MEMORY = 128 << 20
-"""Bytes that a decompressor may hold of what it has put out."""
 
 
 class ArchiveLimitError(Exception):
@@ -92,7 +89,7 @@ def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[Arc
         return _stream_members(tar.members(source), budget)
     if kind is ArchiveKind.AR:
         return _stream_members(ar.members(source), budget)
-    return iter([ArchiveMember("", _MeteredStream(_DecompressedStream(source, _DECOMPRESSORS[kind]), budget))])
+    return iter([ArchiveMember("", _MeteredStream(DecompressedStream(source, kind), budget))])
 
 
 @dataclass(slots=True)
@@ -112,123 +109,6 @@ def _stream_members(found: Iterator[TarMember], budget: Budget) -> Iterator[Arch
     for member in found:
         budget.member()
         yield ArchiveMember(member.name.decode("utf-8", "surrogateescape"), _MeteredStream(member, budget))
-
-
-class _Decompressor(Protocol):
-    """What zlib, bz2 and lzma have in common."""
-
-    @property
-    def eof(self) -> bool: ...
-
-    @property
-    def unused_data(self) -> bytes: ...
-
-    def decompress(self, data: bytes, /, max_length: int) -> bytes: ...
-
-
-class _GzipDecompressor:
-    """zlib's decompressor with the interface of the other two."""
-
-    def __init__(self) -> None:
-        import zlib
-
-        self._inner = zlib.decompressobj(wbits=31)
-
-    @property
-    def eof(self) -> bool:
-        return self._inner.eof
-
-    @property
-    def unused_data(self) -> bytes:
-        return self._inner.unused_data
-
-    def decompress(self, data: bytes, /, max_length: int) -> bytes:
-        return self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
-
-
-def _bunzip() -> _Decompressor:
-    import bz2
-
-    return bz2.BZ2Decompressor()
-
-
-def _unxz() -> _Decompressor:
-    import lzma
-
-    return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_MOST_MEMORY)
-
-
-def _unlzma() -> _Decompressor:
-    import lzma
-
-    return lzma.LZMADecompressor(format=lzma.FORMAT_ALONE, memlimit=_MOST_MEMORY)
-
-
-_DECOMPRESSORS: dict[ArchiveKind, Callable[[], _Decompressor]] = {
-    ArchiveKind.GZIP: _GzipDecompressor,
-    ArchiveKind.BZIP2: _bunzip,
-    ArchiveKind.XZ: _unxz,
-    ArchiveKind.LZMA: _unlzma,
-}
-
-
-class _DecompressedStream:
-    """A compressed stream, read uncompressed; several in a row are one, and padding may follow the last."""
-
-    def __init__(self, source: Readable, new: Callable[[], _Decompressor]) -> None:
-        self._source = source
-        self._new = new
-        self._current = new()
-        self._pending = b""
-        self._hungry = True
-        self._fresh = False
-        self._ended = False
-        self._damage: DamagedArchiveError | None = None
-
-    def read(self, size: int, /) -> bytes:
-        if self._damage is not None:
-            raise self._damage
-        out = bytearray()
-        while len(out) < size and not self._ended:
-            try:
-                out += self._step(size - len(out))
-            except DamagedArchiveError as damage:
-                self._damage = damage
-                if out:
-                    return bytes(out)  # what came before the damage counts
-                raise
-        return bytes(out)
-
-    def _step(self, size: int) -> bytes:
-        if self._current.eof:
-            self._next_stream()
-            return b""
-        data = self._pending
-        self._pending = b""
-        if not data and self._hungry:
-            data = self._source.read(PIECE)
-            if not data:
-                raise DamagedArchiveError("the compressed data ends too early")
-        try:
-            out = self._current.decompress(data, size)
-        except MemoryError:
-            raise DamagedArchiveError("needs more memory to decompress than it may have") from None
-        except Exception as error:  # zlib.error, OSError and LZMAError have no common base but this one
-            reason = "data follows the end of the compressed data" if self._fresh else "the compressed data is damaged"
-            raise DamagedArchiveError(reason) from error
-        self._fresh = self._fresh and not out and not self._current.eof
-        self._hungry = len(out) < size
-        return out
-
-    def _next_stream(self) -> None:
-        """Behind the end of one stream: another one, padding, or the end."""
-        rest = self._current.unused_data or self._source.read(PIECE)
-        while rest and not (rest := rest.lstrip(b"\0")):
-            rest = self._source.read(PIECE)
-        if not rest:
-            self._ended = True
-            return
-        self._current, self._pending, self._hungry, self._fresh = self._new(), rest, True, True
 
 
 class _CappedFile(io.RawIOBase):

@@ -64,7 +64,7 @@ class ArchiveKind(Enum):
         return f"archives of the format {self.value} cannot be read: its content was not looked at"
 
 
-_COMPRESSED = frozenset((ArchiveKind.GZIP, ArchiveKind.BZIP2, ArchiveKind.XZ, ArchiveKind.LZMA))
+_COMPRESSED = frozenset((ArchiveKind.GZIP, ArchiveKind.BZIP2, ArchiveKind.XZ, ArchiveKind.LZMA, ArchiveKind.ZSTD))
 _READ = _COMPRESSED | {ArchiveKind.ZIP, ArchiveKind.TAR, ArchiveKind.AR}
 _ENCRYPTED = {ArchiveKind.KEEPASS: "a KeePass database", ArchiveKind.LUKS: "a LUKS volume"}
 
