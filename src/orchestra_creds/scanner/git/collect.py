@@ -1,9 +1,8 @@
 """Does the jobs of a plan, in several processes, and gathers what the objects hold.
 
 Guarantees: what is gathered depends on the repository only, not on the number of processes; an object that could not be
-read is asked of git again, for another copy may be whole, unless the plan is `unaided`, and named if that fails too; a
-process that ended early is
-named with the objects it leaves unread. Sightings do not travel one by one: a credential's text crosses the private pipe
+read is asked of git again, for another copy may be whole, unless the plan is `unaided` or the object is too large, and
+named if that fails too; a process that ended early is named with the objects it leaves unread. Sightings do not travel one by one: a credential's text crosses the private pipe
 once, then only offsets and lines do.
 """
 
@@ -262,8 +261,11 @@ class _Worker:
             if state.found or state.excess or _is_special(text, self._explorer):
                 self._record_detections(pack.oid(number), pack.columns.kind[number], text, state)
 
-        def record_failure(number: int, reason: str) -> None:
-            self._found.failed[pack.oid(number)] = reason
+        def record_failure(number: int, reason: str, ask: bool) -> None:  # noqa: FBT001  a callback
+            if ask:
+                self._found.failed[pack.oid(number)] = reason
+            else:
+                self._skip(pack.oid(number), reason)
 
         scan_roots(self._scanner, pack, roots, self._found.tally, record_text, record_failure)
 
@@ -273,7 +275,7 @@ class _Worker:
             try:
                 kind, text = read_loose(path, self._scanner.limit)
             except OverflowError:
-                self._found.failed[oid] = f"larger than {self._scanner.limit:,} bytes"
+                self._skip(oid, f"larger than {self._scanner.limit:,} bytes")
             except OSError as error:
                 self._found.failed[oid] = os_error_text(error)
             except DAMAGED:
@@ -287,7 +289,7 @@ class _Worker:
             for oid, kind, _, text in self._plan.repository.objects(oids, max_size=self._scanner.limit):
                 del missing[oid]
                 if text is None:
-                    self._found.failed[bytes.fromhex(oid)] = f"larger than {self._scanner.limit:,} bytes"
+                    self._skip(bytes.fromhex(oid), f"larger than {self._scanner.limit:,} bytes")
                 else:
                     self._scan_whole(bytes.fromhex(oid), KINDS[kind.encode()], text)
         except GitStalledError:
@@ -307,6 +309,10 @@ class _Worker:
         state = self._scanner.whole(text)
         if state.found or state.excess or _is_special(text, self._explorer):
             self._record_detections(oid, kind, text, state)
+
+    def _skip(self, oid: bytes, reason: str) -> None:
+        """Name an object that git is not asked for."""
+        self._found.skipped.append(SkippedItem(f"object {oid.hex()}", reason))
 
     def _record_detections(self, oid: bytes, kind: int, text: bytes, state: TextResult) -> None:
         if kind == BLOB and _is_special(text, self._explorer):

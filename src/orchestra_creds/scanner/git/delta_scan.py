@@ -8,7 +8,7 @@ encoding too, so it is not carried over but decoded again. Damaged objects are n
 
 What is new in many objects is scanned in one pass; then each is judged, a base before what is based on it.
 
-Memory: of a chain only texts with deltas left to make are held, the lightest branches first, so at most a logarithm of
+Memory: no delta above `pack.LARGEST_DELTA` is inflated; of a chain only texts with deltas left to make are held, the lightest branches first, so at most a logarithm of
 the size of the tree; and those that wait for a pass, `HELD` bytes and one text.
 """
 
@@ -26,7 +26,7 @@ from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.engine.prefilter import GAP, Hit
 from orchestra_creds.scanner.git.delta import WindowMargin, apply, in_text, triples
-from orchestra_creds.scanner.git.pack import BLOB, COMMIT, DAMAGED, TAG, Pack
+from orchestra_creds.scanner.git.pack import BLOB, COMMIT, DAMAGED, TAG, LargeDeltaError, Pack
 from orchestra_creds.scanner.rule import Rule
 
 SCANNED = frozenset({COMMIT, BLOB, TAG})
@@ -78,8 +78,8 @@ class PackObject:
 TextCallback = Callable[[int, bytes, TextResult], None]
 """Hears of every object: its number, its text, and what it holds."""
 
-FailureCallback = Callable[[int, str], None]
-"""Hears of every object that could not be read: its number and the reason."""
+FailureCallback = Callable[[int, str, bool], None]
+"""Hears of every object that could not be read: its number, the reason, and whether git may be asked for it."""
 
 
 @dataclass(slots=True)
@@ -278,12 +278,16 @@ def _nodes(scanner: DeltaScanner, pack: Pack, roots: Sequence[int], failed: Fail
                     text = pack.text(root, scanner.limit)
                     node = PackObject(root, text, text)
                 else:
-                    node = scanner.delta(number, above, pack.inflate(number))
+                    node = scanner.delta(number, above, pack.inflate(number, scanner.limit))
+            except LargeDeltaError:
+                _fail_all(pack, [number], "it needs a delta that is larger than any of git", failed, ask=False)
+                continue
             except OverflowError:
-                _fail_all(pack, number, f"larger than {scanner.limit:,} bytes", failed)
+                failed(number, f"larger than {scanner.limit:,} bytes", False)
+                _fail_all(pack, pack.children(number), "what it is based on is too large", failed)
                 continue
             except DAMAGED:
-                _fail_all(pack, number, "the object is damaged", failed)
+                _fail_all(pack, [number], "the object is damaged", failed)
                 continue
             yield node
             children = pack.children(number)
@@ -292,10 +296,9 @@ def _nodes(scanner: DeltaScanner, pack: Pack, roots: Sequence[int], failed: Fail
             todo += [(child, node) for child in children]
 
 
-def _fail_all(pack: Pack, number: int, reason: str, failed: FailureCallback) -> None:
-    """An object that cannot be read takes all with it that are based on it."""
-    todo = [number]
+def _fail_all(pack: Pack, todo: list[int], reason: str, failed: FailureCallback, *, ask: bool = True) -> None:
+    """Objects that cannot be read take all with them that are based on them."""
     while todo:
         number = todo.pop()
-        failed(number, reason)
+        failed(number, reason, ask)
         todo += pack.children(number)

@@ -39,7 +39,7 @@ Job = tuple[int, Sequence[Any]]
 
 @dataclass(slots=True)
 class JobList:
-    """What there is to do; `unaided` says that git must not be asked for objects: it would never answer."""
+    """What there is to do; `unaided` says that git must not be asked for objects: it would never answer, or take all memory."""
 
     repository: Repository
     packs: list[Pack] = field(default_factory=list)
@@ -79,7 +79,7 @@ def plan_all(
 ) -> JobList:
     """Every object of the database but those of the packs `without` and the loose ones `known`.
 
-    A pack with deltas in a cycle makes the plan `unaided`, too.
+    A pack with deltas in a cycle, or with one that is larger than any of git, makes the plan `unaided`, too.
     """
     loose = [path for path in database.loose if path.parent.name + path.name not in known]
     plan = JobList(repository, loose=loose, unaided=unaided)
@@ -110,6 +110,11 @@ def _plan_pack(plan: JobList, pack: Pack) -> None:
     number = len(plan.packs)
     known = plan.packs[:]
     plan.packs.append(pack)
+    if pack.has_large_delta():
+        plan.unaided = True
+        plan.skipped.append(
+            SkippedItem(f"objects/pack/{pack.path.name}", "a delta in it is larger than any that git makes")
+        )
     parent, weight = pack.columns.parent, pack.columns.weight
     kinds = bytes(pack.columns.kind)
     if BROKEN in kinds:

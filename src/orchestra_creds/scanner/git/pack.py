@@ -2,7 +2,8 @@
 
 Guarantees: nothing of a pack is believed before it is checked: damaged indexes and packs raise ValueError, damaged
 objects are of kind BROKEN or fail when they are inflated, delta chains that bite their own tail are BROKEN, and no
-object expands to more than its header says and its compressed size allows. Nothing is written, nothing is fetched.
+object expands to more than its header says and its compressed size allows, no delta to more than `LARGEST_DELTA`. Nothing
+is written, nothing is fetched.
 """
 
 import hashlib
@@ -35,12 +36,21 @@ DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, zlib.error, fast_z
 INDEX_MAGIC = b"\xfftOc\0\0\0\2"
 _OFS_DELTA, _REF_DELTA = 6, 7
 _UNKNOWN = 254
+_DELTA_HEAD = 64  # bytes, more than the two sizes at the start of a delta take
 _FAN = 8 + 1024
 _EXPANSION = 1032
 """What deflate can reach at most: output bytes for an input byte."""
 
+LARGEST_DELTA = 256 << 20
+"""Bytes of the largest delta that is inflated. git makes none for a file above 512 MiB (core.bigFileThreshold), and none that
+is larger than half of its text (builtin/pack-objects.c, try_delta)."""
+
 _TRUSTED = 64 << 10
 """Compressed bytes up to which output is not watched while it grows: it cannot pass `_EXPANSION` times that."""
+
+
+class LargeDeltaError(OverflowError):
+    """A delta is larger than any that git makes: no text is worth its memory, and git must not inflate it either."""
 
 
 def begin(data: bytes, size: int) -> bytes:
@@ -163,14 +173,32 @@ class Pack:
             ended.update(walked)
         return False
 
+    def has_large_delta(self) -> bool:
+        """Whether a delta is larger than any that git makes: git would inflate it whole."""
+        parent, size, kind = self.columns.parent, self.columns.size, self.columns.kind
+        return max(size, default=0) > LARGEST_DELTA and any(
+            size[number] > LARGEST_DELTA and (parent[number] >= 0 or kind[number] == BROKEN)
+            for number in range(len(self))
+        )
+
     def end(self, number: int) -> int:
         """Where the next object begins."""
         following = number + 1
         return self.columns.offset[following] if following < len(self) else len(self._pack) - self.width
 
-    def inflate(self, number: int) -> bytes:
-        """The object's own bytes: its text, or its delta."""
-        return inflate(self._pack[self.columns.data[number] : self.end(number)], self.columns.size[number])
+    def inflate(self, number: int, limit: int) -> bytes:
+        """The object's own bytes: its text of at most `limit` bytes, or its delta.
+
+        Raises:
+            DAMAGED; LargeDeltaError or OverflowError, before anything is inflated, if it is too large.
+        """
+        size = self.columns.size[number]
+        if self.columns.parent[number] < 0:
+            if size > limit:
+                raise OverflowError("larger than the limit")
+        elif size > min(LARGEST_DELTA, 2 * limit + _DELTA_HEAD):
+            raise LargeDeltaError("larger than any delta of git")
+        return inflate(self._pack[self.columns.data[number] : self.end(number)], size)
 
     def text(self, number: int, limit: int) -> bytes:
         """The text of an object, through all deltas it is based on."""
@@ -178,12 +206,9 @@ class Pack:
         chain = [number]
         while (number := parent[number]) >= 0:
             chain.append(number)
-        root = chain.pop()
-        if self.columns.size[root] > limit:
-            raise OverflowError("larger than the limit")
-        text = self.inflate(root)
+        text = self.inflate(chain.pop(), limit)
         while chain:
-            text = apply(text, self.inflate(chain.pop()), limit, 0, 0)[0]
+            text = apply(text, self.inflate(chain.pop(), limit), limit, 0, 0)[0]
         return text
 
     def children(self, number: int) -> list[int]:
