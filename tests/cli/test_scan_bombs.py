@@ -1,14 +1,13 @@
 """A small pack that would fill the memory is named, neither inflated nor given to git."""
 
-import json
 import os
-import subprocess
 import zlib
 from pathlib import Path
 
 import pytest
 
-from tests.cli.conftest import COMMAND, Operator
+from tests.cli.conftest import Operator
+from tests.cli.peak import scan_with_peak
 from tests.scanner import packs
 from tests.scanner.trees import git
 
@@ -45,23 +44,6 @@ def plant(folder: Path, entries: list[bytes], oids: list[bytes]) -> None:
     (target / "pack-bomb.idx").write_bytes(packs.index(oids, offsets, content[-20:]))
 
 
-def scan_with_peak(operator: Operator, *arguments: str) -> tuple[int, dict[str, object], int]:
-    """Exit code, report, and bytes that the scan and all that it started took at most."""
-    program = (
-        "import resource, subprocess, sys\n"
-        "done = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE)\n"
-        "sys.stdout.buffer.write(done.stdout)\n"
-        "print(file=sys.stderr)\n"
-        "print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, file=sys.stderr)\n"
-    )
-    ended = subprocess.run(
-        [Path(COMMAND).with_name("python"), "-c", program, COMMAND, "scan", *arguments, "--format", "json"],
-        cwd=operator.folder, env=operator.environment, capture_output=True, check=True,
-    )  # fmt: skip
-    code, peak = ended.stderr.decode().splitlines()[-1].split()
-    return int(code), json.loads(ended.stdout), int(peak) << 10
-
-
 @pytest.mark.parametrize("kind", ["blob", "tree", "lost base"])
 def test_a_delta_bomb_is_named_and_not_inflated(operator: Operator, token: str, bomb: bytes, kind: str) -> None:
     operator.write("a.env", f"TOKEN={token}\n")
@@ -74,10 +56,10 @@ def test_a_delta_bomb_is_named_and_not_inflated(operator: Operator, token: str, 
     delta = packs.header(packs.REF_DELTA, CLAIM) + base_oid + bomb
     child = packs.entry(packs.REF_DELTA, packs.delta(300 << 20, [(0, 10)]), base=named)
     plant(operator.folder, [root, delta, child], [packs.oid_of("blob", base), named, os.urandom(20)])
-    code, report, peak = scan_with_peak(operator, "--history")
+    code, report, _, peak = scan_with_peak(operator, "--history")
     assert (code, report["complete"]) == (5, False)
     assert "objects/pack/pack-bomb.pack" in str(report["skipped"])
     if kind == "blob":
         assert f"object {named.hex()}" in str(report["skipped"])
-    assert len(report["findings"]) == 1  # type: ignore[arg-type]
+    assert len(report["findings"]) == 1
     assert peak < MOST_MEMORY

@@ -30,6 +30,7 @@ NAMED_JOB = 256
 """How many objects one job asks git for."""
 
 LOOSE, NAMED = -1, -2
+_LARGEST_INDEX = 256 << 20  # bytes of an index that git reads for us
 _IS_SCANNED = bytes(kind in SCANNED for kind in range(256))
 WIDTHS = {"sha1": 20, "sha256": 32}
 
@@ -157,7 +158,7 @@ def _plan_unread(plan: JobList, index: Path, width: int, reason: str) -> None:
         plan.skipped.append(SkippedItem(f"objects/pack/{index.stem}.pack", reason))
         return
     try:
-        out = plan.repository.run("show-index", stdin=control_files.read_regular(str(index)))
+        out = plan.repository.run("show-index", stdin=control_files.read_regular(str(index), _LARGEST_INDEX))
     except (OSError, PreconditionError):
         plan.skipped.append(SkippedItem(f"objects/pack/{index.stem}.pack", reason))
         return

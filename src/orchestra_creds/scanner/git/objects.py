@@ -4,6 +4,7 @@ Guarantees: alternates are followed as git does it, each once; what has the name
 opened nor passed over in silence; a loose object never expands to more than it says. Nothing is written.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.git import control_files
 from orchestra_creds.scanner.git.pack import BLOB, COMMIT, TAG, TREE, begin, inflate
 
+_LOOSE_HEAD = 4096  # bytes, more than the header and the check sum of a loose object take
 KINDS = {b"commit": COMMIT, b"tree": TREE, b"blob": BLOB, b"tag": TAG}
 """The names that git gives the kinds."""
 
@@ -63,7 +65,13 @@ def read_loose(path: Path, limit: int) -> tuple[int, bytes]:
     Raises:
         ValueError and inflate errors, see DAMAGED; OverflowError when it is larger than the limit; OSError.
     """
-    data = control_files.read_regular(str(path))
+    most = limit + limit // 64 + _LOOSE_HEAD  # deflate adds less to what it cannot compress
+    try:
+        data = control_files.read_regular(str(path), most)
+    except OSError as error:
+        if error.errno == errno.EFBIG:
+            raise OverflowError("larger than the limit") from None
+        raise
     header, found, _ = begin(data, 64).partition(b"\0")
     name, _, number = header.partition(b" ")
     if not found or name not in KINDS or not number.isdigit():
@@ -79,9 +87,17 @@ def _files(folder: Path) -> list[tuple[str, bool]]:
     """The names in a folder, and whether each is a file (a link to one, too); none when there is no such folder."""
     try:
         with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.is_file()) for entry in entries)
+            return sorted((entry.name, _is_file(entry)) for entry in entries)
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _is_file(entry: "os.DirEntry[str]") -> bool:
+    """Whether this is a file, or a link to one."""
+    try:
+        return entry.is_file()
+    except OSError:  # links in a loop
+        return False
 
 
 def _is_hex(name: str) -> bool:

@@ -36,6 +36,7 @@ DAMAGED: tuple[type[Exception], ...] = (ValueError, EOFError, zlib.error, fast_z
 INDEX_MAGIC = b"\xfftOc\0\0\0\2"
 _OFS_DELTA, _REF_DELTA = 6, 7
 _UNKNOWN = 254
+_ROW = 4 + 4 + 8  # bytes of an object in an index, beside its id: check sum, offset, large offset
 _DELTA_HEAD = 64  # bytes, more than the two sizes at the start of a delta take
 _FAN = 8 + 1024
 _EXPANSION = 1032
@@ -122,6 +123,9 @@ class Pack:
         self.width = width
         self._index = memoryview(_map(index))
         self._pack = memoryview(_map(self.path))
+        count = int.from_bytes(self._index[_FAN - 4 : _FAN], "big")
+        if len(self._index) > _FAN + 2 * width + count * (width + _ROW):
+            raise ValueError("the index is damaged")  # a file without end is not read to its end
         summed = hashlib.new(_HASHES[width], self._index[:-width], usedforsecurity=False).digest() if check else b""
         if check and summed != self._index[-width:]:
             raise ValueError("the index is damaged")  # a wrong offset or id would lose an object without a word

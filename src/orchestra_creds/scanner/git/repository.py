@@ -27,7 +27,6 @@ from orchestra_creds.scanner.git import control_files
 from orchestra_creds.scanner.git import process as git_process
 from orchestra_creds.scanner.git.process import GITLINK, Git, GitProcess
 from orchestra_creds.scanner.git.watch import GitStalledError
-from orchestra_creds.scanner.safe_open import not_a_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +143,9 @@ class Repository:
             return False
 
     def special_files(self) -> list[tuple[str, str]]:
-        """Path (relative to the root, where it lies below it) and kind of each pipe, socket or device that git would read."""
+        """Path (relative to the root, where it lies below it) of each file that git must not read, and why."""
         found = control_files.special_files(str(self.git_dir), str(self.common_dir))
-        return [(self.relative(path), not_a_file(mode)) for path, mode in found]
+        return [(self.relative(path), reason) for path, reason in found]
 
     def outside_folders(self) -> list[str]:
         """Return the folders outside the root from which git reads the history: `.git`, its parts or its alternates name them."""

@@ -1,0 +1,108 @@
+"""Whatever stands in the place of a file that a scan or its git reads: the scan ends soon, in little memory, and says so."""
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Operator
+from tests.cli.peak import MeasuredScan, scan_with_peak
+from tests.cli.test_scan_special_files import CONTROL, link_to_a_device, pipe, put
+
+MOST_MEMORY = 500 << 20
+MODES = {"tree": [], "history": ["--history"], "staged": ["--staged"], "since": ["--since", "HEAD"]}
+IN_GIT = [f".git/{name}" for name in CONTROL if name != "objects/pack/pack-1.idx"]
+IN_TREE = [".gitignore", ".gitattributes", ".gitmodules"]
+SAMPLE = 6
+"""Cases of each kind that are run unless all are wanted."""
+
+
+def folder(path: Path) -> None:
+    path.mkdir()
+
+
+def sparse_file(path: Path) -> None:
+    with path.open("wb") as file:
+        file.truncate(2 << 30)
+
+
+def loop(path: Path) -> None:
+    path.symlink_to(path.name)
+
+
+KINDS: dict[str, Callable[[Path], None]] = {
+    "pipe": pipe,
+    "device": link_to_a_device,
+    "folder": folder,
+    "sparse": sparse_file,
+    "loop": loop,
+}
+
+
+@pytest.fixture
+def place(operator: Operator, token: str) -> Operator:
+    """A repository with a leak in its first commit and in the tree, and a staged file."""
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.commit("one")
+    operator.write("c.txt", "y\n")
+    operator.git("add", "c.txt")
+    return operator
+
+
+def outcome(done: MeasuredScan) -> object:
+    if done.report is None:
+        return done.code
+    return done.code, done.report["complete"], [finding["path"] for finding in done.report["findings"]]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_planted_file_stops_or_bloats_a_scan(place: Operator, kind: str, exhaustive: bool) -> None:
+    plain = {mode: outcome(scan_with_peak(place, *arguments)) for mode, arguments in MODES.items()}
+    cases = [(name, mode) for name in IN_GIT + IN_TREE for mode in MODES]
+    if not exhaustive:
+        cases = random.Random(kind).sample(cases, SAMPLE)
+    kept = place.home / "kept"
+    place.folder.rename(kept)
+    for name, mode in cases:
+        shutil.copytree(kept, place.folder)
+        target = place.folder / name
+        put(target, KINDS[kind])
+        done = scan_with_peak(place, *MODES[mode])
+        shutil.rmtree(place.folder)
+        assert done.code in {4, 5} or outcome(done) == plain[mode], (kind, name, mode, done)
+        assert done.peak < MOST_MEMORY, (kind, name, mode, done.peak >> 20)
+
+
+@pytest.mark.parametrize(
+    "name", ["objects/info/commit-graph", "refs/heads/x", "worktrees/w", "objects/pack/pack-1.idx"]
+)
+def test_links_in_a_loop_stop_no_scan(place: Operator, name: str) -> None:
+    put(place.folder / ".git" / name, loop)
+    for arguments in MODES.values():
+        assert scan_with_peak(place, *arguments).code in {0, 1, 4, 5}
+
+
+LARGE = ["config", "packed-refs", "shallow", "info/exclude", "commondir", "objects/info/alternates", "logs/HEAD"]
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_file_that_git_would_read_whole_is_named(place: Operator, name: str) -> None:
+    put(place.folder / ".git" / name, sparse_file)
+    tree, history, staged = (scan_with_peak(place, *MODES[mode]) for mode in ("tree", "history", "staged"))
+    assert (tree.code, staged.code) == (5, 4)
+    assert history.code in {4, 5}
+    for done in (tree, history, staged):
+        assert f".git/{name}" in f"{done.report} {done.stderr}"
+        assert "larger than" in f"{done.report} {done.stderr}"
+        assert done.peak < MOST_MEMORY
+    assert [finding["path"] for finding in tree.report["findings"]] == ["a.env"]
+
+
+def test_nor_is_a_large_ignore_file_given_to_git(place: Operator) -> None:
+    put(place.folder / ".gitignore", lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_WRONLY), 17 << 20))
+    done = scan_with_peak(place)
+    assert (done.code, [skipped["path"] for skipped in done.report["skipped"]]) == (5, [".gitignore"])
+    assert [finding["path"] for finding in done.report["findings"]] == ["a.env"]
