@@ -114,6 +114,7 @@ FAST_PATH = [
     "scanner.content.formats",
     "scanner.content.locate",
     "scanner.content.tar",
+    "scanner.content.zip_account",
     "scanner.decoding.decode",
     "scanner.decoding.encoding",
     "scanner.detection",

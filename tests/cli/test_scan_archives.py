@@ -8,6 +8,7 @@ import json
 import lzma
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
 
 import pytest
@@ -183,3 +184,70 @@ def test_a_frame_of_zstd_that_is_to_be_passed_over_hides_nothing(operator: Opera
     content = frame + PACKERS["zst"](tarred(a=token.encode())) + frame
     ended = operator.run("scan", "-", "--format", "json", stdin=content)
     assert (ended.code, places(ended)) == (1, ["-!a:1"])
+
+
+def zipped(**members: str) -> bytes:
+    """Return a zip of these members, compressed."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+def unlisted(hidden: bytes) -> dict[str, bytes]:
+    """Zips with a member that their directory does not list: at the front, at the end, in the middle."""
+    member = hidden[: hidden.index(b"PK\1\2")]
+    whole = zipped(a="first", b="second")
+    middle = whole.index(b"PK\3\4", 4)
+    between = bytearray(whole[:middle] + member + whole[middle:])
+    entry = between.index(b"PK\1\2", between.index(b"PK\1\2") + 4)
+    offset = int.from_bytes(between[entry + 42 : entry + 46], "little") + len(member)
+    between[entry + 42 : entry + 46] = offset.to_bytes(4, "little")
+    at = between.rindex(b"PK\5\6") + 16
+    between[at : at + 4] = (int.from_bytes(between[at : at + 4], "little") + len(member)).to_bytes(4, "little")
+    return {"front.zip": member + whole, "between.zip": bytes(between), "two.zip": hidden + whole}
+
+
+def test_a_member_that_the_directory_of_a_zip_does_not_list_makes_the_scan_incomplete(
+    operator: Operator, token: str
+) -> None:
+    zips = unlisted(zipped(hidden=f"{token} " * 3))
+    for name, content in zips.items():
+        (operator.folder / name).write_bytes(content)
+    ended = operator.run("scan", ".", "--format", "json")
+    assert ended.code == 5
+    assert reasons(ended) == dict.fromkeys(zips, "the zip holds a file that its directory does not list")
+
+
+def test_members_of_a_zip_that_share_bytes_make_the_scan_incomplete(operator: Operator) -> None:
+    content = bytearray(zipped(a="x" * 99, b="y" * 99))
+    entry = content.index(b"PK\1\2", content.index(b"PK\1\2") + 4)
+    content[entry + 42 : entry + 46] = bytes(4)
+    ended = operator.run("scan", "-", "--format", "json", stdin=bytes(content))
+    assert ended.code == 5
+    assert any(item["reason"] == "members of the zip share bytes" for item in json.loads(ended.stdout)["skipped"])
+
+
+def test_a_size_that_a_zip_claims_hides_nothing(operator: Operator, token: str) -> None:
+    content = bytearray(zipped(a=f"nothing\n{token}\n"))
+    for mark, at in ((b"PK\3\4", 14), (b"PK\1\2", 16)):  # checksum and size of the first line alone
+        start = content.index(mark) + at
+        content[start : start + 4] = zlib.crc32(b"nothing\n").to_bytes(4, "little")
+        content[start + 8 : start + 12] = (8).to_bytes(4, "little")
+    ended = operator.run("scan", "-", "--format", "json", stdin=bytes(content))
+    assert (ended.code, list(reasons(ended))) == (5, ["-!a"])
+
+
+def test_a_zip_behind_a_program_is_read_in_a_stream_too(operator: Operator, token: str) -> None:
+    program = b"#!/bin/sh\nexit\n" + zipped(a=f"x\n{token}\n")
+    stdin = operator.run("scan", "-", "--format", "json", stdin=program)
+    assert (stdin.code, places(stdin), reasons(stdin)) == (1, ["-!a:2"], {})
+    (operator.folder / "a.tar.gz").write_bytes(gzip.compress(tarred(tool=program)))
+    tree = operator.run("scan", ".", "--format", "json")
+    assert (tree.code, places(tree), reasons(tree)) == (1, ["a.tar.gz!tool!a:2"], {})
+
+
+def test_data_after_the_end_of_a_tar_makes_the_scan_incomplete(operator: Operator) -> None:
+    ended = operator.run("scan", "-", "--format", "json", stdin=tarred(a=b"x") + b"something else" * 99)
+    assert (ended.code, reasons(ended)) == (5, {"-": "data follows the end of the archive"})

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from orchestra_creds.core.record import dataclass, field
-from orchestra_creds.scanner.content import ar, tar
+from orchestra_creds.scanner.content import ar, tar, zip_account
 from orchestra_creds.scanner.content.compressed import DecompressedStream
 from orchestra_creds.scanner.content.formats import ArchiveKind
 from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable, TarMember
@@ -67,7 +67,10 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class ArchiveMember:
-    """A file in an archive: its data, or why it has none. `name` is as stored; "" for a compressed stream."""
+    """A file in an archive: its data, or why it has none.
+
+    `name` is as stored; "" for a compressed stream, and for a fault of the archive itself.
+    """
 
     name: str
     data: Readable | None = None
@@ -137,6 +140,7 @@ class _CappedFile(io.RawIOBase):
 
 
 _ENCRYPTED = 0x1
+_UNKNOWN_SIZE = 1 << 62
 
 
 def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[ArchiveMember]:
@@ -161,13 +165,24 @@ def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[ArchiveMember]:
         archive = zipfile.ZipFile(cast("BinaryIO", _CappedFile(file)))
     except failures as error:
         raise DamagedArchiveError("the zip's directory is damaged") from error
-    for info in archive.infolist():
-        if info.filename.endswith("/") and not info.file_size:
+    infos = archive.infolist()
+    try:
+        reasons = zip_account.faults(
+            file, ((info.header_offset, info.compress_size) for info in infos), file.seek(0, io.SEEK_END)
+        )
+    except failures as error:
+        raise DamagedArchiveError("the zip's directory is damaged") from error
+    yield from (ArchiveMember("", reason=reason) for reason in reasons)
+    for info in infos:
+        if info.filename.endswith("/") and not info.file_size and not info.compress_size:
             continue
         budget.member()
         if info.flag_bits & _ENCRYPTED:
             yield ArchiveMember(info.filename, reason="protected by a password")
             continue
+        info.file_size = (
+            _UNKNOWN_SIZE  # the size that the directory claims may hide the rest; the checksum is of it all
+        )
         try:
             data = archive.open(info)
         except NotImplementedError:

@@ -40,6 +40,9 @@ _SUFFIXES = (
     (".zst", ""),
 )
 
+_TAIL = 64
+_ZIP_TOO_LARGE = "a zip in a stream, larger than {} MB, was not opened"
+
 
 @dataclass(slots=True)
 class ExploreResult:
@@ -112,7 +115,11 @@ class Explorer:
                 if file is not None and kind is ArchiveKind.ZIP:
                     tee.drain()
                 self._inside(kind, tee, path if outside is None else outside, depth, budget, file=file)
+            elif file is None and self.limits.depth:
+                tee.keep(self.limits.in_memory)
             tee.drain()
+            if kind is None and file is None and self.limits.depth and ends_as_zip(tee.tail):
+                self._zip_at_the_end(tee, path, depth, budget)
         except _TooLargeError:
             self._skip(path, f"larger than {self.max_size:,} bytes")
         finally:
@@ -147,11 +154,20 @@ class Explorer:
         except DamagedArchiveError as damage:
             self._skip(path, str(damage))
 
+    def _zip_at_the_end(self, tee: "_Tee", path: str, depth: int, budget: Budget) -> None:
+        """Scan the members of a zip behind something else, in a stream that was read to its end."""
+        if depth <= 0:
+            self._skip(path, f"archives nested more than {self.limits.depth} deep were not opened")
+        elif (content := tee.content()) is None:
+            self._skip(path, _ZIP_TOO_LARGE.format(self.limits.in_memory >> 20))
+        else:
+            self._inside(ArchiveKind.ZIP, tee, path, depth, budget, file=io.BytesIO(content))
+
     def _member(self, member: ArchiveMember, kind: ArchiveKind, path: str, depth: int, budget: Budget) -> bool:
         """Scan one member; False when it could not be read."""
         below = f"{path}{MEMBER_MARK}{member.name or unpacked_name(path)}"
         if member.data is None:
-            self._skip(below, member.reason)
+            self._skip(below if member.name else path, member.reason)
             return True
         try:
             # a.tar.gz!x and not a.tar.gz!a.tar!x: the members of a packed tar are shown as those of the file
@@ -167,7 +183,7 @@ class Explorer:
         while len(content) <= self.limits.in_memory and (piece := tee.read(PIECE)):
             content += piece
         if len(content) > self.limits.in_memory:
-            self._skip(path, f"a zip in a stream, larger than {self.limits.in_memory >> 20} MB, was not opened")
+            self._skip(path, _ZIP_TOO_LARGE.format(self.limits.in_memory >> 20))
             return None
         return io.BytesIO(content)
 
@@ -186,6 +202,9 @@ class _Tee:
         self._ended = False
         self._ahead = b""
         self._at = 0
+        self._kept: list[bytes] = []
+        self._room = 0
+        self.tail = b""
         self._has_more()
         self.head = self._ahead[:HEAD]
 
@@ -195,6 +214,9 @@ class _Tee:
         if not self._ahead:
             self._ended = True  # a zip is sought in behind our back: never read on from where that left off
             return False
+        self.tail = (self.tail + self._ahead[-_TAIL:])[-_TAIL:]
+        if self._room:
+            self._keep_piece()
         self._blob.feed(self._ahead)
         if self._most and self._blob.size > self._most:
             raise _TooLargeError
@@ -207,6 +229,22 @@ class _Tee:
             self._at = size - len(piece)
             piece += self._ahead[: self._at]
         return piece
+
+    def keep(self, most: int) -> None:
+        """Keep what was read and will be, up to so many bytes. No more than the first piece was read yet."""
+        self._room = most
+        self._keep_piece()
+
+    def _keep_piece(self) -> None:
+        self._room -= len(self._ahead)
+        self._kept.append(self._ahead)
+        if self._room <= 0:
+            self._room = 0
+            self._kept.clear()
+
+    def content(self) -> bytes | None:
+        """All that was read; None if it was more than there is room for."""
+        return b"".join(self._kept) if self._room else None
 
     def drain(self) -> None:
         """Read on to the end."""
@@ -236,8 +274,8 @@ class _ProgressStream:
 
 def _ends_as_zip(file: BinaryIO) -> bool:
     here = file.tell()
-    file.seek(max(file.seek(0, io.SEEK_END) - 64, 0))
-    tail = file.read(64)
+    file.seek(max(file.seek(0, io.SEEK_END) - _TAIL, 0))
+    tail = file.read(_TAIL)
     file.seek(here)
     return ends_as_zip(tail)
 

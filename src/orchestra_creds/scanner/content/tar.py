@@ -79,9 +79,7 @@ def members(source: Readable) -> Iterator[TarMember]:
             ended, said = ended or len(header) == BLOCK, {}
             continue
         if len(header) < BLOCK or not _valid(header):
-            if ended:  # no archive: the scan of the raw bytes looks at it
-                return
-            raise DamagedArchiveError("a tar header is damaged")
+            raise DamagedArchiveError("data follows the end of the archive" if ended else "a tar header is damaged")
         ended = False
         kind, length = header[156:157], _number(header[124:136])
         if kind in _EXTENSIONS:
