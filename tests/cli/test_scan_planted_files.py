@@ -29,6 +29,10 @@ def sparse_file(path: Path) -> None:
         file.truncate(2 << 30)
 
 
+def too_large_file(path: Path) -> None:
+    path.write_bytes(bytes(17 << 20))
+
+
 def loop(path: Path) -> None:
     path.symlink_to(path.name)
 
@@ -49,6 +53,7 @@ def place(operator: Operator, token: str) -> Operator:
     operator.commit("one")
     operator.write("c.txt", "y\n")
     operator.git("add", "c.txt")
+    operator.run("scan", "--staged")  # compiles the rules, once for all tests
     return operator
 
 
@@ -106,3 +111,48 @@ def test_nor_is_a_large_ignore_file_given_to_git(place: Operator) -> None:
     done = scan_with_peak(place)
     assert (done.code, [skipped["path"] for skipped in done.report["skipped"]]) == (5, [".gitignore"])
     assert [finding["path"] for finding in done.report["findings"]] == ["a.env"]
+
+
+BASELINE, GITLEAKS, SETTINGS = ".orchestra-creds-baseline.json", ".gitleaks.toml", "orchestra-creds.toml"
+JUNK = [
+    b"",
+    b"\xff\xfe junk",
+    b"{",
+    b"[" * 50_000,
+    b"a = " + b"[" * 50_000,
+    b"rules = 1\n[scan]\nseverity = 1\n",
+    b'{"schema": "orchestra-creds/baseline/1", "key": 1, "findings": []}',
+    b'{"schema": "orchestra-creds/baseline/1", "key": "0123456789abcdef", "findings": []}',
+]
+
+
+@pytest.mark.parametrize("name", [BASELINE, GITLEAKS, SETTINGS])
+def test_junk_in_a_planted_file_is_named_and_hides_nothing(place: Operator, name: str) -> None:
+    for junk in JUNK:
+        (place.folder / name).write_bytes(junk)
+        done = scan_with_peak(place, "a.env" if name == SETTINGS else ".")
+        assert [finding["path"] for finding in done.report["findings"]] == ["a.env"]
+        if (junk or name == BASELINE) and done.code != 5:
+            assert name != BASELINE, junk
+            assert not done.report["skipped"]
+        if done.code == 5:
+            assert [skipped["path"] for skipped in done.report["skipped"]] == [name]
+
+
+@pytest.mark.parametrize("source", ["tree", "history"])
+@pytest.mark.parametrize(
+    ("name", "option"), [(BASELINE, "--baseline"), (GITLEAKS, "--gitleaks-config"), (SETTINGS, "--config")]
+)
+@pytest.mark.parametrize("make", [too_large_file, lambda path: path.write_bytes(b"{ = junk")])
+def test_a_planted_file_stops_no_scan_and_a_named_one_does(
+    place: Operator, name: str, option: str, source: str, make: Callable[[Path], None]
+) -> None:
+    clean = scan_with_peak(place, *MODES[source])
+    make(place.folder / name)
+    done = scan_with_peak(place, *MODES[source])
+    assert (done.code, done.report["complete"]) == (5, False)
+    assert name in [skipped["path"] for skipped in done.report["skipped"]]
+    assert [one["path"] for one in done.report["findings"]] == [one["path"] for one in clean.report["findings"]]
+    assert done.peak < MOST_MEMORY
+    if make is not too_large_file:
+        assert scan_with_peak(place, *MODES[source], option, name).code == 2

@@ -215,10 +215,12 @@ def test_a_repository_that_git_cannot_read_is_not_clean(operator: Operator, sour
 
 def test_a_wrong_configuration_is_named_with_its_line_and_the_nearest_key(operator: Operator) -> None:
     operator.write("orchestra-creds.toml", "schema = 1\n[scan]\nexclde = []\n")
-    ended = operator.run("scan")
+    ended = operator.run("scan", "--config", "orchestra-creds.toml")
     assert ended.code == 2
     assert "orchestra-creds.toml:3: unknown key 'exclde'" in one_error(ended)
     assert "did you mean 'exclude'?" in ended.stderr
+    found = operator.run("scan")
+    assert (found.code, "3: unknown key 'exclde'" in found.text) == (5, True)
 
 
 def test_a_configuration_that_was_only_found_cannot_relax_the_scan(operator: Operator, token: str) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.scanner.baseline.service import Acceptance, BaselineService
     from orchestra_creds.scanner.engine.compiled_cache import CompiledRules
-    from orchestra_creds.scanner.finding import ScanReport
+    from orchestra_creds.scanner.finding import ScanReport, SkippedItem
     from orchestra_creds.scanner.request import ScanRequest
     from orchestra_creds.scanner.rule import Rule
 
@@ -69,7 +69,8 @@ def scan(
     """
     from orchestra_creds.scanner import pipeline
 
-    request, only, exclude, notes = _scan_request(choice, _scan_settings(choice))
+    settings, unused = _scan_settings(choice)
+    request, only, exclude, notes = _scan_request(choice, settings)
     rulebook = cache(partial(_rules, request))  # loaded late: a tree is listed meanwhile
     if exclude:
         known = {rule.id for rule in rulebook()[0]}
@@ -82,7 +83,7 @@ def scan(
         check_rule_names(rulebook()[0], only)
     report = pipeline.scan(request, rulebook, progress=progress, meanwhile=meanwhile)
     wanted = tuple(f for f in report.findings if f.rule not in exclude and (not only or _is_selected(f.rule, only)))
-    return replace(report, findings=wanted, notes=(*notes, *report.notes))
+    return replace(report, findings=wanted, notes=(*notes, *report.notes), skipped=(*unused, *report.skipped))
 
 
 def _rules(request: "ScanRequest") -> "tuple[tuple[Rule, ...], CompiledRules | None]":
@@ -117,7 +118,7 @@ def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
             engine = "hyperscan"
         except ImportError:
             engine = "re2"
-    settings, stats = _scan_settings(choice), report.stats
+    settings, stats = _scan_settings(choice)[0], report.stats
     return (
         f"looked at: {report.source} of {report.root}",
         f"settings: {settings.path if settings and settings.path else 'no orchestra-creds.toml'}",
@@ -128,15 +129,25 @@ def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
     )
 
 
-def _scan_settings(choice: ScanChoice) -> "Settings | None":
-    """The settings, without loading their reader when there is no file."""
+def _scan_settings(choice: ScanChoice) -> "tuple[Settings | None, tuple[SkippedItem, ...]]":
+    """The settings, without loading their reader when there is no file, and a file that was found and cannot be used.
+
+    A file that nobody named may lie in a tree that somebody else wrote: it stops no scan, which is then incomplete.
+    """
     if choice.config is None and not os.environ.get("ORCHESTRA_CREDS_CONFIG"):
         here = Path.cwd()
         if not any((folder / "orchestra-creds.toml").is_file() for folder in (here, *here.parents)):
-            return None
+            return None, ()
     from orchestra_creds.config import settings
+    from orchestra_creds.scanner.file_names import LARGEST_SETTINGS
+    from orchestra_creds.scanner.finding import SkippedItem
 
-    return settings.load(choice.config)
+    try:
+        return settings.load(choice.config, most=LARGEST_SETTINGS), ()
+    except ConfigError as error:
+        if choice.config is not None or os.environ.get(settings.CONFIG_VARIABLE):
+            raise
+        return None, (SkippedItem(settings.FILE_NAME, f"its settings are not used: {error}"),)
 
 
 def _scan_request(

@@ -38,6 +38,8 @@ def parse(text: str, name: str) -> Document:
             f"{name}:{toml_error_line(text)}: this is not valid TOML",
             hint="check quotes, brackets and equal signs near that line",
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{name}: arrays or tables are nested too deep", hint="look for brackets in a row") from None
     _refuse_values(tree, (), text, name)
     _refuse_unknown(tree, Document, (), text, name)
     for unknown in unknown_kinds(tree.get("credentials")):

@@ -26,9 +26,15 @@ class Settings(msgspec.Struct, frozen=True):
 
 
 def load(
-    named: Path | None = None, *, environment: Mapping[str, str] = os.environ, start: Path | None = None
+    named: Path | None = None,
+    *,
+    environment: Mapping[str, str] = os.environ,
+    start: Path | None = None,
+    most: int = 0,
 ) -> Settings:
     """Settings from the file named, else from `ORCHESTRA_CREDS_CONFIG`, else from the nearest one upward, else defaults.
+
+    `most` is how many bytes a file may have that nobody named; 0 sets no limit.
 
     Raises:
         NotFoundError: the named file does not exist.
@@ -38,7 +44,7 @@ def load(
     path = chosen or _nearest(start or Path.cwd())
     if path is None:
         return Settings()
-    text = read_text(path, hint="check --config or ORCHESTRA_CREDS_CONFIG")
+    text = read_text(path, hint="check --config or ORCHESTRA_CREDS_CONFIG", most=0 if chosen else most)
     return Settings(document=parse(text, str(path)), path=path, named=chosen is not None)
 
 

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from orchestra_creds.core.record import replace
 from orchestra_creds.core.text import visible
-from orchestra_creds.scanner.file_names import BASELINE_FILE
-from orchestra_creds.scanner.finding import ScanReport
+from orchestra_creds.errors import CredsError
+from orchestra_creds.scanner.file_names import BASELINE_FILE, LARGEST_BASELINE
+from orchestra_creds.scanner.finding import ScanReport, SkippedItem
 from orchestra_creds.scanner.gitleaks import setup as gitleaks_setup
 from orchestra_creds.scanner.opened_source import OpenedSource
 from orchestra_creds.scanner.request import ScanRequest
@@ -82,9 +83,10 @@ def _scan_source(
         added=request.added_rules,
         look=request.use_gitleaks,
     )
-    accepted, notes = _find_baseline(request, place)
+    accepted, key, notes, unused = _find_baseline(request, place)
     # A long scan must not end with a missing key, and a short one that finds nothing asks for none (like git/staged_precheck.py).
-    key = _load_key(request, place, accepted) if accepted is not None or source.reads_history else None
+    if key is None and source.reads_history:
+        key = _load_key(request, place, None)
 
     def prepare_report() -> None:
         from orchestra_creds.scanner.baseline import report as scan_report  # noqa: F401  loaded while workers read
@@ -113,7 +115,7 @@ def _scan_source(
             below=place.below,
             unread=None if result.covers_all else _unread_check(place, result.paths),
         ),
-        skipped=result.skipped,
+        skipped=[*result.skipped, *setup.skipped, *unused],
         stats=replace(result.stats, seconds=time.perf_counter() - began),
         notes=(*setup.notes, *notes, *result.notes),
     )
@@ -159,24 +161,39 @@ def _unread_check(place: OpenedSource, paths: list[str]) -> Callable[[str], bool
     return is_unread
 
 
-def _find_baseline(request: ScanRequest, place: OpenedSource) -> "tuple[Baseline | None, list[str]]":
-    """Return the accepted findings: of a named file, else of the scanned root, else of the repository around it."""
+def _find_baseline(
+    request: ScanRequest, place: OpenedSource
+) -> "tuple[Baseline | None, FingerprintKey | None, list[str], list[SkippedItem]]":
+    """Return the accepted findings and their key, notes, and a file that was found and cannot be used.
+
+    They are those of a named file, else of the scanned root, else of the repository around it. A file that was found may
+    be anybody's: one that is wrong hides nothing, stops nothing, and makes the scan incomplete.
+    """
     if request.baseline is not None:
-        return (_load_baseline(Path(request.baseline)), []) if request.baseline else (None, [])
+        if not request.baseline:
+            return None, None, [], []
+        accepted = _load_baseline(Path(request.baseline))
+        return accepted, _load_key(request, place, accepted), [], []
     folders = [place.root]
     if place.repository is not None and place.repository.work_tree is not None:
         folders.append(place.repository.work_tree)
     for folder in folders:
         file = folder / BASELINE_FILE
         if file.is_file() and not file.is_symlink():
-            return _load_baseline(file), [f"accepted findings are those of {visible(str(file))}"]
-    return None, []
+            try:
+                accepted = _load_baseline(file, LARGEST_BASELINE)
+                key = _load_key(request, place, accepted)
+            except CredsError as error:
+                reason = f"its accepted findings are reported: {error}" + (f" ({error.hint})" if error.hint else "")
+                return None, None, [], [SkippedItem(os.path.relpath(file, place.root), reason)]
+            return accepted, key, [f"accepted findings are those of {visible(str(file))}"], []
+    return None, None, [], []
 
 
-def _load_baseline(file: Path) -> "Baseline":
+def _load_baseline(file: Path, most: int = 0) -> "Baseline":
     from orchestra_creds.scanner.baseline import file as baseline_file
 
-    return baseline_file.load(file)
+    return baseline_file.load(file, most=most)
 
 
 def _load_key(

@@ -259,7 +259,9 @@ def test_a_found_configuration_that_is_broken_stops_no_scan(tree: Tree) -> None:
     tree.write("a", "GAPIabcdefgh")
     tree.write(".gitleaks.toml", "rules = 1")
     assert tree.found() == [("google-api-key", "GAPIabcdefgh")]
-    assert ".gitleaks.toml is not used" in tree.setup().notes[0]
+    assert [(one.path, one.reason[:22]) for one in tree.setup().skipped] == [
+        (".gitleaks.toml", "its rules are not used")
+    ]
 
 
 def test_a_found_configuration_that_is_a_link_is_not_read(tree: Tree) -> None:

@@ -297,14 +297,14 @@ def _stricter(one: BaselineEntry, other: BaselineEntry) -> BaselineEntry:
     return min(one, other, key=lambda entry: (entry.expires or "9999", entry))
 
 
-def load(path: Path) -> Baseline:
-    """The baseline in a file.
+def load(path: Path, *, most: int = 0) -> Baseline:
+    """The baseline in a file; with `most`, one of at most so many bytes.
 
     Raises:
         NotFoundError: there is no such file.
-        ConfigError: it cannot be read, or is not a baseline.
+        ConfigError: it cannot be read, is larger, or is not a baseline.
     """
-    text = read_text(path, hint="`scan baseline create` makes one")
+    text = read_text(path, hint="`scan baseline create` makes one", most=most)
     return loads(text, str(path))
 
 

@@ -81,14 +81,14 @@ class GitleaksConfig:
     notes: tuple[str, ...] = ()
 
 
-def load(path: Path, *, follow: bool = True, depth: int = 0) -> GitleaksConfig:
-    """The configuration in a file; `follow=False` leaves `extend.path` alone and says so.
+def load(path: Path, *, follow: bool = True, depth: int = 0, most: int = 0) -> GitleaksConfig:
+    """The configuration in a file of at most `most` bytes (0: any); `follow=False` leaves `extend.path` alone and says so.
 
     Raises:
         NotFoundError: there is no such file.
-        ConfigError: it cannot be read, or is no configuration: file, line, and the nearest known key.
+        ConfigError: it cannot be read, is larger, or is no configuration: file, line, and the nearest known key.
     """
-    text = read_text(path, hint="name a gitleaks configuration file")
+    text = read_text(path, hint="name a gitleaks configuration file", most=most)
     return loads(text, str(path), folder=path.parent if follow else None, depth=depth)
 
 
@@ -104,6 +104,8 @@ def loads(text: str, name: str, *, folder: Path | None = None, depth: int = 0) -
         raise ConfigError(
             f"{name}, line {toml_error_line(text)}: not valid TOML", hint="check quotes and brackets there"
         ) from None
+    except RecursionError:
+        raise ConfigError(f"{name}: nested too deep", hint="a configuration of gitleaks has three levels") from None
     top = _TomlTable(body, name, text.splitlines(), range(len(text.splitlines())))
     top.check_keys("title", "description", "minversion", "extend", "rules", "allowlists", "allowlist")
     top.string("title"), top.string("description")

@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.scanner.file_names import LARGEST_SETTINGS
+from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry
 from orchestra_creds.scanner.gitleaks.allowlist import Allowlist
 from orchestra_creds.scanner.gitleaks.config import ForeignRule, GitleaksConfig, bytewise, load
@@ -29,6 +31,7 @@ class RuleSetBuilder:
     def __init__(self, ours: Sequence[Rule]) -> None:
         self.rules = {rule.id: rule for rule in ours}
         self.notes: list[str] = []
+        self.skipped: list[SkippedItem] = []
         self._policy = GitleaksPolicy()
 
     def all_rules(self) -> tuple[Rule, ...]:
@@ -63,21 +66,19 @@ class RuleSetBuilder:
             self._allow(allowlist, config)
 
     def add_tree_config(self, path: Path) -> None:
-        """The rules of a configuration that nobody named; one that is wrong stops no scan, but is said."""
+        """The rules of a configuration that nobody named; one that is wrong stops no scan, which is then incomplete."""
         try:
-            config = load(path, follow=False)
+            self.add(replace(load(path, follow=False, most=LARGEST_SETTINGS), name=path.name))
         except ConfigError as error:
-            self.notes.append(f"{path.name} is not used: {error}")
-        else:
-            self.add(replace(config, name=path.name))
+            self.skipped.append(SkippedItem(path.name, f"its rules are not used: {error}"))
 
     def add(self, config: GitleaksConfig) -> None:
         """Only what adds: new rules with their own allowlists; all else is left out, and said."""
         self.notes += config.notes
         new = {id_: rule for id_, rule in config.rules.items() if id_ not in self.rules and (rule.regex or rule.path)}
+        self._check_required_rules(GitleaksConfig(config.name, new, use_default=True))
         for foreign in new.values():
             self._define(foreign)
-        self._check_required_rules(GitleaksConfig(config.name, new, use_default=True))
         ids = frozenset(new)
         for allowlist in config.allowlists:
             if scope := (allowlist.rules & ids if allowlist.rules else ids):

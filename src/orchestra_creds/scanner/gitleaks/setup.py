@@ -13,6 +13,7 @@ from pathlib import Path
 
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.file_names import GITLEAKS_CONFIG, GITLEAKS_IGNORE
+from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.rule import Rule
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
@@ -25,11 +26,15 @@ MOST_READ = 64 << 20
 
 @dataclass(frozen=True, slots=True)
 class GitleaksSetup:
-    """What a scan needs: all rules to run, the policy over their sightings, and what the operator should know."""
+    """What a scan needs: all rules to run, the policy over their sightings, and what the operator should know.
+
+    `skipped` names files of the tree that add rules and could not be used.
+    """
 
     rules: tuple[Rule, ...]
     policy: "GitleaksPolicy | None" = None
     notes: tuple[str, ...] = ()
+    skipped: tuple[SkippedItem, ...] = ()
 
 
 def setup(
@@ -73,7 +78,7 @@ def setup(
     accepted = (load_ignore(Path(ignore)) if ignore else ()) + (load_report(Path(baseline)) if baseline else ())
     own_files = frozenset(inside for name in (config, baseline) if name and (inside := _inside(Path(name), root)))
     policy = builder.policy(accepted, own_files, tree_reader(root))
-    return GitleaksSetup(builder.all_rules(), policy, (*builder.notes, *notes))
+    return GitleaksSetup(builder.all_rules(), policy, (*builder.notes, *notes), tuple(builder.skipped))
 
 
 def _is_plain(path: Path) -> bool:
