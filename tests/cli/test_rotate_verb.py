@@ -304,7 +304,7 @@ def test_what_leaked_is_dead_when_the_command_ends_with_0(rotator: Operator) -> 
     assert states.pop(leaked) == "disabled"
     assert set(states.values()) == {"enabled"}
     assert rotator.call("secret", "get", "db-password").stdout != password
-    assert rotator.call("secret", "get", "db-password@1").code == 4
+    assert rotator.call("secret", "get", "db-password", "--version", "1").code == 4
     assert rotator.call("status", "--check").code == 0
     for name in ("app-key", "db-password"):
         assert rotator.call("rotate", "rollback", name).code == 4
