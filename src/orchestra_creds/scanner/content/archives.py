@@ -144,6 +144,7 @@ _UNKNOWN_SIZE = 1 << 62
 
 
 def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[ArchiveMember]:
+    import lzma
     import struct
     import zipfile
     import zlib
@@ -151,6 +152,7 @@ def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[ArchiveMember]:
     failures = (
         zipfile.BadZipFile,
         zlib.error,
+        lzma.LZMAError,
         OSError,
         EOFError,
         ValueError,
