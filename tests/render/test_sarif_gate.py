@@ -1,6 +1,7 @@
 """Microsoft's validator with GitHub's rules reads our SARIF; skipped where node or the package is not to be had."""
 
 import json
+import os
 import shutil
 import subprocess
 from collections import Counter
@@ -28,6 +29,7 @@ def validator(tmp_path_factory: pytest.TempPathFactory) -> Path:
     try:
         done = subprocess.run(
             [npm, "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", folder, f"{PACKAGE}@{VERSION}"],
+            env={**os.environ, "npm_config_cache": str(tmp_path_factory.mktemp("npm"))},  # not the home folder
             capture_output=True,
             check=False,
             timeout=120,
