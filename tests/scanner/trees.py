@@ -9,7 +9,6 @@ from pathlib import Path
 from orchestra_creds.scanner.content.blobscan import examine_whole
 from orchestra_creds.scanner.decoding.encoding import Utf8Converter, wide
 from orchestra_creds.scanner.detection import Sighting
-from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import ScanReport
@@ -78,7 +77,7 @@ def skipped(report: ScanReport) -> dict[str, str]:
 
 def scan_whole(engine: Engine, data: bytes, path: str) -> list[Sighting]:
     """Scan a blob that is in memory."""
-    return examine_whole(engine, data, engine.find_hits(data), path, ExaminationBudget(len(data)))
+    return examine_whole(engine, data, engine.find_hits(data), path)
 
 
 def as_utf8(data: bytes) -> bytes | None:

@@ -9,13 +9,12 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.engine.engine import Engine, EngineKind
+from orchestra_creds.scanner.engine.engine import EngineKind
 from orchestra_creds.scanner.engine.prefilter_patterns import MOST, first_pass, width
 from orchestra_creds.scanner.git.delta import WindowMargin
 from orchestra_creds.scanner.git.delta_scan import DeltaScanner, PackObject
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from tests.scanner import packs
-from tests.scanner.engines import rule
 from tests.scanner.histories import (
     Key,
     by_object,
@@ -110,32 +109,6 @@ def test_the_same_holds_without_hyperscan(chain: Chain) -> None:
     base, edits = chain
     assume(len(base) < 20_000)
     assert differences(DeltaScanner(engine(EngineKind.RE2), 1 << 20), base, edits) == []
-
-
-HALF = b"AIza" * 700
-"""More than half of the places that the budget of a small text allows."""
-
-
-@pytest.mark.parametrize(
-    ("edits", "dense"),
-    [
-        ([[(0.0, 1.0), b"filler\n" * 200, HALF], [(0.0, 0.5)], [(0.0, 1.0), b"\n"]], [False, True, False, False]),
-        ([[(0.0, 1.0), (0.0, 1.0)], [(0.0, 1.0), b"word"]], [False, True, True]),
-        ([[(0.0, 1.0), b"word"], [b"word", (0.0, 1.0)]], [False, False, False]),
-    ],
-)
-def test_a_text_over_its_budget_is_named_however_it_is_stored(edits: list[Edit], dense: list[bool]) -> None:
-    one = Engine.open([rule("narrow", "AIza[A-Za-z]{8}", longest=16)])  # no check: little is judged again
-    scanner = DeltaScanner(one, 1 << 20)
-    nodes = [PackObject(0, text := b"\n" + HALF + b"\n" + b"filler\n" * 200, text)]
-    for number, edit in enumerate(edits, start=1):
-        nodes.append(scanner.delta(number, nodes[-1], edited(nodes[-1].text, edit)))
-    scanner.judge(nodes)
-    assert [bool(node.state.excess) for node in nodes] == dense
-    for node in nodes:
-        alone = scanner.whole(node.text)
-        assert node.state.excess == alone.excess
-        assert sorted(map(repr, map(key_of, node.state.found))) == sorted(map(repr, map(key_of, alone.found)))
 
 
 def edits_across(text: bytes, gap: int) -> list[Chain]:

@@ -13,7 +13,6 @@ import zlib
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
-from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
 
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
@@ -31,7 +30,6 @@ _NO_SECRET = re.compile(
 _NAMED = 40
 """How far before a hexadecimal value the name is read that says it is a hash or an id, in bytes."""
 
-_OTHER_PARAMETER = LazyRegex(r"(?:^|[?&; ]|amp;)(?:s[vepr]|skn|se)=")
 _SIGNED = 240
 """How far around a signature its other parameters are looked for, in bytes."""
 
@@ -218,7 +216,7 @@ def _azure_signature(subject: Subject) -> CheckVerdict | None:
     raw = subject.material.replace(b"%2B", b"+").replace(b"%2b", b"+").replace(b"%2F", b"/").replace(b"%2f", b"/")
     raw = raw.replace(b"%3D", b"=").replace(b"%3d", b"=")
     beside = subject.before(_SIGNED) + subject.after(_SIGNED)
-    if not re.fullmatch(rb"[0-9A-Za-z+/]{43}=", raw) or not _OTHER_PARAMETER.is_in(beside):
+    if not re.fullmatch(rb"[0-9A-Za-z+/]{43}=", raw) or not re.search(rb"(?:^|[?&; ]|amp;)(?:s[vepr]|skn|se)=", beside):
         return None
     read_from, read_to = max(subject.start - _SIGNED, subject.lo), min(subject.end + _SIGNED, subject.hi)
     return CheckVerdict(raw, Confidence.LIKELY, subject.start, subject.end, read_from, read_to)

@@ -13,7 +13,6 @@ from itertools import pairwise
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
-from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
 
 KEPT = 4096
@@ -33,18 +32,20 @@ _LISTED = re.compile(
     rb"""([\w.$-]{1,80})["']?,?\s{1,40}\\{0,3}["']?[vV]alue\\{0,3}["']?\s{0,2}[:=]\s{0,4}[\\"'`]{0,4}$"""
 )
 _LISTED_TAIL = 20  # bytes from the `alue` on
-_NOT_A_SECRET_NAME = LazyRegex(
-    r"(?i)public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
-    r"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
-    r"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
-    r"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
-    r"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
-    r"|rules?|selector|text|input|form|view|page|button|icon|score|strength|info|str|list|map|set|dict|json|xml|key_?path|arn)s?$"
+_NOT_A_SECRET_NAME = re.compile(
+    rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
+    rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
+    rb"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
+    rb"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
+    rb"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
+    rb"|rules?|selector|text|input|form|view|page|button|icon|score|strength|info|str|list|map|set|dict|json|xml|key_?path|arn)s?$",
+    re.IGNORECASE,
 )
-_REFERENCE = LazyRegex(
-    r"(?i)\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|(?-i:%[A-Z_]{3,}%)|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
-    r"|projects/[^/]+/secrets/|^(?:https?|file|s3|gs|data|urn):|^enc[:\[(]|^sha\d+[:-]|^\{?(?:bcrypt|pbkdf2|ssha|argon2)|^pbkdf2|^\$?argon2|secretKeyRef"
-    r"|^secrets?\.|^var\.|^local\.|^module\.|^data\.|^self\.|^this\.|^cls\.|\(\)|=>|->|::"
+_REFERENCE = re.compile(
+    rb"\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|(?-i:%[A-Z_]{3,}%)|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
+    rb"|projects/[^/]+/secrets/|^(?:https?|file|s3|gs|data|urn):|^enc[:\[(]|^sha\d+[:-]|^\{?(?:bcrypt|pbkdf2|ssha|argon2)|^pbkdf2|^\$?argon2|secretKeyRef"
+    rb"|^secrets?\.|^var\.|^local\.|^module\.|^data\.|^self\.|^this\.|^cls\.|\(\)|=>|->|::",
+    re.IGNORECASE,
 )
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(rb"(?:0x)?[0-9a-f]+", re.IGNORECASE)
@@ -89,11 +90,9 @@ _PAIR = re.compile(rb"[\w.$-]{1,80}[ \t]{0,4}[:=][ \t]{0,4}")
 _LAST_PAIR = re.compile(rb"[^\s,;)\]}](?:.*(?:[ \t=,;?&]|\\u0026))?[\w.$-]{1,80}=")
 _QUERY = re.compile(rb"(?:[?&]|&amp;|\\u0026)[\w.%\[\]-]{1,80}=$")
 _LONGEST_TAIL = 40  # bytes behind a value in the same quotes
-_DSN = LazyRegex(
-    r"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)[\s\v]?=|://[\w.-]+(?::\d+)?/"
+_DSN = re.compile(
+    rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?=|://[\w.-]+(?::\d+)?/"
 )
-_LOGIN = re.compile(rb"""(["']?)([^\s:"'<>]{0,64})(["']?):(["']?)$""")
-_LONGEST_LOGIN = 69
 _OWN_HASH = re.compile(rb'[0-9a-f]{32}",\s{1,8}"(?:rule|mask)": "')
 """What follows `"credential": "` in our own baseline and JSON report: a keyed hash."""
 
@@ -131,7 +130,7 @@ def is_password(value: bytes) -> bool:
         return False
     mixed, chance = classes(value), entropy(value)  # what costs least comes first
     strong = mixed >= 3 or (chance >= 3 and len(value) >= 10)
-    if mixed < 2 or chance < 2.5 or not strong or _REFERENCE.is_in(value):
+    if mixed < 2 or chance < 2.5 or not strong or _REFERENCE.search(value):
         return False
     return residue(value) >= 3 and not is_placeholder(value) and not _is_other_data(value) and not is_wordy(value)
 
@@ -154,7 +153,7 @@ def is_random(value: bytes) -> bool:
             and not _is_other_data(value)
             and not is_wordy(value)
         )
-    return likely and not _REFERENCE.is_in(value) and not is_placeholder(value)
+    return likely and not _REFERENCE.search(value) and not is_placeholder(value)
 
 
 def _is_other_data(value: bytes) -> bool:
@@ -228,7 +227,7 @@ def _assignment(*, password: bool) -> Check:
             return None
         ahead = subject.before(_LOOK_BACK)
         name = _assigned_name(ahead)
-        if not name or _NOT_A_SECRET_NAME.is_in(name):
+        if not name or _NOT_A_SECRET_NAME.search(name):
             return None
         if name == b"credential" and _OWN_HASH.match(subject.read(subject.start, subject.start + 64)):
             return None
@@ -342,7 +341,7 @@ def registry_auth(subject: Subject) -> CheckVerdict | None:
 def user_and_password(subject: Subject) -> CheckVerdict | None:
     """Return the password of `user:password` on a command line."""
     ahead = subject.before(_LOOK_BACK)
-    login = _LOGIN.search(ahead[-_LONGEST_LOGIN:])
+    login = re.search(rb"""(["']?)([^\s:"'<>]{0,64})(["']?):(["']?)$""", ahead)
     rest = re.match(rb"[^\s\"'`|;<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     if login is None or rest is None:
         return None
@@ -359,7 +358,7 @@ def field_password(subject: Subject) -> CheckVerdict | None:
     """A password in a field of its own (netrc, pgpass, a command line's option)."""
     rest = re.match(rb"[^\s\"'`<>|]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     password = rest[0] if rest else b""
-    if len(password) < 5 or _REFERENCE.is_in(password) or not _is_url_password(password, b"") or classes(password) < 2:
+    if len(password) < 5 or _REFERENCE.search(password) or not _is_url_password(password, b"") or classes(password) < 2:
         return None
     end = subject.start + len(password)
     return CheckVerdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1))
@@ -374,9 +373,9 @@ def connection_string(subject: Subject) -> CheckVerdict | None:
         subject.read(subject.start + len(password), subject.start + len(password) + 256),
     )
     around = ahead[ahead.rfind(b"\n") + 1 :] + b"\0" + behind.partition(b"\n")[0]
-    if len(password) < 5 or not _DSN.is_in(around) or not _is_url_password(password, b"") or classes(password) < 2:
+    if len(password) < 5 or not _DSN.search(around) or not _is_url_password(password, b"") or classes(password) < 2:
         return None
-    if _REFERENCE.is_in(password):
+    if _REFERENCE.search(password):
         return None
     end = subject.start + len(password)
     low, high = subject.start - len(ahead), end + len(behind)

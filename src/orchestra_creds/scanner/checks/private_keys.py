@@ -9,7 +9,6 @@ import binascii
 import hashlib
 import hmac
 import re
-from itertools import islice
 
 from orchestra_creds.scanner.checks import der, pem
 from orchestra_creds.scanner.checks.entropy import entropy
@@ -28,7 +27,6 @@ _PUTTY = re.compile(
     rb"Private-Lines: \d{1,3}\r?\n([A-Za-z0-9+/=\r\n]{1,8192})\r?\nPrivate-MAC: ([0-9a-f]{40,64})"
 )
 _JWK_FIELD = rb"""\\*["'](%s)\\*["']\s{0,8}:\s{0,8}\\*["']([A-Za-z0-9_+/=-]{1,4096})\\*["']"""
-_MOST_JWK_FIELDS = 64
 _JWK_FIELDS = re.compile(_JWK_FIELD % rb"kty|crv|n|e|d|p|q|x|y|k")
 
 
@@ -135,7 +133,7 @@ def _jwk(*kinds: bytes) -> Check:
         if opening < 0 or closing < 0 or ahead.find(b"}", opening) >= 0:
             return None
         text = ahead[opening:] + behind[: closing + 1]
-        fields = {match[1].decode(): match[2] for match in islice(_JWK_FIELDS.finditer(text), _MOST_JWK_FIELDS)}
+        fields = {match[1].decode(): match[2] for match in _JWK_FIELDS.finditer(text)}
         secret = fields.get("k" if fields.get("kty") == b"oct" else "d", b"")
         if fields.get("kty") not in kinds or len(secret) < 22 or is_placeholder(secret) or entropy(secret) < 3.5:
             return None

@@ -12,7 +12,6 @@ from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.content.locate import ALLOW_REACH, BEFORE, Locator, locate_all, locate_window
 from orchestra_creds.scanner.decoding.encoding import Utf8Converter, wide
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.engine.engine import REACH_BACK, REACH_FORWARD, Engine
 from orchestra_creds.scanner.engine.prefilter import GAP
 
@@ -27,11 +26,9 @@ TOO_MANY = f"more than {MOST_SIGHTINGS:,} matches: the rest of it was not listed
 _CONTEXT = BEFORE + ALLOW_REACH
 
 
-def examine_whole(
-    engine: Engine, data: Buffer, hits: list[tuple[int, int]], path: str, budget: ExaminationBudget
-) -> list[Sighting]:
+def examine_whole(engine: Engine, data: Buffer, hits: list[tuple[int, int]], path: str) -> list[Sighting]:
     """Return the sightings in a blob that is in memory; `hits` are what the first pass reported."""
-    found = engine.examine(data, hits, budget=budget)
+    found = engine.examine(data, hits)
     return locate_all(data, engine.settle(found), path) if found else []
 
 
@@ -69,11 +66,6 @@ class BlobScan:
         """Whether there were more than `MOST_SIGHTINGS`."""
         return self._raw.overflow or (self._text is not None and self._text.overflow)
 
-    @property
-    def excess(self) -> str:
-        """The reason why a part of the blob was not examined; "" when all of it was."""
-        return self._raw.excess or (self._text.excess if self._text is not None else "")
-
 
 class _MovingWindow:
     """A moving window over a text.
@@ -92,7 +84,6 @@ class _MovingWindow:
         self._core = 0  # offset in the blob from which on matches were not looked for
         self._found: dict[Detection, Sighting] = {}
         self.overflow = False
-        self.excess = ""
 
     def feed(self, piece: bytes) -> None:
         if self.overflow:
@@ -113,9 +104,7 @@ class _MovingWindow:
         first, last = self._core - self._base - GAP, core_end + REACH_BACK
         hits = [(rule, end) for rule, end in self._engine.find_hits(self._buffer) if first < end <= last]
         if hits:
-            budget = ExaminationBudget(length)
-            self._keep(self._engine.examine(self._buffer, hits, budget=budget))
-            self.excess = self.excess or budget.reason
+            self._keep(self._engine.examine(self._buffer, hits))
         if not final:
             self._core = self._base + core_end
             self._forget(max(core_end - GAP - REACH_BACK - _CONTEXT, 0))

@@ -16,17 +16,12 @@ from orchestra_creds.scanner.checks.registry import check_of
 from orchestra_creds.scanner.checks.verdict import Buffer, Subject, reach
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.bounded_regex import BoundedRegex
-from orchestra_creds.scanner.engine.budget import ExaminationBudget
+from orchestra_creds.scanner.engine.libraries import Spans
 from orchestra_creds.scanner.engine.prefilter import GAP
-from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.rule import Rule
 
 MAX_LONGEST = 4096
 """The most bytes that `Rule.longest` may ask for."""
-
-
-STRETCH = 2048
-"""Bytes in which the next start is looked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,18 +53,14 @@ class Examiner:
         self._rules = rules
         self._regexes: dict[str, BoundedRegex] = {}
 
-    def confirm(
-        self, index: int, text: Buffer, ends: Sequence[int], budget: ExaminationBudget | None = None
-    ) -> Iterator[Match]:
-        """Every match of rule `index` for which the first pass reported one of `ends` in `text`, as far as `budget` goes."""
+    def confirm(self, index: int, text: Buffer, ends: Sequence[int]) -> Iterator[Match]:
+        """Every match of rule `index` for which the first pass reported one of `ends` in `text`."""
         rule = self._rules[index]
         if (regex := self._regexes.get(rule.pattern)) is None:
             regex = self._regexes[rule.pattern] = BoundedRegex(rule.pattern)
         for low, high in regions(ends, rule.longest, len(text)):
             seen: set[tuple[int, int]] = set()
             for spans in starts(regex, text, low, high, rule.longest):
-                if budget is not None and not budget.take(rule.id):
-                    return
                 start, end = spans[0]
                 span = _group(spans, rule.group)
                 if span in seen:
@@ -82,14 +73,12 @@ class Examiner:
 
 def starts(regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans]:
     """The leftmost-first match of at most `longest` bytes at each start in [low, high) that has one."""
+    limit = min(len(text), high + longest)
     at = low
     while at < high:
-        # A pattern whose long repeats have no bound would else read on to the end of the region from every start.
-        stop = min(high, at + STRETCH)
-        spans = regex.search(text, at, min(len(text), stop + longest))
-        if spans is None or spans[0][0] >= stop:
-            at = stop
-            continue
+        spans = regex.search(text, at, limit)
+        if spans is None or spans[0][0] >= high:
+            return
         start, end = spans[0]
         at = start + 1
         if end - start > longest:

@@ -27,12 +27,11 @@ from orchestra_creds.scanner.decoding.decode import (
     DecodedText,
 )
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.engine.confirm import MAX_LONGEST, Examiner, Match, regions
+from orchestra_creds.scanner.engine.libraries import hyperscan
 from orchestra_creds.scanner.engine.overlap import settle
 from orchestra_creds.scanner.engine.patterns import PatternSet
 from orchestra_creds.scanner.engine.prefilter import GAP, Hit, HyperscanMatcher, Matcher, open_matcher
-from orchestra_creds.scanner.libraries import hyperscan
 from orchestra_creds.scanner.rule import Rule
 
 """Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
@@ -108,7 +107,7 @@ class Engine:
     def warm() -> None:
         """Load what nearly every large scan needs: worth it before workers are forked, where it is paid once."""
         from orchestra_creds.scanner.decoding import unwrap  # noqa: F401
-        from orchestra_creds.scanner.libraries import re2
+        from orchestra_creds.scanner.engine.libraries import re2
 
         re2()
 
@@ -120,36 +119,25 @@ class Engine:
         """(index, end) of what may match: one fast pass, nothing confirmed. Sorted; thinned, see `prefilter`."""
         return self._matcher.find_hits(data)
 
-    def examine(
-        self,
-        data: Buffer,
-        hits: Iterable[Hit],
-        lo: int = 0,
-        hi: int | None = None,
-        *,
-        budget: ExaminationBudget | None = None,
-    ) -> list[Detection]:
+    def examine(self, data: Buffer, hits: Iterable[Hit], lo: int = 0, hi: int | None = None) -> list[Detection]:
         """The detections that `hits` lead to in the text [lo, hi) of `data`, with offsets of `data`.
 
-        Nothing outside [lo, hi) is read: these are the edges of the text. Hits outside are ignored. A `budget` that is exceeded
-        ends it: the caller names the text.
+        Nothing outside [lo, hi) is read: these are the edges of the text. Hits outside are ignored.
         """
         with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
             inside = [(index, end - lo) for index, end in hits if lo < end <= lo + len(text)]
-            found = [match.detection for match in self._matches(text, inside, 0, budget)]
+            found = [match.detection for match in self._matches(text, inside, 0)]
         return [detection.shift(lo) for detection in found] if lo else found
 
-    def _matches(
-        self, text: Buffer, hits: Iterable[Hit], depth: int, budget: ExaminationBudget | None
-    ) -> Iterator[Match]:
+    def _matches(self, text: Buffer, hits: Iterable[Hit], depth: int) -> Iterator[Match]:
         """What the hits lead to in `text`, which stood inside `depth` wrappings."""
         ends: dict[int, list[int]] = {}
         for index, end in sorted(hits):
             ends.setdefault(index, []).append(end)
         carried: dict[str, list[tuple[int, Carrier]]] = {}
-        for index, where in sorted(ends.items(), key=_count_ends):  # the rule that takes most comes last
+        for index, where in ends.items():
             if index < len(self.rules):
-                yield from self._examiner.confirm(index, text, where, budget)
+                yield from self._examiner.confirm(index, text, where)
             elif depth < MAX_DEPTH:
                 carrier = CARRIERS[index - len(self.rules)]
                 exact = self._carrier_ends(index, carrier, text, where)
@@ -157,11 +145,9 @@ class Engine:
         if carried:
             from orchestra_creds.scanner.decoding.unwrap import unwrap
         for kind, around in carried.items():
-            if budget is not None and budget.is_exceeded:
-                return
             around.sort(key=lambda one: one[0])
             for unwrapped, within in unwrap(kind, text, around, self._matcher.find_hits):
-                inner = self._matches(unwrapped.text, within, depth + 1, budget)
+                inner = self._matches(unwrapped.text, within, depth + 1)
                 yield from (_outer_match(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
 
     def _carrier_ends(self, index: int, carrier: Carrier, text: Buffer, reported: list[int]) -> list[int]:
@@ -192,10 +178,6 @@ def _choose(kind: EngineKind) -> EngineKind:
             raise ConfigError("hyperscan is not installed here", hint="leave the choice of the engine open") from error
         return EngineKind.RE2
     return EngineKind.HYPERSCAN
-
-
-def _count_ends(reports: tuple[int, list[int]]) -> int:
-    return len(reports[1])
 
 
 def _certain(match: Match, unwrapped: DecodedText) -> bool:

@@ -22,7 +22,6 @@ from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.checks.verdict import reach
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.engine.prefilter import GAP, Hit
 from orchestra_creds.scanner.git.delta import WindowMargin, apply, in_text, triples
@@ -42,18 +41,11 @@ _SPARE = 512  # bytes: boundaries, and what decoding looks at behind the end of 
 
 
 class TextResult(NamedTuple):
-    """What a text holds: where rules may match, by end, and what was confirmed (not settled yet).
-
-    Attributes:
-        places: How many places of it the examination takes, at most; see `engine.budget`.
-        excess: The reason why a part of it was not examined; "" when all of it was.
-    """
+    """What a text holds: where rules may match, by end, and what was confirmed (not settled yet)."""
 
     ends: tuple[int, ...]
     hits: tuple[Hit, ...]
     found: tuple[Detection, ...]
-    places: int = 0
-    excess: str = ""
 
 
 NOTHING = TextResult((), (), ())
@@ -75,8 +67,8 @@ class PackObject:
     state: TextResult = NOTHING
 
 
-TextCallback = Callable[[int, bytes, TextResult], None]
-"""Hears of every object: its number, its text, and what it holds."""
+DetectionCallback = Callable[[int, bytes, Sequence[Detection]], None]
+"""Hears of every object: its number, its text, and what was confirmed there (not settled yet)."""
 
 FailureCallback = Callable[[int, str, bool], None]
 """Hears of every object that could not be read: its number, the reason, and whether git may be asked for it."""
@@ -106,9 +98,7 @@ class DeltaScanner:
         hits = self.engine.find_hits(text)
         if not hits:
             return NOTHING
-        budget = ExaminationBudget(len(text))
-        found = self.engine.examine(text, hits, budget=budget)
-        return _text_result(hits, found, budget.total - budget.left, budget.reason)
+        return _text_result(hits, self.engine.examine(text, hits))
 
     def delta(self, number: int, above: PackObject, delta: bytes) -> PackObject:
         """The object that a delta makes of another, not judged yet."""
@@ -133,23 +123,12 @@ class DeltaScanner:
             if above is not None and (fresh or above.state.ends):
                 node.state = self._rescan_delta(above, node, fresh)
             elif fresh:
-                node.state = self._examine_fresh(node.text, fresh)
+                node.state = _text_result(fresh, self.engine.examine(node.text, fresh))
             node.above, node.windows, node.cuts, node.runs = None, b"", b"", b""
-
-    def _examine_fresh(self, text: bytes, hits: Sequence[Hit]) -> TextResult:
-        """Everything in a text of which all hits are known."""
-        budget = ExaminationBudget(len(text))
-        found = self.engine.examine(text, hits, budget=budget)
-        if budget.is_exceeded:
-            return self.whole(text)
-        return _text_result(hits, found, budget.total - budget.left)
 
     def _rescan_delta(self, above: PackObject, node: PackObject, fresh: Sequence[Hit]) -> TextResult:
         """Everything in an object of which the windows showed `fresh`."""
         base, text = above.state, node.text
-        if base.excess:  # nobody knows what a copied run brings along
-            return self.whole(text)
-        copies, before = 1, 0
         judge: set[Hit] = set(fresh)
         if fresh and node.windows is not text:
             ends = in_text(node.cuts, [end for _, end in fresh])
@@ -160,20 +139,13 @@ class DeltaScanner:
             sizes = len(above.text), len(text)
             again = any(detection.decoded for detection in base.found)
             for run in triples(node.runs):
-                copies += run[1] < before
-                before = run[1] + run[2]
                 # Reports are thinned, see `prefilter.GAP`: one before the run may stand for a match in it.
                 first, last = bisect_right(base.ends, run[1] - GAP), bisect_right(base.ends, run[1] + run[2])
                 if first < last or base.found:
                     self._carry(base, run, sizes, range(first, last), hits, judge, found, again=again)
-        budget = ExaminationBudget(len(text))
-        for detection in self.engine.examine(text, judge, budget=budget):
+        for detection in self.engine.examine(text, judge):
             found[_key(detection)] = detection
-        # At most the places of the base, once for each time that a part of it may have been copied, and the new ones.
-        places = base.places * copies + budget.total - budget.left
-        if budget.is_exceeded or places > budget.total:
-            return self.whole(text)
-        return _text_result(hits, found.values(), places)
+        return _text_result(hits, found.values())
 
     def _carry(
         self,
@@ -226,9 +198,9 @@ def _dependence(rules: Sequence[Rule]) -> list[WindowMargin]:
 _END = itemgetter(1)
 
 
-def _text_result(hits: Iterable[Hit], found: Iterable[Detection], places: int, excess: str = "") -> TextResult:
+def _text_result(hits: Iterable[Hit], found: Iterable[Detection]) -> TextResult:
     ordered = sorted(hits, key=_END)
-    return TextResult(tuple(end for _, end in ordered), tuple(ordered), tuple(found), places, excess)
+    return TextResult(tuple(end for _, end in ordered), tuple(ordered), tuple(found))
 
 
 def _key(detection: Detection) -> object:
@@ -240,7 +212,7 @@ def scan_roots(
     pack: Pack,
     roots: Sequence[int],
     tally: ScanTally,
-    looked: TextCallback,
+    looked: DetectionCallback,
     failed: FailureCallback,
 ) -> None:
     """Scans full objects of a pack and all that is based on them; calls back for each."""
@@ -257,12 +229,12 @@ def scan_roots(
         _judge(scanner, waiting, tally, looked)
 
 
-def _judge(scanner: DeltaScanner, waiting: list[PackObject], tally: ScanTally, looked: TextCallback) -> None:
+def _judge(scanner: DeltaScanner, waiting: list[PackObject], tally: ScanTally, looked: DetectionCallback) -> None:
     scanner.judge(waiting)
     tally.objects += len(waiting)
     for node in waiting:
         tally.size += len(node.text)
-        looked(node.number, node.text, node.state)
+        looked(node.number, node.text, node.state.found)
     waiting.clear()
 
 

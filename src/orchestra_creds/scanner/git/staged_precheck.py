@@ -85,15 +85,10 @@ def _contents(git: git_process.Git, wanted: "dict[bytes, str]") -> "dict[str, by
 
 def _has_no_detection(texts: "list[bytes]", rules: "CompiledRules", database: "Any") -> bool:
     """Whether nothing of what the first pass reports is a credential."""
-    from orchestra_creds.scanner.engine.budget import ExaminationBudget
     from orchestra_creds.scanner.engine.engine import Engine
 
     engine = Engine.from_database(rules.rules(), database, rules.widest)
-    for text in texts:
-        budget = ExaminationBudget(len(text))
-        if engine.examine(text, engine.find_hits(text), budget=budget) or budget.is_exceeded:
-            return False
-    return True
+    return not any(engine.examine(text, engine.find_hits(text)) for text in texts)
 
 
 def _matches(extension: ModuleType, database: "Any", text: bytes) -> bool:

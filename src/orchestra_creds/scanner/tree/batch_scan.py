@@ -21,7 +21,6 @@ from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, TOO_MANY, e
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.content.formats import HEAD, ends_as_zip
 from orchestra_creds.scanner.decoding.encoding import wide
-from orchestra_creds.scanner.engine.budget import ExaminationBudget
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.native_files import fill
 from orchestra_creds.scanner.safe_open import FILE_FLAGS, TreeOpener, not_a_file
@@ -207,10 +206,7 @@ class TreeScan:
     def _examine(self, number: int, batch_hits: list[tuple[int, int]]) -> None:
         path = os.fsdecode(self._paths[number])
         content = bytes(self._view[self._starts[number] : self._ends[number]])
-        budget = ExaminationBudget(len(content))
-        found = examine_whole(self._engine, content, batch_hits, path, budget)
-        if budget.is_exceeded:
-            self._skip(self._paths[number], budget.reason)
+        found = examine_whole(self._engine, content, batch_hits, path)
         if len(found) > MOST_SIGHTINGS:
             self._skip(self._paths[number], TOO_MANY)
         self._explorer.gathered.sightings += found[:MOST_SIGHTINGS]
