@@ -5,6 +5,7 @@ typing's own, and imports inside functions. Only the modules of the fast path ma
 """
 
 import ast
+import base64
 import os
 import subprocess
 import sys
@@ -117,6 +118,7 @@ FAST_PATH = [
     "scanner.content.zip_account",
     "scanner.decoding.decode",
     "scanner.decoding.encoding",
+    "scanner.decoding.unwrap",
     "scanner.detection",
     "scanner.engine.bounded_regex",
     "scanner.engine.compiled_cache",
@@ -333,7 +335,8 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     modules_of("scan", ".", cwd=repo, variables=variables)
     runs = [("--version",), ("scan", "--staged"), ("scan", "clean.txt"), ("scan", "--history"), ("scan", "--history")]
     loaded = {name for run in runs for name in modules_of(*run, cwd=repo, variables=variables)}
-    write(repo, {"token.txt": render("gh" + "p_{crc62:30}", seed=7).encode()})
+    token = render("gh" + "p_{crc62:30}", seed=7).encode()
+    write(repo, {"token.txt": token, "encoded.txt": base64.b64encode(b"token = " + token)})
     git(repo, "add", ".")
     for run in (("scan", "--staged"), ("scan", ".", "--format", "json")):
         loaded |= modules_of(*run, cwd=repo, variables=variables)

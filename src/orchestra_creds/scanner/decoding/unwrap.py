@@ -6,9 +6,9 @@ Stands apart from `decode`, because most scans find nothing encoded and need not
 import binascii
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.decoding.decode import (
     JOINT,

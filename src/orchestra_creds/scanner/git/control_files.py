@@ -77,9 +77,12 @@ def read_regular(path: str, most: int = LARGEST) -> bytes:
     """
     fd = os.open(path, _FLAGS | getattr(os, "O_BINARY", 0))
     with open(fd, "rb") as stream:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EINVAL, "not a regular file", path)
-        content = stream.read(most + 1)
+        content = stream.read(min(status.st_size, most) + 1)  # memory for the file, not for the largest one
+        if len(content) > status.st_size:  # it grew
+            content += stream.read(most + 1 - len(content))
         if len(content) > most:
             raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
         return content
