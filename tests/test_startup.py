@@ -21,6 +21,7 @@ from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.trees import git, repository, write
 
 HEAVY = {"google", "grpc", "requests", "rich", "jinja2", "pydantic", "cryptography", "asyncio", "tomlkit"}
+PEM = f"-----BEGIN RSA {'PRIVATE'} KEY-----\nmore bytes than a page of a manual shows\n".encode()
 PROBE = """
 import sys
 sys.argv = ["orchestra-creds", *sys.argv[1:]]
@@ -102,9 +103,14 @@ FAST_PATH = [
     "scanner.baseline.report",
     "scanner.buffers",
     "scanner.checks.checksums",
+    "scanner.checks.der",
     "scanner.checks.entropy",
     "scanner.checks.generic",
+    "scanner.checks.google",
+    "scanner.checks.jwt",
+    "scanner.checks.pem",
     "scanner.checks.plausible",
+    "scanner.checks.private_keys",
     "scanner.checks.registry",
     "scanner.checks.verdict",
     "scanner.content.ar",
@@ -197,8 +203,6 @@ DOORS = {
     "render.page": Door(("jinja2",), "only HTML pages have templates"),
     "render.result": Door(("rich",), "only a terminal gets a table with borders"),
     "rotation.issuers.postgres": Door(("psycopg",), "an optional dependency"),
-    "scanner.checks.pem": Door(("cryptography",), "60 ms, only for a private key"),
-    "scanner.checks.private_keys": Door(("cryptography",), "60 ms, only for a private key"),
     "textfile": Door(("tomlkit",), "only for a file that is no TOML"),
 }
 
@@ -336,7 +340,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     runs = [("--version",), ("scan", "--staged"), ("scan", "clean.txt"), ("scan", "--history"), ("scan", "--history")]
     loaded = {name for run in runs for name in modules_of(*run, cwd=repo, variables=variables)}
     token = render("gh" + "p_{crc62:30}", seed=7).encode()
-    write(repo, {"token.txt": token, "encoded.txt": base64.b64encode(b"token = " + token)})
+    write(repo, {"token.txt": token, "encoded.txt": base64.b64encode(b"token = " + token), "pem.txt": PEM})
     git(repo, "add", ".")
     for run in (("scan", "--staged"), ("scan", ".", "--format", "json")):
         loaded |= modules_of(*run, cwd=repo, variables=variables)

@@ -12,8 +12,8 @@ import binascii
 import re
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks import der
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.plausible import is_placeholder
