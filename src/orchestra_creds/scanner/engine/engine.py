@@ -106,10 +106,13 @@ class Engine:
     @staticmethod
     def warm() -> None:
         """Load what nearly every large scan needs: worth it before workers are forked, where it is paid once."""
+        from orchestra_creds.scanner.checks import registry
         from orchestra_creds.scanner.decoding import unwrap  # noqa: F401
         from orchestra_creds.scanner.engine.libraries import re2
 
         re2()
+        for _ in registry.families():
+            pass
 
     def dump(self) -> bytes | None:
         """The compiled first pass of Hyperscan, to be loaded again without its rules; None where RE2 does it."""
