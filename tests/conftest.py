@@ -18,23 +18,31 @@ SCANNER = Path(__file__).parent / "scanner"
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """The scanner's tests first: a process with threads forks no workers, and gRPC's threads never end.
 
-    Tests that the superuser's privileges would make meaningless are left to the second run of `scripts/test`.
+    Tests that the superuser's privileges would make meaningless are left to the last run of `scripts/test`.
     """
-    items.sort(key=lambda item: SCANNER not in item.path.parents)
-    if overrides_permissions():
-        left = [item for item in items if item.get_closest_marker("unprivileged")]
-        config.hook.pytest_deselected(items=left)
-        items[:] = [item for item in items if item not in left]
+    part, privileged = config.getoption("--part"), overrides_permissions()
+
+    def is_wanted(item: pytest.Item) -> bool:
+        return part in {None, part_of(item)} and not (privileged and item.get_closest_marker("unprivileged"))
+
+    config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
+    items[:] = sorted(filter(is_wanted, items), key=lambda item: part_of(item) != "scanner")
+
+
+def part_of(item: pytest.Item) -> str:
+    """The part of the suite that a test belongs to."""
+    return "scanner" if SCANNER in item.path.parents else "others"
 
 
 TALLY: Counter[str] = Counter()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """`scripts/test --exhaustive`."""
+    """`scripts/test --exhaustive`, and the parts that it runs side by side."""
     parser.addoption(
         "--exhaustive", action="store_true", help="Run every crash point, pair and interleaving, not a seeded sample."
     )
+    parser.addoption("--part", choices=["scanner", "others"], help="Run the scanner's tests, or all others.")
 
 
 @pytest.fixture(scope="session", autouse=True)
