@@ -1,6 +1,8 @@
 import os
+import pwd
 import stat
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import platformdirs
@@ -28,6 +30,18 @@ def test_the_standard_folders_are_those_of_platformdirs(base: str, monkeypatch: 
 def test_the_environment_names_other_folders() -> None:
     named = {"ORCHESTRA_CREDS_STATE_DIR": "/a", "ORCHESTRA_CREDS_CACHE_DIR": "/b"}
     assert (folders.state_folder(named), folders.cache_folder(named)) == ("/a", "/b")
+
+
+@pytest.mark.parametrize("find", [folders.state_folder, folders.cache_folder])
+def test_a_user_without_a_home_gets_no_folder_called_tilde(
+    find: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "ORCHESTRA_CREDS_STATE_DIR", "ORCHESTRA_CREDS_CACHE_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)  # nobody has an entry
+    with pytest.raises(ConfigError, match="no home folder") as refusal:
+        find()
+    assert "ORCHESTRA_CREDS_STATE_DIR" in (refusal.value.hint or "")
 
 
 def test_a_private_folder_is_made_for_the_owner_alone(tmp_path: Path) -> None:

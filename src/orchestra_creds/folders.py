@@ -13,15 +13,24 @@ from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 
 PROGRAM = "orchestra-creds"
+_HINT = "set ORCHESTRA_CREDS_STATE_DIR and ORCHESTRA_CREDS_CACHE_DIR to folders that you may write"
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> str:
-    """Path of the state folder; it may not exist yet."""
+    """Path of the state folder; it may not exist yet.
+
+    Raises:
+        ConfigError: none is named, and the user has no home.
+    """
     return environment.get("ORCHESTRA_CREDS_STATE_DIR") or _standard("state", environment)
 
 
 def cache_folder(environment: Mapping[str, str] = os.environ) -> str:
-    """Path of the cache folder; it may not exist yet, and may be deleted at any time."""
+    """Path of the cache folder; it may not exist yet, and may be deleted at any time.
+
+    Raises:
+        ConfigError: none is named, and the user has no home.
+    """
     return environment.get("ORCHESTRA_CREDS_CACHE_DIR") or _standard("cache", environment)
 
 
@@ -30,11 +39,15 @@ def _standard(kind: str, environment: Mapping[str, str]) -> str:
     if platform == "linux":  # what platformdirs answers there (tested), without its 20 ms of imports
         base = environment.get(f"XDG_{kind.upper()}_HOME", "").strip()
         home = {"state": "~/.local/state", "cache": "~/.cache"}[kind]
-        return os.path.join(base if os.path.isabs(base) else os.path.expanduser(home), PROGRAM)
-    import platformdirs
+        folder = os.path.join(base if os.path.isabs(base) else os.path.expanduser(home), PROGRAM)
+    else:
+        import platformdirs
 
-    find = platformdirs.user_state_dir if kind == "state" else platformdirs.user_cache_dir
-    return find(PROGRAM, appauthor=False)
+        find = platformdirs.user_state_dir if kind == "state" else platformdirs.user_cache_dir
+        folder = find(PROGRAM, appauthor=False)
+    if not os.path.isabs(folder):  # a process without HOME whose user has no entry in the password database
+        raise ConfigError(f"this user has no home folder for the {kind}", hint=_HINT)
+    return folder
 
 
 def make_private_folder(folder: str) -> str:
@@ -49,7 +62,7 @@ def make_private_folder(folder: str) -> str:
     except OSError as error:
         raise ConfigError(
             f"cannot make the folder {folder}: {os_error_text(error)}",
-            hint="set ORCHESTRA_CREDS_STATE_DIR and ORCHESTRA_CREDS_CACHE_DIR to folders that you may write",
+            hint=_HINT,
         ) from None
     foreign = hasattr(os, "getuid") and status.st_uid != os.getuid()
     if foreign or (os.name == "posix" and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)):
