@@ -43,6 +43,35 @@ def test_install_and_remove_leave_every_byte_of_others(operator: Operator, cront
     assert crontab.read_bytes() == before
 
 
+CREDENTIALS = """schema = 1
+[credentials.web]
+kind = "generated"
+[[credentials.web.destinations]]
+kind = "file"
+path = "/etc/app one/100%.key"
+[[credentials.web.destinations]]
+kind = "file"
+name = "second"
+path = "/etc/app one/other.key"
+[credentials.api]
+kind = "generated"
+"""
+
+
+def test_a_systemd_unit_may_write_the_files_that_are_declared(operator: Operator) -> None:
+    operator.environment |= {"XDG_CONFIG_HOME": str(operator.folder / "etc"), "ORCHESTRA_CREDS_BACKEND": "local"}
+    operator.write("orchestra-creds.toml", CREDENTIALS)
+    metrics = operator.folder / "metrics" / "creds.prom"
+    arguments = ["--runner", "systemd", "--project", PROJECT, "--metrics-file", str(metrics)]
+    assert operator.call("schedule", "install", *arguments).code in {0, 1}  # 1: systemd does not run here
+    unit = next((operator.folder / "etc/systemd/user").glob("*.service")).read_text().splitlines()
+    assert [line for line in unit if line.startswith("ReadWritePaths")] == [
+        'ReadWritePaths="-/etc/app one"',
+        f"ReadWritePaths=-{metrics.parent}",
+    ]
+    assert unit.index("ProtectSystem=full") < unit.index(f"ReadWritePaths=-{metrics.parent}")
+
+
 @pytest.mark.parametrize(
     ("file", "options", "labels"), [(True, [], False), (True, ["--from-labels"], True), (False, [], True)]
 )

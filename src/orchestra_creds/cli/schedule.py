@@ -4,6 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -24,9 +25,11 @@ from orchestra_creds.cli.remote_schedule import (
     workflow,
 )
 from orchestra_creds.cli.session import STDOUT, Format, FormatOption, QuietOption, YesOption, emit
+from orchestra_creds.config import credential_declarations as declarations
 from orchestra_creds.config import settings as configuration
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError, ExitCode
+from orchestra_creds.rotation.destinations import path_of
 from orchestra_creds.schedule import entry as entries
 from orchestra_creds.schedule import install as installing
 from orchestra_creds.schedule.install import Installation
@@ -117,7 +120,7 @@ def install(
     metrics = os.path.abspath(metrics_file) if metrics_file else ""
     by_labels = from_labels or not path
     command = _command(project, path, backend, ping_url, metrics, from_labels=by_labels)
-    wanted = entries.entry(project, command, at)
+    wanted = replace(entries.entry(project, command, at), folders=_folders_to_write(config, project, metrics))
     if runner is Runner.CRONTAB:
         done = installing.install_crontab(wanted)
     else:
@@ -206,6 +209,14 @@ def _command(
     }
     labels = ("--from-labels",) if from_labels else ()
     return program, "rotate", "--due", *labels, *(word for pair in options.items() if pair[1] for word in pair)
+
+
+def _folders_to_write(config: Path | None, project: str, metrics_file: str) -> tuple[str, ...]:
+    """The folders of the file destinations that the configuration declares, and of the metrics; each once, in order."""
+    tables = configuration.load(config).document.credentials
+    declared = [declarations.credential(name, table, project) for name, table in tables.items()]
+    paths = [path_of(copy) for one in declared for copy in one.copies if copy.kind == "file"]
+    return tuple(dict.fromkeys(os.path.dirname(os.path.abspath(path)) for path in [*paths, metrics_file] if path))
 
 
 def _folders() -> list[Path]:

@@ -23,12 +23,26 @@ class DestinationContext:
     timeout: timedelta
 
 
+def path_of(copy: Copy) -> str:
+    """The path of a destination of kind `file`; a leading `~` is the home folder of whoever runs.
+
+    Raises:
+        ConfigError: there is no such home folder.
+    """
+    path = os.path.expanduser(str(copy.options["path"]))
+    if path.startswith("~"):
+        raise ConfigError(
+            f"destination {copy.name}: there is no home folder for {path}", hint="give the whole path of the file"
+        )
+    return path
+
+
 class FileCopy:
     """A file, replaced in one step."""
 
     def __init__(self, copy: Copy) -> None:
         self.name = copy.name
-        self._path = os.path.expanduser(str(copy.options["path"]))
+        self._path = path_of(copy)
         self._mode = _mode(str(copy.options.get("mode", "600")), copy.name)
 
     def check(self) -> None:

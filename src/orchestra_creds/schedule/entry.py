@@ -13,12 +13,13 @@ _TIME = re.compile(r"([01]?[0-9]|2[0-3]):([0-5][0-9])")
 
 @dataclass(frozen=True, slots=True)
 class ScheduleEntry:
-    """A daily run for one project: the command as an argument list, and its hour and minute."""
+    """A daily run for one project: the command as an argument list, its hour and minute, and the folders that it writes to."""
 
     project: str
     command: tuple[str, ...]
     hour: int
     minute: int
+    folders: tuple[str, ...] = ()
 
     @property
     def line(self) -> str:

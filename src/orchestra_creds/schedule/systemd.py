@@ -9,7 +9,12 @@ def unit_name(project: str) -> str:
 
 
 def service(wanted: ScheduleEntry) -> str:
-    """Runs once; hardened, with a time limit well above a settle time, and stopped gently (exit 143 is no failure)."""
+    """Runs once; hardened, with a time limit well above a settle time, and stopped gently (exit 143 is no failure).
+
+    ProtectSystem=full makes /usr, /boot and /etc read-only but for the folders that the run writes to (man 5 systemd.exec); one that is
+    missing when it starts is passed over.
+    """
+    writable = "".join(f"ReadWritePaths={_quote('-' + folder)}\n" for folder in wanted.folders)
     command = " ".join(_quote_argument(argument) for argument in wanted.command)
     return f"""[Unit]
 Description=Rotate the credentials of {wanted.project} that are due
@@ -25,7 +30,7 @@ SuccessExitStatus=143
 NoNewPrivileges=yes
 PrivateTmp=yes
 ProtectSystem=full
-ProtectKernelTunables=yes
+{writable}ProtectKernelTunables=yes
 ProtectKernelModules=yes
 ProtectControlGroups=yes
 RestrictSUIDSGID=yes
@@ -52,8 +57,13 @@ WantedBy=timers.target
 
 
 def _quote_argument(argument: str) -> str:
-    """An argument for ExecStart=: percent and dollar signs mean something there (man 5 systemd.service)."""
-    text = argument.replace("%", "%%").replace("$", "$$")
+    """An argument for ExecStart=: the dollar sign means a variable there (man 5 systemd.service)."""
+    return _quote(argument.replace("$", "$$"))
+
+
+def _quote(word: str) -> str:
+    """A word of a setting: the percent sign stands for a specifier (man 5 systemd.unit)."""
+    text = word.replace("%", "%%")
     if text and not set(text) & set(" \t\"'\\;"):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
