@@ -91,6 +91,46 @@ def test_due_writes_log_lines_for_machines_that_hold_no_material(rotator: Operat
     assert appears([value], ended.stderr, ended.stdout, journal) == []
 
 
+@pytest.mark.parametrize("mode", ["--due", "--all", "app-key"])
+def test_a_quiet_success_prints_nothing_at_all(rotator: Operator, mode: str) -> None:
+    rotator.call("rotate", "--all")
+    pass_time(rotator, "91d")
+    ended = rotator.call("rotate", mode, "--quiet")
+    assert (ended.code, ended.stdout, ended.stderr) == (0, b"", "")
+    versions = document(rotator.call("secret", "versions", "app-key", "--format", "json").stdout)["versions"]
+    assert len(versions) == 2
+
+
+@pytest.mark.parametrize("mode", ["--due", "--all", "app-key"])
+def test_a_quiet_failure_names_the_credential_on_standard_error_only(rotator: Operator, mode: str) -> None:
+    rotator.call("rotate", "--all")
+    pass_time(rotator, "91d")
+    arm(rotator, "UploadServiceAccountKey", "before", code="PERMISSION_DENIED")
+    ended = rotator.call("rotate", mode, "--quiet", "--log-format", "text")
+    assert (ended.code, ended.stdout) == (3, b"")
+    assert [line.split()[1] for line in ended.stderr.splitlines()] == ["ERROR", "ERROR"]
+    assert "app-key: failed" in ended.stderr
+    assert "hint: " in ended.stderr
+    assert "db-password" not in ended.stderr
+
+
+@pytest.mark.parametrize("verb", ["rotate --all", "resume"])
+def test_the_log_is_text_or_json_by_choice(rotator: Operator, verb: str) -> None:
+    arm(rotator, "AddSecretVersion", "before", code="PERMISSION_DENIED", times=1)
+    rotator.call("rotate", "app-key")
+    arguments = ["rotate", *verb.removeprefix("rotate ").split()]
+    text = rotator.call(*arguments, "--log-format", "text").stderr.splitlines()
+    assert "app-key: " in text[0]
+    assert text[-1].split()[1:3] == ["NOTICE", "rotate:"]
+    rotator.call("rotate", "app-key", "--force")
+    data = [
+        json.loads(line)
+        for line in rotator.call("rotate", "app-key", "--force", "--log-format", "json").stderr.splitlines()
+    ]
+    assert data[-1]["message"] == "rotate: 1 rotated"
+    assert rotator.call("rotate", "app-key", "--force").stderr == ""
+
+
 def test_a_dry_run_changes_nothing_and_names_the_steps_of_the_run(rotator: Operator) -> None:
     rotator.call("rotate", "--all")
     pass_time(rotator, "91d")

@@ -9,7 +9,7 @@ from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import rotation_run
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
 from orchestra_creds.cli.names import CredentialArgument, CredentialsArgument, check_secret_name
-from orchestra_creds.cli.rotation_run import RunOptions
+from orchestra_creds.cli.rotation_run import LogFormat, RunOptions
 from orchestra_creds.cli.session import STDOUT, DefaultCommand, DefaultGroup, Session
 from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
 from orchestra_creds.core import durations
@@ -29,6 +29,10 @@ app = typer.Typer(
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the steps; change nothing.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Credentials at work at once.")]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option("--log-format", help="Log on stderr as text or JSON; auto: JSON for --due off a terminal, else none."),
+]
 TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="Also what another run still has the lease of; only when that run is dead.")
 ]
@@ -78,6 +82,7 @@ def rotate(
             help="Write Prometheus metrics for node_exporter; - prints them and nothing else.",
         ),
     ] = "",
+    log_format: LogFormatOption = LogFormat.AUTO,
 ) -> Result | None:
     """Rotate what is due, without an outage; goes on where a crash left off.
 
@@ -96,11 +101,12 @@ def rotate(
         jitter=durations.parse(jitter, what="--jitter"),
         ping_url=ping_url,
         metrics_file=metrics_file,
+        log_format=log_format,
     )
     with catch_stop_signals() as stop:
         if dry_run:
             return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
-        result = _run_result(rotation_run.run(cloud, session, options, stop), stop, silent=due)
+        result = _run_result(rotation_run.run(cloud, session, options, stop), stop, silent=due, quiet=session.quiet)
     if metrics_file == str(STDOUT) and result is not None:
         raise typer.Exit(result.exit_code)  # standard output holds one document
     return result
@@ -116,11 +122,19 @@ def resume(
     from_labels: FromLabelsOption = False,
     take_over: TakeOverOption = False,
     jobs: JobsOption = 4,
+    log_format: LogFormatOption = LogFormat.AUTO,
 ) -> Result | None:
     """Go on with what a crash left, and begin nothing new."""
-    options = RunOptions(names or (), RunRequest(start=False), from_labels=from_labels, take_over=take_over, jobs=jobs)
+    options = RunOptions(
+        names or (),
+        RunRequest(start=False),
+        from_labels=from_labels,
+        take_over=take_over,
+        jobs=jobs,
+        log_format=log_format,
+    )
     with catch_stop_signals() as stop:
-        return _run_result(rotation_run.run(cloud, session, options, stop), stop)
+        return _run_result(rotation_run.run(cloud, session, options, stop), stop, quiet=session.quiet)
 
 
 @app.command()
@@ -138,7 +152,7 @@ def rollback(
     with catch_stop_signals() as stop:
         if dry_run:
             return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
-        return _run_result(rotation_run.run(cloud, session, options, stop), stop)
+        return _run_result(rotation_run.run(cloud, session, options, stop), stop, quiet=session.quiet)
 
 
 @app.command()
@@ -159,9 +173,13 @@ def history(
     return show.history(journal.entries(name), journal.verify() if verify else None)
 
 
-def _run_result(report: Report | None, stop: StopFlag, *, dry: bool = False, silent: bool = False) -> Result | None:
-    """What is printed; with `silent`, nothing at all when nobody has to look and nothing was done."""
+def _run_result(
+    report: Report | None, stop: StopFlag, *, dry: bool = False, silent: bool = False, quiet: bool = False
+) -> Result | None:
+    """What is printed; with `silent`, nothing when nobody has to look and nothing was done; with `quiet`, no table."""
     if report is None:
         return None
     result = show.report(report, dry=dry, silent=silent)
+    if quiet:
+        result = replace(result, rows=(), lines=())  # failures are on stderr
     return replace(result, exit_code=stop.code) if stop.code else result

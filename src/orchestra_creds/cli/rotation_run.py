@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -30,6 +31,14 @@ METRICS_MODE = 0o644
 LOCK_MODE = 0o600
 
 
+class LogFormat(StrEnum):
+    """How a run logs on stderr; `auto` is JSON for an unattended run (`--due` off a terminal), else no log."""
+
+    AUTO = "auto"
+    TEXT = "text"
+    JSON = "json"
+
+
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """The operator's choices about a run.
@@ -39,6 +48,7 @@ class RunOptions:
         request: What the run is to do with each of them.
         jobs: Credentials at work at once.
         quiet_when_idle: `--due`: nothing is printed if nothing was done.
+        log_format: How the run logs on stderr.
     """
 
     names: Sequence[str] = ()
@@ -51,6 +61,7 @@ class RunOptions:
     jitter: timedelta = timedelta(0)
     ping_url: str = ""
     metrics_file: str = ""
+    log_format: LogFormat = LogFormat.AUTO
 
 
 def state_file(cloud: Cloud, name: str) -> Path:
@@ -82,12 +93,15 @@ def machine_lock(cloud: Cloud, *, fail_if_locked: bool) -> Iterator[bool]:
 
 
 class RunListener:
-    """Listens to the steps of a run: the journal takes all, the log those that change something, a terminal the last one."""
+    """Listens to the steps of a run: the journal takes all, the log those that change something, a terminal the last one.
 
-    def __init__(self, cloud: Cloud, session: Session, *, as_json: bool) -> None:
+    With `--quiet` the log holds failures only, and takes them even where no log was asked for.
+    """
+
+    def __init__(self, cloud: Cloud, session: Session, log_as: log.LogFormatter | None) -> None:
         self._journal = Journal(state_file(cloud, "rotations").with_suffix(".jsonl"))
-        self._session, self._as_json = session, as_json
-        self._terminal = not session.quiet and sys.stderr is not None and sys.stderr.isatty()
+        self._quiet, self._log_as = session.quiet, log_as
+        self._terminal = not session.quiet and log_as is None and sys.stderr is not None and sys.stderr.isatty()
         self.changes = 0
         self.journal_error = ""
 
@@ -98,27 +112,35 @@ class RunListener:
         except OSError as error:  # a rotation that is half done is worse than a line that is missing
             self.journal_error = self.journal_error or os_error_text(error)
         self.changes += event.step.mutates
-        if self._as_json:
-            if event.step.mutates or event.stage is StepStatus.FAILED:
-                self._write(log.event_line(event))
+        if self._log_as and not self._quiet and (event.step.mutates or event.stage is StepStatus.FAILED):
+            _log(self._log_as(log.of_event(event)))
         elif self._terminal:
             sys.stderr.write(f"\r\x1b[K{visible(event.credential)}: {visible(str(event.step.kind))}")
             sys.stderr.flush()
 
     def end(self, report: Report, *, quiet: bool) -> None:
-        """The run is over."""
-        if self._terminal and not self._as_json:
+        """The run is over; `quiet`: a run that changed nothing and needs nobody is not logged."""
+        if self._terminal:
             sys.stderr.write("\r\x1b[K")
-        if not self._as_json or (quiet and not report.code and not self.changes):
+        log_as = self._log_as or (log.as_text if self._quiet else None)
+        if log_as is None or (not report.code and (self._quiet or (quiet and not self.changes))):
             return
         for outcome in report.outcomes:
             if outcome.code:
-                self._write(log.outcome_line(outcome, report.ended, report.run))
-        self._write(log.summary_line(report))
+                _log(log_as(log.of_outcome(outcome, report.ended, report.run)))
+        _log(log_as(log.of_report(report)))
 
-    def _write(self, line: str) -> None:
-        if not self._session.quiet:
-            sys.stderr.write(line + "\n")
+
+def _log(line: str) -> None:
+    if sys.stderr is not None:
+        sys.stderr.write(line + "\n")
+
+
+def _log_formatter(options: RunOptions) -> log.LogFormatter | None:
+    if options.log_format is LogFormat.TEXT:
+        return log.as_text
+    unattended = options.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
+    return log.as_json if unattended or options.log_format is LogFormat.JSON else None
 
 
 def dry_run(cloud: Cloud, options: RunOptions, stop: StopFlag) -> Report:
@@ -134,13 +156,12 @@ def run(cloud: Cloud, session: Session, options: RunOptions, stop: StopFlag) -> 
     """
     if options.metrics_file and options.metrics_file != str(STDOUT):
         outfile.check(options.metrics_file)
-    as_json = options.quiet_when_idle and not (sys.stderr is not None and sys.stderr.isatty())
     began = time.monotonic()
     with machine_lock(cloud, fail_if_locked=options.fail_if_locked) as free:
         if not free:
             session.say(f"skipped: another rotate for {cloud.project} is running on this machine")
             return None
-        listener = RunListener(cloud, session, as_json=as_json)
+        listener = RunListener(cloud, session, _log_formatter(options))
         ping = Ping(options.ping_url, _ping_run_id(cloud.project), session.say) if options.ping_url else None
         if ping:
             ping.start()
