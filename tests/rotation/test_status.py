@@ -1,18 +1,24 @@
 """How credentials stand: each problem is told, and nothing else is one."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
-from orchestra_creds.core.credential import Copy, Credential
+from orchestra_creds.core.credential import Copy, Credential, CredentialKind
+from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.iam import keys as emulator_keys
 from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.situation import RunRequest
 from orchestra_creds.rotation.state import ANNOTATION
 from orchestra_creds.rotation.status import CredentialFacts, CredentialStatus, Problem, credential_status, survey
+from orchestra_creds.rotation.survey import look_at_latest
 from orchestra_creds.rotation.timing import LEASE
 from tests.rotation.test_invariants import Shelf
+from tests.rotation.test_issuers import Counting
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
 
 
@@ -21,15 +27,25 @@ def credential(world: World) -> Credential:
     return service_account_key(world.account())
 
 
+def generated() -> Credential:
+    return Credential(name="pass", kind=CredentialKind.GENERATED, secret="pass", policy=POLICY)
+
+
+def rotate(world: World, credential: Credential) -> ExitCode:
+    issuer = GeneratedValues(credential, Counting()) if credential.kind is CredentialKind.GENERATED else None
+    return (world.rotate(credential, issuer=issuer) if issuer else world.rotate(credential)).code
+
+
 def stands(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> CredentialStatus:
     held = [
         IssuedCredential(key.id, not key.disabled, key.created, None, key.exposed)
-        for key in world.keys.list_keys(credential.account)
+        for key in (world.keys.list_keys(credential.account) if credential.account else ())
         if key.origin == "user"
     ]
-    return credential_status(
-        CredentialFacts(credential, world.secrets.find_secret(credential.secret), held), world.clock, tolerance
-    )
+    secret = world.secrets.find_secret(credential.secret)
+    latest, unread = look_at_latest(world.secrets, secret)
+    facts = CredentialFacts(credential, secret, held, latest=latest, unread=unread)
+    return credential_status(facts, world.clock, tolerance)
 
 
 def problems(world: World, credential: Credential, tolerance: timedelta = timedelta(0)) -> set[Problem]:
@@ -138,6 +154,66 @@ def test_a_predecessor_that_lingers_is_told(world: World, credential: Credential
     world.rotate(credential, RunRequest(force=True))
     world.pass_time(POLICY.grace + timedelta(days=3))
     assert problems(world, credential) == {Problem.LINGERS}
+
+
+@pytest.mark.parametrize("take", ["disable_version", "destroy_version"])
+@pytest.mark.parametrize("kind", ["service-account-key", "generated"])
+def test_a_current_version_that_nobody_can_read_is_told_and_replaced(world: World, kind: str, take: str) -> None:
+    credential = service_account_key(world.account()) if kind != "generated" else generated()
+    rotate(world, credential)
+    getattr(world.secrets, take)(credential.secret, 1)
+    assert problems(world, credential) == {Problem.UNREADABLE}
+    assert rotate(world, credential) == ExitCode.OK
+    assert problems(world, credential) == set()
+    assert world.secrets.get_version(credential.secret, "latest").number == 2
+
+
+def test_a_version_that_others_put_on_top_is_told_and_no_run_is_green(world: World, credential: Credential) -> None:
+    rotate(world, credential)
+    world.secrets.add_version(credential.secret, Material(b"hello"))
+    assert problems(world, credential) == {Problem.FOREIGN_VERSION}
+    assert rotate(world, credential) == ExitCode.PRECONDITION
+    world.rotate(credential, RunRequest(force=True))
+    assert problems(world, credential) == set()
+
+
+def test_an_unreadable_version_that_others_put_on_top_is_replaced(world: World, credential: Credential) -> None:
+    rotate(world, credential)
+    world.secrets.add_version(credential.secret, Material(b"hello"))
+    world.secrets.disable_version(credential.secret, 2)
+    assert problems(world, credential) == {Problem.UNREADABLE}
+    assert rotate(world, credential) == ExitCode.OK
+    assert problems(world, credential) == set()
+
+
+def test_a_generated_value_that_a_person_stores_is_the_current_one_after_the_next_run(world: World) -> None:
+    credential = generated()
+    rotate(world, credential)
+    world.secrets.add_version(credential.secret, Material(b"a value of the operator's own"))
+    assert problems(world, credential) == {Problem.FOREIGN_VERSION}
+    assert rotate(world, credential) == ExitCode.OK
+    one = stands(world, credential)
+    assert (one.version, one.problems) == (2, ())
+
+
+def test_a_secret_that_will_delete_itself_is_told_in_time(world: World, credential: Credential) -> None:
+    rotate(world, credential)
+    secret = world.secrets.find_secret(credential.secret)
+    assert secret is not None
+    for days, expected in ((29, {Problem.ENDING}), (31, set())):
+        facts = CredentialFacts(
+            credential,
+            replace(secret, expires=world.clock + timedelta(days=days)),
+            None,
+            latest=world.secrets.get_version(credential.secret, "latest"),
+        )
+        assert {one.problem for one in credential_status(facts, world.clock).problems} == expected
+
+
+def test_a_denied_look_is_a_problem_of_that_credential(world: World, credential: Credential) -> None:
+    rotate(world, credential)
+    world.arm("GetSecretVersion", Code.PERMISSION_DENIED)
+    assert problems(world, credential) == {Problem.NOT_READ}
 
 
 def test_a_state_that_cannot_be_read_is_a_problem_and_no_crash(world: World, credential: Credential) -> None:

@@ -58,7 +58,9 @@ class StepObserver(NumberedVersions):
         created = self._secrets.get_version(name, newest).created
         value = self._readable_material(name, newest)
         identifier = self._issuer.identify(value) if value else ""
-        seen = replace(seen, newest_since=created, newest_id=identifier or f"v{newest}")
+        seen = replace(
+            seen, newest_since=created, newest_id=identifier or f"v{newest}", newest_unreadable=value is None
+        )
         if current is not None and value is not None:
             same = identifier == current.id if identifier else value == self._readable_material(name, current.version)
             seen = replace(seen, newest_is_ours=same)
@@ -106,12 +108,30 @@ class StepObserver(NumberedVersions):
         return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, identifier: used}))
 
     def _look_at_health(self, situation: Situation, step: Step) -> StepResult:
-        """A current credential that the issuer lists as valid is believed; one that it does not is put to the test."""
+        """Readers must get a value, and it must be ours; then a credential that the issuer lists as valid is believed."""
+        seen = self._look_at_readers(situation)
+        if seen.dead:
+            return StepResult(seen=replace(seen, healthy=False))
+        situation = replace(situation, seen=seen)
         issued = self._list_credentials()
         if not issued or any(item.id == step.detail and item.enabled for item in issued):
             return StepResult(seen=replace(situation.seen, healthy=True))
         seen = self._try_current(situation)
         return StepResult(seen=replace(seen, healthy=bool(seen.proved)))
+
+    def _look_at_readers(self, situation: Situation) -> Observations:
+        """Return what is known once somebody has looked at the version that readers of `latest` get: one call, if all is well."""
+        seen, name, current = situation.seen, situation.credential.secret, situation.state.current
+        number = current.version if current else 0
+        latest = self._find_version(name, "latest")
+        if latest is not None and latest.number > number:
+            unreadable = latest.state is not VersionState.ENABLED
+            return replace(seen, newer=True, dead=unreadable, withdrawn=unreadable)
+        if latest is None or latest.number < number or latest.state is not VersionState.ENABLED:  # `latest` lags behind
+            version = self._find_version(name, number)
+            unreadable = version is None or version.state is not VersionState.ENABLED
+            return replace(seen, dead=unreadable, withdrawn=unreadable)
+        return seen
 
     def _look_for_orphans(self, situation: Situation, _step: Step) -> StepResult:
         """Ids that came to be in a window of ours, that nobody refers to and nobody ever used."""

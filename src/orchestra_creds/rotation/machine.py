@@ -27,6 +27,8 @@ def reason(situation: Situation) -> str:
         return "it has no version yet"
     if state.current_leaked:
         return "the current one leaked"
+    if situation.seen.withdrawn:
+        return "readers cannot read the current version"
     if situation.seen.dead:
         return "the current one does not authenticate"
     if situation.want.force:
@@ -174,7 +176,7 @@ def _begin(situation: Situation) -> Step | None:
         return step_of(StepKind.LOOK_AT_HEALTH, subject(situation), state.current.id)
     if credential.kind is CredentialKind.MANUAL:
         return _watch(situation)
-    if not reason(situation):
+    if not reason(situation) and not seen.newer:
         return None
     if not seen.exists:
         return step_of(StepKind.MAKE_SECRET, credential.secret)
@@ -224,6 +226,8 @@ def _foreign_version_step(situation: Situation) -> Step | None:
     newest, current = seen.newest or 0, state.current
     if newest == 0 or (current is not None and (newest <= current.version or seen.newest_is_ours)):
         return None
+    if current is not None and seen.newest_unreadable:
+        return None  # nobody reads it, and nobody needs it: a successor comes after it
     where = f"{credential.secret}/versions/{newest}"
     if credential.kind is CredentialKind.MANUAL:
         return step_of(StepKind.RECORD, where)

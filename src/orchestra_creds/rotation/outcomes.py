@@ -72,7 +72,10 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if _is_due_by_hand(situation):
         return Ending.ATTENTION, "it is due, and only a person can make its successor", ExitCode.ATTENTION
     if seen.dead:
-        return Ending.ATTENTION, "the current one does not authenticate", ExitCode.ATTENTION
+        message = (
+            "readers cannot read the current version" if seen.withdrawn else "the current one does not authenticate"
+        )
+        return Ending.ATTENTION, message, ExitCode.ATTENTION
     if StepKind.ADOPT in kinds:
         return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
     if kinds & _TURNED:

@@ -155,6 +155,7 @@ class Observations:
     exists: bool = True
     newest: int | None = None
     newest_is_ours: bool = False
+    newest_unreadable: bool = False
     newest_id: str = ""
     newest_since: datetime | None = None
     staging: bool | None = None
@@ -175,7 +176,9 @@ class Observations:
     proved: bool | None = None
     dead: bool = False
     withdrawn: bool = False
-    """The current one counts as dead because its version is disabled or destroyed, not because the issuer refuses it."""
+    """The current one counts as dead because readers get a version that is disabled or destroyed; its issuer has not refused it."""
+    newer: bool = False
+    """Readers of `latest` get a version that others added after the current one."""
     taken: Mapping[str, str] = field(default_factory=dict)
     """Ids that others took out of service, and how; empty text where nobody did."""
     ended: Mapping[str, bool] = field(default_factory=dict)

@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from orchestra_creds.core.cloud_types import SecretResource
+from orchestra_creds.core.cloud_types import SecretResource, Version, VersionState
 from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, decode
 from orchestra_creds.rotation.timing import LATE
+
+SECRET_ENDS_SOON = timedelta(days=30)
+"""How long before a secret with an expiry deletes itself that somebody has to know."""
 
 
 class Problem(StrEnum):
@@ -29,6 +32,10 @@ class Problem(StrEnum):
     DECLARATION = "declaration refused"
     UNDECLARED = "not declared"
     LEAKED = "leaked and alive"
+    UNREADABLE = "latest unreadable"
+    FOREIGN_VERSION = "foreign version"
+    ENDING = "secret expires"
+    NOT_READ = "not looked at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,10 @@ class CredentialFacts:
     held: Sequence[IssuedCredential] | None
     spoken_for: frozenset[str] = frozenset()
     """Ids that any credential of the same account refers to."""
+    latest: Version | None = None
+    """The version that readers of `latest` get; None if there is none."""
+    unread: str = ""
+    """Why nobody could look at that version."""
 
 
 def state_of(secret: SecretResource | None) -> State:
@@ -157,6 +168,8 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
     elif now > policy.due_at(current.since) + tolerance:
         found.append(CredentialProblem(Problem.OVERDUE, f"since {policy.due_at(current.since):%Y-%m-%d}"))
     at_work = state.lease is not None and now < state.lease.until
+    if current is not None and not at_work:
+        found += _reader_problems(facts, current.version, now)
     if state.phase not in {Phase.IDLE, Phase.PUBLISHED} and not at_work:
         found.append(CredentialProblem(Problem.STUCK, f"in phase {state.phase}"))
     if state.phase is Phase.PUBLISHED and not at_work:
@@ -173,6 +186,22 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
         if _is_lingering(facts.credential, entry, now)
     ]
     return found + _key_problems(facts, state)
+
+
+def _reader_problems(facts: CredentialFacts, current: int, now: datetime) -> list[CredentialProblem]:
+    """What stands between readers and the current version."""
+    found, latest = [], facts.latest
+    if facts.unread:
+        found.append(CredentialProblem(Problem.NOT_READ, facts.unread))
+    elif latest is None or latest.state is not VersionState.ENABLED:
+        detail = f"version {latest.number} is {latest.state}" if latest else "it has no version"
+        found.append(CredentialProblem(Problem.UNREADABLE, detail))
+    elif latest.number > current:
+        found.append(CredentialProblem(Problem.FOREIGN_VERSION, f"{latest.number} is newer than {current}"))
+    expires = facts.secret.expires if facts.secret else None
+    if expires is not None and expires - now < SECRET_ENDS_SOON:
+        found.append(CredentialProblem(Problem.ENDING, f"on {expires:%Y-%m-%d}, with every version"))
+    return found
 
 
 def _is_lingering(credential: Credential, entry: Predecessor, now: datetime) -> bool:

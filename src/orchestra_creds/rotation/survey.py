@@ -1,10 +1,14 @@
-"""How the declared credentials of a project stand: one list of the secrets, and one of the keys for each account."""
+"""How the declared credentials of a project stand.
+
+It takes one list of the secrets, a look at each latest version, and one list of the keys for each account.
+"""
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from orchestra_creds.core.cloud_types import KeyOrigin
+from orchestra_creds.core.cloud_types import KeyOrigin, SecretResource, Version
 from orchestra_creds.core.ports import KeyStore, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.catalog import CatalogEntry, CredentialCatalog, RefusedEntry, UndeclaredSecret
@@ -18,6 +22,9 @@ from orchestra_creds.rotation.status import (
     state_of,
     unusable,
 )
+
+READERS = 8
+"""Versions that are looked at at once."""
 
 
 def survey_catalog(
@@ -42,15 +49,19 @@ def survey_catalog(
             spoken.setdefault(one.credential.account, set()).update(ids)
     unknown: dict[str, None] = {}
     issued = {account: _keys_of(keys, account, unknown) for account in spoken if account}
-    facts = (
-        CredentialFacts(
-            one.credential,
-            held[one.credential.secret],
-            issued.get(one.credential.account),
-            frozenset(spoken.get(one.credential.account, ())),
-        )
-        for one in entries
-    )
+    with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="status") as pool:
+        versions = pool.map(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
+        facts = [
+            CredentialFacts(
+                one.credential,
+                held[one.credential.secret],
+                issued.get(one.credential.account),
+                frozenset(spoken.get(one.credential.account, ())),
+                latest,
+                unread,
+            )
+            for one, (latest, unread) in zip(entries, versions, strict=True)
+        ]
     rows = [credential_status(each, moment, tolerance) for each in facts]
     left_out = [] if names else catalog.undeclared_secrets(anything=bool(listed), now=moment)
     rows += _unusable([one for one in listed if isinstance(one, RefusedEntry)], left_out)
@@ -58,6 +69,18 @@ def survey_catalog(
     if listed and not names and catalog.unread_labels:
         notes.append(f"labels that do not count without --from-labels: {', '.join(catalog.unread_labels)}")
     return rows, notes
+
+
+def look_at_latest(secrets: SecretStore, secret: SecretResource | None) -> tuple[Version | None, str]:
+    """Return the version that readers of `latest` get, or why nobody could look: one denied look hides no other credential."""
+    if secret is None:
+        return None, ""
+    try:
+        return secrets.get_version(secret.name, "latest"), ""
+    except NotFoundError:
+        return None, ""
+    except CredsError as error:
+        return None, str(error)
 
 
 def _unusable(refused: Sequence[RefusedEntry], left_out: Sequence[UndeclaredSecret]) -> list[CredentialStatus]:
