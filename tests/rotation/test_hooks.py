@@ -73,7 +73,7 @@ def test_a_deploy_hook_is_repeated_until_it_succeeds_and_holds_the_grace(
     assert world.state().phase is Phase.PUBLISHED
     programs.broken = set()
     assert world.rotate(credential).ending is Ending.ROTATED
-    assert programs.run == ["may-we", "restart", "restart"]
+    assert programs.run == ["may-we", "restart", "page", "restart"]
 
 
 def test_a_failure_is_told_and_a_failing_fail_hook_is_only_a_note(

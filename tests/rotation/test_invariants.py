@@ -130,7 +130,7 @@ def test_i7_a_version_is_destroyed_only_after_its_key_is_gone(
     assert world.versions()[1] is VersionState.ENABLED
     world.pass_time(POLICY.soak)
     world.arm("DeleteServiceAccountKey", Code.PERMISSION_DENIED)
-    assert world.rotate(credential).ending is Ending.FAILED
+    assert world.rotate(credential).ending is Ending.ATTENTION
     assert world.versions()[1] is VersionState.ENABLED
     world.disarm()
     world.rotate(credential)

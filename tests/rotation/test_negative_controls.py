@@ -10,7 +10,7 @@ import pytest
 
 from orchestra_creds.core.credential import Strategy
 from orchestra_creds.errors import CredsError, NotFoundError, UnavailableError
-from orchestra_creds.rotation import engine, machine
+from orchestra_creds.rotation import engine, retirement
 from orchestra_creds.rotation.engine import Attempt
 from orchestra_creds.rotation.executor import StepExecutor
 from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
@@ -62,20 +62,20 @@ def test_publishing_without_proof_is_caught() -> None:
 
 def test_disabling_before_the_successor_is_stored_is_caught() -> None:
     class Eager(Attempt):
-        def _perform(self, step: Step, kind: StepKind) -> None:
+        def _perform(self, step: Step, kind: StepKind) -> bool:
             current = self._current_situation().state.current
             if kind is StepKind.PUBLISH and current is not None:
                 keys_of(self.executor).disable(current.id)
-            super()._perform(step, kind)
+            return super()._perform(step, kind)
 
     assert caught(Life(Strategy.UPLOAD, engine=Eager)).startswith("I1")
 
 
 def test_undoing_on_an_ambiguous_error_is_caught() -> None:
     class Undoing(Attempt):
-        def _perform(self, step: Step, kind: StepKind) -> None:
+        def _perform(self, step: Step, kind: StepKind) -> bool:
             try:
-                super()._perform(step, kind)
+                return super()._perform(step, kind)
             except UnavailableError:
                 if kind is StepKind.PUBLISH:
                     keys_of(self.executor).disable(self._current_situation().state.successor.id)
@@ -134,13 +134,13 @@ def test_retiring_the_newest_version_is_caught() -> None:
         newest = situation.state.current.version if situation.state.current else 0
         return [Step(StepKind.DESTROY, f"{situation.credential.secret}/versions/{newest}", detail=entry.id)]
 
-    with mock.patch.object(machine, "end_of", newest_too):
+    with mock.patch.object(retirement, "end_of", newest_too):
         assert caught(Life(Strategy.UPLOAD)) != ""
 
 
 def test_never_sweeping_is_caught() -> None:
     create = number_of("CreateServiceAccountKey", Strategy.CREATE, nth=2)
-    with mock.patch.object(machine, "_sweep", return_value=None):
+    with mock.patch.object(retirement, "sweep", return_value=None):
         assert caught(Life(Strategy.CREATE), {create: Loss.DEATH_AFTER}).startswith("I2")
 
 

@@ -22,7 +22,7 @@ from orchestra_creds.errors import (
     PreconditionError,
     UnavailableError,
 )
-from orchestra_creds.rotation import machine
+from orchestra_creds.rotation import machine, retirement
 from orchestra_creds.rotation.executor import StepExecutor
 from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Step, StepStatus
 from orchestra_creds.rotation.outcomes import aliases_of, labels_of, outcome_of
@@ -171,13 +171,13 @@ class Attempt:
             if kind not in READS:
                 self._fence()
                 self._changed = True
-            self._perform(step, kind)
-            if kind is StepKind.ACTIVATE and self._current_situation().seen.forbidden:
+            if not self._perform(step, kind):
                 return None
         self._note(step)
         return None
 
-    def _perform(self, step: Step, kind: StepKind) -> None:
+    def _perform(self, step: Step, kind: StepKind) -> bool:
+        """Whether the step was done; one that failed and holds up nothing but itself leaves a note."""
         situation = self._current_situation()
         try:
             result = self.executor.effects[kind](situation, step)
@@ -186,18 +186,26 @@ class Attempt:
             if seen is None:
                 raise
             self._situation = replace(situation, seen=seen)
-            return
+            return False
         self._situation = situation_after(situation, step, result)
+        return True
 
     def _tolerate_failure(self, step: Step, kind: StepKind, error: CredsError) -> Observations | None:
-        """A copy or a deploy hook that fails holds up nothing but itself; where a policy forbids an upload, a key is created."""
-        seen = self._current_situation().seen
+        """A copy, a deploy hook or a retirement that fails holds up nothing but itself; where a policy forbids an upload, a key is created."""
+        situation = self._current_situation()
+        seen = situation.seen
         if kind is StepKind.ACTIVATE and isinstance(error, ConstraintError):
             seen = replace(seen, forbidden=True)
         elif kind is StepKind.DELIVER:
             seen = replace(seen, undelivered=seen.undelivered | {step.resource})
         elif kind is StepKind.DEPLOY_HOOK:
             seen = replace(seen, hook_failed=True)
+        elif isinstance(error, UnavailableError) and self._failures + 1 < TRIES:
+            return None  # it is tried again
+        elif kind is StepKind.LOOK_FOR_ORPHANS:
+            seen = replace(seen, unswept=True)
+        elif kind in retirement.RETIREMENT and not retirement.is_leaked(situation, step):
+            seen = replace(seen, unretired=seen.unretired | {retirement.retired_by(step)})
         else:
             return None
         self._notes.append(str(error))
@@ -332,10 +340,7 @@ class Attempt:
             except CredsError as late:
                 self._notes.append(f"the lease stays until it runs out ({type(late).__name__})")
         if situation is not None and not self.dry:
-            try:
-                self.executor.run_failure_hook(situation)
-            except CredsError as late:
-                self._notes.append(str(late))
+            self._run_failure_hook(situation)
         return self._outcome(Ending.FAILED, error=error, code=self._code(error))
 
     def _code(self, error: CredsError) -> ExitCode:
@@ -351,7 +356,16 @@ class Attempt:
         return self._outcome(Ending.STOPPED, code=ExitCode.TERMINATED)
 
     def _finish(self) -> Outcome:
-        return outcome_of(self._current_situation(), tuple(self.steps), tuple(self._notes), dry=self.dry)
+        situation = self._current_situation()
+        if situation.seen.undelivered or situation.seen.hook_failed:
+            self._run_failure_hook(situation)
+        return outcome_of(situation, tuple(self.steps), tuple(self._notes), dry=self.dry)
+
+    def _run_failure_hook(self, situation: Situation) -> None:
+        try:
+            self.executor.run_failure_hook(situation)
+        except CredsError as error:
+            self._notes.append(str(error))
 
     def _outcome(
         self, ending: Ending, *, message: str = "", error: CredsError | None = None, code: ExitCode = ExitCode.OK

@@ -8,10 +8,10 @@ and what a crash at each of them leaves behind, is in docs/rotation.md.
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import duration_text
 from orchestra_creds.errors import IncompleteError, PreconditionError
+from orchestra_creds.rotation import retirement
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, predecessor_resource, step_of, subject
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
-from orchestra_creds.rotation.timing import SWEEP_AFTER
 
 
 def is_locked(situation: Situation) -> bool:
@@ -49,13 +49,25 @@ def next_step(situation: Situation) -> Step | None:
     if want.leaked and state.current is not None and not state.current_leaked and not situation.seen.leak_recorded:
         return step_of(StepKind.LEAK, situation.credential.secret, state.current.id)
     urgent = state.current_leaked and not want.back
+    if (
+        state.phase is Phase.PUBLISHED and want.back and not situation.seen.rotated
+    ):  # what fails to arrive may be why the predecessor is to return
+        return retirement.tidy(situation) or _roll_back(situation)
     if state.phase is not Phase.IDLE and not (urgent and state.phase is Phase.PUBLISHED):
-        return _go_on(situation)
+        step = _go_on(situation)
+        return (_begin_behind(situation) or step) if step.kind == StepKind.FINISH else step
     if want.back:
         return _roll_back(situation)
     if urgent:  # nothing that may fail comes before the successor of one that leaked
-        return _tidy(situation) or _begin(situation) or _end_leaked(situation) or _release(situation)
-    ends = _tidy(situation) or _end_leaked(situation) or _sweep(situation) or _retire(situation)
+        return (
+            retirement.tidy(situation) or _begin(situation) or retirement.end_leaked(situation) or _release(situation)
+        )
+    ends = (
+        retirement.tidy(situation)
+        or retirement.end_leaked(situation)
+        or retirement.sweep(situation)
+        or retirement.retire(situation)
+    )
     return ends or _begin(situation) or _release(situation)
 
 
@@ -75,6 +87,15 @@ def _go_on(situation: Situation) -> Step:
         case Phase.ISSUED:
             return _publish(situation)
     return _deliver(situation)
+
+
+def _begin_behind(situation: Situation) -> Step | None:
+    """The beginning of the next generation while a destination or hook still lacks the current one: copies converge to the newest."""
+    if situation.seen.rotated or not is_behind(situation) or not situation.want.start or not reason(situation):
+        return None
+    if situation.credential.kind is CredentialKind.POSTGRES and not situation.want.force:
+        return None  # its other user is still in its grace
+    return retirement.tidy(situation) or _begin(situation)
 
 
 def _stage(situation: Situation) -> Step:
@@ -144,7 +165,7 @@ def _deliver(situation: Situation) -> Step:
             return step_of(StepKind.DELIVER, copy.name, current)
     if _is_hook_pending(situation) and not seen.undelivered and not seen.hook_failed:
         return step_of(StepKind.DEPLOY_HOOK, credential.hooks.deploy[0])
-    leaked = _end_leaked(situation)
+    leaked = retirement.end_leaked(situation)
     if leaked is not None:
         return leaked
     if state.successor.staged > seen.cleaned:
@@ -281,117 +302,3 @@ def _may_return(state: State, entry: Predecessor) -> bool:
 
 def _release(situation: Situation) -> Step | None:
     return step_of(StepKind.RELEASE, situation.credential.secret) if situation.has_lease else None
-
-
-# -- the end of predecessors
-
-
-def _sweep(situation: Situation) -> Step | None:
-    state, seen = situation.state, situation.seen
-    if not any(situation.now - window.closed >= SWEEP_AFTER for window in state.unresolved):
-        return None
-    if seen.orphans is None:
-        return step_of(StepKind.LOOK_FOR_ORPHANS, subject(situation))
-    return step_of(StepKind.SWEEP, situation.credential.secret, " ".join(seen.orphans))
-
-
-def _tidy(situation: Situation) -> Step | None:
-    """The staged copy that an abandoned rotation left."""
-    if situation.state.successor.staged <= situation.seen.cleaned:
-        return None
-    if not situation.has_lease:
-        return step_of(StepKind.TAKE_OVER, situation.credential.secret, situation.state.phase)
-    return step_of(StepKind.CLEAN, situation.staging)
-
-
-def _end_leaked(situation: Situation) -> Step | None:
-    """End what leaked, and look again until it is dead; what is still accepted after that stays for the next run."""
-    seen, state, secret = situation.seen, situation.state, situation.credential.secret
-    if state.current is None or seen.proved is False:
-        return None
-    left = [e for e in state.retiring if e.phase is Retirement.LEAKED and e.id != state.current.id]
-    leaked = [e for e in left if seen.ended.get(e.id, True)]
-    if not leaked:
-        return None
-    if seen.proved is None:
-        return step_of(StepKind.PROVE, f"{secret}/versions/{state.current.version}", state.current.id)
-    if not situation.has_lease:
-        return step_of(StepKind.LEASE_RETIRE, secret)
-    for entry in leaked:
-        disable, *withdraw = end_of(situation, entry)
-        if (StepKind.DISABLE, disable.resource) not in seen.done:
-            return disable
-        if entry.id not in seen.ended:
-            return step_of(StepKind.PROVE_END, predecessor_resource(situation, entry), entry.id)
-        for step in withdraw:
-            if (StepKind.WITHDRAW, step.resource) not in seen.done:
-                return step
-    return step_of(StepKind.RETIRED, secret)
-
-
-def _retire(situation: Situation) -> Step | None:
-    seen, state, credential = situation.seen, situation.state, situation.credential
-    if state.current is None or credential.kind is CredentialKind.MANUAL:
-        return None
-    timely = [e for e in state.retiring if _is_time_over(situation, e) and e.id != state.current.id]
-    unasked = next((e for e in timely if _must_be_quiet(situation, e) and e.id not in seen.uses), None)
-    if unasked is not None:
-        return step_of(StepKind.LOOK_AT_USE, predecessor_resource(situation, unasked))
-    ripe = [
-        e
-        for e in timely
-        if not _must_be_quiet(situation, e) or credential.policy.is_quiet(seen.uses[e.id], situation.now)
-    ]
-    if not ripe or seen.proved is False:
-        return None
-    if seen.proved is None:
-        return step_of(StepKind.PROVE, f"{credential.secret}/versions/{state.current.version}", state.current.id)
-    if not situation.has_lease:
-        return step_of(StepKind.LEASE_RETIRE, credential.secret)
-    if seen.staging is None:  # a run that came back from the dead may have staged something after all was over
-        return step_of(StepKind.LOOK_AT_STAGING, situation.staging)
-    if seen.staged_top > max(state.staged_base, seen.cleaned):
-        return step_of(StepKind.CLEAN, situation.staging)
-    steps = [step for entry in ripe for step in end_of(situation, entry)]
-    undone = (step for step in steps if (StepKind(step.kind), step.resource) not in seen.done)
-    return next(undone, step_of(StepKind.RETIRED, credential.secret))
-
-
-def _must_be_quiet(situation: Situation, entry: Predecessor) -> bool:
-    return entry.phase is Retirement.GRACE and bool(situation.credential.policy.require_unused)
-
-
-def in_use(situation: Situation) -> tuple[str, ...]:
-    """Predecessors whose grace is over, but that somebody still uses."""
-    policy = situation.credential.policy
-    return tuple(
-        entry.id
-        for entry in situation.state.retiring
-        if entry.phase is Retirement.GRACE
-        and _is_time_over(situation, entry)
-        and entry.id in situation.seen.uses
-        and not policy.is_quiet(situation.seen.uses[entry.id], situation.now)
-    )
-
-
-def _is_time_over(situation: Situation, entry: Predecessor) -> bool:
-    policy = situation.credential.policy
-    if entry.phase is Retirement.ORPHAN:
-        return True
-    if entry.phase is Retirement.LEAKED or entry.since is None:  # for what leaked see _end_leaked
-        return False
-    ends = policy.grace_ends(entry.since) if entry.phase is Retirement.GRACE else policy.soak_ends(entry.since)
-    return situation.now >= ends
-
-
-def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
-    """The steps that take a predecessor one stage further; a version that readers may get is never among them."""
-    secret = situation.credential.secret
-    current = situation.state.current
-    numbers = [number for number in entry.versions if current is not None and number < current.version]
-    if entry.phase is not Retirement.DISABLED:
-        disable = step_of(StepKind.DISABLE, predecessor_resource(situation, entry), entry.id)
-        leaked = numbers if entry.phase is Retirement.LEAKED else []
-        return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
-    destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
-    return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]

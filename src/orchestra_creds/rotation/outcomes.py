@@ -6,9 +6,9 @@ from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import rough_text
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode
-from orchestra_creds.rotation import machine
+from orchestra_creds.rotation import machine, retirement
 from orchestra_creds.rotation.outcome import Ending, Outcome, Step
-from orchestra_creds.rotation.situation import Situation, StepKind
+from orchestra_creds.rotation.situation import Observations, Situation, StepKind
 from orchestra_creds.rotation.state import CURRENT, PREVIOUS, State
 
 LABEL_DUE = "orchestra-due"
@@ -38,7 +38,7 @@ def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) ->
 def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, ...], *, dry: bool) -> Outcome:
     """What became of the credential once nothing more is to be done."""
     ending, message, code = _ending(situation, steps, dry=dry)
-    held = tuple(f"predecessor {name} is still in use: it stays enabled" for name in machine.in_use(situation))
+    held = tuple(f"predecessor {name} is still in use: it stays enabled" for name in retirement.in_use(situation))
     current = situation.state.current
     return Outcome(
         situation.credential.name,
@@ -68,14 +68,9 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if kinds & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
         if machine.is_behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
-        return Ending.ROTATED, where, ExitCode.OK
-    if _is_due_by_hand(situation):
-        return Ending.ATTENTION, "it is due, and only a person can make its successor", ExitCode.ATTENTION
-    if seen.dead:
-        message = (
-            "readers cannot read the current version" if seen.withdrawn else "the current one does not authenticate"
-        )
-        return Ending.ATTENTION, message, ExitCode.ATTENTION
+        return Ending.ROTATED, where, _leftover_code(seen)
+    if attention := _attention(situation):
+        return Ending.ATTENTION, attention, ExitCode.ATTENTION
     if StepKind.ADOPT in kinds:
         return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
     if kinds & _TURNED:
@@ -87,6 +82,24 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
             ExitCode.OK,
         )
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
+
+
+def _leftover_code(seen: Observations) -> ExitCode:
+    return ExitCode.ATTENTION if seen.unretired or seen.unswept else ExitCode.OK
+
+
+def _attention(situation: Situation) -> str:
+    """Return what the operator has to see to, although nothing is half done; empty when there is nothing."""
+    seen = situation.seen
+    if _is_due_by_hand(situation):
+        return "it is due, and only a person can make its successor"
+    if seen.withdrawn:
+        return "readers cannot read the current version"
+    if seen.dead:
+        return "the current one does not authenticate"
+    if seen.unretired:
+        return f"{', '.join(sorted(seen.unretired))} could not be retired; {_next_rotation_text(situation)}"
+    return f"orphans may exist; {_next_rotation_text(situation)}" if seen.unswept else ""
 
 
 def _alive(situation: Situation, kinds: set[StepKind], where: str) -> str:

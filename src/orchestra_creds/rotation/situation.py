@@ -184,6 +184,8 @@ class Observations:
     ended: Mapping[str, bool] = field(default_factory=dict)
     """Leaked ids, and whether they were proven dead."""
     leak_recorded: bool = False
+    rotated: bool = False
+    """This run gave readers a successor: it does not begin another generation."""
     delivered: Mapping[str, str] = field(default_factory=dict)
     undelivered: frozenset[str] = frozenset()
     hooked: bool = False
@@ -194,6 +196,10 @@ class Observations:
     healthy: bool | None = None
     uses: Mapping[str, datetime | None] = field(default_factory=dict)
     orphans: tuple[str, ...] | None = None
+    unretired: frozenset[str] = frozenset()
+    """Predecessors whose retirement failed in this run."""
+    unswept: bool = False
+    """Nobody could look for orphans in this run."""
     done: frozenset[tuple[StepKind, str]] = frozenset()
 
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestra_creds.core.credential import CredentialKind
-from orchestra_creds.rotation.machine import end_of, is_behind, rollback_predecessor
+from orchestra_creds.rotation.machine import is_behind, rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.retirement import end_of
 from orchestra_creds.rotation.situation import (
     PREDICTED,
     Observations,
@@ -217,7 +218,9 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
 
 def _forget_current(seen: Observations) -> Observations:
     """Return the observations without those of the current one, which are not true of its successor."""
-    return replace(seen, leak_recorded=True, proved=None, dead=False, withdrawn=False, healthy=None)
+    return replace(
+        seen, rotated=True, leak_recorded=True, proved=None, dead=False, withdrawn=False, newer=False, healthy=None
+    )
 
 
 def _predecessor(state: State) -> tuple[Predecessor, ...]:

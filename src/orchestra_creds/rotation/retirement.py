@@ -1,0 +1,135 @@
+"""The end of predecessors, as pure functions: what is disabled, deleted and destroyed, and what has to be known first."""
+
+from orchestra_creds.core.credential import CredentialKind
+from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.situation import Situation, StepKind, predecessor_resource, step_of, subject
+from orchestra_creds.rotation.state import Predecessor, Retirement
+from orchestra_creds.rotation.timing import SWEEP_AFTER
+
+
+def sweep(situation: Situation) -> Step | None:
+    """Look for keys of lost creations, and claim them."""
+    state, seen = situation.state, situation.seen
+    if seen.unswept or not any(situation.now - window.closed >= SWEEP_AFTER for window in state.unresolved):
+        return None
+    if seen.orphans is None:
+        return step_of(StepKind.LOOK_FOR_ORPHANS, subject(situation))
+    return step_of(StepKind.SWEEP, situation.credential.secret, " ".join(seen.orphans))
+
+
+def tidy(situation: Situation) -> Step | None:
+    """The staged copy that an abandoned rotation left."""
+    if situation.state.successor.staged <= situation.seen.cleaned:
+        return None
+    if not situation.has_lease:
+        return step_of(StepKind.TAKE_OVER, situation.credential.secret, situation.state.phase)
+    return step_of(StepKind.CLEAN, situation.staging)
+
+
+def end_leaked(situation: Situation) -> Step | None:
+    """End what leaked, and look again until it is dead; what is still accepted after that stays for the next run."""
+    seen, state, secret = situation.seen, situation.state, situation.credential.secret
+    if state.current is None or seen.proved is False:
+        return None
+    left = [e for e in state.retiring if e.phase is Retirement.LEAKED and e.id != state.current.id]
+    leaked = [e for e in left if seen.ended.get(e.id, True)]
+    if not leaked:
+        return None
+    if seen.proved is None:
+        return step_of(StepKind.PROVE, f"{secret}/versions/{state.current.version}", state.current.id)
+    if not situation.has_lease:
+        return step_of(StepKind.LEASE_RETIRE, secret)
+    for entry in leaked:
+        disable, *withdraw = end_of(situation, entry)
+        if (StepKind.DISABLE, disable.resource) not in seen.done:
+            return disable
+        if entry.id not in seen.ended:
+            return step_of(StepKind.PROVE_END, predecessor_resource(situation, entry), entry.id)
+        for step in withdraw:
+            if (StepKind.WITHDRAW, step.resource) not in seen.done:
+                return step
+    return step_of(StepKind.RETIRED, secret)
+
+
+def retire(situation: Situation) -> Step | None:
+    """Take predecessors whose time is over one stage further, once the current one was proven."""
+    seen, state, credential = situation.seen, situation.state, situation.credential
+    if state.current is None or credential.kind is CredentialKind.MANUAL:
+        return None
+    kept = seen.unretired | {state.current.id}
+    timely = [e for e in state.retiring if _is_time_over(situation, e) and e.id not in kept]
+    unasked = next((e for e in timely if _must_be_quiet(situation, e) and e.id not in seen.uses), None)
+    if unasked is not None:
+        return step_of(StepKind.LOOK_AT_USE, predecessor_resource(situation, unasked))
+    ripe = [
+        e
+        for e in timely
+        if not _must_be_quiet(situation, e) or credential.policy.is_quiet(seen.uses[e.id], situation.now)
+    ]
+    if not ripe or seen.proved is False:
+        return None
+    if seen.proved is None:
+        return step_of(StepKind.PROVE, f"{credential.secret}/versions/{state.current.version}", state.current.id)
+    if not situation.has_lease:
+        return step_of(StepKind.LEASE_RETIRE, credential.secret)
+    if seen.staging is None:  # a run that came back from the dead may have staged something after all was over
+        return step_of(StepKind.LOOK_AT_STAGING, situation.staging)
+    if seen.staged_top > max(state.staged_base, seen.cleaned):
+        return step_of(StepKind.CLEAN, situation.staging)
+    steps = [step for entry in ripe for step in end_of(situation, entry)]
+    undone = (step for step in steps if (StepKind(step.kind), step.resource) not in seen.done)
+    return next(undone, step_of(StepKind.RETIRED, credential.secret))
+
+
+RETIREMENT = frozenset({StepKind.LOOK_AT_USE, StepKind.DISABLE, StepKind.WITHDRAW, StepKind.DELETE, StepKind.DESTROY})
+"""Steps of the end of one predecessor."""
+
+
+def retired_by(step: Step) -> str:
+    """The predecessor that a step of RETIREMENT is about."""
+    return step.detail or step.resource.rpartition("/")[2]
+
+
+def is_leaked(situation: Situation, step: Step) -> bool:
+    """Whether a step of RETIREMENT ends a credential that leaked."""
+    return any(e.id == retired_by(step) and e.phase is Retirement.LEAKED for e in situation.state.retiring)
+
+
+def _must_be_quiet(situation: Situation, entry: Predecessor) -> bool:
+    return entry.phase is Retirement.GRACE and bool(situation.credential.policy.require_unused)
+
+
+def in_use(situation: Situation) -> tuple[str, ...]:
+    """Predecessors whose grace is over, but that somebody still uses."""
+    policy = situation.credential.policy
+    return tuple(
+        entry.id
+        for entry in situation.state.retiring
+        if entry.phase is Retirement.GRACE
+        and _is_time_over(situation, entry)
+        and entry.id in situation.seen.uses
+        and not policy.is_quiet(situation.seen.uses[entry.id], situation.now)
+    )
+
+
+def _is_time_over(situation: Situation, entry: Predecessor) -> bool:
+    policy = situation.credential.policy
+    if entry.phase is Retirement.ORPHAN:
+        return True
+    if entry.phase is Retirement.LEAKED or entry.since is None:  # for what leaked see end_leaked
+        return False
+    ends = policy.grace_ends(entry.since) if entry.phase is Retirement.GRACE else policy.soak_ends(entry.since)
+    return situation.now >= ends
+
+
+def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
+    """The steps that take a predecessor one stage further; a version that readers may get is never among them."""
+    secret = situation.credential.secret
+    current = situation.state.current
+    numbers = [number for number in entry.versions if current is not None and number < current.version]
+    if entry.phase is not Retirement.DISABLED:
+        disable = step_of(StepKind.DISABLE, predecessor_resource(situation, entry), entry.id)
+        leaked = numbers if entry.phase is Retirement.LEAKED else []
+        return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
+    destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
+    return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]
