@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from orchestra_creds.core.cloud_types import (
     ApiKeyFacts,
@@ -232,4 +232,15 @@ class Destination(Protocol):
         Raises:
             CredsError: it does not hold it, or nobody knows.
         """
+        ...
+
+
+@runtime_checkable
+class ReadableDestination(Protocol):
+    """A destination whose content can be compared."""
+
+    name: str
+
+    def holds(self, material: Material) -> bool:
+        """Whether its readers get exactly this; False also if it cannot be read."""
         ...

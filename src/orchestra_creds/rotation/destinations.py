@@ -53,6 +53,17 @@ class FileCopy:
         """Replace the file in one step."""
         outfile.write(self._path, material.reveal(), mode=self._mode)
 
+    def holds(self, material: Material) -> bool:
+        """Whether the file holds these bytes; what is no file holds none."""
+        expected = material.reveal()
+        try:
+            if not os.path.isfile(self._path):
+                return False
+            with open(self._path, "rb") as file:
+                return file.read(len(expected) + 1) == expected
+        except OSError:
+            return False
+
 
 class ProgramCopy:
     """A program that takes the material on its standard input; it must accept the same again."""
@@ -89,12 +100,15 @@ class SecretCopy:
 
     def put(self, material: Material, *, identifier: str, version: int) -> None:  # noqa: ARG002  the copy counts its own
         """Add a version, unless the newest holds the same bytes."""
+        if not self.holds(material):
+            self._secrets.add_version(self._secret, material)
+
+    def holds(self, material: Material) -> bool:
+        """Whether its newest version holds these bytes; False also if it has none, or one that cannot be read."""
         try:
-            if self._secrets.access(self._secret, "latest").material == material:
-                return
+            return self._secrets.access(self._secret, "latest").material == material
         except (NotFoundError, PreconditionError):
-            pass  # it has none, or the newest cannot be read
-        self._secrets.add_version(self._secret, material)
+            return False
 
 
 def _mode(text: str, name: str) -> int:

@@ -47,6 +47,7 @@ class StepExecutor(StepObserver):
             StepKind.LOOK_FOR_PUBLISHED: self._look_for_published,
             StepKind.LOOK_AT_USE: self._look_at_use,
             StepKind.LOOK_AT_HEALTH: self._look_at_health,
+            StepKind.LOOK_AT_COPIES: self._look_at_copies,
             StepKind.LOOK_FOR_ORPHANS: self._look_for_orphans,
             StepKind.PREFLIGHT: self._preflight,
             StepKind.PROVE: self._prove,

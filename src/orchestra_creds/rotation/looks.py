@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.ports import Destination, SecretStore
+from orchestra_creds.core.ports import Destination, ReadableDestination, SecretStore
 from orchestra_creds.errors import CredentialRefusedError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential, Issuer, LocalIssuer, RemoteIssuer, RevocableIssuer
 from orchestra_creds.rotation.machine import rollback_predecessor
@@ -161,6 +161,18 @@ class StepObserver(NumberedVersions):
 
     def _issued_ids(self) -> tuple[str, ...]:
         return tuple(sorted(item.id for item in self._issuer.list_credentials()))
+
+    # -- the destinations
+
+    def _look_at_copies(self, situation: Situation, _step: Step) -> StepResult:
+        """Compare what destinations hold, where that can be read; of the others counts what was recorded."""
+        seen, current = replace(situation.seen, copies_compared=True), situation.state.current
+        readable = [each for each in self._destinations.values() if isinstance(each, ReadableDestination)]
+        if current is None or not readable:
+            return StepResult(seen=seen)
+        material = self._secrets.access(situation.credential.secret, current.version).material
+        lacking = {each.name: "" for each in readable if not each.holds(material)}
+        return StepResult(seen=replace(seen, delivered={**seen.delivered, **lacking}))
 
     # -- proofs
 

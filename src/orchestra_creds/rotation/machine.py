@@ -68,7 +68,7 @@ def next_step(situation: Situation) -> Step | None:
         or retirement.sweep(situation)
         or retirement.retire(situation)
     )
-    return ends or _begin(situation) or _release(situation)
+    return ends or _begin(situation) or _converge(situation) or _release(situation)
 
 
 # -- a rotation that is under way
@@ -173,6 +173,23 @@ def _deliver(situation: Situation) -> Step:
     return step_of(StepKind.FINISH, credential.secret)
 
 
+def _converge(situation: Situation) -> Step | None:
+    """Deliver again what a destination lost, or what one that was declared since the last rotation never got."""
+    seen, state, credential = situation.seen, situation.state, situation.credential
+    if not credential.copies or state.current is None or not situation.want.start or seen.dead or seen.abandoned:
+        return None
+    if not seen.copies_compared:
+        return step_of(StepKind.LOOK_AT_COPIES, credential.secret)
+    return step_of(StepKind.REDELIVER, credential.secret, state.current.id) if lacking_copies(situation) else None
+
+
+def lacking_copies(situation: Situation) -> list[str]:
+    """The destinations that lack the current credential, as far as it was recorded or seen."""
+    current = situation.state.current.id if situation.state.current else ""
+    held = {**situation.state.delivered, **situation.seen.delivered}
+    return [copy.name for copy in situation.credential.copies if held.get(copy.name) != current]
+
+
 def _is_hook_pending(situation: Situation) -> bool:
     hooked = situation.seen.hooked or situation.state.hooked >= situation.state.generation
     return bool(situation.credential.hooks.deploy) and not hooked
@@ -180,9 +197,7 @@ def _is_hook_pending(situation: Situation) -> bool:
 
 def is_behind(situation: Situation) -> bool:
     """Whether a destination or hook still lacks the current credential."""
-    current = situation.state.current.id if situation.state.current else ""
-    held = {**situation.state.delivered, **situation.seen.delivered}
-    return _is_hook_pending(situation) or any(held.get(copy.name) != current for copy in situation.credential.copies)
+    return _is_hook_pending(situation) or bool(lacking_copies(situation))
 
 
 # -- the beginning

@@ -44,6 +44,7 @@ class Ending(StrEnum):
 
     NOTHING = "nothing to do"
     ROTATED = "rotated"
+    DELIVERED = "delivered"  # destinations that lacked the current one have it
     RETIRED = "retired"  # a predecessor went one step further
     PLANNED = "planned"  # a dry run
     LOCKED = "locked"  # another run has the lease
@@ -53,7 +54,7 @@ class Ending(StrEnum):
     FAILED = "failed"
 
 
-QUIET = frozenset({Ending.NOTHING, Ending.LOCKED, Ending.ROTATED, Ending.RETIRED, Ending.PLANNED})
+QUIET = frozenset({Ending.NOTHING, Ending.LOCKED, Ending.ROTATED, Ending.DELIVERED, Ending.RETIRED, Ending.PLANNED})
 """Endings that nobody has to look at."""
 
 

@@ -68,7 +68,7 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if kinds & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
         if machine.is_behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
-        return Ending.ROTATED, where, _leftover_code(seen)
+        return Ending.DELIVERED if StepKind.REDELIVER in kinds else Ending.ROTATED, where, _leftover_code(seen)
     if attention := _attention(situation):
         return Ending.ATTENTION, attention, ExitCode.ATTENTION
     if StepKind.ADOPT in kinds:

@@ -24,6 +24,7 @@ class StepKind(StrEnum):
     LOOK_AT_USE = "ask when it was used"
     LOOK_AT_HEALTH = "ask whether it is in force"
     LOOK_FOR_ORPHANS = "look for orphans"
+    LOOK_AT_COPIES = "look at copies"
     PREFLIGHT = "preflight"
     PROVE = "prove the current one"
     VERIFY = "verify"
@@ -47,6 +48,7 @@ class StepKind(StrEnum):
     ENABLE = "enable again"
     PUBLISH = "publish"
     PROMOTE = "promote"
+    REDELIVER = "begin to deliver again"
     DELIVER = "deliver"
     DEPLOY_HOOK = "deploy hook"
     CLEAN = "destroy the staged copy"
@@ -79,6 +81,7 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.LOOK_AT_USE: StepEffect.READS,
     StepKind.LOOK_AT_HEALTH: StepEffect.READS,
     StepKind.LOOK_FOR_ORPHANS: StepEffect.READS,
+    StepKind.LOOK_AT_COPIES: StepEffect.READS,
     StepKind.PREFLIGHT: StepEffect.READS,
     StepKind.PROVE: StepEffect.READS,
     StepKind.VERIFY: StepEffect.READS,
@@ -109,6 +112,7 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.REOPEN: StepEffect.RECORDS,
     StepKind.ISSUED: StepEffect.RECORDS,
     StepKind.PROMOTE: StepEffect.RECORDS,
+    StepKind.REDELIVER: StepEffect.RECORDS,
     StepKind.FINISH: StepEffect.RECORDS,
     StepKind.ABANDON: StepEffect.RECORDS,
     StepKind.SWEEP: StepEffect.RECORDS,
@@ -187,6 +191,7 @@ class Observations:
     rotated: bool = False
     """This run gave readers a successor: it does not begin another generation."""
     delivered: Mapping[str, str] = field(default_factory=dict)
+    copies_compared: bool = False
     undelivered: frozenset[str] = frozenset()
     hooked: bool = False
     hook_failed: bool = False

@@ -172,8 +172,8 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
         found += _reader_problems(facts, current.version, now)
     if state.phase not in {Phase.IDLE, Phase.PUBLISHED} and not at_work:
         found.append(CredentialProblem(Problem.STUCK, f"in phase {state.phase}"))
-    if state.phase is Phase.PUBLISHED and not at_work:
-        behind = [copy.name for copy in facts.credential.copies if not _is_delivered(state, copy.name)]
+    behind = [copy.name for copy in facts.credential.copies if not _is_delivered(state, copy.name)]
+    if not at_work and (state.phase is Phase.PUBLISHED or (state.phase is Phase.IDLE and current and behind)):
         found.append(CredentialProblem(Problem.BEHIND, ", ".join(behind) or "a hook"))
     if state.alive:
         found.append(CredentialProblem(Problem.LEAKED, ", ".join(state.alive)))

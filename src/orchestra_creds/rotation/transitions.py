@@ -228,6 +228,10 @@ def _predecessor(state: State) -> tuple[Predecessor, ...]:
     return (Predecessor(current.id, current.versions, phase, born=current.since),) if current is not None else ()
 
 
+def _after_redeliver(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    return replace(_renew_lease(situation), phase=Phase.PUBLISHED), situation.seen
+
+
 def _after_finish(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     seen, state, now = situation.seen, situation.state, situation.now
     names = {copy.name for copy in situation.credential.copies}
@@ -322,6 +326,7 @@ _STATES: Mapping[StepKind, Callable[[Situation, StepResult], tuple[State, Observ
     StepKind.REOPEN: _after_reopen,
     StepKind.ISSUED: _after_issue,
     StepKind.PROMOTE: _after_promote,
+    StepKind.REDELIVER: _after_redeliver,
     StepKind.FINISH: _after_finish,
     StepKind.ABANDON: _after_abandon,
     StepKind.SWEEP: _after_sweep,
