@@ -1,5 +1,6 @@
 """`run`: gives secrets to one process, and becomes it."""
 
+import contextlib
 import os
 import shutil
 import signal
@@ -97,8 +98,8 @@ def _variables(material: Mapping[str, Material]) -> dict[str, str]:
 
 
 def _become(program: str, command: list[str], environment: Mapping[str, str]) -> NoReturn:
-    # Python ignores SIGPIPE, and a program inherits that
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE):
+    # Python ignores SIGPIPE and SIGXFSZ, and a program inherits that
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
     os.execve(program, command, dict(environment))  # noqa: S606  becoming it is the point
 
@@ -114,7 +115,5 @@ def _run_as_child(
 ) -> int:
     """Run it as a child: its files are removed when it ends, and what it prints can be masked."""
     masked = [value.reveal() for value in material.values()] if mask else None
-    if not as_files:
-        return supervise_child(program, command, {**environment, **_variables(material)}, masked)
-    with memory_files(material) as places:
-        return supervise_child(program, command, {**environment, **places}, masked)
+    secrets = memory_files(material) if as_files else contextlib.nullcontext(_variables(material))
+    return supervise_child(program, command, environment, secrets, masked)
