@@ -103,10 +103,12 @@ class CloudUnderTest:
         headers = {"authorization": f"Bearer {self.emulator.store.owner_token}"}
         return self.emulator.rpc(name, rpcs()[name].request(**fields), headers)
 
-    def arm(self, method: str, phase: faults.FaultPhase, *, code: Code = Code.UNAVAILABLE, times: int = 1) -> None:
+    def arm(
+        self, method: str, phase: faults.FaultPhase, *, code: Code = Code.UNAVAILABLE, first: int = 1, times: int = 1
+    ) -> None:
         """The next calls of a method meet an error."""
         with self.emulator.store.transaction() as txn:
-            faults.arm(txn, faults.Fault(f"*/{method}", code, phase, times=times))
+            faults.arm(txn, faults.Fault(f"*/{method}", code, phase, first, times))
 
     def calls(self, method: str) -> int:
         """How often a method was called, refusals included."""

@@ -3,6 +3,7 @@
 import pytest
 
 from orchestra_creds.core.cloud_types import Binding, IamPolicy
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError, UnavailableError
 from tests.contract.conftest import CloudUnderTest
@@ -96,3 +97,11 @@ def test_a_missing_permission_is_named(strict: CloudUnderTest) -> None:
         theirs.test_permissions(f"projects/{strict.project}/secrets/db", ("secretmanager.versions.access",))
         == frozenset()
     )
+
+
+def test_a_policy_that_a_used_up_quota_refused_is_set_a_little_later(world: CloudUnderTest, resource: str) -> None:
+    policy = world.policies.get_policy(resource)
+    before = world.calls("SetIamPolicy")
+    world.arm("SetIamPolicy", FaultPhase.BEFORE, code=Code.RESOURCE_EXHAUSTED)
+    world.policies.set_policy(resource, policy)
+    assert world.calls("SetIamPolicy") == before + 2

@@ -10,6 +10,7 @@ import pytest
 
 from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.material import Material
+from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.protocol.faults import FaultPhase
 from orchestra_creds.errors import (
     AuthError,
@@ -216,7 +217,7 @@ def tampered(world: CloudUnderTest, there: Tamper, back: Tamper) -> ApiSession:
     return session
 
 
-@pytest.mark.parametrize(
+WRITES = pytest.mark.parametrize(
     ("method", "call"),
     [
         ("CreateSecret", lambda s, n: s.create_secret(n + "-2")),
@@ -228,6 +229,9 @@ def tampered(world: CloudUnderTest, there: Tamper, back: Tamper) -> ApiSession:
     ],
     ids=lambda case: case if isinstance(case, str) else "",
 )
+
+
+@WRITES
 @pytest.mark.parametrize("phase", [FaultPhase.BEFORE, FaultPhase.AFTER])
 def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeated(
     world: CloudUnderTest, name: str, method: str, call: Callable[[SecretManagerStore, str], object], phase: FaultPhase
@@ -238,6 +242,27 @@ def test_a_lost_reply_of_a_call_that_must_not_be_repeated_is_told_and_not_repeat
         call(world.secrets, name)
     assert world.calls(method) == before + 1
     assert "look, then try again" in caught.value.hint
+
+
+@WRITES
+def test_a_change_that_a_used_up_quota_refused_is_made_a_little_later(
+    world: CloudUnderTest, name: str, method: str, call: Callable[[SecretManagerStore, str], object]
+) -> None:
+    before = world.calls(method)
+    world.arm(method, FaultPhase.BEFORE, code=Code.RESOURCE_EXHAUSTED, times=2)
+    call(world.secrets, name)
+    assert world.calls(method) == before + 3
+
+
+def test_a_change_is_not_repeated_once_its_reply_was_lost_after_a_used_up_quota(
+    world: CloudUnderTest, name: str
+) -> None:
+    before = world.calls("AddSecretVersion")
+    world.arm("AddSecretVersion", FaultPhase.BEFORE, code=Code.RESOURCE_EXHAUSTED)
+    world.arm("AddSecretVersion", FaultPhase.AFTER, first=2)
+    with pytest.raises(UnavailableError):
+        world.secrets.add_version(name, TWO)
+    assert world.calls("AddSecretVersion") == before + 2
 
 
 @pytest.mark.parametrize(

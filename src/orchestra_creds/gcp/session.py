@@ -1,7 +1,7 @@
 """One place that decides endpoints, deadlines and retries; who we are stands in identity.py.
 
 Everything above it is the same for Google and for the embedded cloud. Guarantees: every call has a deadline in seconds; only calls
-that may be repeated are retried, within that deadline; nothing is looked up in the background; a proxy of the environment never sees
+that may be repeated, or that a used-up quota refused, are retried, within that deadline; nothing is looked up in the background; a proxy of the environment never sees
 the embedded cloud.
 """
 
@@ -122,17 +122,19 @@ class ApiSession:
             self._pace.take(bucket_of(service, method.__name__))
         with translate_errors(doing, project=self.project, refusals=refusals):
             _fetch_token(self.credentials)
-            retry = self._retry(doing) if repeatable else None
+            retry = self._retry(doing, repeatable=repeatable)
             metadata = ((REASON_HEADER, self.reason),) if self.reason else ()
             return method(request=request, retry=retry, timeout=self.deadline, metadata=metadata)
 
-    def _retry(self, doing: str) -> Retry:
+    def _retry(self, doing: str, *, repeatable: bool) -> Retry:
+        """Return a policy that retries a call refused for a quota, because it did nothing, and a call without an answer if repeatable."""
+        lost = (exceptions.ServiceUnavailable,) if repeatable else ()
         return Retry(
-            predicate=if_exception_type(exceptions.ServiceUnavailable, exceptions.TooManyRequests),
+            predicate=if_exception_type(exceptions.TooManyRequests, *lost),
             initial=0.2,
             maximum=2.0,
             timeout=self.deadline - LAST_ATTEMPT,
-            on_error=self._once(f"no answer yet, still trying to {doing}"),
+            on_error=self._once(f"still trying to {doing}"),
         )
 
     def _once(self, line: str) -> Callable[[Exception], None]:
@@ -217,7 +219,7 @@ class ApiSession:
 
         with translate_errors(doing, project=self.project, refusals=refusals):
             _fetch_token(credentials)
-            reply = self._retry(doing)(once)() if repeatable else once()
+            reply = self._retry(doing, repeatable=repeatable)(once)()
         try:
             return dict(reply.json()) if reply.content else {}
         except ValueError:
