@@ -18,35 +18,37 @@ _FOR_ANYONE = ("/dev/shm/", "/dev/mqueue/")  # noqa: S108  nothing is made there
 """Folders below /dev where any user may make files and links."""
 
 
-def check(target: str) -> None:
+def check(target: str, *, new: bool = False) -> None:
     """Refuse at once a target that cannot be written, before a long scan.
 
     Raises:
-        ConfigError: its folder is missing or may not be written, or it is a folder itself.
+        ConfigError: its folder is missing or may not be written, it is a folder itself, or it is `new` and exists.
     """
     path = Path(target)
     if path.is_dir():
         raise ConfigError(f"{target} is a folder", hint="name a file in it")
+    if new and os.path.lexists(path) and not _in_place(path):
+        raise ConfigError(f"{target} exists, and is not overwritten", hint="name a new file, or move the old one away")
     if not _in_place(path) and not os.access(path.parent, os.W_OK | os.X_OK):
         reason = "its folder cannot be written" if path.parent.is_dir() else "its folder does not exist"
         raise ConfigError(f"cannot write {target}: {reason}", hint="make the folder, or name another place")
 
 
-def write(target: str, content: str | bytes, *, mode: int = 0o600) -> None:
-    """Write a report or a value to a file, a device or a FIFO.
+def write(target: str, content: str | bytes, *, mode: int = 0o600, new: bool = False) -> None:
+    """Write a report or a value to a file, a device or a FIFO; a `new` file replaces nothing.
 
     Raises:
-        ConfigError: the target cannot be opened.
+        ConfigError: the target cannot be opened, or is `new` and exists.
         IncompleteError: the report could not be written whole; no part of it is left in a file.
     """
     path = Path(target)
-    check(target)
+    check(target, new=new)
     data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     try:
         if _in_place(path):
             _pour(os.open(path, os.O_WRONLY), data, sync=False)
         else:
-            _replace(path, data, mode)
+            _replace(path, data, mode, new=new)
     except OSError as error:
         raise _error(target, error) from None
 
@@ -77,12 +79,14 @@ def _in_place(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
 
 
-def _replace(path: Path, data: bytes, mode: int) -> None:
+def _replace(path: Path, data: bytes, mode: int, *, new: bool) -> None:
     aside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
         _pour(os.open(aside, flags, 0o600), data, sync=True)
         aside.chmod(mode)
+        if new:
+            os.close(os.open(path, flags, 0o600))
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
@@ -101,7 +105,9 @@ def _pour(descriptor: int, data: bytes, *, sync: bool) -> None:
 
 def _error(target: str, error: OSError) -> CredsError:
     reason = os_error_text(error)
-    if isinstance(error, PermissionError | FileNotFoundError | IsADirectoryError | NotADirectoryError):
+    if isinstance(
+        error, PermissionError | FileExistsError | FileNotFoundError | IsADirectoryError | NotADirectoryError
+    ):
         return ConfigError(f"cannot write {target}: {reason}", hint="name a place that you may write")
     return IncompleteError(
         f"cannot write {target}: {reason}", hint="nothing of the report is left: free the place, run again"

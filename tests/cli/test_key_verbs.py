@@ -74,6 +74,18 @@ def test_the_place_is_checked_before_a_key_is_made(local: Operator, account: str
     assert keys_of(local, account) == []
 
 
+def test_a_file_that_exists_is_never_overwritten(local: Operator, account: str) -> None:
+    first = make_key(local, account)
+    before = (local.folder / "key.json").read_bytes()
+    (local.folder / "link.json").symlink_to("nowhere")
+    for name in ("key.json", "link.json"):
+        refused = local.call("key", "create", account, "-o", name)
+        assert (refused.code, f"{name} exists" in one_error(refused)) == (2, True)
+    assert (local.folder / "key.json").read_bytes() == before
+    assert (local.folder / "link.json").is_symlink()
+    assert [key["id"] for key in keys_of(local, account)] == [first]
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 def test_a_key_that_cannot_be_kept_is_deleted_again(local: Operator, account: str) -> None:
     ended = local.call("key", "create", account, "-o", "/dev/full")

@@ -299,9 +299,12 @@ def test_a_real_shell_runs_nothing_of_a_value(tmp_path: Path) -> None:
 
 
 def test_githubs_runner_is_told_to_mask_every_line_and_later_steps_get_the_values(reader: Operator) -> None:
-    values = {"NAME": Material(b"one\n50%\r\n\ntwo")}
-    assert export.github_masks(values).splitlines() == ["::add-mask::one", "::add-mask::50%25", "::add-mask::two"]
-    assert export.github(values, lambda: "random-word") == "NAME<<random-word\none\n50%\r\n\ntwo\nrandom-word\n"
+    values = {"NAME": Material(b"{\n  one 50%\r\n}\n\ntwo+")}
+    assert export.github_masks(values).splitlines() == ["::add-mask::one 50%25", "::add-mask::two+"]
+    assert (
+        export.github(values, lambda: "random-word")
+        == f"NAME<<random-word\n{values['NAME'].reveal().decode()}\nrandom-word\n"
+    )
     job = reader.write("runner/env", "EARLIER=1\n")
     asked = ("secret", "export", "--env", "dev", "--to", "github", "--only", "openai-api-key")
     ended = reader.call(*asked, variables={"GITHUB_ENV": str(job)})
@@ -323,31 +326,6 @@ def test_githubs_runner_is_told_to_mask_every_line_and_later_steps_get_the_value
         )
     assert (redirected.returncode, b"leave out the redirection" in redirected.stderr) == (2, True)
     assert (reads(reader), job.read_text().count("<<")) == (before, 1)
-
-
-def unquoted(text: str) -> dict[str, str]:
-    """As systemd reads an EnvironmentFile (systemd.exec(5)): the part of its rules that our form uses, and what ends a value."""
-    found, rest = {}, text
-    while rest:
-        name, _, rest = rest.partition('="')
-        value = ""
-        while rest[0] != '"':
-            if rest[0] == "\\" and rest[1] in '"\\`$':
-                rest = rest[1:]
-            value, rest = value + rest[0], rest[1:]
-        assert rest[:2] == '"\n'
-        found[name], rest = value, rest[2:]
-    return found
-
-
-@given(
-    st.text(
-        st.one_of(st.sampled_from("\"\\`$\n '#;="), st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
-    )
-)
-def test_systemd_reads_back_what_was_written(text: str) -> None:
-    written = export.systemd({"ONE": Material(text.encode()), "TWO": Material(b"x")}, str)
-    assert unquoted(written) == {"ONE": text, "TWO": "x"}
 
 
 def reads(operator: Operator) -> int:
@@ -426,5 +404,26 @@ def test_get_tells_whether_it_exists_and_gives_a_part(reader: Operator) -> None:
     reader.call("secret", "set", "config", stdin=b'{"db": {"ports": [5432, 5433]}, "name": "x"}')
     assert reader.call("secret", "get", "config", "--json-path", "db.ports.1").text == "5433"
     assert reader.call("secret", "get", "config", "--json-path", "name").text == "x"
+    reader.call("secret", "set", "dotted", stdin=rb'{"tls.crt": {"a\\b.": "y"}, "bad": "\ud800"}')
+    assert reader.call("secret", "get", "dotted", "--json-path", r"tls\.crt.a\\b\.").text == "y"
+    for path in ("tls.crt", r"tls\.crt\.a", "bad"):
+        refused = reader.call("secret", "get", "dotted", "--json-path", path)
+        assert (refused.code, r"a dot in a key is written \." in refused.stderr) == (2, True)
     wrong = reader.call("secret", "get", "config", "--json-path", "db.nothing")
     assert (wrong.code, "5432" in wrong.stderr) == (2, False)
+
+
+def test_a_version_that_cannot_be_read_is_told_with_the_next_command(reader: Operator) -> None:
+    for value in (b"value-one", b"value-two", b"value-three"):
+        reader.call("secret", "set", "three-times", stdin=value)
+    see_all = "see all of them: orchestra-creds secret versions three-times"
+    asked = (("secret", "get", "three-times"), ("run", "--only", "three-times", "--", "true"))
+    for disabled, hint in (
+        ("3", f"hint: the newest enabled version is 2 (--version 2); {see_all}"),
+        ("2", f"hint: the newest enabled version is 1 (--version 1); {see_all}"),
+        ("1", f"hint: no version of it is enabled; {see_all}"),
+    ):
+        reader.call("secret", "disable", "three-times", disabled)
+        for command in asked:
+            refused = reader.call(*command)
+            assert (refused.code, refused.stderr.splitlines()[-1]) == (4, hint)

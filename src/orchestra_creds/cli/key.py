@@ -46,7 +46,7 @@ def create(
     account: AccountArgument,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the key file here (mode 0600); - is stdout."),
+        typer.Option("--output", "-o", metavar="FILE", help="Write the key to this new file (mode 0600); - is stdout."),
     ] = None,
     secret: Annotated[
         str,
@@ -66,7 +66,7 @@ def create(
         raise ConfigError("say where the key file goes", hint="-o FILE, or --secret NAME")
     file = file_of(output)
     if file is not None:
-        outfile.check(str(file))
+        outfile.check(str(file), new=True)
         refuse_exposed(str(file))
     elif secret:
         cloud.secrets.get_secret(secret)
@@ -75,7 +75,7 @@ def create(
     new = keys.create(cloud.keys, account)
     with keys.delete_on_failure(cloud.keys, new.key):
         if file is not None:
-            outfile.write(str(file), new.material.reveal())
+            outfile.write(str(file), new.material.reveal(), new=True)
         elif secret:
             cloud.secrets.add_version(secret, new.material)
         else:

@@ -76,7 +76,10 @@ def get(
     reveal: Annotated[bool, typer.Option("--reveal", help="Print the value on this terminal.")] = False,
     exists: Annotated[bool, typer.Option("--exists", help="Print nothing: 0 when it can be read, 4 when not.")] = False,
     json_path: Annotated[
-        str, typer.Option("--json-path", metavar="A.B", help="Only this part of a value that is JSON.")
+        str,
+        typer.Option(
+            "--json-path", metavar="A.B", help=r"Only this part of a value that is JSON; tls\.crt is a key with a dot."
+        ),
     ] = "",
     output: Annotated[
         Path | None,
@@ -93,7 +96,7 @@ def get(
         refuse_exposed(str(file))
     elif not reveal:
         refuse_terminal("the value", hint="use --reveal, -o FILE or a pipe")
-    stored = cloud.secrets.access(cloud.full_name(name, env), version_selector(version))
+    stored = secrets.access(cloud.secrets, cloud.full_name(name, env), version)
 
     material = part_of(stored.material, json_path, name=stored.secret)
     if file is None:
@@ -159,7 +162,7 @@ def set_(
 
     def other_value(named: str) -> Material:
         secret, _, version = named.partition("@")
-        return cloud.secrets.access(secret, version_selector(version or "latest")).material
+        return secrets.access(cloud.secrets, secret, version or "latest").material
 
     value = read_value(source, name=full, other=other_value)
     labels = _labels(label) | ({"env": env} if env else {})

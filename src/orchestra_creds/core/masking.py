@@ -8,9 +8,10 @@ SHORTEST = 4
 """Bytes below which a line is not masked: taking every `1` out would hide the text and not the value."""
 
 
-def masked_lines(values: Iterable[bytes]) -> frozenset[bytes]:
-    """What is looked for: each line of each value, without the space around it, that is long enough."""
-    return frozenset(line for value in values for part in value.splitlines() if len(line := part.strip()) >= SHORTEST)
+def masked_lines(values: Iterable[bytes]) -> tuple[bytes, ...]:
+    """Return each line of each value once, without the space around it, if it is long enough."""
+    lines = (part.strip() for value in values for part in value.splitlines())
+    return tuple(dict.fromkeys(line for line in lines if len(line) >= SHORTEST))
 
 
 class Masker:

@@ -28,6 +28,8 @@ _PLACEHOLDER = re.compile(
 )
 """Whole values that people write to fill the space; a value that merely contains such a word is not refused."""
 
+_STEP = re.compile(r"(?:^|\.)((?:[^.\\]|\\.|\\$)*)", re.DOTALL)
+"""One key or index of a path; an escaped dot belongs to it."""
 _PEM = re.compile(rb"\s*-----BEGIN ([A-Z0-9 ]+)-----\r?\n([A-Za-z0-9+/=\s:,-]+?)-----END \1-----\s*")
 
 
@@ -124,7 +126,12 @@ def _matches(data: bytes, pattern: str) -> bool:
 
 
 def part_of(material: Material, path: str, *, name: str) -> Material:
-    """One part of a JSON value, `a.b.0`: a text as it is, anything else as JSON. Without a path, all of it.
+    r"""Return one part of a JSON value: a text as it is, anything else as JSON; without a path, all of it.
+
+    Args:
+        material: The value.
+        path: Keys and indexes with dots between them, `a.b.0`. A backslash keeps the meaning off a dot or backslash: `tls\\.crt`.
+        name: The secret, for the error.
 
     Raises:
         ConfigError: it is not JSON, or has no such part; neither is quoted.
@@ -133,11 +140,15 @@ def part_of(material: Material, path: str, *, name: str) -> Material:
         return material
     try:
         found = json.loads(material.reveal())
-        for step in path.split("."):
-            found = found[int(step)] if isinstance(found, list) else found[step]
+        for step in _STEP.findall(path):
+            key = re.sub(r"\\(.)", r"\1", step, flags=re.DOTALL)
+            found = found[int(key)] if isinstance(found, list) else found[key]
+        part = found if isinstance(found, str) else json.dumps(found)
+        return Material(part.encode())
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
-        raise ConfigError(f"the value of {name} has no part {path!r}", hint="is it JSON?") from None
-    return Material((found if isinstance(found, str) else json.dumps(found)).encode())
+        raise ConfigError(
+            f"the value of {name} has no part {path!r}", hint="is it JSON? a dot in a key is written \\."
+        ) from None
 
 
 def random_value(random_bytes: bytes, encoding: str = "urlsafe-base64") -> Material:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.manage import secrets
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STEERING = re.compile(
@@ -72,7 +73,7 @@ def values(
     for one in wanted:
         name = full_name[one.secret]
         try:
-            found[one.variable] = store.access(name, int(version) if version.isdecimal() else version).material
+            found[one.variable] = secrets.access(store, name, version).material
         except (NotFoundError, PreconditionError) as error:
             raise type(error)(f"{error}; nothing was started", hint=error.hint) from None
     return found

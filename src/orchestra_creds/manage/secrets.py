@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from orchestra_creds.core import google, values
-from orchestra_creds.core.cloud_types import SecretResource, Version, VersionState
+from orchestra_creds.core.cloud_types import SecretResource, Version, VersionMaterial, VersionState
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.policies import change_policy
 from orchestra_creds.core.ports import PolicyStore, SecretStore
 from orchestra_creds.core.resources import Grant
-from orchestra_creds.errors import AuthError, ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.errors import AuthError, ConfigError, CredsError, NotFoundError, PreconditionError
 
 TRIES = 5
 """How often a policy is read and written again when somebody changes it in between."""
@@ -137,6 +137,31 @@ def resolve(store: SecretStore, name: str, version: str) -> Version:
         NotFoundError: there is none.
     """
     return store.get_version(name, values.version_selector(version))
+
+
+def access(store: SecretStore, name: str, version: str) -> VersionMaterial:
+    """Return the value of a version, given by number, alias or `latest`.
+
+    Raises:
+        PreconditionError: the version is disabled or destroyed; the hint names the newest that is enabled.
+    """
+    try:
+        return store.access(name, values.version_selector(version))
+    except PreconditionError as error:
+        if type(error) is not PreconditionError:  # its hint says what is in the way
+            raise
+        raise PreconditionError(str(error), hint=_hint_at_versions(store, name)) from None
+
+
+def _hint_at_versions(store: SecretStore, name: str) -> str:
+    see_all = f"see all of them: orchestra-creds secret versions {name}"
+    try:
+        enabled = next((one for one in store.list_versions(name) if one.state is VersionState.ENABLED), None)
+    except CredsError:  # who may read a value may not always list
+        return see_all
+    if enabled is None:
+        return f"no version of it is enabled; {see_all}"
+    return f"the newest enabled version is {enabled.number} (--version {enabled.number}); {see_all}"
 
 
 def disable(store: SecretStore, name: str, version: str) -> Version:

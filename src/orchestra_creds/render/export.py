@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 
+from orchestra_creds.core.masking import SHORTEST, masked_lines
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError
 
@@ -66,18 +67,33 @@ def github(values: Mapping[str, Material], word: Callable[[], str]) -> str:
 
 
 def github_masks(values: Mapping[str, Material]) -> str:
-    """For the log of a step: GitHub's runner hides each line of each value from then on, and this line as well.
+    """For the log of a step: GitHub's runner hides each of these lines from then on, and this line as well.
 
-    Escaped as its commands are (docs.github.com/actions/reference/workflow-commands-for-github-actions).
+    The lines are those that `run --mask` takes out: a mask such as `{` would hide the log and make the runner drop outputs. Escaped as
+    the runner's commands are (docs.github.com/actions/reference/workflow-commands-for-github-actions).
     """
-    lines = (line for name, value in values.items() for line in _text(name, value).splitlines() if line.strip())
-    return "".join("::add-mask::" + line.replace("%", "%25").replace("\r", "%0D") + "\n" for line in lines)
+    lines = (line.decode().strip() for line in masked_lines(_text(name, one).encode() for name, one in values.items()))
+    long_enough = (line for line in lines if len(line.encode()) >= SHORTEST)  # the runner takes off more blanks
+    return "".join("::add-mask::" + line.replace("%", "%25") + "\n" for line in long_enough)
 
 
 def systemd(values: Mapping[str, Material], _word: Callable[[], str]) -> str:
-    """`NAME="value"` for EnvironmentFile= (systemd.exec(5)): in double quotes a backslash stands before `"`, itself, `$` and a backtick."""
-    quoted = ((name, re.sub(r'(["\\$`])', r"\\\1", _text(name, value))) for name, value in values.items())
-    return "".join(f'{name}="{text}"\n' for name, text in quoted)
+    """`NAME="value"` for EnvironmentFile= (systemd.exec(5)): in double quotes a backslash stands before `"`, itself, `$` and a backtick.
+
+    Raises:
+        UnwritableError: systemd would ignore the whole file because of the value.
+    """
+    return "".join(f'{name}="{_systemd_value(name, _text(name, value))}"\n' for name, value in values.items())
+
+
+def _systemd_value(name: str, text: str) -> str:
+    if any(0xFDD0 <= ord(char) <= 0xFDEF or ord(char) & 0xFFFE == 0xFFFE for char in text):
+        raise UnwritableError(
+            name,
+            "holds a code point that is no character (such as U+FFFE), for which systemd ignores the whole file",
+            hint="give it to the program with orchestra-creds run",
+        )
+    return re.sub(r'(["\\$`])', r"\\\1", text)
 
 
 VALUES = {"dotenv": dotenv, "shell": shell, "json": as_json, "github": github, "systemd": systemd}
