@@ -51,6 +51,7 @@ class ScanChoice:
     gitleaks_config: Path | None = None
     gitleaks_baseline: Path | None = None
     gitleaks_ignore: Path | None = None
+    accept_missing: tuple[str, ...] = ()
     config: Path | None = None
     engine: str = "auto"
 
@@ -187,6 +188,7 @@ def _scan_request(
         gitleaks_config=_text(choice.gitleaks_config) or (trusted.gitleaks_config if trusted else ""),
         gitleaks_baseline=_text(choice.gitleaks_baseline),
         gitleaks_ignore=_text(choice.gitleaks_ignore),
+        accept_missing=choice.accept_missing,
         added_rules=(str(choice.rules_file),) if choice.rules_file else (),
         min_severity=names[severity] if severity else Severity.LOW,
         environment=os.environ,
@@ -213,7 +215,13 @@ def baseline(path: Path, *, file: Path | None, history: bool) -> "BaselineServic
     from orchestra_creds.scanner.baseline.service import BaselineService, baseline_root
 
     root = baseline_root(path, file)
-    choice = ScanChoice(paths=(str(root),), source="history" if history else "tree", baseline="")
+    # A finding can be accepted although other content is missing; a history that is cut would lose entries.
+    choice = ScanChoice(
+        paths=(str(root),),
+        source="history" if history else "tree",
+        baseline="",
+        accept_missing=("lfs", "submodules"),
+    )
     return BaselineService(
         root,
         file=file,

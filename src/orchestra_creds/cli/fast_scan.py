@@ -138,11 +138,12 @@ def _scan(plain: PlainArguments) -> "ScanReport":
 def _render_report(report: "ScanReport", plain: PlainArguments) -> tuple[str, int]:
     """The text and the exit code of a report; its notes go to standard error."""
     from orchestra_creds.core.text import visible
-    from orchestra_creds.render.report import render
+    from orchestra_creds.render.report import render, unnamed_skips
 
     if "--quiet" not in plain.options:
         for note in report.notes:
             sys.stderr.write(f"note: {visible(note)}\n")
+    sys.stderr.write(unnamed_skips(report, plain.format))
     return render(report, plain.format), int(report.exit_code)
 
 

@@ -26,8 +26,9 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.errors import ConfigError, ExitCode
 from orchestra_creds.render.formats import ReportFormat
 from orchestra_creds.render.progress import progress_on
-from orchestra_creds.render.report import render
+from orchestra_creds.render.report import render, unnamed_skips
 from orchestra_creds.render.style import style_of
+from orchestra_creds.scanner.absence import parse_absences
 from orchestra_creds.scanner.source import SOURCES, Source
 
 app = typer.Typer(
@@ -140,6 +141,14 @@ GitleaksIgnoreOption = Annotated[
     Path | None,
     typer.Option("--gitleaks-ignore", metavar="FILE", help="A .gitleaksignore file, or the folder that holds it."),
 ]
+AcceptMissingOption = Annotated[
+    str | None,
+    typer.Option(
+        "--accept-missing",
+        metavar="KIND,...",
+        help="Note missing content instead of exiting with 5: shallow, partial, lfs, submodules.",
+    ),
+]
 ConfigOption = Annotated[Path | None, typer.Option("--config", metavar="FILE", help="The orchestra-creds.toml to use.")]
 EngineOption = Annotated[EngineName, typer.Option("--engine", help="The first pass; the findings are the same.")]
 ExitZeroOption = Annotated[
@@ -169,6 +178,7 @@ def scan(
     gitleaks_config: GitleaksConfigOption = None,
     gitleaks_baseline: GitleaksBaselineOption = None,
     gitleaks_ignore: GitleaksIgnoreOption = None,
+    accept_missing: AcceptMissingOption = None,
     config: ConfigOption = None,
     engine: EngineOption = EngineName.AUTO,
     format_: FormatOption = ReportFormat.TABLE,
@@ -204,6 +214,7 @@ def scan(
         gitleaks_config=gitleaks_config,
         gitleaks_baseline=gitleaks_baseline,
         gitleaks_ignore=gitleaks_ignore,
+        accept_missing=() if accept_missing is None else parse_absences(accept_missing),
         config=config,
         engine=engine.value,
     )
@@ -212,6 +223,7 @@ def scan(
     report = scanning.scan(choice, progress=progress_on(sys.stderr, source.unit, quiet=quiet))
     for note in report.notes:
         session.say(f"note: {note}")
+    sys.stderr.write(unnamed_skips(report, format_.value))
     if verbose:
         for fact in scanning.scan_facts(choice, report):
             session.say(fact)

@@ -36,6 +36,11 @@ class ReportFormat(StrEnum):
         member.is_styled = is_styled
         return member
 
+    @property
+    def names_skipped(self) -> bool:
+        """Whether a document names what the scan could not look at; gitleaks' reports have no place for it."""
+        return self is not ReportFormat.GITLEAKS
+
 
 FORMATS = {form.value: form for form in ReportFormat}
 """Every format by its name."""

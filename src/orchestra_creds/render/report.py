@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Callable
 
+from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.render.formats import FORMATS, ReportFormat
 from orchestra_creds.render.style import PLAIN, Style
@@ -22,6 +23,13 @@ def render(report: ScanReport, format_: str, *, style: Style = PLAIN) -> str:
         raise ConfigError(f"unknown format {format_!r}", hint=f"one of {', '.join(FORMATS)}")
     render_report = load_renderer(form)
     return render_report(report, style) if form.is_styled else render_report(report)
+
+
+def unnamed_skips(report: ScanReport, format_: str) -> str:
+    """Return a line for each skipped item if the format cannot name them, to be printed beside the document."""
+    if FORMATS[format_].names_skipped:
+        return ""
+    return "".join(f"incomplete: {visible(item.path)}: {visible(item.reason)}\n" for item in report.skipped)
 
 
 def load_renderer(form: ReportFormat) -> Callable[..., str]:

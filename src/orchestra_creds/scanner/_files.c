@@ -159,9 +159,10 @@ static const How HOW = {O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXE
 /* The first four bytes of archives, as in buffers.py: those whose files need not have a zero near their start. */
 static const char MAGICS[] = "PK\3\4" "PK\5\6" "PK\7\x08" "PK00" "(\xb5/\xfd" "!<ar" "0707" "\x04\"M\x18" "\x02!L\x18" "ISc("
                              "\xed\xab\xee\xdb" "LZIP" "SZDD" "KWAJ" "Stuf" "ANDR" "\x03\xd9\xa2\x9a" "LUKS" "7z\xbc\xaf" "Rar!" "xar!" "hsqs";
+static const char LFS[] = "version https://git-lfs.github.com/spec/v1\n";
 static const char FIRSTS[] = "P(!0\x04\x02I\xedLSKA\x03" "7RxhB";
 
-/* Whether the file may be more than its bytes: an archive, or text in another encoding; see tree/batch_scan.py. */
+/* Whether the file may be more than its bytes: an archive, text in another encoding, or a pointer; see tree/batch_scan.py. */
 static int is_special(const uint8_t *text, int64_t size) {
     if (size == 0) return 0;
     if (memchr("\x1f\xfd\xff\xfe", text[0], 4)) return 1;
@@ -171,6 +172,7 @@ static int is_special(const uint8_t *text, int64_t size) {
             if (!memcmp(text, MAGICS + at, 4)) return 1;
         }
     }
+    if (text[0] == 'v' && size >= (int64_t)sizeof LFS && !memcmp(text, LFS, sizeof LFS - 1)) return 1;
     if (memchr(text, 0, (size_t)(size < SNIFF ? size : SNIFF))) return 1;
     return size >= ZIP_TAIL && !memcmp(text + size - ZIP_TAIL, "PK\5\6", 4);
 }

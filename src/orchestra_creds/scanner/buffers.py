@@ -55,8 +55,11 @@ MAGICS = {
 }
 """First bytes of an archive, to the name of its format in `content/formats.py`. `_files.c` has their first four bytes too."""
 
-SPECIAL_STARTS = (*MAGICS, b"\xff\xfe", b"\xfe\xff")
-"""First bytes of archives and of byte order marks."""
+LFS_START = b"version https://git-lfs.github.com/spec/v1\n"
+"""Start of a pointer that Git LFS keeps in the place of a large file. `_files.c` has it too."""
+
+SPECIAL_STARTS = (*MAGICS, b"\xff\xfe", b"\xfe\xff", LFS_START)
+"""First bytes of archives, of byte order marks, and of pointers to large files."""
 
 MAGIC_STARTS = frozenset(start[0] for start in SPECIAL_STARTS)
 """The first of these bytes: few texts need a closer look."""

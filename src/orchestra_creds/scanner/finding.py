@@ -54,10 +54,15 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class SkippedItem:
-    """Something the scan was asked to look at and could not; it makes the report incomplete."""
+    """Something the scan was asked to look at and could not; it makes the report incomplete.
+
+    Attributes:
+        absence: One of `absence.ABSENCES` for content that this clone of a repository lacks; "" for anything else.
+    """
 
     path: str
     reason: str
+    absence: str = ""
 
 
 @dataclass(frozen=True, slots=True)

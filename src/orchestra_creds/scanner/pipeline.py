@@ -18,6 +18,7 @@ from pathlib import Path
 from orchestra_creds.core.record import replace
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError
+from orchestra_creds.scanner.absence import split_accepted
 from orchestra_creds.scanner.file_names import BASELINE_FILE, LARGEST_BASELINE
 from orchestra_creds.scanner.finding import ScanReport, SkippedItem
 from orchestra_creds.scanner.gitleaks import setup as gitleaks_setup
@@ -102,6 +103,7 @@ def _scan_source(
         sightings += setup.policy.detect_paths(result.paths)
     from orchestra_creds.scanner.baseline import report as scan_report
 
+    skipped, missing = split_accepted([*result.skipped, *setup.skipped, *unused], request.accept_missing)
     return scan_report.report(
         sightings,
         root=str(place.root),
@@ -115,9 +117,9 @@ def _scan_source(
             below=place.below,
             unread=None if result.covers_all else _unread_check(place, result.paths),
         ),
-        skipped=[*result.skipped, *setup.skipped, *unused],
+        skipped=skipped,
         stats=replace(result.stats, seconds=time.perf_counter() - began),
-        notes=(*setup.notes, *notes, *result.notes),
+        notes=(*setup.notes, *notes, *result.notes, *missing),
     )
 
 

@@ -29,6 +29,7 @@ class ScanRequest:
     state_dir         holds the fingerprint keys; "" uses a key that ends with the process
     baseline          None takes `.orchestra-creds-baseline.json` of the scanned root when it is there; "" takes none
     gitleaks_*        files named by the operator, which count whole; "" for none named
+    accept_missing    kinds of missing content, see `absence.ABSENCES`, that leave a note and no incomplete report
     added_rules       configurations in gitleaks' format of which only the rules are wanted
     use_gitleaks      False ignores a `.gitleaks.toml` that merely lies in the scanned root
     environment       variables, for the fingerprint key
@@ -51,6 +52,7 @@ class ScanRequest:
     gitleaks_config: str = ""
     gitleaks_baseline: str = ""
     gitleaks_ignore: str = ""
+    accept_missing: tuple[str, ...] = ()
     added_rules: tuple[str, ...] = ()
     use_gitleaks: bool = True
     min_severity: Severity = Severity.LOW

@@ -17,10 +17,11 @@ from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import PreconditionError
-from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SPECIAL_STARTS, ZIP_END, ZIP_END_SIZE
+from orchestra_creds.scanner.buffers import LFS_START, MAGIC_STARTS, SAMPLE, SPECIAL_STARTS, ZIP_END, ZIP_END_SIZE
 from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.content.formats import HEAD, ends_as_zip
+from orchestra_creds.scanner.content.lfs import read_pointer
 from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.detection import Detection, Sighting
@@ -75,12 +76,18 @@ class CredentialText(NamedTuple):
 
 @dataclass(slots=True)
 class CollectionResult:
-    """What the objects hold, by id; `kinds` are those of objects that are no blobs."""
+    """What the objects hold, by id.
+
+    Attributes:
+        kinds: The kinds of objects that are no blobs.
+        pointers: Size in bytes of each large file that a pointer of Git LFS stands for, by the id of the file.
+    """
 
     spans: dict[bytes, list[TextSpan]] = field(default_factory=dict)
     kinds: dict[bytes, int] = field(default_factory=dict)
     texts: dict[bytes, CredentialText] = field(default_factory=dict)
     failed: dict[bytes, str] = field(default_factory=dict)
+    pointers: dict[str, int] = field(default_factory=dict)
     skipped: list[SkippedItem] = field(default_factory=list)
     tally: ScanTally = field(default_factory=ScanTally)
 
@@ -172,7 +179,8 @@ def _run(
             found()
         collected.texts |= {digest: CredentialText(*text) for digest, text in texts}
         collected.spans |= {oid: [TextSpan(*span) for span in some] for oid, some in spans}
-        kinds, failed, skipped = rest
+        kinds, failed, pointers, skipped = rest
+        collected.pointers |= dict(pointers)
         collected.kinds |= dict(kinds)
         collected.failed |= dict(failed)
         collected.skipped += (SkippedItem(*one) for one in skipped)
@@ -252,6 +260,7 @@ class _Worker:
                 [(oid, [tuple(span) for span in spans]) for oid, spans in found.spans.items()],
                 list(found.kinds.items()),
                 list(found.failed.items()),
+                list(found.pointers.items()),
                 [(one.path, one.reason) for one in found.skipped],
             )
         )
@@ -310,12 +319,17 @@ class _Worker:
         if state.found or _is_special(text, self._explorer):
             self._record_detections(oid, kind, text, state.found)
 
+    def _record_pointer(self, text: bytes) -> None:
+        if (pointer := read_pointer(text)) is not None:
+            self._found.pointers[pointer.oid] = pointer.size
+
     def _skip(self, oid: bytes, reason: str) -> None:
         """Name an object that git is not asked for."""
         self._found.skipped.append(SkippedItem(f"object {oid.hex()}", reason))
 
     def _record_detections(self, oid: bytes, kind: int, text: bytes, detections: Sequence[Detection]) -> None:
         if kind == BLOB and _is_special(text, self._explorer):
+            self._record_pointer(text)
             sightings = self._explore(oid, text)
         else:
             sightings = locate_all(text, self._scanner.engine.settle(detections), "")
@@ -358,7 +372,7 @@ def _has_many_zeros(text: bytes) -> bool:
 
 
 def _is_special(text: bytes, explorer: Explorer) -> bool:
-    """Whether this is an archive, or text in two or four bytes a character: it holds more than its bytes show."""
+    """Whether this is an archive, wide text, or a pointer of Git LFS: it stands for more than its bytes show."""
     if not text or not (
         (text[0] in MAGIC_STARTS and text.startswith(SPECIAL_STARTS))
         or text.startswith(b"-l", 2)
@@ -368,4 +382,9 @@ def _is_special(text: bytes, explorer: Explorer) -> bool:
     ):
         return False
     head = text[:SAMPLE]
-    return bool(wide(head)) or explorer.kind_of(head[:HEAD]) is not None or ends_as_zip(text[-ZIP_END_SIZE:])
+    return (
+        bool(wide(head))
+        or explorer.kind_of(head[:HEAD]) is not None
+        or ends_as_zip(text[-ZIP_END_SIZE:])
+        or head.startswith(LFS_START)
+    )

@@ -8,7 +8,7 @@ number of processes or on what was seen before. Memory is bounded by the largest
 
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +16,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.progress import NoProgress, Progress
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner import absence
 from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.explore import MEMBER_MARK, unpacked_name
 from orchestra_creds.scanner.content.locate import sort_sightings
@@ -50,17 +51,23 @@ UNREACHABLE = "<unreachable>"
 SHALLOW = SkippedItem(
     "history",
     "the clone is shallow, commits are missing; run `git fetch --unshallow` (in GitHub Actions: fetch-depth: 0)",
+    absence.SHALLOW,
 )
 """What a scan says about commits that were left out when the repository was cloned."""
 
 
 @dataclass(frozen=True, slots=True)
 class HistoryResult:
-    """What a scan of the history saw."""
+    """What a scan of the history saw.
+
+    Attributes:
+        pointers: Size in bytes of each large file that a pointer of Git LFS stands for, by the id of the file.
+    """
 
     sightings: tuple[Sighting, ...]
     skipped: tuple[SkippedItem, ...]
     stats: ScanStats
+    pointers: Mapping[str, int]
 
 
 def scan_history(
@@ -108,6 +115,7 @@ def scan_history(
         tuple(sort_sightings([_sighting(one, collected.texts[one.span.digest], engine.rules) for one in chosen])),
         tuple(sorted(skipped, key=lambda one: (one.path, one.reason))),
         ScanStats(collected.tally.objects, collected.tally.size, cached, time.monotonic() - began),
+        collected.pointers,
     )
 
 
@@ -198,6 +206,7 @@ class _FullHistoryScan:
             return self._scan_without_git(database, [])
         result, whole = self._scan_new_objects(plan, before, revived, now)
         collected, chosen, cached = result
+        collected.pointers = before.pointers | collected.pointers
         if self._folder is not None and not collected.skipped:
             now.whole, now.objects = whole, cached + collected.tally.objects
             stored_spans.store(now, collected, chosen, self._engine.rules)

@@ -13,6 +13,7 @@ from typing import Any
 
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.errors import PreconditionError
+from orchestra_creds.scanner.absence import PARTIAL
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git import control_files
 from orchestra_creds.scanner.git.delta_scan import SCANNED
@@ -178,4 +179,5 @@ def _elsewhere(pack: Pack, root: int, known: Iterable[Pack]) -> bool:
 def _missing(count: int) -> list[SkippedItem]:
     if not count:
         return []
-    return [SkippedItem("objects", f"{count:,} objects of this partial clone are not here, and nothing is fetched")]
+    reason = f"{count:,} objects of this partial clone are not here, and nothing is fetched"
+    return [SkippedItem("objects", reason, PARTIAL)]

@@ -28,7 +28,16 @@ if TYPE_CHECKING:
     Status = tuple[str, int, int, int, int]
 
 MAGIC = b"orchestra-creds/replay/1\n"
-SPECIAL = ("commondir", "worktrees", "reftable", "shallow", "config.worktree", "objects/info/alternates")
+SPECIAL = (
+    "commondir",
+    "worktrees",
+    "reftable",
+    "shallow",
+    "config.worktree",
+    "objects/info/alternates",
+    "modules",
+    "lfs",
+)
 """Beside these a history depends on the files that are looked at here."""
 
 _SINGLE = ("HEAD", "config", "packed-refs")
@@ -83,7 +92,9 @@ class ReportCache:
 
 def _is_special(git_dir: str, root: str) -> bool:
     places = [os.path.join(git_dir, name) for name in SPECIAL]
-    return any(map(os.path.lexists, places + [os.path.join(root, name) for name in SETTINGS_OF_A_SCAN]))
+    return any(
+        map(os.path.lexists, places + [os.path.join(root, name) for name in (*SETTINGS_OF_A_SCAN, ".gitmodules")])
+    )
 
 
 def _history_state(git_dir: str) -> bytes:

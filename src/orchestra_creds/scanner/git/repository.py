@@ -147,9 +147,9 @@ class Repository:
         found = control_files.special_files(str(self.git_dir), str(self.common_dir))
         return [(self.relative(path), reason) for path, reason in found]
 
-    def outside_folders(self) -> list[str]:
-        """Return the folders outside the root from which git reads the history: `.git`, its parts or its alternates name them."""
-        root = os.path.realpath(self.root)
+    def outside_folders(self, top: Path) -> list[str]:
+        """Return the folders outside `top` from which git reads the history: `.git`, its parts or its alternates name them."""
+        root = os.path.realpath(top)
         places = (self.git_dir, self.common_dir, *control_files.object_folders(str(self.common_dir / "objects")))
         found: list[str] = []
         for place in [os.path.realpath(str(named)) for named in places]:
@@ -170,6 +170,10 @@ class Repository:
         """The id of the commit that `name` means; None when there is none."""
         code, out, _ = self._git.call(("rev-parse", "--quiet", "--verify", "--end-of-options", name + "^{commit}"))
         return out.decode().strip() if code == 0 else None
+
+    def has_path(self, name: str) -> bool:
+        """Whether a revision holds a path: `name` is "<revision>:<path>"."""
+        return self._git.call(("rev-parse", "--quiet", "--verify", "--end-of-options", name))[0] == 0
 
     def ls_files(self, *under: bytes) -> WorkTreeFiles:
         """Tracked and untracked-not-ignored files, all or those under the given folders (relative to the top)."""

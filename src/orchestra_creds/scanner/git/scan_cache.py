@@ -19,7 +19,7 @@ from orchestra_creds.scanner import private
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.rule import Rule
 
-SCHEMA = 3
+SCHEMA = 4
 
 
 class StoredGroup(NamedTuple):
@@ -68,6 +68,7 @@ class ScanCache:
         spans: Where it was found, by the id of the object.
         kinds: The kind of each object in `spans` that is no blob, by its id.
         reported_spans: What was reported.
+        pointers: Size in bytes of each large file that a pointer of Git LFS stands for, by the id of the file.
         whole: Whether git could walk all of the history.
         objects: How many objects were looked at.
     """
@@ -79,6 +80,7 @@ class ScanCache:
     spans: dict[str, list[StoredSpan]] = field(default_factory=dict)
     kinds: dict[str, int] = field(default_factory=dict)
     reported_spans: list[StoredReport] = field(default_factory=list)
+    pointers: dict[str, int] = field(default_factory=dict)
     whole: bool = True
     objects: int = 0
 

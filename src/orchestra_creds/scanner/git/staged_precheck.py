@@ -124,7 +124,7 @@ def _hyperscan() -> ModuleType:
 
 
 def _is_special(content: bytes) -> bool:
-    """Whether a file may be more than its bytes: an archive, or text in another encoding."""
+    """Whether a file may be more than its bytes: an archive, text in another encoding, or a pointer to another file."""
     return bool(content) and (
         content.startswith(SPECIAL_STARTS) or b"\0" in content[:SAMPLE] or content[-ZIP_END_SIZE:].startswith(ZIP_END)
     )

@@ -27,6 +27,7 @@ def store(now: ScanCache, collected: CollectionResult, chosen: Iterable[Reported
         )
     for oid, spans in collected.spans.items():
         now.spans[oid.hex()] = [store_span(oid, span) for span in spans]
+    now.pointers = collected.pointers
     now.kinds = {oid.hex(): kind for oid, kind in collected.kinds.items()}
 
 

@@ -1,14 +1,19 @@
-"""The source "history": every object that a repository holds."""
+"""The source "history": every object that a repository and its submodules hold, those of Git LFS too."""
 
 import os
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestra_creds.core.progress import Progress
+from orchestra_creds.core.progress import NoProgress, Progress
+from orchestra_creds.core.record import replace
+from orchestra_creds.errors import CredsError
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.exclusions import Exclusions
+from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git.history import scan_history
 from orchestra_creds.scanner.git.repository import Repository
+from orchestra_creds.scanner.git.submodules import find_submodules
+from orchestra_creds.scanner.lfs_objects import scan_lfs_objects
 from orchestra_creds.scanner.opened_source import OpenedSource, SourceResult
 from orchestra_creds.scanner.request import ScanRequest
 from orchestra_creds.scanner.sources.shared import archive_limits, open_repository
@@ -23,27 +28,68 @@ class OpenedHistory(OpenedSource):
         self._since = since
 
     def scan(self, engine: Engine, progress: Progress, meanwhile: Callable[[], None]) -> SourceResult:
-        """Look at every object that no earlier scan has seen."""
+        """Look at every object that no earlier scan has seen, and at the histories of submodules."""
+        result = self._scan_repository(self._objects, engine, progress, meanwhile)
+        if self._since is None:
+            self._scan_submodules(self._objects, "", engine, result, set())
+        exclusions = Exclusions(self.request.exclude)
+        result.sightings = [s for s in result.sightings if not exclusions.match(os.fsencode(s.place.path))]
+        result.covers_all = self._since is None and not self.request.exclude
+        return result
+
+    def _scan_submodules(
+        self, repository: Repository, prefix: str, engine: Engine, result: SourceResult, seen: set[str]
+    ) -> None:
+        """Add the histories of the submodules below `prefix`, each repository once."""
+        found, missing = find_submodules(repository)
+        result.skipped += (replace(one, path=prefix + one.path) for one in missing)
+        for path, module in found:
+            place = os.path.realpath(module.common_dir)
+            if place in seen:
+                continue
+            seen.add(place)
+            below = f"{prefix}{path}/"
+            try:
+                _add(result, self._scan_repository(module, engine, NoProgress(), lambda: None), below)
+                self._scan_submodules(module, below, engine, result, seen)
+            except CredsError as error:  # the repository around it is still scanned
+                result.skipped.append(SkippedItem(f"{prefix}{path}", str(error)))
+
+    def _scan_repository(
+        self, repository: Repository, engine: Engine, progress: Progress, meanwhile: Callable[[], None]
+    ) -> SourceResult:
         request = self.request
+        limits = archive_limits(request)
         found = scan_history(
-            self._objects,
+            repository,
             engine,
             since=self._since,
             jobs=request.jobs,
             max_size=request.max_size,
-            archives=archive_limits(request),
+            archives=limits,
             cache_dir=Path(request.cache_dir) if request.cache_dir and request.use_cache else None,
             progress=progress,
             meanwhile=meanwhile,
         )
-        exclusions = Exclusions(request.exclude)
-        sightings = [s for s in found.sightings if not exclusions.match(os.fsencode(s.place.path))]
-        covers_all = self._since is None and not request.exclude
         notes = [
             f"the history is read from {folder}, outside the scanned folder: .git, a link in it, or its alternates lead there"
-            for folder in self._objects.outside_folders()
+            for folder in repository.outside_folders(self.root)
         ]
-        return SourceResult(sightings, list(found.skipped), found.stats, notes=notes, covers_all=covers_all)
+        result = SourceResult(list(found.sightings), list(found.skipped), found.stats, notes=notes)
+        whole = self._since is None
+        _add(result, scan_lfs_objects(request, repository, engine, limits, found.pointers, whole=whole))
+        return result
+
+
+def _add(result: SourceResult, more: SourceResult, below: str = "") -> None:
+    """Add another result, whose paths are relative to the folder `below`."""
+    result.sightings += (replace(one, place=replace(one.place, path=below + one.place.path)) for one in more.sightings)
+    result.skipped += (replace(one, path=below + one.path) for one in more.skipped)
+    result.notes += more.notes
+    stats, other = result.stats, more.stats
+    result.stats = replace(
+        stats, blobs=stats.blobs + other.blobs, bytes=stats.bytes + other.bytes, cached=stats.cached + other.cached
+    )
 
 
 def open_source(request: ScanRequest) -> OpenedSource:

@@ -4,9 +4,14 @@ import os
 from collections.abc import Callable
 
 from orchestra_creds.core.progress import Progress
+from orchestra_creds.core.text import os_error_text
+from orchestra_creds.scanner.absence import LFS
+from orchestra_creds.scanner.content.explore import Explorer
+from orchestra_creds.scanner.content.lfs import object_path, read_pointer
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import ScanStats, SkippedItem
+from orchestra_creds.scanner.git.control_files import read_regular
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.opened_source import OpenedSource, SourceResult
 from orchestra_creds.scanner.request import ScanRequest
@@ -34,9 +39,27 @@ class _OpenedIndex(OpenedSource):
                 too_large.append(SkippedItem(path, f"larger than {self.request.max_size:,} bytes"))
             else:
                 explorer.scan_bytes(staged.content, path)
+                self._scan_large_file(staged.content, path, explorer, too_large)
         found = explorer.gathered
         stats = ScanStats(blobs=found.blobs, bytes=found.size)
         return SourceResult(found.sightings, too_large + found.skipped, stats, paths)
+
+    def _scan_large_file(self, content: bytes, path: str, explorer: Explorer, skipped: list[SkippedItem]) -> None:
+        """Scan the large file that a staged pointer of Git LFS stands for."""
+        if (pointer := read_pointer(content)) is None:
+            return
+        file = self._index.common_dir / object_path(pointer.oid)
+        limit = self.request.max_size
+        try:
+            if limit and file.stat().st_size > limit:
+                skipped.append(SkippedItem(path, f"larger than {limit:,} bytes"))
+            else:
+                explorer.scan_bytes(read_regular(str(file), limit or pointer.size), path)
+        except FileNotFoundError:
+            reason = f"a Git LFS pointer, its {pointer.size:,} bytes are not here; run `git lfs fetch`"
+            skipped.append(SkippedItem(path, reason, LFS))
+        except OSError as error:
+            skipped.append(SkippedItem(path, f"its Git LFS object cannot be read: {os_error_text(error)}"))
 
 
 def open_source(request: ScanRequest) -> OpenedSource:

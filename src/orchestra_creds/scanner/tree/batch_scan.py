@@ -16,10 +16,20 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator
 
 from orchestra_creds.core.text import os_error_text
-from orchestra_creds.scanner.buffers import MAGIC_STARTS, SAMPLE, SEPARATOR, SPECIAL_STARTS, ZIP_END, ZIP_END_SIZE
+from orchestra_creds.scanner.absence import LFS
+from orchestra_creds.scanner.buffers import (
+    LFS_START,
+    MAGIC_STARTS,
+    SAMPLE,
+    SEPARATOR,
+    SPECIAL_STARTS,
+    ZIP_END,
+    ZIP_END_SIZE,
+)
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, TOO_MANY, examine_whole
 from orchestra_creds.scanner.content.explore import Explorer, ExploreResult
 from orchestra_creds.scanner.content.formats import HEAD, ends_as_zip
+from orchestra_creds.scanner.content.lfs import read_pointer
 from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.native_files import fill
@@ -155,11 +165,19 @@ class TreeScan:
             if wide(head) or self._explorer.kind_of(head[:HEAD]) or ends_as_zip(tail):
                 self._explore(path, bytes(buffer[start:end]))
                 return
+            if head.startswith(LFS_START):
+                self._name_pointer(path, bytes(buffer[start:end]))
         self._starts.append(start)
         self._ends.append(end)
         self._paths.append(path)
         buffer[end : end + len(SEPARATOR)] = SEPARATOR
         self._at = end + len(SEPARATOR)
+
+    def _name_pointer(self, path: bytes, content: bytes) -> None:
+        """Name a file that is a pointer of Git LFS: what it points to was not checked out."""
+        if (pointer := read_pointer(content)) is not None:
+            reason = f"a Git LFS pointer, its {pointer.size:,} bytes are not here; run `git lfs pull`"
+            self._explorer.gathered.skipped.append(SkippedItem(os.fsdecode(path), reason, LFS))
 
     def _explore(self, path: bytes, content: bytes) -> None:
         import io

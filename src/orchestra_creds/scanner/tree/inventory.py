@@ -19,6 +19,7 @@ from functools import partial
 from orchestra_creds.core.record import dataclass, field
 from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CredsError, NotFoundError
+from orchestra_creds.scanner.absence import SUBMODULES
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git.control_files import SpecialFileError
@@ -28,6 +29,7 @@ from orchestra_creds.scanner.parallel import workers
 from orchestra_creds.scanner.safe_open import TreeOpener, not_a_file
 
 GIT = b".git"
+NOT_CHECKED_OUT = "a submodule that is not checked out; run `git submodule update --init`"
 MOST_NESTED = 32
 """How many repositories deep inside of each other a listing goes."""
 
@@ -78,7 +80,7 @@ class BackgroundInventory:
 
 
 def _dump_inventory(inventory: Inventory) -> bytes:
-    skipped = [(item.path, item.reason) for item in inventory.skipped]
+    skipped = [(item.path, item.reason, item.absence) for item in inventory.skipped]
     return marshal.dumps((inventory.files, inventory.listed, inventory.named, skipped, inventory.notes))
 
 
@@ -190,7 +192,8 @@ class _InventoryLister:
         try:
             descent.folder(folder)
         except FileNotFoundError:
-            return  # a submodule that is not checked out
+            self._skip_submodule(folder)
+            return
         except OSError as error:
             # a link in its place is a file of the tree: the scan reads where it points to as text
             if _is_link(descent, folder):
@@ -206,6 +209,8 @@ class _InventoryLister:
         absolute = os.path.join(self._inventory.root, folder)
         repository = Repository.discover(os.fsdecode(absolute))
         if repository is None or repository.work_tree is None or not os.path.samefile(repository.work_tree, absolute):
+            if not os.listdir(absolute):
+                self._skip_submodule(folder)
             self._walk(folder)
         else:
             self._working_tree(repository, b"", folder, depth)
@@ -260,6 +265,9 @@ class _InventoryLister:
     def _report_path(self, path: str) -> str:
         """An absolute path as a report shows it: relative to the root, where it lies below it."""
         return path.removeprefix(os.path.join(os.fsdecode(self._inventory.root), ""))
+
+    def _skip_submodule(self, folder: bytes) -> None:
+        self._inventory.skipped.append(SkippedItem(os.fsdecode(folder), NOT_CHECKED_OUT, SUBMODULES))
 
     def _skip(self, path: bytes, reason: str) -> None:
         self._inventory.skipped.append(SkippedItem(os.fsdecode(path) or ".", reason))

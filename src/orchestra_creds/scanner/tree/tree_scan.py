@@ -79,7 +79,7 @@ class _TreeWorker:
         files, named = self.inventory.files, self.inventory.named
         scan = TreeScan(self.explorer, self.inventory.root, files, named=named, passed=report_progress)
         for gathered, whole in scan.run(tokens):
-            skipped = [(item.path, item.reason) for item in gathered.skipped]
+            skipped = [(item.path, item.reason, item.absence) for item in gathered.skipped]
             done = [(token.start, token.stop) for token in whole]
             absent, scan.absent = scan.absent, []
             answer(self.wire.dumps(gathered.sightings, _DONE, done, skipped, absent, gathered.blobs, gathered.size))
