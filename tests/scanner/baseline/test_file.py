@@ -78,6 +78,21 @@ def test_an_entry_follows_a_moved_file() -> None:
     assert judge(accepted(old), [gone, new], TODAY).findings == ()
 
 
+def test_an_entry_whose_file_is_gone_follows_to_one_place_only() -> None:
+    copies = [finding("a", name) for name in ("b.py", "x/a.py", "z.py")]
+    verdicts = judge(accepted(finding("a", "a.py")), copies, TODAY)
+    assert verdicts.findings == (copies[0], copies[2])  # the file of the same name is the one that was moved
+    assert verdicts.accepted == 1
+    both = accepted(finding("a", "a.py"), finding("a", "c.py"))
+    assert judge(both, copies, TODAY).accepted == 2
+    assert [item.state for item in audit(both, copies[:1], TODAY)] == [EntryState.MOVED, EntryState.VANISHED]
+
+
+def test_an_entry_follows_to_what_is_checked_out_before_what_was() -> None:
+    old, between, now = finding("a", "a.py", in_head=False), finding("a", "b.py", in_head=False), finding("a", "c.py")
+    assert judge(accepted(old), [old, between, now], TODAY).findings == (between,)
+
+
 def test_an_entry_for_anywhere_accepts_every_copy() -> None:
     one, copy = finding("a", "a.py"), finding("a", "b.py")
     baseline = accepted(one, anywhere=True)

@@ -2,8 +2,8 @@
 
 The file `.orchestra-creds-baseline.json` is committed beside the code. It holds keyed fingerprints only, is sorted, and
 has one line per finding; the list ends with `null`, so that no line changes when its neighbour does and even git's
-`union` merge leaves a file that loads. An entry counts until its end is over; it follows its credential when the file
-was moved; one for `*` counts at every path. Functions here take and return values; only `load` and `save` touch a file.
+`union` merge leaves a file that loads. An entry counts until its end is over; it follows its credential
+to one other place when the file was moved; one for `*` counts at every path. Functions here take and return values; only `load` and `save` touch a file.
 """
 
 import datetime as dt
@@ -95,27 +95,39 @@ def judge(
     """
     live = [entry for entry in baseline.entries if not entry.is_expired(today)]
     places = {entry.fingerprint for entry in live}
-    movers = {entry.credential for entry in _movable_entries(live, findings, unread)}
-    kept = tuple(f for f in findings if f.fingerprint not in places and f.credential not in movers)
+    anywhere = {entry.credential for entry in live if entry.path == ANYWHERE}
+    heirs = {heir.fingerprint for heir in _find_heirs(live, findings, unread).values()}
+    kept = tuple(f for f in findings if f.fingerprint not in places | heirs and f.credential not in anywhere)
     left = {f.fingerprint for f in kept} | {f.credential for f in kept}
     expired = tuple(entry for entry in baseline.entries if entry.is_expired(today) and entry.fingerprint in left)
     return BaselineResult(kept, len(findings) - len(kept), expired)
 
 
-def _movable_entries(
-    entries: Iterable[BaselineEntry], findings: Sequence[Finding], unread: Callable[[str], bool] | None = None
-) -> list[BaselineEntry]:
-    """The entries that speak for a credential at any path: those for `*`, and those whose own path has lost it."""
-    seen = {f.fingerprint: f.in_head for f in findings}
-    present = {f.credential for f in findings}
-    in_head = {f.credential for f in findings if f.in_head}
+def _find_heirs(
+    entries: Sequence[BaselineEntry], findings: Sequence[Finding], unread: Callable[[str], bool] | None = None
+) -> dict[BaselineEntry, Finding]:
+    """Return the finding that each entry follows to because its own path has lost the credential; each is taken once.
 
-    def is_lost(entry: BaselineEntry) -> bool:
-        if entry.fingerprint in seen:
-            return not seen[entry.fingerprint] and entry.credential in in_head
-        return entry.credential in present and (unread is None or not unread(entry.path))
-
-    return [entry for entry in entries if entry.path == ANYWHERE or is_lost(entry)]
+    One in HEAD comes first, then one in a file of the same name, then the first in the order given.
+    """
+    seen = {finding.fingerprint: finding.in_head for finding in findings}
+    own = {entry.fingerprint for entry in entries}
+    free: dict[str, list[Finding]] = {}
+    for finding in findings:
+        if finding.fingerprint not in own:
+            free.setdefault(finding.credential, []).append(finding)
+    heirs: dict[BaselineEntry, Finding] = {}
+    for entry in entries:
+        still_there = seen.get(entry.fingerprint)  # None: the scan has not seen the entry's own finding
+        if entry.path == ANYWHERE or still_there:
+            continue
+        fitting = [one for one in free.get(entry.credential, ()) if one.in_head or still_there is None]
+        if fitting and (still_there is False or unread is None or not unread(entry.path)):
+            name = entry.path.rpartition("/")[2]
+            heir = min(fitting, key=lambda one: (not one.in_head, one.first.path.rpartition("/")[2] != name))
+            free[entry.credential].remove(heir)
+            heirs[entry] = heir
+    return heirs
 
 
 def accept(
@@ -200,12 +212,13 @@ def audit(baseline: Baseline, findings: Sequence[Finding], today: dt.date) -> tu
     """The state of every entry, given all findings of a scan made without the baseline, in the order of the file."""
     places = {f.fingerprint: f for f in findings}
     elsewhere = {f.credential: f for f in reversed(findings)}
-    moved = set(_movable_entries(baseline.entries, findings))
+    heirs = _find_heirs(sorted(baseline.entries, key=lambda entry: entry.is_expired(today)), findings)
 
     def state(entry: BaselineEntry) -> AuditedEntry:
-        finding = places.get(entry.fingerprint)
-        if entry in moved:
-            finding = elsewhere.get(entry.credential, finding)
+        if entry.path == ANYWHERE:
+            finding = elsewhere.get(entry.credential)
+        else:
+            finding = heirs.get(entry, places.get(entry.fingerprint))
         if finding is None:
             return AuditedEntry(entry, EntryState.VANISHED)
         if entry.is_expired(today):
