@@ -209,6 +209,28 @@ class Repository:
             )
         return found
 
+    def head_blobs(self) -> frozenset[str]:
+        """The ids of all files of HEAD; none before the first commit."""
+        code, out, _ = self._git.call(("ls-tree", "-r", "-z", "--full-tree", "HEAD"))
+        entries = out.split(b"\0") if code == 0 else []
+        return frozenset(entry.partition(b"\t")[0].rpartition(b" ")[2].decode() for entry in entries if entry)
+
+    def replaced_blobs(self) -> dict[bytes, str]:
+        """The id of the file in HEAD that each staged file replaces, by its path; for a renamed file, that of the old one."""
+        args = ("diff-index", "--cached", "--raw", "-z", "--no-abbrev", "--find-renames", "--diff-filter=MR")
+        code, out, _ = self._git.call((*args, "HEAD", "--"))
+        fields = iter(out.split(b"\0") if code == 0 else ())
+        replaced: dict[bytes, str] = {}
+        for meta in fields:
+            if not meta:
+                break
+            _, _, oid, _, status = meta.split(b" ")
+            path = next(fields)
+            if status.startswith(b"R"):
+                path = next(fields)
+            replaced[path] = oid.decode()
+        return replaced
+
     def objects(
         self, oids: Iterable[str], *, max_size: int | None = None
     ) -> Iterator[tuple[str, str, int, bytes | None]]:
