@@ -126,7 +126,7 @@ def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
         f"engine: {engine}, {len(all_rules())} built-in rules",
         f"cache: {folders.cache_folder()}{'' if choice.use_cache else ', not used for objects'}",
         f"read: {stats.blobs:,} new and {stats.cached:,} known from an earlier scan, {stats.bytes:,} bytes",
-        f"hidden: {report.accepted:,} by the baseline, {report.allowed:,} inline",
+        f"hidden: {report.accepted:,} by the baseline, {report.allowed:,} inline, {report.gitleaks:,} by gitleaks files",
     )
 
 

@@ -49,7 +49,7 @@ def as_json(report: "ScanReport") -> "dict[str, Any]":
         stats.bytes,
         stats.seconds,
         cached=stats.cached,
-        hidden=(report.accepted, report.allowed),
+        hidden=(report.accepted, report.allowed, report.gitleaks),
         skipped=[{"path": portable(item.path), "reason": portable(item.reason)} for item in report.skipped],
         findings=[_finding(finding) for finding in report.findings],
     )
@@ -69,11 +69,11 @@ def _body(
     seconds: float,
     *,
     cached: int = 0,
-    hidden: tuple[int, int] = (0, 0),
+    hidden: tuple[int, int, int] = (0, 0, 0),
     skipped: Sequence[object] = (),
     findings: Sequence[object] = (),
 ) -> "dict[str, Any]":
-    """`hidden`: how many the baseline accepts, and how many an inline comment allows."""
+    """`hidden`: how many the baseline accepts, an inline comment allows, and files of gitleaks hide."""
     return {
         "schema": SCHEMA,
         "complete": not skipped,
@@ -87,6 +87,7 @@ def _body(
             "findings": len(findings),
             "accepted": hidden[0],
             "allowed": hidden[1],
+            "gitleaks": hidden[2],
         },
         "findings": findings,
     }

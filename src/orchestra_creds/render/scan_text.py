@@ -46,7 +46,11 @@ def summary(report: ScanReport) -> str:
         result = "no credentials found"
     hidden = [
         f"{number:,} {word}"
-        for number, word in ((report.accepted, "accepted by the baseline"), (report.allowed, "allowed inline"))
+        for number, word in (
+            (report.accepted, "accepted by the baseline"),
+            (report.allowed, "allowed inline"),
+            (report.gitleaks, "hidden by gitleaks files"),
+        )
         if number
     ]
     open_ = "" if report.complete else f"; INCOMPLETE: {count(len(report.skipped), 'item')} not looked at"

@@ -77,7 +77,10 @@ class ScanStats:
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
-    """The result of one scan; `accepted` findings are hidden by the baseline, `allowed` spots by inline comments."""
+    """The result of one scan; `accepted` findings are hidden by the baseline, `allowed` spots by inline comments.
+
+    `gitleaks` findings are hidden by files of gitleaks: allowlists, ignores and reports.
+    """
 
     root: str
     source: str
@@ -85,6 +88,7 @@ class ScanReport:
     skipped: tuple[SkippedItem, ...] = ()
     accepted: int = 0
     allowed: int = 0
+    gitleaks: int = 0
     notes: tuple[str, ...] = ()
     stats: ScanStats = field(default_factory=ScanStats)
 

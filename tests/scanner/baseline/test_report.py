@@ -151,6 +151,11 @@ def test_what_could_not_be_read_makes_the_report_incomplete() -> None:
 
 def test_a_policy_sees_the_sightings_first() -> None:
     class NoDemo:
+        hidden: set[tuple[str, Material, str]]
+
+        def __init__(self) -> None:
+            self.hidden = set()
+
         def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
             return [s for s in sightings if s.detection.rule is not TOKEN]
 

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 
 class SightingPolicy(Protocol):
-    """Rules about findings that another tool's files state; gitleaks' is in `gitleaks/setup.py`."""
+    """Rules about findings that another tool's files state; gitleaks' is in `gitleaks/setup.py`.
+
+    `hidden` are the findings that those files accept.
+    """
+
+    hidden: set[tuple[str, Material, str]]
 
     def keep(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """The sightings that count."""
@@ -75,6 +80,7 @@ def report(
         findings=tuple(findings),
         skipped=tuple(sorted(set(skipped), key=lambda s: (s.path, s.reason))),
         allowed=len(counted) - sum(map(len, open_groups)),
+        gitleaks=0 if filters.gitleaks is None else len(filters.gitleaks.hidden),
         notes=(*notes, *_key_notes(filters.key)),
         stats=stats or ScanStats(),
     )

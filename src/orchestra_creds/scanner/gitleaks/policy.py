@@ -40,6 +40,7 @@ class GitleaksPolicy:
     """Decides which sightings count. `read` gives the text of a file of the scanned tree, None when it cannot.
 
     own_files    paths that are never reported: the configuration and the baseline themselves
+    hidden       the findings that `keep` took out because an allowlist or an entry accepts them
     """
 
     extras: dict[str, RuleConstraints] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class GitleaksPolicy:
     accepted: tuple[GitleaksEntry, ...] = ()
     own_files: frozenset[str] = frozenset()
     read: Callable[[str], bytes | None] | None = None
+    hidden: set[tuple[str, Material, str]] = field(default_factory=set)
 
     @property
     def own(self) -> frozenset[str]:
@@ -68,7 +70,12 @@ class GitleaksPolicy:
 
         def counts(one: Sighting) -> bool:
             old = accepted.get(one.place.path, ())
-            return one.detection.rule.id not in skipped and not any(entry.accepts(one, own) for entry in old)
+            if one.detection.rule.id in skipped:
+                return False
+            if any(entry.accepts(one, own) for entry in old):
+                self._hide(one)
+                return False
+            return True
 
         return _drop_duplicates([s for s in passed if counts(s)])
 
@@ -100,7 +107,14 @@ class GitleaksPolicy:
             return None
         one = AllowlistInput(path, place.commit, sighting.detection.material.reveal(), match, sighting.line.reveal())
         lists = [a for a in self.allowlists if not a.rules or rule.id in a.rules]
-        return None if any(a.allows(one) for a in (*lists, *extra.allowlists)) else sighting
+        if any(a.allows(one) for a in (*lists, *extra.allowlists)):
+            self._hide(sighting)
+            return None
+        return sighting
+
+    def _hide(self, sighting: Sighting) -> None:
+        detection = sighting.detection
+        self.hidden.add((detection.rule.id, detection.material, sighting.place.path))
 
     def _has_keyword(self, sighting: Sighting, keywords: tuple[bytes, ...]) -> bool:
         """Whether a keyword stands on the lines of the match, else in its file; a file that cannot be read has it."""
