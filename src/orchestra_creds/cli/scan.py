@@ -190,8 +190,8 @@ def scan(
 ) -> None:
     """Look for leaked credentials in files, git and archives; no value is ever printed.
 
-    Without an option the working tree is scanned. `scan rules` lists and explains what is looked for, `scan baseline` keeps accepted
-    findings.
+    Without an option the working tree and `.git/config` are scanned. `scan rules` lists and explains what is looked for, `scan baseline`
+    keeps accepted findings.
 
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """

@@ -157,6 +157,12 @@ class Repository:
                 found.append(place)
         return found
 
+    def settings_files(self) -> list[str]:
+        """Return the paths of the files that hold settings of this repository, such as the URLs of its remotes."""
+        folders = dict.fromkeys((str(self.git_dir), str(self.common_dir)))
+        paths = [os.path.join(folder, name) for folder in folders for name in ("config", "config.worktree")]
+        return [path for path in paths if os.path.lexists(path)]
+
     def relative(self, path: str) -> str:
         """A path as a report shows it: relative to the root, where it lies below it."""
         root = os.path.join(self.root, "")

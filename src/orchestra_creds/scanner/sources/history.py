@@ -16,7 +16,7 @@ from orchestra_creds.scanner.git.submodules import find_submodules
 from orchestra_creds.scanner.lfs_objects import scan_lfs_objects
 from orchestra_creds.scanner.opened_source import OpenedSource, SourceResult
 from orchestra_creds.scanner.request import ScanRequest
-from orchestra_creds.scanner.sources.shared import archive_limits, open_repository
+from orchestra_creds.scanner.sources.shared import archive_limits, open_repository, scan_settings
 
 
 class OpenedHistory(OpenedSource):
@@ -29,7 +29,8 @@ class OpenedHistory(OpenedSource):
 
     def scan(self, engine: Engine, progress: Progress, meanwhile: Callable[[], None]) -> SourceResult:
         """Look at every object that no earlier scan has seen, and at the histories of submodules."""
-        result = self._scan_repository(self._objects, engine, progress, meanwhile)
+        result = SourceResult()
+        self._scan_repository(self._objects, "", result, engine, progress, meanwhile)
         if self._since is None:
             self._scan_submodules(self._objects, "", engine, result, set())
         exclusions = Exclusions(self.request.exclude)
@@ -50,14 +51,21 @@ class OpenedHistory(OpenedSource):
             seen.add(place)
             below = f"{prefix}{path}/"
             try:
-                _add(result, self._scan_repository(module, engine, NoProgress(), lambda: None), below)
+                self._scan_repository(module, below, result, engine, NoProgress(), lambda: None)
                 self._scan_submodules(module, below, engine, result, seen)
             except CredsError as error:  # the repository around it is still scanned
                 result.skipped.append(SkippedItem(f"{prefix}{path}", str(error)))
 
     def _scan_repository(
-        self, repository: Repository, engine: Engine, progress: Progress, meanwhile: Callable[[], None]
-    ) -> SourceResult:
+        self,
+        repository: Repository,
+        below: str,
+        result: SourceResult,
+        engine: Engine,
+        progress: Progress,
+        meanwhile: Callable[[], None],
+    ) -> None:
+        """Add what a repository holds; its paths are relative to the folder `below` of the root."""
         request = self.request
         limits = archive_limits(request)
         found = scan_history(
@@ -75,16 +83,27 @@ class OpenedHistory(OpenedSource):
             f"the history is read from {folder}, outside the scanned folder: .git, a link in it, or its alternates lead there"
             for folder in repository.outside_folders(self.root)
         ]
-        result = SourceResult(list(found.sightings), list(found.skipped), found.stats, notes=notes)
+
+        def report_path(path: str) -> str:
+            return self._objects.relative(os.path.join(below, path))
+
+        _add(result, SourceResult(list(found.sightings), list(found.skipped), found.stats, notes=notes), report_path)
         whole = self._since is None
-        _add(result, scan_lfs_objects(request, repository, engine, limits, found.pointers, whole=whole))
-        return result
+        _add(result, scan_lfs_objects(request, repository, engine, limits, found.pointers, whole=whole), report_path)
+        if whole:
+            named = {item.path for item in result.skipped}
+            settings = {path: report_path(path) for path in repository.settings_files()}
+            more = scan_settings(request, engine, {path: name for path, name in settings.items() if name not in named})
+            more.sightings = [replace(one, place=replace(one.place, in_head=True)) for one in more.sightings]
+            _add(result, more, str)
 
 
-def _add(result: SourceResult, more: SourceResult, below: str = "") -> None:
-    """Add another result, whose paths are relative to the folder `below`."""
-    result.sightings += (replace(one, place=replace(one.place, path=below + one.place.path)) for one in more.sightings)
-    result.skipped += (replace(one, path=below + one.path) for one in more.skipped)
+def _add(result: SourceResult, more: SourceResult, report_path: Callable[[str], str]) -> None:
+    """Add another result, with its paths as a report shows them."""
+    result.sightings += (
+        replace(one, place=replace(one.place, path=report_path(one.place.path))) for one in more.sightings
+    )
+    result.skipped += (replace(one, path=report_path(one.path)) for one in more.skipped)
     result.notes += more.notes
     stats, other = result.stats, more.stats
     result.stats = replace(

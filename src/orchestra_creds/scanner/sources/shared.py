@@ -1,18 +1,31 @@
-"""What several sources do the same way: find the repository, limit archives, look into files."""
+"""What several sources do the same way: find the repository, scan its settings, limit archives, look into files."""
 
 import os
 
-from orchestra_creds.core.text import visible
+from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.file_names import STDIN
+from orchestra_creds.scanner.finding import SkippedItem
+from orchestra_creds.scanner.git.control_files import read_regular
 from orchestra_creds.scanner.git.repository import Repository
+from orchestra_creds.scanner.opened_source import SourceResult
 from orchestra_creds.scanner.request import ScanRequest
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from orchestra_creds.scanner.content.archives import ArchiveLimits
     from orchestra_creds.scanner.content.explore import Explorer
+    from orchestra_creds.scanner.detection import Sighting
     from orchestra_creds.scanner.engine.engine import Engine
+
+_JOB_RULE = "github-app-installation-token"
+"""Rule of the token that GitHub gives to a job, and actions/checkout writes into the settings: it ends within hours."""
+
+_JOB_USER = b"//gitlab-ci-token:"
+"""Before the token that GitLab gives to a job, and its runner writes into the URL of the remote."""
 
 
 def open_repository(request: ScanRequest) -> Repository:
@@ -52,3 +65,43 @@ def open_explorer(request: ScanRequest, engine: "Engine") -> "Explorer":
     from orchestra_creds.scanner.content.explore import Explorer
 
     return Explorer(engine, limits=archive_limits(request), max_size=request.max_size)
+
+
+def scan_settings(request: ScanRequest, engine: "Engine", files: "Mapping[str, str]") -> SourceResult:
+    """Scan the settings of repositories: `files` maps the path of each to how a report shows it.
+
+    The token that a CI job gives to its own checkout is a note, not a finding.
+    """
+    result = SourceResult()
+    explorer = open_explorer(request, engine)
+    exclusions = Exclusions(request.exclude)
+    for file, path in files.items():
+        if exclusions.match(os.fsencode(path)):
+            continue
+        try:
+            content = read_regular(file)
+        except OSError as error:
+            result.skipped.append(SkippedItem(path, f"cannot be read: {os_error_text(error)}"))
+            continue
+        if request.max_size and len(content) > request.max_size:
+            result.skipped.append(SkippedItem(path, f"larger than {request.max_size:,} bytes"))
+            continue
+        result.paths.append(path)
+        explorer.scan_bytes(content, path)
+        for one in explorer.gathered.sightings:
+            if _is_job_token(one, content):
+                result.notes.append(
+                    f"{visible(path)}:{one.place.line} holds the token of a CI job, which ends with the job; "
+                    "`persist-credentials: false` of actions/checkout keeps it out"
+                )
+            else:
+                result.sightings.append(one)
+        explorer.gathered.sightings.clear()
+    result.skipped += explorer.gathered.skipped
+    return result
+
+
+def _is_job_token(sighting: "Sighting", content: bytes) -> bool:
+    """Whether this is the token that a CI system made for one job."""
+    detection = sighting.detection
+    return detection.rule.id == _JOB_RULE or content.endswith(_JOB_USER, 0, detection.start)

@@ -11,7 +11,7 @@ from orchestra_creds.scanner.finding import ScanStats
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.opened_source import OpenedSource, SourceResult
 from orchestra_creds.scanner.request import ScanRequest
-from orchestra_creds.scanner.sources.shared import archive_limits
+from orchestra_creds.scanner.sources.shared import archive_limits, scan_settings
 from orchestra_creds.scanner.tree.inventory import BackgroundInventory
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
@@ -53,6 +53,10 @@ class _OpenedTree(OpenedSource):
             [os.fsdecode(path) for path in inventory.files],
             inventory.notes,
         )
+        named = {item.path for item in inventory.skipped}
+        settings = {path: inventory.report_path(path) for path in inventory.settings}
+        if settings := {path: shown for path, shown in settings.items() if shown not in named}:
+            _add(result, scan_settings(self.request, engine, settings))
         if STDIN in self.request.paths:
             from orchestra_creds.core.progress import NoProgress
             from orchestra_creds.scanner.sources.stdin import scan_stdin
@@ -84,6 +88,8 @@ def _below(root: Path, repository: Repository | None) -> str:
 def _add(result: SourceResult, more: SourceResult) -> None:
     result.sightings += more.sightings
     result.skipped += more.skipped
+    result.paths += more.paths
+    result.notes += more.notes
     result.stats = replace(
         result.stats, blobs=result.stats.blobs + more.stats.blobs, bytes=result.stats.bytes + more.stats.bytes
     )

@@ -40,6 +40,7 @@ class Inventory:
 
     files    relative to `root`, with slashes        listed    those of them that git knows: they may be gone already
     named    those that the operator named: there a link is followed, for he asked for it
+    settings    absolute paths of the settings of each repository whose whole working tree is listed
     """
 
     root: bytes
@@ -48,6 +49,11 @@ class Inventory:
     named: set[bytes] = field(default_factory=set)
     skipped: list[SkippedItem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    settings: list[str] = field(default_factory=list)
+
+    def report_path(self, path: str) -> str:
+        """Return an absolute path as a report shows it: relative to the root, where it lies below it."""
+        return path.removeprefix(os.path.join(os.fsdecode(self.root), ""))
 
 
 class BackgroundInventory:
@@ -81,12 +87,14 @@ class BackgroundInventory:
 
 def _dump_inventory(inventory: Inventory) -> bytes:
     skipped = [(item.path, item.reason, item.absence) for item in inventory.skipped]
-    return marshal.dumps((inventory.files, inventory.listed, inventory.named, skipped, inventory.notes))
+    return marshal.dumps(
+        (inventory.files, inventory.listed, inventory.named, skipped, inventory.notes, inventory.settings)
+    )
 
 
 def _load_inventory(root: bytes, data: bytes) -> Inventory:
-    files, listed, named, skipped, notes = marshal.loads(data)  # noqa: S302  written by our own child
-    return Inventory(root, files, listed, named, [SkippedItem(*item) for item in skipped], notes)
+    files, listed, named, skipped, notes, settings = marshal.loads(data)  # noqa: S302  written by our own child
+    return Inventory(root, files, listed, named, [SkippedItem(*item) for item in skipped], notes, settings)
 
 
 def _root(paths: Sequence[str]) -> bytes:
@@ -152,7 +160,7 @@ class _InventoryLister:
 
     def _folder(self, folder: bytes) -> None:
         absolute = os.path.join(self._inventory.root, folder)
-        repository = None if self._all_files else Repository.discover(os.fsdecode(absolute))
+        repository = Repository.discover(os.fsdecode(absolute))
         if repository is None or repository.work_tree is None:
             self._walk(folder)
             return
@@ -161,10 +169,15 @@ class _InventoryLister:
         if within.split(b"/")[0] in {b"..", GIT}:
             self._walk(folder)
             return
+        if self._all_files:
+            self._inventory.settings += repository.settings_files() if within == b"." else ()
+            self._walk(folder)
+            return
         self._working_tree(repository, b"" if within == b"." else within, folder, MOST_NESTED)
 
     def _working_tree(self, repository: Repository, within: bytes, folder: bytes, depth: int) -> None:
         """List what git knows below `within` of the working tree; `folder` is the same place seen from the root."""
+        self._inventory.settings += () if within else repository.settings_files()
         try:
             listing = repository.ls_files(within) if within else repository.ls_files()
         except CredsError as error:
@@ -172,7 +185,7 @@ class _InventoryLister:
             self._inventory.notes.append(f"git cannot list {shown}: every file in it was read, ignored ones too")
             self._walk(folder)
             if isinstance(error, SpecialFileError):
-                self._inventory.skipped.append(SkippedItem(self._report_path(error.path), error.reason))
+                self._inventory.skipped.append(SkippedItem(self._inventory.report_path(error.path), error.reason))
             return
         if within and not listing.files and not listing.nested:
             self._walk(folder)  # a folder that git ignores, and the operator named
@@ -261,10 +274,6 @@ class _InventoryLister:
                 elif not self._exclusions.match(path):
                     self._skip(path, not_a_file(entry.stat(follow_symlinks=False).st_mode))
         return below
-
-    def _report_path(self, path: str) -> str:
-        """An absolute path as a report shows it: relative to the root, where it lies below it."""
-        return path.removeprefix(os.path.join(os.fsdecode(self._inventory.root), ""))
 
     def _skip_submodule(self, folder: bytes) -> None:
         self._inventory.skipped.append(SkippedItem(os.fsdecode(folder), NOT_CHECKED_OUT, SUBMODULES))
