@@ -81,6 +81,7 @@ class CollectionResult:
     Attributes:
         kinds: The kinds of objects that are no blobs.
         pointers: Size in bytes of each large file that a pointer of Git LFS stands for, by the id of the file.
+        unaided: Whether git could not be asked for objects.
     """
 
     spans: dict[bytes, list[TextSpan]] = field(default_factory=dict)
@@ -90,6 +91,7 @@ class CollectionResult:
     pointers: dict[str, int] = field(default_factory=dict)
     skipped: list[SkippedItem] = field(default_factory=list)
     tally: ScanTally = field(default_factory=ScanTally)
+    unaided: bool = False
 
 
 @dataclass(frozen=True, slots=True)

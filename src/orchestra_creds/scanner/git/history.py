@@ -62,12 +62,14 @@ class HistoryResult:
 
     Attributes:
         pointers: Size in bytes of each large file that a pointer of Git LFS stands for, by the id of the file.
+        unaided: Whether git must not be asked for an object of the repository: it would never answer, or take all memory.
     """
 
     sightings: tuple[Sighting, ...]
     skipped: tuple[SkippedItem, ...]
     stats: ScanStats
     pointers: Mapping[str, int]
+    unaided: bool
 
 
 def scan_history(
@@ -116,6 +118,7 @@ def scan_history(
         tuple(sorted(skipped, key=lambda one: (one.path, one.reason))),
         ScanStats(collected.tally.objects, collected.tally.size, cached, time.monotonic() - began),
         collected.pointers,
+        collected.unaided,
     )
 
 
@@ -229,6 +232,7 @@ class _FullHistoryScan:
         collected = collect(
             plan, self._engine, self._terms, key=self._key, progress=self._progress, meanwhile=self._meanwhile
         )
+        collected.unaided = True
         chosen, whole = choose(self._repository, collected, None)
         return _note_incomplete_walk(collected, whole=whole), chosen, 0
 

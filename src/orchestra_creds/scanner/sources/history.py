@@ -30,19 +30,31 @@ class OpenedHistory(OpenedSource):
     def scan(self, engine: Engine, progress: Progress, meanwhile: Callable[[], None]) -> SourceResult:
         """Look at every object that no earlier scan has seen, and at the histories of submodules."""
         result = SourceResult()
-        self._scan_repository(self._objects, "", result, engine, progress, meanwhile)
+        aided = self._scan_repository(self._objects, "", result, engine, progress, meanwhile)
         if self._since is None:
-            self._scan_submodules(self._objects, "", engine, result, set())
+            self._scan_submodules(self._objects, "", engine, result, set(), aided=aided)
         exclusions = Exclusions(self.request.exclude)
         result.sightings = [s for s in result.sightings if not exclusions.match(os.fsencode(s.place.path))]
         result.covers_all = self._since is None and not self.request.exclude
         return result
 
     def _scan_submodules(
-        self, repository: Repository, prefix: str, engine: Engine, result: SourceResult, seen: set[str]
+        self,
+        repository: Repository,
+        prefix: str,
+        engine: Engine,
+        result: SourceResult,
+        seen: set[str],
+        *,
+        aided: bool,
     ) -> None:
-        """Add the histories of the submodules below `prefix`, each repository once."""
-        found, missing = find_submodules(repository)
+        """Add the histories of the submodules below `prefix`, each repository once; `aided`: git may be asked for them."""
+        try:
+            found, missing = find_submodules(repository) if aided else ([], [])
+        except CredsError as error:
+            aided, found, missing = False, [], [SkippedItem(".gitmodules", f"submodules are not known: {error}")]
+        if not aided and not missing:
+            missing = [SkippedItem(".gitmodules", "submodules are not known: git cannot read this repository")]
         result.skipped += (replace(one, path=prefix + one.path) for one in missing)
         for path, module in found:
             place = os.path.realpath(module.common_dir)
@@ -51,8 +63,8 @@ class OpenedHistory(OpenedSource):
             seen.add(place)
             below = f"{prefix}{path}/"
             try:
-                self._scan_repository(module, below, result, engine, NoProgress(), lambda: None)
-                self._scan_submodules(module, below, engine, result, seen)
+                aided = self._scan_repository(module, below, result, engine, NoProgress(), lambda: None)
+                self._scan_submodules(module, below, engine, result, seen, aided=aided)
             except CredsError as error:  # the repository around it is still scanned
                 result.skipped.append(SkippedItem(f"{prefix}{path}", str(error)))
 
@@ -64,8 +76,8 @@ class OpenedHistory(OpenedSource):
         engine: Engine,
         progress: Progress,
         meanwhile: Callable[[], None],
-    ) -> None:
-        """Add what a repository holds; its paths are relative to the folder `below` of the root."""
+    ) -> bool:
+        """Add what a repository holds, its paths relative to the folder `below` of the root; return whether git can read it."""
         request = self.request
         limits = archive_limits(request)
         found = scan_history(
@@ -96,6 +108,7 @@ class OpenedHistory(OpenedSource):
             more = scan_settings(request, engine, {path: name for path, name in settings.items() if name not in named})
             more.sightings = [replace(one, place=replace(one.place, in_head=True)) for one in more.sightings]
             _add(result, more, str)
+        return not found.unaided
 
 
 def _add(result: SourceResult, more: SourceResult, report_path: Callable[[str], str]) -> None:
