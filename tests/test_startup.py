@@ -162,6 +162,7 @@ FAST_PATH = [
     "scanner.native",
     "scanner.native_files",
     "scanner.opened_source",
+    "scanner.parallel.children",
     "scanner.parallel.wire",
     "scanner.parallel.workers",
     "scanner.pipeline",

@@ -46,6 +46,9 @@ def main() -> None:
         from orchestra_creds.cli.app import run
 
         run()
+    except KeyboardInterrupt:  # before or after a verb, which says the same
+        sys.stderr.write("cancelled\n")
+        sys.exit(ExitCode.CANCELLED)
     except Exception as error:  # the outermost boundary: everything foreseen was turned into an exit already
         if os.environ.get("ORCHESTRA_CREDS_DEBUG"):
             raise

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import os
-import signal
 import subprocess
 import tarfile
 import zipfile
@@ -266,22 +265,6 @@ def test_a_report_file_is_private_and_whole(operator: Operator, token: str) -> N
     report = operator.home / "report.json"
     assert (ended.code, ended.stdout, report.stat().st_mode & 0o777) == (1, b"", 0o600)
     assert len(json.loads(report.read_text())["findings"]) == 1
-
-
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_a_scan_without_a_report(operator: Operator, number: signal.Signals, code: int) -> None:
-    process = subprocess.Popen(
-        [COMMAND, "scan", "-", "--format", "json"],
-        cwd=operator.folder, env=operator.environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert process.stdin is not None
-    assert process.stderr is not None
-    process.stdin.write(b"x" * (4 << 20))  # more than a pipe holds: the scan has begun when this returns
-    process.stdin.flush()
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stdout) == (code, b"")
-    assert b"Traceback" not in stderr
 
 
 def test_no_planted_value_is_shown_in_any_format_file_or_cache(operator: Operator, token: str) -> None:

@@ -139,11 +139,20 @@ def _open_engine(
     if compiled and ours and (database := load_database(compiled.database)) is not None:
         return Engine.from_database(all_rules, database, compiled.widest)
     cache = Path(request.cache_dir) if request.cache_dir else None
+
+    def run_compiler(compile_rules: Callable[[], bytes]) -> bytes:
+        """Compile in a child where that is safe: the library hears no signal while it compiles."""
+        from orchestra_creds.scanner.parallel import workers
+
+        progress.announce(f"compiling {len(all_rules)} rules, once for this machine")
+        compiled = workers.ForkedCall(compile_rules).answer() if workers.can_fork() else None
+        return compile_rules() if compiled is None else compiled  # a child that failed does not say why
+
     engine = Engine.open(
         all_rules,
         kind=EngineKind(request.engine),
         cache=cache,
-        compiling=lambda: progress.announce(f"compiling {len(all_rules)} rules, once for this machine"),
+        run_compiler=run_compiler,
     )
     if ours and cache is not None and engine.kind is EngineKind.HYPERSCAN:
         compiled_cache.remember(str(cache), engine.dump, engine.widest, all_rules)

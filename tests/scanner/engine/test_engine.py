@@ -6,7 +6,7 @@ import multiprocessing
 import random
 import sysconfig
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -53,8 +53,13 @@ def glued(seed: int) -> bytes:
 
 def test_whoever_waits_for_the_first_compilation_is_told_and_only_then(tmp_path: Path) -> None:
     told_of: list[str] = []
+
+    def run_compiler(compile_rules: Callable[[], bytes]) -> bytes:
+        told_of.append("compiling")
+        return compile_rules()
+
     for _ in range(2):
-        Engine.open(all_rules()[:3], cache=tmp_path, compiling=lambda: told_of.append("compiling"))
+        Engine.open(all_rules()[:3], cache=tmp_path, run_compiler=run_compiler)
     assert told_of == ["compiling"]
 
 

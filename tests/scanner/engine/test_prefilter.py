@@ -37,7 +37,7 @@ RULES = (
 
 def matchers() -> tuple[Matcher, Matcher]:
     plan = PatternSet(RULES)
-    return HyperscanMatcher.from_patterns(plan, None, lambda: None), Re2Matcher(plan.patterns)
+    return HyperscanMatcher.from_patterns(plan, None, lambda work: work()), Re2Matcher(plan.patterns)
 
 
 FAST, PLAIN = matchers()
@@ -98,7 +98,7 @@ def by_pattern() -> HyperscanMatcher:
     """A matcher that finds hex by its pattern, as where no C extension was built."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(prefilter, "hex_ends", None)
-        return HyperscanMatcher.from_patterns(PatternSet(RULES), None, lambda: None)
+        return HyperscanMatcher.from_patterns(PatternSet(RULES), None, lambda work: work())
 
 
 HEX_PATTERN = next(carrier.pattern for carrier in CARRIERS if carrier.kind == "hex").encode()

@@ -22,29 +22,38 @@ NumberedPatterns = Sequence[tuple[int, str]]
 """Patterns with the numbers under which they are reported."""
 
 
-def open_database(patterns: Callable[[], NumberedPatterns], key: bytes, cache: Path | None) -> Any:
+RunCompiler = Callable[[Callable[[], bytes]], bytes]
+"""Calls a function that compiles for seconds, and returns what it returns."""
+
+
+def open_database(
+    patterns: Callable[[], NumberedPatterns], key: bytes, cache: Path | None, run_compiler: RunCompiler
+) -> Any:
     """The database of `patterns`, from `cache` when it holds a trustworthy one; `key` stands for the patterns.
 
     Raises:
         ConfigError: a pattern cannot be compiled.
     """
     if cache is None:
-        return _compile(patterns())
+        return _load_compiled(run_compiler(lambda: _compile(patterns())))
     name = f"{_key(key)}.hsdb"
     content = _load(str(cache), name)
     if content is not None:
-        module = hyperscan()
         try:
-            return module.loadb(content, module.HS_MODE_BLOCK)
-        except module.error:
+            return _load_compiled(content)
+        except hyperscan().error:
             pass  # of another build of the library after all: compile
-    database = _compile(patterns())
-    content = hyperscan().dumpb(database)
+    content = run_compiler(lambda: _compile(patterns()))
     private.store(str(cache), name, MAGIC, hashlib.sha256(content).digest(), content)
-    return database
+    return _load_compiled(content)
 
 
-def _compile(patterns: NumberedPatterns) -> Any:
+def _load_compiled(content: bytes) -> Any:
+    module = hyperscan()
+    return module.loadb(content, module.HS_MODE_BLOCK)
+
+
+def _compile(patterns: NumberedPatterns) -> bytes:
     module = hyperscan()
     numbers = [number for number, _ in patterns]
     sources = [source.encode("latin-1") for _, source in patterns]
@@ -58,7 +67,8 @@ def _compile(patterns: NumberedPatterns) -> Any:
             database.compile(sources, ids=numbers, flags=flags)
         except module.error as error:
             raise ConfigError(f"the rules together are too large: {error}", hint="choose fewer with --only") from error
-    return database
+    compiled: bytes = module.dumpb(database)
+    return compiled
 
 
 def _flags_alone(source: bytes) -> int:

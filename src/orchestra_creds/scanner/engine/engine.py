@@ -10,7 +10,7 @@ Several texts may share a buffer for `find_hits`, with `SEPARATOR` between them;
 `lo` and `hi` at its edges.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from orchestra_creds.scanner.decoding.decode import (
 )
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.confirm import MAX_LONGEST, Examiner, Match, regions
+from orchestra_creds.scanner.engine.database import RunCompiler
 from orchestra_creds.scanner.engine.libraries import hyperscan
 from orchestra_creds.scanner.engine.overlap import settle
 from orchestra_creds.scanner.engine.patterns import PatternSet
@@ -69,11 +70,11 @@ class Engine:
         *,
         kind: EngineKind = EngineKind.AUTO,
         cache: Path | None = None,
-        compiling: Callable[[], None] = lambda: None,
+        run_compiler: RunCompiler = lambda work: work(),
     ) -> "Engine":
         """An engine for `rules`; `cache` is a folder that keeps the compiled database between runs.
 
-        `compiling` is called when it has to be compiled, which takes seconds.
+        `run_compiler` runs the compilation, which takes seconds, when there is one.
 
         Raises:
             ConfigError: a pattern is invalid, or Hyperscan was asked for and is not there.
@@ -82,7 +83,9 @@ class Engine:
             if not 0 < rule.longest <= MAX_LONGEST:
                 raise ConfigError(f"rule {rule.id}: longest is {rule.longest}", hint=f"it must be 1 to {MAX_LONGEST}")
         kind = _choose(kind)
-        matcher = open_matcher(PatternSet(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache, compiling=compiling)
+        matcher = open_matcher(
+            PatternSet(rules), fast=kind is EngineKind.HYPERSCAN, cache=cache, run_compiler=run_compiler
+        )
         return cls(tuple(rules), matcher, kind)
 
     @classmethod

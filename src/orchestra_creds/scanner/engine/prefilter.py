@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from orchestra_creds.scanner.checks.verdict import Buffer
-from orchestra_creds.scanner.engine.database import NumberedPatterns, open_database
+from orchestra_creds.scanner.engine.database import RunCompiler, open_database
 from orchestra_creds.scanner.engine.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.engine.patterns import Pattern, PatternSet, quote_literal
 from orchestra_creds.scanner.native import hex_ends
@@ -45,10 +45,10 @@ class Matcher(Protocol):
 
 
 def open_matcher(
-    plan: PatternSet, *, fast: bool, cache: Path | None, compiling: Callable[[], None] = lambda: None
+    plan: PatternSet, *, fast: bool, cache: Path | None, run_compiler: RunCompiler = lambda work: work()
 ) -> Matcher:
-    """Hyperscan when `fast`, else RE2; `compiling` is called when Hyperscan has to compile, which takes seconds."""
-    return HyperscanMatcher.from_patterns(plan, cache, compiling) if fast else Re2Matcher(plan.patterns)
+    """Hyperscan when `fast`, else RE2; `run_compiler` runs the compilation when Hyperscan has to compile."""
+    return HyperscanMatcher.from_patterns(plan, cache, run_compiler) if fast else Re2Matcher(plan.patterns)
 
 
 _GROUP = 20
@@ -98,14 +98,10 @@ class HyperscanMatcher:
         self._local = threading.local()
 
     @classmethod
-    def from_patterns(cls, plan: PatternSet, cache: Path | None, compiling: Callable[[], None]) -> "HyperscanMatcher":
+    def from_patterns(cls, plan: PatternSet, cache: Path | None, run_compiler: RunCompiler) -> "HyperscanMatcher":
         """The patterns of a plan, compiled or from the cache."""
-
-        def number_patterns() -> NumberedPatterns:
-            compiling()
-            return _numbered_patterns(plan)
-
-        return cls(open_database(number_patterns, plan.key() + (b"hex" if hex_ends is None else b""), cache), plan)
+        key = plan.key() + (b"hex" if hex_ends is None else b"")
+        return cls(open_database(lambda: _numbered_patterns(plan), key, cache, run_compiler), plan)
 
     def find_hits(self, data: Buffer) -> list[Hit]:
         """Which patterns may match, ending where; sorted and thinned."""

@@ -5,7 +5,6 @@ before everything else (`git/staged_precheck.py`) uses this module alone.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,8 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.git import control_files, watch
 from orchestra_creds.scanner.git.batch_reader import BatchReader
+from orchestra_creds.scanner.parallel import children
+from orchestra_creds.scanner.parallel.children import ChildProcess
 
 OVERRIDES = (
     ("core.fsmonitor", "false"),
@@ -73,36 +74,6 @@ EMPTY_TREE = {
 }
 
 
-class GitProcess:
-    """A git process whose standard output is read from `stdout`; leave it with `wait` or `kill`."""
-
-    def __init__(self, pid: int, stdout: int, stderr: int, ended: Callable[[], int]) -> None:
-        self.pid = pid
-        self.stdout = stdout
-        self.stderr = stderr
-        self._ended = ended
-        self._status: int | None = None
-
-    def wait(self) -> int:
-        """The exit code, once the process has ended; negative for a signal."""
-        if self._status is None:
-            self._status = self._ended()
-        self._close()
-        return self._status
-
-    def kill(self) -> None:
-        """Ends the process if it still runs."""
-        if self._status is None:
-            os.kill(self.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-        self.wait()
-
-    def _close(self) -> None:
-        for name in ("stdout", "stderr"):
-            if (fd := getattr(self, name)) >= 0:
-                os.close(fd)
-                setattr(self, name, -1)
-
-
 class Git:
     """Calls on one repository, known by its folder; `index` is another index than its own, "" for none."""
 
@@ -122,7 +93,7 @@ class Git:
         out, err = self.drain(child)
         return child.wait(), out, err
 
-    def drain(self, child: GitProcess, size: Callable[[], int] = lambda: 0) -> tuple[bytes, bytes]:
+    def drain(self, child: ChildProcess, size: Callable[[], int] = lambda: 0) -> tuple[bytes, bytes]:
         """All of standard output and standard error, read together; `size` is that of the file that git writes to."""
         open_fds = [fd for fd in (child.stdout, child.stderr) if fd >= 0]
         chunks: dict[int, list[bytes]] = {fd: [] for fd in open_fds}
@@ -138,7 +109,7 @@ class Git:
             raise
         return b"".join(chunks.get(child.stdout, ())), b"".join(chunks.get(child.stderr, ()))
 
-    def _ready(self, child: GitProcess, fds: list[int], size: Callable[[], int] = lambda: 0) -> list[int]:
+    def _ready(self, child: ChildProcess, fds: list[int], size: Callable[[], int] = lambda: 0) -> list[int]:
         """Those of the descriptors that can be read."""
         if sys.platform == "win32":
             return fds[:1]
@@ -156,7 +127,7 @@ class Git:
         in_tree: bool = False,
         keep_errors: bool = False,
         into: int | None = None,
-    ) -> GitProcess:
+    ) -> ChildProcess:
         """Starts a call whose output is read while it runs, or written to the file `into`.
 
         Raises:
@@ -326,33 +297,31 @@ def _git() -> bytes:
 
 def _spawn(
     command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_errors: bool, into: int | None = None
-) -> GitProcess:
+) -> ChildProcess:
     """Starts git; `stdin` is what it reads; it writes to a pipe, or to the file `into`."""
     if sys.platform == "win32":
         return _spawn_on_windows(command, env, stdin, into)
     out_read, out_write = os.pipe() if into is None else (-1, os.dup(into))
     err_read, err_write = os.pipe() if keep_errors else (-1, os.open(os.devnull, os.O_WRONLY))
     source = _readable(stdin)
+    actions = [
+        (os.POSIX_SPAWN_DUP2, source, 0),
+        (os.POSIX_SPAWN_DUP2, out_write, 1),
+        (os.POSIX_SPAWN_DUP2, err_write, 2),
+    ]
     try:
-        actions = [
-            (os.POSIX_SPAWN_DUP2, source, 0),
-            (os.POSIX_SPAWN_DUP2, out_write, 1),
-            (os.POSIX_SPAWN_DUP2, err_write, 2),
-        ]
-        # Python ignores SIGPIPE and a child inherits that: git must die when nobody reads it any more.
-        pid = os.posix_spawn(command[0], command, env, file_actions=actions, setsigdef=[signal.SIGPIPE])
+        return children.spawn(command, env, actions, out_read, err_read)
     except BaseException:
         for fd in (out_read, err_read):
-            if fd >= 0:
+            with suppress(OSError):  # closed with the process that a signal ended
                 os.close(fd)
         raise
     finally:
         for fd in (source, out_write, err_write):
             os.close(fd)
-    return GitProcess(pid, out_read, err_read, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 
-def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, into: int | None) -> GitProcess:
+def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: bytes, into: int | None) -> ChildProcess:
     """The same where there is no posix_spawn; what git says on standard error is dropped."""
     import subprocess
 
@@ -368,7 +337,7 @@ def _spawn_on_windows(command: list[bytes], env: dict[bytes, bytes], stdin: byte
     finally:
         os.close(source)
     stdout = -1 if process.stdout is None else os.dup(process.stdout.fileno())
-    return GitProcess(process.pid, stdout, -1, process.wait)
+    return ChildProcess(process.pid, stdout, -1, process.wait)
 
 
 def _readable(data: bytes) -> int:

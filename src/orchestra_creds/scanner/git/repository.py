@@ -25,8 +25,9 @@ from orchestra_creds.core.text import visible
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.scanner.git import control_files
 from orchestra_creds.scanner.git import process as git_process
-from orchestra_creds.scanner.git.process import GITLINK, Git, GitProcess
+from orchestra_creds.scanner.git.process import GITLINK, Git
 from orchestra_creds.scanner.git.watch import GitStalledError
+from orchestra_creds.scanner.parallel.children import ChildProcess
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class StagedFile:
 class Spool:
     """A git process that writes to a file; `read` or `kill` it, once."""
 
-    def __init__(self, git: Git, child: GitProcess, fd: int) -> None:
+    def __init__(self, git: Git, child: ChildProcess, fd: int) -> None:
         self._git = git
         self._child = child
         self._fd = fd
@@ -261,10 +262,6 @@ class Repository:
         if code:
             raise self._git.call_error(os.fsdecode(args[0]), err)
         return out
-
-    def start(self, *args: str | bytes, stdin: bytes = b"", in_tree: bool = False) -> GitProcess:
-        """Starts a call whose output is read while it runs; its standard error is dropped."""
-        return self._git.start(args, stdin=stdin, in_tree=in_tree)
 
     def spool(self, *args: str | bytes) -> "Spool":
         """Starts a call that writes to an unnamed temporary file, so that nobody has to read while it runs."""

@@ -21,6 +21,7 @@ from queue import SimpleQueue
 
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.native_files import hold
+from orchestra_creds.scanner.parallel.children import kill_group, lead_group
 
 MOST_TOKENS = 1000
 """Tokens of 8 bytes that are sure to fit into an empty pipe, so that nobody has to feed it."""
@@ -115,8 +116,7 @@ def _end(children: dict[int, int]) -> None:
     while children:
         answers, pid = children.popitem()
         os.close(answers)
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+        kill_group(pid)
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, 0)
 
@@ -129,6 +129,8 @@ def _start(serve: Serve, source: int, others: list[int]) -> tuple[int, int]:
     pid = os.fork()
     if pid == 0:
         _serve(serve, source, reply, [answers, *others], before)
+    with contextlib.suppress(ProcessLookupError):  # the child does the same: whoever comes first
+        os.setpgid(pid, pid)
     os.close(reply)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return pid, answers
@@ -138,7 +140,8 @@ def _serve(serve: Serve, source: int, reply: int, unneeded: list[int], mask: set
     """A worker's whole life; never returns."""
     code = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the parent decides
+        lead_group()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         if hold is not None:
             hold(_HELD)
@@ -184,7 +187,9 @@ def _collect(children: dict[int, int]) -> Iterator[bytes | WorkerDeath]:
             poll.unregister(answers)
             del buffers[answers]
             os.close(answers)
-            status = os.waitstatus_to_exitcode(os.waitpid(children.pop(answers), 0)[1])
+            pid = children.pop(answers)
+            kill_group(pid)  # it has ended, and how is settled; what it left behind ends now
+            status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
             if status:
                 yield WorkerDeath(max(-status, 0))
 
