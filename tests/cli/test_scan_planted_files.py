@@ -113,6 +113,18 @@ def test_nor_is_a_large_ignore_file_given_to_git(place: Operator) -> None:
     assert [finding["path"] for finding in done.report["findings"]] == ["a.env"]
 
 
+def test_nor_does_git_hold_that_of_a_folder(place: Operator) -> None:
+    place.write("sub/deep/c.txt", "x\n")
+    name = "sub/deep/.gitignore"
+    with (place.folder / name).open("wb") as file:
+        file.truncate(600 << 20)
+    done = scan_with_peak(place, "--max-size", "1MB")  # the file is not read as one of the tree, either
+    assert done.peak < MOST_MEMORY
+    assert (done.code, {skipped["path"] for skipped in done.report["skipped"]}) == (5, {name})
+    assert "which git would read whole" in done.report["skipped"][0]["reason"]
+    assert [finding["path"] for finding in done.report["findings"]] == ["a.env"]
+
+
 BASELINE, GITLEAKS, SETTINGS = ".orchestra-creds-baseline.json", ".gitleaks.toml", "orchestra-creds.toml"
 JUNK = [
     b"",

@@ -16,8 +16,8 @@ from orchestra_creds.scanner.parallel import children
 from tests.cli.conftest import COMMAND, Operator
 from tests.scanner.trees import repository
 
-SOON = 1.0
-"""Seconds from the signal to the end."""
+SOON = 5.0
+"""Seconds from the signal to the end: one, and some for a machine on which everything takes longer."""
 
 PATIENCE = 60
 """Seconds until what must come counts as missing."""
@@ -150,18 +150,15 @@ def test_while_it_reads_a_pipe_that_never_ends(operator: Operator, number: signa
 def test_while_it_compiles_the_rules(operator: Operator, number: signal.Signals, code: int) -> None:
     operator.environment["ORCHESTRA_CREDS_CACHE_DIR"] = str(operator.home / "empty")
     scan = RunningScan(operator, "-")
-    [compiler] = scan.children(1)
+    compilers = scan.children(1)
     ended, stderr, took = scan.stop(number)
     assert (ended, b"Traceback" in stderr) == (code, False)
-    assert is_gone(compiler)
+    assert [is_gone(pid) for pid in compilers] == [True]
     assert took < SOON
 
 
 HUNGRY = """#!{python}
-import mmap, os, resource, sys, time
-end = time.monotonic() + 5
-while resource.getrlimit(resource.RLIMIT_DATA)[0] == resource.RLIM_INFINITY and time.monotonic() < end:
-    pass  # the limit comes when the process has started
+import mmap, os, sys
 mmap.mmap(-1, {size}, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 os.execv({git!r}, sys.argv)
 """

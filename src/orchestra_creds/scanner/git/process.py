@@ -67,6 +67,9 @@ _ENVIRONMENT = {
 _KEPT = (b"PATH", b"HOME", b"SYSTEMROOT", b"SystemRoot", b"TMPDIR", b"TEMP", b"TMP")
 _CHUNK = 1 << 16
 GITLINK = b"160000"
+LISTING_DATA = 400 << 20
+"""Bytes that git may hold, beside the index, to list a working tree: enough for three million untracked files. It reads the
+`.gitignore` of every folder whole, and gives up at one that does not fit."""
 
 EMPTY_TREE = {
     "sha1": "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
@@ -141,7 +144,14 @@ class Git:
         if in_tree:
             control_files.check_regular(os.path.join(self.work_tree, ".gitignore"))
         command, env = self._command(args, in_tree=in_tree), self._env(in_tree=in_tree)
-        return _spawn(command, env, stdin, keep_errors=keep_errors, into=into)
+        most_data = self._listing_data() if in_tree else children.MOST_DATA
+        return _spawn(command, env, stdin, most_data, keep_errors=keep_errors, into=into)
+
+    def _listing_data(self) -> int:
+        """How many bytes git may hold to list the working tree: for the entries of the index, and as many as most trees need."""
+        with suppress(OSError):
+            return min(children.MOST_DATA, LISTING_DATA + 4 * os.stat(os.path.join(self.git_dir, "index")).st_size)
+        return LISTING_DATA
 
     def call_error(self, verb: str, err: bytes) -> PreconditionError:
         """The error for a call that git refused."""
@@ -296,7 +306,13 @@ def _git() -> bytes:
 
 
 def _spawn(
-    command: list[bytes], env: dict[bytes, bytes], stdin: bytes, *, keep_errors: bool, into: int | None = None
+    command: list[bytes],
+    env: dict[bytes, bytes],
+    stdin: bytes,
+    most_data: int,
+    *,
+    keep_errors: bool,
+    into: int | None = None,
 ) -> ChildProcess:
     """Starts git; `stdin` is what it reads; it writes to a pipe, or to the file `into`."""
     if sys.platform == "win32":
@@ -310,7 +326,7 @@ def _spawn(
         (os.POSIX_SPAWN_DUP2, err_write, 2),
     ]
     try:
-        return children.spawn(command, env, actions, out_read, err_read)
+        return children.spawn(command, env, actions, out_read, err_read, most_data)
     except BaseException:
         for fd in (out_read, err_read):
             with suppress(OSError):  # closed with the process that a signal ended

@@ -21,6 +21,9 @@ MOST_DATA = 4 << 30
 git streams files above 512 MiB and makes no deltas of them (core.bigFileThreshold), so that a delta, its base and its result take
 less than half of it; nor does the list of objects of a large history take more."""
 
+_HEADROOM = 64 << 20
+"""Bytes that this process may take while its own memory is limited, which takes some microseconds."""
+
 _leader = 0
 """The id of the worker that made itself the leader of a group; a process that it forks has another one."""
 
@@ -67,11 +70,16 @@ def spawn(
     actions: Sequence[tuple[int, int, int]],
     stdout: int,
     stderr: int,
+    most_data: int,
 ) -> ChildProcess:
-    """Start a process in a group of its own, or in that of this worker, with a limit on its memory (not on Windows)."""
+    """Start a process in a group of its own, or in that of this worker, that may hold `most_data` bytes (not on Windows)."""
     # No signal may come before there is something that ends the process.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
+    limits = None
     try:
+        if sys.platform == "linux":
+            with suppress(OSError):  # no /proc here
+                limits = _limit_own_memory(most_data)
         pid = os.posix_spawn(
             command[0],
             command,
@@ -79,13 +87,13 @@ def spawn(
             file_actions=actions,
             setpgroup=_leader if _leader == os.getpid() else 0,
             setsigmask=before,
-            setsigdef=[
-                signal.SIGPIPE
-            ],  # Python ignores it and a child inherits that: git must die when nobody reads it any more
+            # Python ignores it and a child inherits that: git must die when nobody reads it any more.
+            setsigdef=[signal.SIGPIPE],
         )
-        _limit_memory(pid)
         return ChildProcess(pid, stdout, stderr, lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
     finally:
+        if limits is not None:
+            resource.setrlimit(resource.RLIMIT_DATA, limits)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -105,10 +113,11 @@ def kill_group(pid: int) -> None:
         (os.killpg if os.getpgid(pid) == pid else os.kill)(pid, signal.SIGKILL)
 
 
-def _limit_memory(pid: int) -> None:
-    """Let a child hold at most `MOST_DATA` bytes, where the system can limit a process that runs."""
-    if sys.platform == "linux":
-        with suppress(OSError):  # it has ended
-            soft, hard = resource.prlimit(pid, resource.RLIMIT_DATA)
-            most = MOST_DATA if soft == resource.RLIM_INFINITY else min(soft, MOST_DATA)
-            resource.prlimit(pid, resource.RLIMIT_DATA, (most, hard))
+def _limit_own_memory(most: int) -> tuple[int, int]:
+    """Let this process, and so a child that it starts, hold so many bytes, or what it holds itself; returns the limits before."""
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    with open("/proc/self/statm", "rb", buffering=0) as file:
+        held = int(file.read(200).split()[5]) * resource.getpagesize()
+    known = [limit for limit in (max(most, held + _HEADROOM), *before) if limit != resource.RLIM_INFINITY]
+    resource.setrlimit(resource.RLIMIT_DATA, (min(known), before[1]))
+    return before

@@ -22,7 +22,7 @@ from orchestra_creds.errors import CredsError, NotFoundError
 from orchestra_creds.scanner.absence import SUBMODULES
 from orchestra_creds.scanner.exclusions import Exclusions
 from orchestra_creds.scanner.finding import SkippedItem
-from orchestra_creds.scanner.git.control_files import SpecialFileError
+from orchestra_creds.scanner.git.control_files import SpecialFileError, check_regular
 from orchestra_creds.scanner.git.repository import Repository
 from orchestra_creds.scanner.native_files import walk
 from orchestra_creds.scanner.parallel import workers
@@ -183,9 +183,15 @@ class _InventoryLister:
         except CredsError as error:
             shown = visible(os.fsdecode(folder)) or "."
             self._inventory.notes.append(f"git cannot list {shown}: every file in it was read, ignored ones too")
+            before = len(self._inventory.files)
             self._walk(folder)
-            if isinstance(error, SpecialFileError):
-                self._inventory.skipped.append(SkippedItem(self._inventory.report_path(error.path), error.reason))
+            self._name_special(error)
+            for path in self._inventory.files[before:]:
+                if os.path.basename(path) == b".gitignore":
+                    try:
+                        check_regular(os.path.join(os.fsdecode(self._inventory.root), os.fsdecode(path)))
+                    except SpecialFileError as large:
+                        self._name_special(large)
             return
         if within and not listing.files and not listing.nested:
             self._walk(folder)  # a folder that git ignores, and the operator named
@@ -198,6 +204,11 @@ class _InventoryLister:
             below = prefix + path[cut:]
             if not self._exclusions.match(below):
                 self._list_nested(below, depth - 1)
+
+    def _name_special(self, error: CredsError) -> None:
+        """Name the file that git must not read, if it was one that kept git from its list."""
+        if isinstance(error, SpecialFileError):
+            self._inventory.skipped.append(SkippedItem(self._inventory.report_path(error.path), error.reason))
 
     def _list_nested(self, folder: bytes, depth: int) -> None:
         """A repository inside of a working tree: a submodule, or a clone that git leaves alone."""
