@@ -14,6 +14,9 @@ from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import LOOK_BACK, Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
+_FEWEST_BYTES = 12
+"""Different bytes that a text of 3.5 bits of entropy a byte has at least: 2 ** 3.5 is more than 11."""
+
 NEAR = 1536
 """Bytes on either side in which a companion of a credential is looked for when no brace bounds the file."""
 
@@ -152,14 +155,14 @@ def api_key(subject: Subject) -> CheckVerdict | None:
     """An API key that no configuration of a web or mobile client holds."""
     return (
         None
-        if _in_client(subject) or not _is_api_key(subject)
+        if not _is_api_key(subject) or _in_client(subject)  # what reads little comes first
         else _alone(subject, Confidence.LIKELY, back=CONFIG, forward=CONFIG)
     )
 
 
 def client_api_key(subject: Subject) -> CheckVerdict | None:
     """An API key in the configuration of a web or mobile client: public by design."""
-    if not _in_client(subject) or not _is_api_key(subject):
+    if not _is_api_key(subject) or not _in_client(subject):
         return None
     note = "shipped to every client by design; restrict it to its application and its interfaces"
     return _alone(subject, Confidence.POSSIBLE, back=CONFIG, forward=CONFIG, note=note)
@@ -186,9 +189,11 @@ def longer_token(alphabet: bytes, longest: int, *, shortest: int = 0, note: str 
     rest = re.compile(rb"[" + alphabet + rb"]{0,%d}" % longest)
 
     def check(subject: Subject) -> CheckVerdict | None:
+        if not clear_before(subject):
+            return None
         tail = rest.match(subject.after(longest))
         whole = subject.material + (tail[0] if tail else b"")
-        if not clear_before(subject) or len(whole) < shortest or is_placeholder(whole) or entropy(whole) < 3.5:
+        if len(set(whole)) < _FEWEST_BYTES or len(whole) < shortest or entropy(whole) < 3.5 or is_placeholder(whole):
             return None
         end = subject.start + len(whole)
         low, high = max(subject.lo, subject.start - 6), min(subject.hi, end + 1)
