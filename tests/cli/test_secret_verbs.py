@@ -218,6 +218,15 @@ def test_a_grant_keeps_the_rest_and_says_when_there_is_nothing_to_do(local: Oper
         assert (ended.code, json.loads(ended.stdout)["changed"]) == (0, changed)
 
 
+def test_another_spelling_of_a_member_is_no_second_member(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    for name in ("OnCall", "oncall"):
+        assert local.call("secret", "grant", "n", f"group:{name}@example.com").code == 0
+    asked = "google.cloud.secretmanager.v1.SecretManagerService/GetIamPolicy"
+    (binding,) = ask(local, asked, resource="projects/demo-project/secrets/n").bindings
+    assert [member.casefold() for member in binding.members] == ["group:oncall@example.com"]
+
+
 @pytest.mark.parametrize(
     "variables",
     [{"ORCHESTRA_CREDS_EMULATOR_GRPC": "127.0.0.1:1", "ORCHESTRA_CREDS_EMULATOR_HTTP": "http://127.0.0.1:1"}],

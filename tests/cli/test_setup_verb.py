@@ -86,6 +86,46 @@ def test_nobody_loses_a_secret_whose_declared_reader_could_not_be_granted(operat
     assert readers(operator, "api-token-dev") == {declared}
 
 
+SPELLED = """
+schema = 1
+[project]
+id = "demo-project"
+[environments.dev]
+[secrets.db-pass]
+environments = ["dev"]
+consumers = [{ member = "group:OnCall@Example.com" }, { member = "user:ada@example.com" }]
+accessors = "exact"
+"""
+
+
+def test_a_reader_whom_the_service_spells_otherwise_is_neither_granted_again_nor_locked_out(operator: Operator) -> None:
+    """The service answers groups in lower case, and users as they registered."""
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    operator.write("orchestra-creds.toml", SPELLED)
+    apply(operator)
+    canonical = {"group:oncall@example.com", "user:Ada@Example.com"}
+    set_readers(operator, "db-pass-dev", *canonical)
+    before = mutations(operator)
+    checked = operator.call("setup", "--check")
+    assert (checked.code, "nothing to change" in checked.text) == (0, True), checked.text
+    apply(operator)
+    assert (readers(operator, "db-pass-dev"), mutations(operator)) == (canonical, before)
+    set_readers(operator, "db-pass-dev", *canonical, "user:eve@example.com")
+    apply(operator)
+    assert readers(operator, "db-pass-dev") == canonical
+
+
+def test_principals_that_differ_in_case_are_two(operator: Operator) -> None:
+    principal = "principal://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/ci/subject/Build"
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    operator.write("orchestra-creds.toml", SPELLED.replace("group:OnCall@Example.com", principal))
+    apply(operator)
+    set_readers(operator, "db-pass-dev", principal.replace("Build", "build"), "user:ada@example.com")
+    assert operator.call("setup", "--check").code == 1
+    apply(operator)
+    assert readers(operator, "db-pass-dev") == {principal, "user:ada@example.com"}
+
+
 def test_init_never_overwrites(founder: Operator) -> None:
     assert "exists already" in one_error(founder.call("setup", "init", "--project", PROJECT))
 

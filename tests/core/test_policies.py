@@ -1,11 +1,13 @@
-"""One read-merge-write of a policy: what passes is tried again, what forbids the call is not."""
+"""One read-merge-write of a policy: what passes is tried again, what forbids the call is not; members compared as Google does."""
 
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from orchestra_creds.core.cloud_types import Binding, IamPolicy
-from orchestra_creds.core.policies import change_policy, merged_policy
+from orchestra_creds.core.policies import change_policy, distinct_grants, has_grant, merged_policy
 from orchestra_creds.core.resources import Grant
 from orchestra_creds.errors import (
     ApiDisabledError,
@@ -16,7 +18,8 @@ from orchestra_creds.errors import (
 )
 
 HOLDER = "projects/p/secrets/s"
-GRANT = Grant(HOLDER, "roles/viewer", "user:a@example.com")
+ROLE = "roles/viewer"
+GRANT = Grant(HOLDER, ROLE, "user:a@example.com")
 
 
 class OnePolicy:
@@ -78,3 +81,38 @@ def test_a_deleted_member_goes_where_its_successor_comes_and_bindings_of_one_rol
     )
     (binding,) = merged_policy(policy, (GRANT,)).bindings
     assert binding.members == {GRANT.member, "user:b@example.com"}
+
+
+NAMES = st.text(st.characters(codec="utf-8", exclude_characters=":"), min_size=1, max_size=20)
+KINDS = st.sampled_from(["user", "group", "serviceAccount", "domain", "projectOwner", "deleted:user", "deleted:group"])
+
+
+@given(KINDS, NAMES)
+def test_two_spellings_of_a_member_are_one(kind: str, name: str) -> None:
+    ascii_upper = "".join(letter.upper() if letter.isascii() else letter for letter in name)
+    spelled = f"{kind}:{ascii_upper}"
+    policy = IamPolicy((Binding(ROLE, frozenset({spelled})),), "1")
+    wanted = Grant(HOLDER, ROLE, f"{kind}:{name}")
+    assert has_grant(policy, wanted)
+    assert merged_policy(policy, (wanted,)).bindings == policy.bindings
+    assert merged_policy(policy, (), (wanted,)).bindings == ()
+    assert len(distinct_grants((wanted, Grant(HOLDER, ROLE, spelled)))) == 1
+
+
+@pytest.mark.parametrize("kind", ["principal", "principalSet", "principalHierarchy"])
+@pytest.mark.parametrize("prefix", ["", "deleted:"])
+def test_a_principal_is_exact(prefix: str, kind: str) -> None:
+    member = f"{prefix}{kind}://iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/subject/Build"
+    policy = IamPolicy((Binding(ROLE, frozenset({member.replace("Build", "build")})),), "1")
+    assert not has_grant(policy, Grant(HOLDER, ROLE, member))
+
+
+def test_a_letter_that_only_looks_like_ascii_is_another() -> None:
+    policy = IamPolicy((Binding(ROLE, frozenset({"user:al\N{KELVIN SIGN}@example.com"})),), "1")
+    assert not has_grant(policy, Grant(HOLDER, ROLE, "user:alk@example.com"))
+
+
+def test_the_successor_of_a_deleted_account_takes_its_place_however_it_is_spelled() -> None:
+    policy = IamPolicy((Binding(ROLE, frozenset({"deleted:user:ada@example.com?uid=1"})),), "1")
+    (binding,) = merged_policy(policy, (Grant(HOLDER, ROLE, "user:Ada@Example.com"),)).bindings
+    assert binding.members == {"user:Ada@Example.com"}

@@ -11,7 +11,8 @@ from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
 from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.material import Material
-from orchestra_creds.core.resources import Ref, Resource, ResourceKind
+from orchestra_creds.core.policies import merged_policy
+from orchestra_creds.core.resources import Grant, Ref, Resource, ResourceKind
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import (
     ConfigError,
@@ -160,6 +161,22 @@ def test_other_accessors_of_an_exact_secret_are_drift_and_are_removed(stage: Sta
     (change,) = planned.work
     assert (change.kind, change.risk) == (ChangeKind.REVOKE, Risk.NARROWING)
     assert planned.has_drift
+    done(stage)
+    assert stage.members(SECRET, ACCESSOR) == {RUNNER}
+
+
+def test_no_reader_is_removed_when_the_declared_one_lost_access_after_the_plan(stage: Stage) -> None:
+    done(stage)
+    stage.bind(SECRET, ACCESSOR, "user:eve@example.com")
+
+    def remove_the_declared_one() -> None:
+        policy = stage.policies.get_policy(SECRET)
+        stage.policies.set_policy(SECRET, merged_policy(policy, (), (Grant(SECRET, ACCESSOR, RUNNER),)))
+
+    (ended,) = stage.apply(remove_the_declared_one)
+    assert (ended.change.kind, ended.ending) == (ChangeKind.REVOKE, "failed")
+    assert "nobody else loses" in ended.message
+    assert stage.members(SECRET, ACCESSOR) == {"user:eve@example.com"}
     done(stage)
     assert stage.members(SECRET, ACCESSOR) == {RUNNER}
 

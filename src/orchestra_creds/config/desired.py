@@ -11,6 +11,7 @@ from orchestra_creds.config.environments import number_of
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
 from orchestra_creds.core import credential, durations, federation, google
 from orchestra_creds.core.accounts import mail
+from orchestra_creds.core.policies import distinct_grants
 from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
@@ -54,7 +55,7 @@ def desired_state(document: Document, project: str) -> DesiredState:
             *secrets.values(),
             *pools,
         ),
-        grants=tuple(sorted({*_grants(document, project), *_accessors(document, project)})),
+        grants=distinct_grants((*_grants(document, project), *_accessors(document, project))),
         exact=frozenset(_exact_holders(document, project)),
         audit=_audit(document),
         keyless=frozenset(mail(n, project) for n, t in document.service_accounts.items() if t.keys != "rotated"),

@@ -2,7 +2,7 @@
 
 A lost reply is no failure: what is there decides. When something was changed by others in between, that change stops with "changed
 under you"; what depends on it is skipped, everything else goes on, and running `setup` again completes the rest. No access is
-revoked from a policy in which a grant of the same run failed: the one that the grant replaces may be the only access left.
+revoked from a policy in which a grant of the same run failed, or which lacks a declared reader: it may be the only access left.
 
 Where APIs were off when the plan was made, they are enabled first and the rest is planned again once they answer. Only changes of the
 plan that was agreed to are made then.
@@ -208,6 +208,7 @@ def _change_policy(change: Change, project: ProjectPorts, sleep: Sleep) -> None:
             tries=MERGES,
             wait=lambda attempt: sleep(min(2.0**attempt, 30.0)),
             passing=_PASSING,
+            kept=change.kept,
         )
     except (PreconditionError, UnavailableError) as error:
         if isinstance(error, ApiDisabledError | ConstraintError):

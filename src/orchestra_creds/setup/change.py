@@ -35,7 +35,10 @@ NOT_DONE = frozenset({ChangeKind.AWAITING, ChangeKind.REFUSED})
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One entry of a plan. `what` names it; `wanted` and `live` are the resource as it shall be and as it was seen."""
+    """One entry of a plan. `what` names it; `wanted` and `live` are the resource as it shall be and as it was seen.
+
+    `kept` are the grants without which nothing is revoked: those of the declared readers.
+    """
 
     kind: ChangeKind
     what: str
@@ -46,6 +49,7 @@ class Change:
     fields: tuple[str, ...] = ()
     grants: tuple[Grant, ...] = ()
     revoked: tuple[Grant, ...] = ()
+    kept: tuple[Grant, ...] = ()
     audit: Mapping[str, frozenset[str]] = field(default_factory=dict)
     reason: str = ""
 

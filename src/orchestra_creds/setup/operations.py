@@ -4,6 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from orchestra_creds.core.accounts import mail
+from orchestra_creds.core.policies import distinct_grants
 from orchestra_creds.core.resources import DesiredState, Ref, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.setup import alerts, runner, state
@@ -56,7 +57,7 @@ def add_operations(
     if run is not None:
         job = _rotation_run(wanted.project, run, rotator, accounts)
         more += job.resources
-        grants = tuple(sorted({*grants, *job.grants}))
+        grants = distinct_grants((*grants, *job.grants))
     if alerting is not None:
         cron = run.cron if run is not None else ""
         more += (Resource(Ref(ResourceKind.SERVICE, service)) for service in alerts.SERVICES)

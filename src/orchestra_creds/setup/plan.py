@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.google import SECRET_ACCESSOR
-from orchestra_creds.core.policies import has_grant
+from orchestra_creds.core.policies import grant_key, has_grant
 from orchestra_creds.core.resources import NUMBER, DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.setup.change import Change, ChangeKind, Plan, Risk
 from orchestra_creds.setup.drift import drifts
@@ -91,12 +91,13 @@ def _policies(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
         wanted.setdefault(grant.holder, []).append(fill_number(grant, seen.number))
     for holder, grants in sorted(wanted.items()):
         policy = seen.policies.get(holder)
-        new = tuple(grant for grant in grants if policy is None or not has_grant(policy, grant))
-        for grant in new:
+        for grant in grants:
+            if policy is not None and has_grant(policy, grant):
+                continue
             yield Change(ChangeKind.GRANT, grant_text(grant), Risk.WIDENING, grants=(grant,))
         if holder in desired.exact and policy is not None:
             for grant in other_accessors(policy, grants, holder):
-                yield Change(ChangeKind.REVOKE, grant_text(grant), Risk.NARROWING, revoked=(grant,))
+                yield Change(ChangeKind.REVOKE, grant_text(grant), Risk.NARROWING, revoked=(grant,), kept=tuple(grants))
 
 
 def fill_number(grant: Grant, number: str) -> Grant:
@@ -106,14 +107,14 @@ def fill_number(grant: Grant, number: str) -> Grant:
 
 def other_accessors(policy: IamPolicy, grants: list[Grant], holder: str) -> list[Grant]:
     """Accessors that the file does not name."""
-    mine = {(grant.role, grant.condition, grant.member) for grant in grants}
-    return sorted(
+    mine = {grant_key(grant) for grant in grants}
+    there = (
         Grant(holder, binding.role, member, binding.condition, binding.condition_title)
         for binding in policy.bindings
         if binding.role == SECRET_ACCESSOR
         for member in binding.members
-        if (binding.role, binding.condition, member) not in mine
     )
+    return sorted(grant for grant in there if grant_key(grant) not in mine)
 
 
 def grant_text(grant: Grant) -> str:
