@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.cloud_types import Binding, IamPolicy
@@ -88,6 +88,7 @@ KINDS = st.sampled_from(["user", "group", "serviceAccount", "domain", "projectOw
 
 
 @given(KINDS, NAMES)
+@settings(deadline=None)
 def test_two_spellings_of_a_member_are_one(kind: str, name: str) -> None:
     ascii_upper = "".join(letter.upper() if letter.isascii() else letter for letter in name)
     spelled = f"{kind}:{ascii_upper}"

@@ -16,6 +16,7 @@ from orchestra_creds.config.parse import parse
 from orchestra_creds.core import federation
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.resources import ResourceKind, ResourceStore
+from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.iam.key_records import new_private_key
 from orchestra_creds.emulator.identity import jwt, sts
 from orchestra_creds.emulator.server import control
@@ -163,6 +164,29 @@ def test_the_right_build_gets_in_and_reads_exactly_its_secrets(cloud: control.In
     assert not reads(deployer, f"token-{other}")
     assert acting_as(cloud, access_token, f"deploy-{other}") is None
     assert not reads(Caller(cloud.emulator, access_token), f"token-{env}")
+
+
+LONGEST = {"owner": "o" * 39, "repository": "r" * 100, "repository_id": "8" * 20}
+"""A user's name, a repository's name and numbers as long as GitHub allows, with room for numbers yet to come."""
+SUFFIXES = ("ref:refs/heads/main", "environment:" + "e" * 255, "ref:refs/heads/" + "b" * 240, "pull_request")
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("immutable", [False, True])
+def test_no_legal_repository_is_locked_out_by_the_length_of_its_subject(
+    cloud: control.InProcessEmulator, suffix: str, *, immutable: bool
+) -> None:
+    owner, repository = LONGEST["owner"], LONGEST["repository"]
+    names = f"{owner}@4242/{repository}@777" if immutable else f"{owner}/{repository}"
+    workflow = f"{owner}/{repository}/.github/workflows/deploy.yml@refs/heads/main"
+    claims = {"sub": f"repo:{names}:{suffix}", "repository": f"{owner}/{repository}", "job_workflow_ref": workflow}
+    assert let_in(cloud, "github-dev", token(cloud, "github-dev", **claims))
+
+
+def test_the_subject_of_the_largest_number_fits() -> None:
+    claims = {"repository_id": LONGEST["repository_id"]}
+    subject = cel.compile_expression(federation.MAPPING["google.subject"])({"assertion": claims})
+    assert len(str(subject).encode()) <= sts.LONGEST_SUBJECT
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
+from orchestra_creds.core import federation
 from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.policies import merged_policy
@@ -254,6 +255,49 @@ def test_what_changes_between_plan_and_apply_stops_with_changed_under_you(stage:
     assert "changed under you" in one.message
     done(stage)
     assert stage.plan().work == ()
+
+
+def map_the_whole_subject(stage: Stage) -> None:
+    """Give the provider the mapping of earlier versions."""
+    mapping = {**federation.MAPPING, "google.subject": "assertion.sub"}
+    stage.rest("PATCH", provider_path(), {"attributeMapping": mapping}, updateMask="attributeMapping")
+
+
+def live_subject(stage: Stage) -> str:
+    found = stage.rest("GET", provider_path())
+    return str(found["attributeMapping"]["google.subject"])
+
+
+def test_a_provider_with_the_long_subject_gets_the_short_one_if_nobody_is_granted_anything_by_it(stage: Stage) -> None:
+    done(stage)
+    map_the_whole_subject(stage)
+    (change,) = stage.plan().work
+    assert (change.kind, change.fields, change.risk) == (ChangeKind.UPDATE, ("attributeMapping",), Risk.WIDENING)
+    done(stage)
+    assert live_subject(stage) == federation.MAPPING["google.subject"]
+    assert stage.plan().work == ()
+
+
+def test_a_grant_to_a_subject_keeps_the_mapping_until_it_is_given_to_the_repository(stage: Stage) -> None:
+    done(stage)
+    map_the_whole_subject(stage)
+    pool = (
+        f"iam.googleapis.com/projects/{stage.project.itself.number()}/locations/global/workloadIdentityPools/github-dev"
+    )
+    subject = f"principal://{pool}/subject/repo:acme/app:ref:refs/heads/main"
+    stage.bind(f"projects/{PROJECT}", "roles/viewer", subject)
+    planned = stage.plan()
+    (change,) = (change for change in planned.changes if change.kind is not ChangeKind.AWAITING)
+    assert (change.kind, planned.work, planned.has_drift) == (ChangeKind.REFUSED, (), True)
+    assert f"roles/viewer on the project to {subject}" in change.reason
+    assert stage.apply() == []
+    assert live_subject(stage) == "assertion.sub"
+    policy = stage.policies.get_policy(f"projects/{PROJECT}")
+    gone = Grant(f"projects/{PROJECT}", "roles/viewer", subject)
+    instead = Grant(f"projects/{PROJECT}", "roles/viewer", f"principalSet://{pool}/attribute.repository_id/777")
+    stage.policies.set_policy(f"projects/{PROJECT}", merged_policy(policy, (instead,), (gone,)))
+    done(stage)
+    assert live_subject(stage) == federation.MAPPING["google.subject"]
 
 
 JOB = f"{PLACE}/orchestra-creds-rotate"

@@ -10,8 +10,9 @@ from orchestra_creds.core.resources import NUMBER
 from orchestra_creds.errors import ConfigError
 
 ISSUER = "https://token.actions.githubusercontent.com"
+SUBJECT = "google.subject"
 MAPPING = {
-    "google.subject": "assertion.sub",
+    SUBJECT: "'repository:' + assertion.repository_id",
     **{
         f"attribute.{name}": f"assertion.{name}"
         for name in (
@@ -25,6 +26,7 @@ MAPPING = {
         )
     },
 }
+"""The subject is short, because Google refuses one beyond 127 bytes and `assertion.sub` holds names of owner, repository and ref."""
 UNSAFE_EVENTS = frozenset({"pull_request_target", "workflow_run", "issue_comment"})
 """Events that run with rights of the repository on input of strangers."""
 LONGEST_CONDITION = 4096
@@ -75,8 +77,16 @@ def condition(
 
 def member(pool: str, repository_id: int) -> str:
     """The runs of one repository that a pool lets in."""
-    where = f"projects/{NUMBER}/locations/global/workloadIdentityPools/{pool}"
-    return f"principalSet://iam.googleapis.com/{where}/attribute.repository_id/{repository_id}"
+    return f"principalSet://{_path(pool, NUMBER)}/attribute.repository_id/{repository_id}"
+
+
+def is_subject_of(pool: str, number: str, member: str) -> bool:
+    """Return whether a member of a policy names one subject of a pool; `number` is that of the project."""
+    return member.startswith(f"principal://{_path(pool, number)}/subject/")
+
+
+def _path(pool: str, number: str) -> str:
+    return f"iam.googleapis.com/projects/{number}/locations/global/workloadIdentityPools/{pool}"
 
 
 def _list(texts: Sequence[str]) -> str:

@@ -3,8 +3,9 @@
 Nothing is ever planned to be removed, but accessors of secrets that are declared `exact`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
+from orchestra_creds.core import federation
 from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.google import SECRET_ACCESSOR
 from orchestra_creds.core.policies import grant_key, has_grant
@@ -13,6 +14,9 @@ from orchestra_creds.setup.change import Change, ChangeKind, Plan, Risk
 from orchestra_creds.setup.drift import drifts
 from orchestra_creds.setup.registry import ENTRIES
 from orchestra_creds.setup.snapshot import Snapshot
+
+MAPPING = "attributeMapping"
+"""The field of a provider that makes the names of those who come through it."""
 
 
 def plan(desired: DesiredState, seen: Snapshot) -> Plan:
@@ -40,13 +44,10 @@ def _resources(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
             yield Change(ChangeKind.UNDELETE, str(wanted.ref), Risk.WIDENING, wanted.ref, wanted, live)
             continue
         fields = differing_fields(wanted, live)
-        immutable = entry.immutable
-        if immutable in fields:
-            why = f"{immutable} is fixed when it is made: {_field_text(live, immutable)}, not {_field_text(wanted, immutable)}"
-            yield Change(
-                ChangeKind.REFUSED, str(wanted.ref), Risk.LOW, wanted.ref, wanted, live, (immutable,), reason=why
-            )
-        changeable = tuple(name for name in fields if name != immutable)
+        kept = dict(_kept_fields(wanted, live, fields, seen))
+        for name, why in kept.items():
+            yield Change(ChangeKind.REFUSED, str(wanted.ref), Risk.LOW, wanted.ref, wanted, live, (name,), reason=why)
+        changeable = tuple(name for name in fields if name not in kept)
         if changeable:
             yield Change(
                 ChangeKind.UPDATE,
@@ -57,6 +58,33 @@ def _resources(desired: DesiredState, seen: Snapshot) -> Iterator[Change]:
                 live,
                 changeable,
             )
+
+
+def _kept_fields(wanted: Resource, live: Resource, fields: Sequence[str], seen: Snapshot) -> Iterator[tuple[str, str]]:
+    """Yield the fields that differ and stay as they are, with the reason."""
+    immutable = ENTRIES[wanted.ref.kind].immutable
+    if immutable in fields:
+        before, after = _field_text(live, immutable), _field_text(wanted, immutable)
+        yield immutable, f"{immutable} is fixed when it is made: {before}, not {after}"
+    if MAPPING in fields and _subject(live) != _subject(wanted):
+        lost = next(_subject_grants(wanted.ref.name.partition("/")[0], seen), None)
+        if lost is not None:
+            instead = "grant it to principalSet://.../attribute.repository_id/ID, then remove it"
+            yield MAPPING, f"another subject would end {grant_text(lost)}: {instead}"
+
+
+def _subject_grants(pool: str, seen: Snapshot) -> Iterator[Grant]:
+    """Yield the grants to single subjects of a pool: they name what the mapping of its provider makes."""
+    for holder, policy in sorted(seen.policies.items()):
+        for binding in policy.bindings:
+            for member in sorted(binding.members):
+                if federation.is_subject_of(pool, seen.number, member):
+                    yield Grant(holder, binding.role, member, binding.condition, binding.condition_title)
+
+
+def _subject(provider: Resource) -> object:
+    mapping = provider.fields.get(MAPPING)
+    return mapping.get(federation.SUBJECT) if isinstance(mapping, Mapping) else None
 
 
 def differing_fields(wanted: Resource, live: Resource) -> tuple[str, ...]:
