@@ -11,6 +11,7 @@ from datetime import datetime
 
 import pytest
 
+from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.server import control
 from tests import loopback
 from tests.cli.cloud import daemon_of, document, exported, make_account, state_of
@@ -270,3 +271,29 @@ def test_nothing_acknowledged_is_lost_when_the_daemon_is_killed_under_writes(ope
 def test_a_verb_that_may_hold_material_leaves_no_core_file(operator: Operator) -> None:
     operator.call("secret", "list", "--backend", "local")
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] in {0, 1}  # one byte: less than the smallest core
+
+
+def test_strict_mode_is_one_setting_of_the_state(operator: Operator) -> None:
+    call = ("secret", "list", "--backend", "local")
+    assert operator.call(*call).code == 0
+    with daemon_of(operator, "--strict"):
+        assert document(operator.call("emulator", "status", "--format", "json").stdout)["strict"] is True
+        assert operator.call("emulator", "start", "--quiet").code == 0
+        assert operator.call("emulator", "start", "--quiet", "--no-strict").code == 4
+        refused = operator.call(*call)
+        assert (refused.code, "secretmanager.googleapis.com is not enabled" in one_error(refused)) == (4, True)
+    assert operator.call(*call).code == 4, "a verb that runs the cloud itself meets the same mode"
+    operator.environment["ORCHESTRA_CREDS_EMULATOR_STRICT"] = "0"
+    assert operator.call(*call).code == 0
+    operator.environment["ORCHESTRA_CREDS_EMULATOR_STRICT"] = "1"
+    assert operator.call(*call).code == 4
+    operator.environment["ORCHESTRA_CREDS_EMULATOR_STRICT"] = "maybe"
+    assert operator.call(*call).code == 2
+
+
+def test_every_lag_is_set_at_once(operator: Operator) -> None:
+    assert operator.call("secret", "list", "--backend", "local").code == 0
+    shown = document(operator.call("emulator", "fault", "--lag", "all=8s", "--format", "json").stdout)["lags"]
+    assert shown == {lag.value: 8.0 for lag in faults.Lag}
+    shown = document(operator.call("emulator", "fault", "--lag", "all=0s", "--format", "json").stdout)["lags"]
+    assert shown == {}

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from orchestra_creds.emulator.server.control import InProcessEmulator
     from orchestra_creds.gcp.session import ApiSession
 
+STRICT_VARIABLE = "ORCHESTRA_CREDS_EMULATOR_STRICT"
+"""Environment variable that switches the strict mode of the embedded cloud on (1) or off (0)."""
 _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
 
@@ -201,7 +203,7 @@ def _open_embedded(
         endpoints = daemon.endpoints.grpc, daemon.endpoints.http
         owner = control.owner_token(emulator_state()) if daemon.auth else ""  # who has the state file is the owner
     if endpoints is None:
-        embedded = control.start_in_process(emulator_state())
+        embedded = control.start_in_process(emulator_state(), strict=strict_from_environment(os.environ))
         endpoints = embedded.endpoints.grpc, embedded.endpoints.http
     session = ApiSession(
         project or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT,
@@ -254,6 +256,18 @@ def endpoints_from_environment(environment: Mapping[str, str]) -> tuple[str, str
             hint='set both with: eval "$(orchestra-creds emulator env)", or unset both',
         )
     return grpc, http.rstrip("/")
+
+
+def strict_from_environment(environment: Mapping[str, str]) -> bool | None:
+    """Return whether the environment switches strict mode on or off; None where it does neither.
+
+    Raises:
+        ConfigError: the variable is neither 1 nor 0.
+    """
+    value = environment.get(STRICT_VARIABLE, "")
+    if value not in {"", "0", "1"}:
+        raise ConfigError(f"{STRICT_VARIABLE} is neither 1 nor 0", hint="1 switches strict mode on, 0 off")
+    return value == "1" if value else None
 
 
 def emulator_state() -> Path:

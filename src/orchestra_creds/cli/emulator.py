@@ -52,6 +52,15 @@ def start(
     port: PortOption = 0,
     http_port: HttpPortOption = 0,
     auth: Annotated[bool, typer.Option("--auth", help="Identify callers and check their permissions.")] = False,
+    strict: Annotated[
+        bool | None,
+        typer.Option(
+            "--strict/--no-strict",
+            envvar=cloud.STRICT_VARIABLE,
+            help="Refuse and delay what Google refuses and delays; kept in the state.",
+            show_default="as the state is, else off",
+        ),
+    ] = None,
     format_: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
@@ -60,7 +69,8 @@ def start(
     from orchestra_creds.render.emulator import status_result
 
     cloud.silence_libraries()  # the daemon's log is a file
-    daemon = control.start_daemon(cloud.emulator_state(), auth=auth, grpc_port=port, http_port=http_port)
+    state = cloud.emulator_state()
+    daemon = control.start_daemon(state, auth=auth, strict=strict, grpc_port=port, http_port=http_port)
     emit(status_result(daemon), format_)
 
 
@@ -178,7 +188,11 @@ def fault(
     delay: Annotated[str, typer.Option("--delay", metavar="SPAN", help="Wait before the answer, at most 30s.")] = "",
     lag: Annotated[
         list[str] | None,
-        typer.Option("--lag", metavar="WHAT=SPAN", help="See changes late: latest, alias, state, list, iam."),
+        typer.Option(
+            "--lag",
+            metavar="WHAT=SPAN",
+            help="See changes late: latest, alias, state, list, iam, api, operation, metric; all.",
+        ),
     ] = None,
     quota: Annotated[
         list[str] | None,
@@ -207,8 +221,9 @@ def fault(
             clear_first=clear,
             fault=new,
             late=[
-                (faults.lag_by_name(what), durations.parse(span, what="--lag"))
+                (which, durations.parse(span, what="--lag"))
                 for what, span in _pairs(lag, "--lag WHAT=SPAN")
+                for which in faults.lags_by_name(what)
             ],
             limits=[(bucket, _per_minute(number)) for bucket, number in _pairs(quota, "--quota BUCKET=N")],
         )

@@ -26,9 +26,10 @@ def status_result(daemon: Daemon | None) -> Result:
         "grpc": daemon.endpoints.grpc,
         "http": daemon.endpoints.http,
         "auth": daemon.auth,
+        "strict": daemon.strict,
         "started": time_text(daemon.started),
     }
-    mode = "checks permissions" if daemon.auth else "everybody is owner"
+    mode = ("checks permissions" if daemon.auth else "everybody is owner") + (", strict" if daemon.strict else "")
     lines = (
         f"the embedded cloud runs (process {daemon.pid}, {mode}): gRPC {daemon.endpoints.grpc}, HTTP {daemon.endpoints.http}",
         'use it with: eval "$(orchestra-creds emulator env)"',

@@ -49,7 +49,7 @@ def test_a_second_start_finds_the_first(state: Path, daemon: control.Daemon) -> 
     assert daemon == control.start_daemon(state, http_port=daemon.endpoints.http_port)
 
 
-@pytest.mark.parametrize("settings", [{"auth": True}, {"http_port": 1}, {"grpc_port": 1}])
+@pytest.mark.parametrize("settings", [{"auth": True}, {"strict": True}, {"http_port": 1}, {"grpc_port": 1}])
 def test_a_start_with_other_settings_is_refused(state: Path, daemon: control.Daemon, settings: dict[str, int]) -> None:
     with pytest.raises(PreconditionError, match="other settings"):
         control.start_daemon(state, **settings)  # type: ignore[arg-type]  # each is one keyword
@@ -129,7 +129,15 @@ def test_a_run_file_of_a_dead_process_is_no_daemon_even_while_the_lock_is_held(t
     state = tmp_path / "emulator.db"
     child = os.spawnlp(os.P_NOWAIT, "true", "true")  # noqa: S606  # a process that ends
     os.waitpid(child, 0)
-    facts = {"pid": child, "host": "127.0.0.1", "grpc_port": 1, "http_port": 2, "started": "2026-01-01", "auth": False}
+    facts = {
+        "pid": child,
+        "host": "127.0.0.1",
+        "grpc_port": 1,
+        "http_port": 2,
+        "started": "2026-01-01",
+        "auth": False,
+        "strict": False,
+    }
     (tmp_path / "emulator.db.run").write_text(json.dumps(facts))
     with FileLock(tmp_path / "emulator.db.lock"):
         assert control.find_daemon(state) is None

@@ -7,13 +7,14 @@ counted per rule from the moment it is armed; a rule that has fired as often as 
 import dataclasses
 import enum
 import fnmatch
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from google.rpc import error_details_pb2
 
+from orchestra_creds.emulator.protocol import strict
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.store.store import Txn
 from orchestra_creds.errors import ConfigError
@@ -32,13 +33,21 @@ class FaultPhase(enum.StrEnum):
 
 
 class Lag(enum.StrEnum):
-    """What may be seen late; the value of each is a number of seconds, 0 by default."""
+    """What may be seen late; the value of each is a number of seconds, 0 unless set or given by strict mode."""
 
     LATEST = "latest"  # the version that `latest` means
     ALIAS = "alias"  # aliases after UpdateSecret
     STATE = "state"  # the state of a version after enable, disable, destroy
     LIST = "list"  # new versions and secrets in lists
     IAM = "iam"  # new keys, key states and policies
+    API = "api"  # that an API was enabled or disabled
+    OPERATION = "operation"  # that a long-running operation is done
+    METRIC = "metric"  # new log metrics, for alerts
+
+
+STRICT_LAGS: Mapping[Lag, float] = {Lag.API: 5.0, Lag.OPERATION: 2.0, Lag.METRIC: 10.0}
+"""Seconds in strict mode unless set otherwise; Google takes up to minutes."""
+_EVERY_LAG = "all"
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,16 +104,16 @@ def code_by_name(name: str) -> Code:
         ) from None
 
 
-def lag_by_name(name: str) -> Lag:
-    """The thing called `name` that may be seen late.
+def lags_by_name(name: str) -> tuple[Lag, ...]:
+    """The thing called `name` that may be seen late, or everything for `all`.
 
     Raises:
         ConfigError: there is none.
     """
     try:
-        return Lag(name)
+        return tuple(Lag) if name == _EVERY_LAG else (Lag(name),)
     except ValueError:
-        raise ConfigError(f"{name!r} cannot be seen late", hint=f"one of {', '.join(Lag)}") from None
+        raise ConfigError(f"{name!r} cannot be seen late", hint=f"one of {', '.join(Lag)}, {_EVERY_LAG}") from None
 
 
 def change(
@@ -140,7 +149,7 @@ def active_faults(txn: Txn) -> list[Fault]:
 
 
 def clear(txn: Txn) -> None:
-    """Remove every rule, lag and quota."""
+    """Remove every rule, lag and quota; the lags of strict mode come back."""
     for key in ("faults", "quota", "quota_used", *(f"lag:{lag}" for lag in Lag)):
         txn.set_setting(key, None)
 
@@ -149,16 +158,16 @@ def set_lag(txn: Txn, lag: Lag, seconds: float) -> None:
     """Let something be seen late by so many seconds of the emulator's clock."""
     if seconds < 0:
         raise ConfigError("a lag is not negative")
-    txn.set_setting(f"lag:{lag}", seconds or None)
+    txn.set_setting(f"lag:{lag}", seconds)
 
 
 def lag(txn: Txn, which: Lag) -> float:
     """How many seconds late `which` is seen."""
-    return float(txn.setting(f"lag:{which}", 0.0))
+    return float(txn.setting(f"lag:{which}", STRICT_LAGS.get(which, 0.0) if strict.is_strict(txn) else 0.0))
 
 
 def lags(txn: Txn) -> dict[Lag, float]:
-    """Every lag that is set, in seconds."""
+    """Every lag that is in force, in seconds."""
     return {which: seconds for which in Lag if (seconds := lag(txn, which))}
 
 

@@ -1,4 +1,4 @@
-"""What the REST-only services share: bodies, field masks, times, pages, and operations that are done at once.
+"""What the REST-only services share: bodies, field masks, times, pages, and long-running operations.
 
 Their resources are JSON documents as Google answers them, so they are stored as they are.
 """
@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
@@ -17,7 +18,9 @@ from orchestra_creds.emulator.store.store import Txn
 
 OPERATION = "operation"
 OPERATIONS_KEPT = timedelta(days=1)
-"""How long a finished operation can be asked for."""
+"""How long an operation can be asked for."""
+_READY = "ready"
+"""Field of a kept operation: the time at which it is seen to be done (Unix seconds)."""
 
 Document = dict[str, Any]
 
@@ -120,7 +123,7 @@ def flag(call: RestCall, name: str) -> bool:
 def operation(
     txn: Txn, name: str, kind: str, response: Document | None, *, metadata: Document | None = None
 ) -> Document:
-    """A long-running operation that is done; it can be asked for by its name for a day."""
+    """A long-running operation, done after the operation lag; it can be asked for by its name for a day."""
     done: Document = {
         "name": name or f"operations/{secrets.token_hex(12)}",
         "done": True,
@@ -129,12 +132,18 @@ def operation(
     if metadata is not None:
         done["metadata"] = metadata
     txn.schedule(OPERATION, done["name"], txn.now + OPERATIONS_KEPT)
-    return save(txn, OPERATION, done["name"], done)
+    ready = txn.now.timestamp() + faults.lag(txn, faults.Lag.OPERATION)
+    return _show_operation(txn, save(txn, OPERATION, done["name"], {**done, _READY: ready}))
 
 
 def get_operation(call: RestCall, _caller: Caller, txn: Txn) -> Document:
     """An operation by its name."""
-    return load(txn, OPERATION, call.path["name"], what="Operation")
+    return _show_operation(txn, load(txn, OPERATION, call.path["name"], what="Operation"))
+
+
+def _show_operation(txn: Txn, kept: Document) -> Document:
+    hidden = {_READY} if kept.get(_READY, 0) <= txn.now.timestamp() else {_READY, "done", "response"}
+    return {name: value for name, value in kept.items() if name not in hidden}
 
 
 def _forget(name: str, txn: Txn) -> None:

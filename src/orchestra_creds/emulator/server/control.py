@@ -24,6 +24,7 @@ from orchestra_creds.emulator import services
 from orchestra_creds.emulator.access import access
 from orchestra_creds.emulator.iam import keys
 from orchestra_creds.emulator.identity import oauth
+from orchestra_creds.emulator.protocol import strict as strict_mode
 from orchestra_creds.emulator.protocol.routes import rpc_coverage
 from orchestra_creds.emulator.server import dispatch
 from orchestra_creds.emulator.server.dispatch import Emulator
@@ -80,18 +81,20 @@ class InProcessEmulator:
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """A running daemon: its process, where it listens, since when, and whether it checks permissions."""
+    """A running daemon: its process, where it listens, since when, whether it checks permissions, whether it is strict."""
 
     pid: int
     endpoints: EmulatorEndpoints
     started: datetime
     auth: bool
+    strict: bool = False
 
 
 def start_in_process(
     state: Path,
     *,
     auth: bool = False,
+    strict: bool | None = None,
     host: str = LOOPBACK,
     grpc_port: int = 0,
     http_port: int = 0,
@@ -101,10 +104,14 @@ def start_in_process(
 
     With port 0 the HTTP port is the one that the state remembers, so that keys made earlier keep a `token_uri` that
     answers; when another process has it, any free port. With `auth`, callers are identified and need permissions.
+    `strict` switches strict mode on or off; None leaves the state as it is.
     """
     require_loopback(host)
     store = Store(state)
     try:
+        if strict is not None:
+            with store.transaction() as txn:
+                strict_mode.set_strict(txn, on=strict)
         emulator = Emulator(
             store,
             SERVICES,
@@ -120,15 +127,15 @@ def start_in_process(
 
 
 def start_daemon(
-    state: Path, *, auth: bool = False, host: str = LOOPBACK, grpc_port: int = 0, http_port: int = 0
-) -> Daemon:
-    """Start the daemon, or find the one that runs already; returns when both ports answer."""
+    state: Path, *, auth: bool = False, strict: bool | None = None, host: str = LOOPBACK, grpc_port: int = 0, http_port: int = 0
+) -> Daemon:  # fmt: skip
+    """Start the daemon, or find the one that runs already; returns when both ports answer. `strict` as for `start_in_process`."""
     require_loopback(host)
     running = find_daemon(state)
     if running is not None:
         found = running.endpoints
         same_ports = grpc_port in {0, found.grpc_port} and http_port in {0, found.http_port}
-        if not same_ports or auth != running.auth:
+        if not same_ports or auth != running.auth or strict not in {None, running.strict}:
             raise PreconditionError(
                 f"an embedded cloud with other settings serves {state} already (process {running.pid})",
                 hint="`orchestra-creds emulator stop` ends it",
@@ -140,6 +147,7 @@ def start_daemon(
         [
             "--state", str(state.absolute()), "--host", host, "--grpc-port", str(grpc_port),
             "--http-port", str(http_port), *(["--auth"] if auth else []),
+            *([] if strict is None else ["--strict" if strict else "--no-strict"]),
         ],
         log=_sibling_path(state, "log"),
     )  # fmt: skip
@@ -186,13 +194,14 @@ def find_daemon(state: Path) -> Daemon | None:
     if not _is_alive(found["pid"]):
         return None
     endpoints = EmulatorEndpoints(found["grpc_port"], found["http_port"], found["host"])
-    return Daemon(found["pid"], endpoints, datetime.fromisoformat(found["started"]), found["auth"])
+    return Daemon(found["pid"], endpoints, datetime.fromisoformat(found["started"]), found["auth"], found["strict"])
 
 
 def run_daemon(
     state: Path,
     *,
     auth: bool,
+    strict: bool | None = None,
     host: str,
     grpc_port: int,
     http_port: int,
@@ -208,7 +217,11 @@ def run_daemon(
     run_file = _sibling_path(state, "run")
     with lock:
         try:
-            with start_in_process(state, auth=auth, host=host, grpc_port=grpc_port, http_port=http_port) as running:
+            with start_in_process(
+                state, auth=auth, strict=strict, host=host, grpc_port=grpc_port, http_port=http_port
+            ) as running:
+                with running.emulator.store.transaction() as txn:
+                    is_strict = strict_mode.is_strict(txn)
                 facts = {
                     "pid": os.getpid(),
                     "host": host,
@@ -216,6 +229,7 @@ def run_daemon(
                     "http_port": running.endpoints.http_port,
                     "started": datetime.now(UTC).isoformat(),
                     "auth": auth,
+                    "strict": is_strict,
                 }
                 _write_private(run_file, json.dumps(facts).encode())
                 wait()

@@ -22,6 +22,7 @@ def main() -> int:
     parser.add_argument("--grpc-port", type=int, required=True)
     parser.add_argument("--http-port", type=int, required=True)
     parser.add_argument("--auth", action="store_true")
+    parser.add_argument("--strict", action=argparse.BooleanOptionalAction)
     options = parser.parse_args()
     logging.basicConfig(format="%(asctime)s %(name)s %(message)s")
     ended = threading.Event()
@@ -31,6 +32,7 @@ def main() -> int:
         run_daemon(
             options.state,
             auth=options.auth,
+            strict=options.strict,
             host=options.host,
             grpc_port=options.grpc_port,
             http_port=options.http_port,

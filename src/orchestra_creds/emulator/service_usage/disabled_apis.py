@@ -1,6 +1,7 @@
-"""Refuses calls to an API that was switched off in the project, as Google does.
+"""Refuses calls to an API that is off in the project, as Google does.
 
-Only an API that was disabled is refused. One that nobody has enabled yet is answered, so that a new project can be used at once.
+In strict mode every API that nobody has enabled is off. Otherwise only one that was disabled is refused, so that a new
+project can be used at once.
 """
 
 import re
@@ -39,20 +40,22 @@ _ALWAYS = frozenset(
     }
 )
 """Google charges these calls of gcloud to a project of its own, so that Service Usage can be enabled again."""
+_NO_PROJECT = frozenset({"-", "_"})
+"""What stands for the project in the name of an account or a bucket that is not there."""
 _PROJECT = re.compile(r"(?://[a-z.]+/)?projects/([^/]+)")
 
 
 def require_enabled(txn: Txn, method: str, resource: str) -> None:
-    """Raise PERMISSION_DENIED with reason SERVICE_DISABLED when the API of the method was disabled in the resource's project.
+    """Raise PERMISSION_DENIED with reason SERVICE_DISABLED when the API of the method is off in the resource's project.
 
     Source of the shape: google.rpc.ErrorInfo in googleapis/google/rpc/error_details.proto, and answers of Google in public issues.
     """
     api = _api(method, resource)
     found = _PROJECT.match(bucket_names.stored_bucket_name(txn, stored_account_name(txn, resource)))
-    if not api or found is None or method in _ALWAYS:
+    if not api or found is None or found[1] in _NO_PROJECT or method in _ALWAYS:
         return
     service, project = f"{api}.googleapis.com", project_numbers.id_of(txn, found[1])
-    if not api_services.is_switched_off(txn, project, service):
+    if api_services.is_callable(txn, project, service):
         return
     number, title = project_numbers.number_of(txn, project), api_services.TITLES.get(service, service)
     page = f"https://console.developers.google.com/apis/api/{service}/overview?project={number}"

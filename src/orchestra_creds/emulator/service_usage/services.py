@@ -1,14 +1,14 @@
 """Which APIs are switched on in a project (Service Usage v1).
 
-The APIs that are served here are on from the start, but for Cloud Run and Cloud Scheduler, which a new project at Google
-has to enable too; all others are off. A switch is remembered; calls to an API that
-was disabled are refused (service_usage/disabled_apis.py).
+In strict mode every API but Service Usage is off until somebody enables it. Otherwise the APIs that are served here are on
+from the start, but for Cloud Run and Cloud Scheduler, which a new project at Google has to enable too; all others are off.
+A switch is remembered, and takes effect for other APIs after the API lag (service_usage/disabled_apis.py).
 """
 
 import re
 from collections.abc import Callable
 
-from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol import faults, rest, strict
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
@@ -28,7 +28,9 @@ TITLES = {
     "storage.googleapis.com": "Cloud Storage API",
     "sts.googleapis.com": "Security Token Service API",
 }
-"""What is on from the start."""
+"""What is on from the start, but in strict mode."""
+SERVICE_USAGE = "serviceusage.googleapis.com"
+"""What is on from the start in strict mode, too, for it enables the others."""
 
 _SWITCH = "service_switch"
 _SERVICE = "google.api.serviceusage.v1.ServiceUsage"
@@ -37,16 +39,27 @@ _MOST = 20
 """Services that one batchEnable may name (cloud.google.com/service-usage/docs/reference/rest)."""
 
 
-def is_switched_off(txn: Txn, project: str, service: str) -> bool:
-    """Return whether an API was disabled in a project; one that nobody has switched yet was not."""
-    return txn.get(_SWITCH, f"projects/{project}/services/{service}") == b"DISABLED"
+def is_callable(txn: Txn, project: str, service: str) -> bool:
+    """Return whether calls to an API reach it: it is enabled, or nobody has disabled it and the mode is not strict."""
+    lag = faults.lag(txn, faults.Lag.API)
+    switched = txn.get(_SWITCH, f"projects/{project}/services/{service}", lag=lag)
+    if switched is None:
+        return service == SERVICE_USAGE or not strict.is_strict(txn)
+    return switched == b"ENABLED"
+
+
+def enable(txn: Txn, project: str, *services: str) -> None:
+    """Enable APIs in a project, for example all that are served: `enable(txn, "demo-project", *TITLES)`."""
+    for service in services:
+        _set_state(txn, project, service, "ENABLED")
 
 
 def _document(txn: Txn, project: str, service: str) -> rest.Document:
     if not _NAME.fullmatch(service):
         raise not_found_error(f"Not found or permission denied for service(s): {service[:200]}.")
     switched = txn.get(_SWITCH, f"projects/{project}/services/{service}")
-    state = switched.decode() if switched is not None else "ENABLED" if service in TITLES else "DISABLED"
+    started = service == SERVICE_USAGE or (service in TITLES and not strict.is_strict(txn))
+    state = switched.decode() if switched is not None else "ENABLED" if started else "DISABLED"
     shown = project_numbers.number_of(txn, project)
     return {
         "name": f"projects/{shown}/services/{service}",
@@ -94,7 +107,9 @@ def _batch_enable(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
 
 def _set_state(txn: Txn, project: str, service: str, state: str) -> rest.Document:
     _document(txn, project, service)
-    txn.put(_SWITCH, f"projects/{project}/services/{service}", state.encode(), parent=f"projects/{project}")
+    name = f"projects/{project}/services/{service}"
+    if txn.get(_SWITCH, name) != state.encode():  # a switch that changes nothing does not restart the lag
+        txn.put(_SWITCH, name, state.encode(), parent=f"projects/{project}")
     return _document(txn, project, service)
 
 

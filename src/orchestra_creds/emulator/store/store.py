@@ -28,6 +28,8 @@ from orchestra_creds.errors import ConfigError, UnavailableError
 
 SCHEMA_VERSION = 2
 """2 keeps the reason of a call; a file of version 1 is brought to it when it is opened."""
+STRICT = "strict"
+"""Setting: the state is in strict mode (protocol/strict.py)."""
 AUDIT_KEPT = 100_000
 """Entries of the audit log that are kept; older ones are dropped."""
 
@@ -114,11 +116,11 @@ class Store:
             yield txn
 
     def reset(self) -> None:
-        """Forget every resource, payload, fault, timer and audit entry; keep only where the servers listen."""
+        """Forget every resource, payload, fault, timer and audit entry; keep only the mode and where the servers listen."""
         with self.transaction() as txn:
             for table in _TABLES:
                 txn.database.execute(f"DELETE FROM {table}")  # noqa: S608  # names are constants above
-            txn.database.execute("DELETE FROM setting WHERE key NOT IN ('key_check', 'http_port')")
+            txn.database.execute("DELETE FROM setting WHERE key NOT IN ('key_check', 'http_port', ?)", (STRICT,))
 
     def advance(self, step: timedelta) -> datetime:
         """Move the shared clock forward; returns the new time."""
