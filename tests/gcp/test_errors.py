@@ -140,7 +140,8 @@ def test_an_api_that_is_switched_off_is_not_taken_for_a_missing_permission() -> 
     refusal = EmuError(Code.PERMISSION_DENIED, said, detail)
     for error in (over_grpc(refusal.code, said, detail), over_rest(403, json.dumps(refusal.document()).encode())):
         found = told(error)
-        assert (type(found), found.hint) == (ApiDisabledError, "gcloud services enable secretmanager.googleapis.com")
+        enable = "gcloud services enable secretmanager.googleapis.com --project=demo-project"
+        assert (type(found), found.hint) == (ApiDisabledError, enable)
         assert isinstance(found, ApiDisabledError)
         assert found.service == "secretmanager.googleapis.com"
     without = told(over_grpc(Code.PERMISSION_DENIED, said))
@@ -189,6 +190,8 @@ def test_an_organization_policy_is_named_in_either_of_googles_shapes(detail: Any
         found = told(error)
         assert type(found) is ConstraintError
         assert "organization policy iam.disableServiceAccountKeyUpload is in the way" in str(found)
+        command = "gcloud org-policies describe iam.disableServiceAccountKeyUpload --effective --project=demo-project"
+        assert command in found.hint
 
 
 SET_QUOTA_PROJECT = "gcloud auth application-default set-quota-project demo-project"
@@ -217,21 +220,21 @@ IAM = "iam.googleapis.com"
             {"service": IAM, "consumer": "projects/demo-project"},
             ApiDisabledError,
             "iam.googleapis.com is not enabled in the project",
-            f"gcloud services enable {IAM}",
+            f"gcloud services enable {IAM} --project=demo-project",
         ),
         (
             "SERVICE_DISABLED",
             {"service": IAM, "consumer": "projects/123456789012"},
             ApiDisabledError,
             "iam.googleapis.com is not enabled in the project",
-            f"gcloud services enable {IAM}",
+            f"gcloud services enable {IAM} --project=demo-project",
         ),
         (
             "USER_PROJECT_DENIED",
             {"service": IAM, "consumer": "projects/other-project"},
             PermissionDeniedError,
             "you may not charge calls to the quota project other-project",
-            f"ask for roles/serviceusage.serviceUsageConsumer in it, or: {SET_QUOTA_PROJECT}",
+            f"{SET_QUOTA_PROJECT}; or ask for roles/serviceusage.serviceUsageConsumer in project other-project",
         ),
         (
             "ACCESS_TOKEN_SCOPE_INSUFFICIENT",
@@ -245,14 +248,20 @@ IAM = "iam.googleapis.com"
             {"services": "nothing.googleapis.com"},
             PermissionDeniedError,
             "nothing.googleapis.com does not exist, or you may not see it",
-            "check the name of the API",
+            (
+                "is the name right? gcloud services list --available --filter=config.name=nothing.googleapis.com"
+                " --project=demo-project"
+            ),
         ),
         (
             "SECURITY_POLICY_VIOLATED",
             {"uid": "abc-123", "service": IAM, "consumer": "projects/demo-project"},
             PermissionDeniedError,
             "a perimeter of VPC Service Controls forbids the call",
-            "call from inside of the perimeter, or ask who administers it for an access level with the id abc-123",
+            (
+                "call from inside of the perimeter, or ask who administers it for an access level with the id abc-123; the denial:"
+                " gcloud logging read 'protoPayload.metadata.vpcServiceControlsUniqueId=\"abc-123\"' --project=demo-project"
+            ),
         ),
     ],
 )

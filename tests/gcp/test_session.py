@@ -14,7 +14,14 @@ from google.auth import credentials as base
 from requests.adapters import BaseAdapter
 
 from orchestra_creds.emulator.server import control
-from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
+from orchestra_creds.errors import (
+    ApiDisabledError,
+    AuthError,
+    ConfigError,
+    CredsError,
+    QuotaProjectError,
+    UnavailableError,
+)
 from orchestra_creds.gcp.identity import TokenCredentials
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
@@ -114,6 +121,43 @@ def test_google_has_ten_seconds_and_this_machine_five(
     session.rest("look", "GET", "iam", "v1/projects/p/serviceAccounts")
     assert [0 < timeout <= DEADLINE for timeout in recorder.timeouts] == [True]
     assert (DEADLINE, ApiSession("p", endpoints=silent).deadline) == (10.0, LOCAL_DEADLINE)
+
+
+class Refuser(Recorder):
+    """Answers every request that the API is off in the project that it is charged to, which Google names by its number."""
+
+    def send(self, request: requests.PreparedRequest, *rest: Any, **options: Any) -> requests.Response:
+        facts = {"service": "iam.googleapis.com", "consumer": "projects/123456789012"}
+        detail = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": "SERVICE_DISABLED", "metadata": facts}
+        self.body = {
+            "error": {"code": 403, "status": "PERMISSION_DENIED", "message": "It is off.", "details": [detail]}
+        }
+        reply = super().send(request, *rest, **options)
+        reply.status_code = 403
+        return reply
+
+
+@pytest.mark.parametrize(
+    ("quota_project", "error", "hint"),
+    [
+        ("acme-quota", QuotaProjectError, "gcloud auth application-default set-quota-project acme-dev; or: "),
+        ("acme-dev", ApiDisabledError, "gcloud services enable iam.googleapis.com --project=acme-dev"),
+        (None, ApiDisabledError, "gcloud services enable iam.googleapis.com --project=acme-dev"),
+    ],
+)
+def test_an_api_that_is_off_in_the_quota_project_is_not_sought_in_the_one_that_is_worked_on(
+    google_session: tuple[ApiSession, Recorder],
+    monkeypatch: pytest.MonkeyPatch,
+    quota_project: str | None,
+    error: type[CredsError],
+    hint: str,
+) -> None:
+    session, _ = google_session
+    monkeypatch.setattr(Account, "quota_project_id", quota_project)
+    session.http.mount("https://", Refuser())
+    with pytest.raises(error) as caught:
+        session.rest("look", "GET", "iam", "v1/projects/acme-dev/serviceAccounts")
+    assert caught.value.hint.startswith(hint)
 
 
 def test_a_proxy_of_the_environment_never_sees_the_embedded_cloud(

@@ -89,7 +89,7 @@ REASONS: Mapping[str, tuple[type[CredsError], str, str]] = {
     "USER_PROJECT_DENIED": (
         PermissionDeniedError,
         "you may not charge calls to the quota project {payer}",
-        "ask for roles/serviceusage.serviceUsageConsumer in it, or: {choose}",
+        "{choose}; or ask for roles/serviceusage.serviceUsageConsumer in project {payer}",
     ),
     "ACCESS_TOKEN_SCOPE_INSUFFICIENT": (
         PermissionDeniedError,
@@ -99,7 +99,7 @@ REASONS: Mapping[str, tuple[type[CredsError], str, str]] = {
     "SERVICE_CONFIG_NOT_FOUND_OR_PERMISSION_DENIED": (
         PermissionDeniedError,
         "{service} does not exist, or you may not see it",
-        "check the name of the API",
+        "is the name right? gcloud services list --available --filter=config.name={service}{at}",
     ),
     "ACCESS_TOKEN_EXPIRED": (NotLoggedInError, "the login has expired", TABLE["UNAUTHENTICATED"][1]),
     "ACCOUNT_STATE_INVALID": (
@@ -149,9 +149,18 @@ def from_status(status: str, message: str, doing: str) -> CredsError:
 
 
 def from_call(
-    error: google.GoogleAPICallError, doing: str, *, project: str = "", refusals: Sequence[KnownRefusal] = ()
+    error: google.GoogleAPICallError,
+    doing: str,
+    *,
+    project: str = "",
+    quota_project: str = "",
+    refusals: Sequence[KnownRefusal] = (),
 ) -> CredsError:
-    """Return the error for what a client raised; `project` is the one that is worked on, `refusals` are those of the method."""
+    """Return the error for what a client raised.
+
+    `project` is the one that is worked on, `quota_project` the one that the caller's credentials charge calls to, `refusals` are
+    those of the method.
+    """
     body = _body(error)
     status = str(error.grpc_status_code.name if error.grpc_status_code else body.get("status", ""))
     status = status if status in TABLE else BY_HTTP.get(int(error.code or 0), "UNKNOWN")
@@ -163,36 +172,39 @@ def from_call(
             return refusal.error(f"cannot {doing}: {said}", hint=refusal.hint or TABLE[status][1])
     reason, facts = _info(error, body)
     violations = list(_violations(error, body))
-    if found := _from_reason(reason, facts, doing, project):
+    if found := _from_reason(reason, facts, doing, project, quota_project):
         return found
     for kind, description in violations:
         if kind.replace("_", "").casefold() == "vpcservicecontrols":
-            return _perimeter_error(description, doing)
+            return _perimeter_error(description, doing, project)
     constraint = _managed_constraint(reason, facts) or next(
         (kind.removeprefix("constraints/") for kind, _ in violations if kind.startswith("constraints/")), ""
     )
     if constraint:
         return ConstraintError(
             f"cannot {doing}: the organization policy {constraint} is in the way",
-            hint="ask who administers the policy for an exemption, or ask for something else that it allows",
+            hint=f"what it allows: gcloud org-policies describe {constraint} --effective{_at(project)}; "
+            "who administers it can make an exemption",
         )
     if status == "PERMISSION_DENIED" and (permission := facts.get("permission")):
         return _permission_error(str(permission), doing)
     return from_status(status, message, doing)
 
 
-def _from_reason(reason: str, facts: Mapping[str, object], doing: str, project: str) -> CredsError | None:
+def _from_reason(
+    reason: str, facts: Mapping[str, object], doing: str, project: str, quota_project: str
+) -> CredsError | None:
     """Return the error for the reason of an ErrorInfo detail; None if it says no more than the code."""
     if reason in _PERIMETER_REASONS:
-        return _perimeter_error(str(facts.get("uid", "")), doing)
+        return _perimeter_error(str(facts.get("uid", "")), doing, project)
     service = str(facts.get("service", "") or facts.get("services", "") or "the API")
     payer = str(facts.get("consumer", "")).removeprefix("projects/")
     choose = f"gcloud auth application-default set-quota-project {project or 'PROJECT'}"
     if reason == "SERVICE_DISABLED":
-        if not _is_foreign(payer, project):
+        if not _is_foreign(payer, project) and not _differ(quota_project, project):
             what = f"{service} is not enabled in the project"
             return ApiDisabledError(
-                f"cannot {doing}: {what}", service=service, hint=f"gcloud services enable {service}"
+                f"cannot {doing}: {what}", service=service, hint=f"gcloud services enable {service}{_at(project)}"
             )
         enable = "" if payer in GCLOUD_PROJECTS else f"; or: gcloud services enable {service} --project={payer}"
         what = f"the call is charged to project {payer}, where {service} is not enabled"
@@ -200,7 +212,7 @@ def _from_reason(reason: str, facts: Mapping[str, object], doing: str, project: 
     if reason not in REASONS:
         return None
     kind, what, hint = REASONS[reason]
-    facts_of_ours = {"service": service, "payer": payer or "it names", "choose": choose}
+    facts_of_ours = {"service": service, "payer": payer or "it names", "choose": choose, "at": _at(project)}
     return kind(f"cannot {doing}: {what.format(**facts_of_ours)}", hint=hint.format(**facts_of_ours))
 
 
@@ -208,7 +220,16 @@ def _is_foreign(payer: str, project: str) -> bool:
     """Return whether a call is charged to another project than the one that is worked on, as far as names and numbers tell."""
     if payer in GCLOUD_PROJECTS:
         return payer != project
-    return bool(payer and project) and payer.isdigit() == project.isdigit() and payer != project
+    return _differ(payer, project)
+
+
+def _differ(project: str, other: str) -> bool:
+    """Return whether two names, or two numbers, of projects are known to be of different ones."""
+    return bool(project and other) and project.isdigit() == other.isdigit() and project != other
+
+
+def _at(project: str) -> str:
+    return f" --project={project}" if project else ""
 
 
 def _permission_error(permission: str, doing: str) -> CredsError:
@@ -217,26 +238,32 @@ def _permission_error(permission: str, doing: str) -> CredsError:
     return PermissionDeniedError(f"cannot {doing}: permission {permission} is missing", hint=hint)
 
 
-def _perimeter_error(uid: str, doing: str) -> CredsError:
+def _perimeter_error(uid: str, doing: str, project: str = "") -> CredsError:
     """Return the error for VPC Service Controls; `uid` is what an administrator finds the denial by, or ""."""
-    given = f" the id {uid}" if uid else ""
+    uid = uid if re.fullmatch(r"[\w-]+", uid) else ""
+    metadata = "protoPayload.metadata"
+    which = f'{metadata}.vpcServiceControlsUniqueId="{uid}"' if uid else f"{metadata}.violationReason:*"
     return PermissionDeniedError(
         f"cannot {doing}: a perimeter of VPC Service Controls forbids the call",
-        hint=f"call from inside of the perimeter, or ask who administers it for an access level{' with' if uid else ''}{given}",
+        hint=f"call from inside of the perimeter, or ask who administers it for an access level{' with the id ' if uid else ''}{uid}; "
+        f"the denial: gcloud logging read '{which}'{_at(project)}",
     )
 
 
 @contextmanager
-def translate_errors(doing: str, *, project: str = "", refusals: Sequence[KnownRefusal] = ()) -> Iterator[None]:
+def translate_errors(
+    doing: str, *, project: str = "", quota_project: str = "", refusals: Sequence[KnownRefusal] = ()
+) -> Iterator[None]:
     """Run calls of a Google client; what they raise becomes a CredsError chained to it. See `from_call`."""
     try:
         yield
     except google.RetryError as error:
         if isinstance(error.cause, google.GoogleAPICallError):
-            raise from_call(error.cause, doing, project=project, refusals=refusals) from error
+            cause = error.cause
+            raise from_call(cause, doing, project=project, quota_project=quota_project, refusals=refusals) from error
         raise from_status("DEADLINE_EXCEEDED", "", doing) from error
     except google.GoogleAPICallError as error:
-        raise from_call(error, doing, project=project, refusals=refusals) from error
+        raise from_call(error, doing, project=project, quota_project=quota_project, refusals=refusals) from error
     except auth.RefreshError as error:
         raise from_refresh_error(error, doing) from None  # its text may quote an assertion
     except auth.TransportError:

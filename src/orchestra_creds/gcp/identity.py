@@ -37,12 +37,15 @@ Fetch = Callable[[], tuple[str, datetime]]
 
 
 class TokenCredentials(base.Credentials):
-    """Tokens of one identity, fetched again when they end. `name` is its mail address where that is known."""
+    """Tokens of one identity, fetched again when they end. `name` is its mail address where that is known.
+
+    `quota_project` is the project that its calls are charged to, "" where that is the project of the identity itself.
+    """
 
     def __init__(self, fetch: Fetch, *, name: str = "", quota_project: str = "") -> None:
         base.Credentials.__init__(self)
         self._fetch = fetch
-        self._quota_project = quota_project
+        self.quota_project = quota_project
         self.name = name
 
     def refresh(self, request: object) -> None:
@@ -54,8 +57,8 @@ class TokenCredentials(base.Credentials):
     def apply(self, headers: Any, token: str | None = None) -> None:
         """Add the token, and the project whose quota is used where the identity names one."""
         base.Credentials.apply(self, headers, token=token)
-        if self._quota_project:
-            headers["x-goog-user-project"] = self._quota_project
+        if self.quota_project:
+            headers["x-goog-user-project"] = self.quota_project
 
 
 class TimedRequest:

@@ -9,7 +9,7 @@ import functools
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -120,11 +120,17 @@ class ApiSession:
         if self._pace is not None:
             service = "iam" if "iam_admin" in type(getattr(method, "__self__", None)).__module__ else "secretmanager"
             self._pace.take(bucket_of(service, method.__name__))
-        with translate_errors(doing, project=self.project, refusals=refusals):
+        with self._translate(self.credentials, doing, refusals):
             _fetch_token(self.credentials)
             retry = self._retry(doing, repeatable=repeatable)
             metadata = ((REASON_HEADER, self.reason),) if self.reason else ()
             return method(request=request, retry=retry, timeout=self.deadline, metadata=metadata)
+
+    def _translate(
+        self, credentials: TokenCredentials | None, doing: str, refusals: Sequence[KnownRefusal]
+    ) -> AbstractContextManager[None]:
+        payer = credentials.quota_project if credentials is not None else ""
+        return translate_errors(doing, project=self.project, quota_project=payer, refusals=refusals)
 
     def _retry(self, doing: str, *, repeatable: bool) -> Retry:
         """Return a policy that retries a call refused for a quota, because it did nothing, and a call without an answer if repeatable."""
@@ -217,7 +223,7 @@ class ApiSession:
                 raise exceptions.from_http_status(reply.status_code, "", response=reply)
             return reply
 
-        with translate_errors(doing, project=self.project, refusals=refusals):
+        with self._translate(credentials, doing, refusals):
             _fetch_token(credentials)
             reply = self._retry(doing, repeatable=repeatable)(once)()
         try:
