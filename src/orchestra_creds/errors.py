@@ -8,8 +8,10 @@
     |  |- PermissionDeniedError    the caller may not do this
     |  `- CredentialRefusedError   the credential under test does not authenticate
     |- NotFoundError          4     the named thing does not exist
+    |  `- MissingMetricError       an alert names a metric that the service does not know (yet)
     |- PreconditionError      4     it exists, but not in a state that allows this
     |  |- ApiDisabledError         an API is off in the project
+    |  |  `- ApiNotReadyError       it is enabled and does not answer yet
     |  |- ConstraintError          an organization policy forbids it
     |  |- QuotaProjectError        the call is charged to a project that cannot pay for it
     |  `- SoftDeletedError         the name is not free yet
@@ -84,6 +86,10 @@ class NotFoundError(CredsError):
     exit_code = ExitCode.PRECONDITION
 
 
+class MissingMetricError(NotFoundError):
+    """An alert names a metric that the service does not know, or does not know everywhere yet."""
+
+
 class PreconditionError(CredsError):
     """The thing exists, but not in a state that allows this."""
 
@@ -96,6 +102,10 @@ class ApiDisabledError(PreconditionError):
     def __init__(self, message: str, *, service: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.service = service
+
+
+class ApiNotReadyError(ApiDisabledError):
+    """An API is enabled, and refuses calls because that is not known everywhere yet."""
 
 
 class ConstraintError(PreconditionError):

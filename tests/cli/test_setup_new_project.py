@@ -7,6 +7,7 @@ import pytest
 from google.cloud.iam_admin_v1 import ListServiceAccountKeysRequest, ServiceAccountKeyOrigin
 
 from orchestra_creds.config.desired import NEEDED_SERVICES
+from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
 from orchestra_creds.emulator.resource_manager import org_policy
 from orchestra_creds.emulator.server import control
@@ -18,7 +19,7 @@ from tests.cli.conftest import Operator, one_error
 from tests.emulator.identities import Caller
 
 MAIL = f"app-one@{PROJECT}.iam.gserviceaccount.com"
-PRECONDITIONS = {"serviceusage.googleapis.com", "cloudresourcemanager.googleapis.com"}
+PRECONDITIONS = {"serviceusage.googleapis.com"}
 EVERY_API = {*TITLES, "run.googleapis.com", "cloudscheduler.googleapis.com"}
 FILE = """
 schema = 1
@@ -110,6 +111,41 @@ def test_a_project_without_apis_is_brought_to_the_end_and_rotates(founder: Opera
     key = json.loads(founder.call("secret", "get", "app-key").stdout)
     assert key["client_email"] == MAIL
     assert founder.call("status").code == 0
+
+
+def test_from_an_empty_strict_project_to_rotated_credentials_with_one_run_of_each_verb(operator: Operator) -> None:
+    """Nothing is on but Service Usage; without lags, so that nothing waits (tests/setup waits on a clock of its own)."""
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local", "ORCHESTRA_CREDS_EMULATOR_STRICT": "1"}
+    assert operator.call("setup", "init", "--project", PROJECT).code == 0
+    assert operator.call("doctor").code == 1
+    with control.change_state(state_of(operator)) as txn:
+        for which in faults.Lag:
+            faults.set_lag(txn, which, 0)
+    applied = operator.call("setup", "--yes", "--allow-widening")
+    assert applied.code == 0, applied.text + applied.stderr
+    assert operator.call("setup", "--check").code == 0
+    values = [f"{secret}-{env}" for secret in ("openai-api-key", "anthropic-api-key") for env in ("dev", "prod")]
+    assert {operator.call("secret", "set", name, stdin=b"made-up-value-1").code for name in values} == {0}
+    rotated = operator.call("rotate", "--all", "--format", "json")
+    assert rotated.code == 0, rotated.text + rotated.stderr
+    assert operator.call("doctor").code == 0
+    assert operator.call("status", "--check").code == 0
+
+
+def test_an_api_that_is_enabled_and_does_not_answer_yet_is_no_absence(founder: Operator) -> None:
+    assert founder.call("setup", "--yes", "--allow-widening").code == 0
+    switch(founder, "disable", ["run.googleapis.com"])
+    with control.change_state(state_of(founder)) as txn:
+        faults.set_lag(txn, faults.Lag.API, 3600)
+    with control.change_state(state_of(founder)) as txn:
+        txn.set_setting("clock_offset", 7200.0)
+    switch(founder, "enable", ["run.googleapis.com"])
+    for options in ("--plan", "--check"):
+        refused = founder.call("setup", options)
+        assert refused.code == 4
+        assert "run.googleapis.com is not enabled in the project, although Service Usage says that it is" in one_error(
+            refused
+        )
 
 
 def test_the_services_can_be_enabled_alone(founder: Operator) -> None:

@@ -78,6 +78,7 @@ class Stage:
     def __init__(self, text: str = SMALL) -> None:
         self.world = World()
         self.policies = RestPolicyStore(self.world.session)
+        self.told: list[str] = []
         self.read(text)
 
     def read(self, text: str) -> None:
@@ -123,7 +124,7 @@ class Stage:
         planned = self.plan()
         between()
         self.world.lose(losses or {})
-        return list(apply(planned, self.project, self.sleep, self.plan))
+        return list(apply(planned, self.project, self.sleep, self.plan, self.told.append))
 
     def mutations(self) -> int:
         return len(self.world.emulator.mutations)

@@ -1,14 +1,17 @@
 """What stands in the way of an apply: each is told in one line with what to do, stops what depends on it and nothing else, and is made up for."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
 
 import pytest
 from google.rpc import error_details_pb2
 
+from orchestra_creds.core.cloud_types import IamPolicy
 from orchestra_creds.core.resources import Ref, ResourceKind
+from orchestra_creds.emulator.protocol import faults, strict
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.resource_manager import org_policy
+from orchestra_creds.errors import MissingMemberError
 from orchestra_creds.setup.change import ChangeKind, ChangeOutcome
 from tests.rotation.world import PROJECT
 from tests.setup.stage import FULL, SMALL, Stage, pool_path, role_path
@@ -128,6 +131,122 @@ def test_an_api_that_never_answers_is_told_and_nothing_else_of_the_plan_is_calle
         assert all("is not enabled" in one.message and one.hint for one in endings if one.ending == "failed")
         stage.world.emulator.before = lambda _name: None
         assert {one.ending for one in stage.apply()} == {"done"}
+    finally:
+        stage.close()
+
+
+def refuse_often(stage: Stage, method: str, times: int, refusal: EmuError) -> None:
+    """Let so many calls of a method be refused."""
+    left = [refusal] * times
+
+    def refuse(name: str) -> None:
+        if (name.endswith((f"/{method}", f".{method}"))) and left:
+            raise left.pop()
+
+    stage.world.emulator.before = refuse
+
+
+NO_METRIC = EmuError(
+    Code.NOT_FOUND,
+    'Cannot find metric(s) that match type = "logging.googleapis.com/user/orchestra-creds-starts". If a metric was created recently, it'
+    " could take up to 10 minutes to become available. Please try again soon.",
+)
+
+
+def test_an_alert_waits_for_its_new_metric_and_says_so() -> None:
+    stage = Stage(FULL)
+    try:
+        refuse_often(stage, "CreateAlertPolicy", 60, NO_METRIC)
+        began = stage.world.clock
+        endings = stage.apply()
+        assert {one.ending for one in endings} == {"done"}, [one for one in endings if one.ending != "done"]
+        assert timedelta(minutes=4) < stage.world.clock - began < timedelta(minutes=12)
+        waits = [line for line in stage.told if "annot find metric" in line]
+        assert all(line.startswith("waiting for Google, ") for line in waits)
+        assert 3 <= len(waits) <= 12
+        assert stage.plan().work == ()
+    finally:
+        stage.close()
+
+
+def test_a_metric_that_never_shows_is_told_as_waiting_and_not_as_a_change_of_others() -> None:
+    stage = Stage(FULL)
+    try:
+        refuse_often(stage, "CreateAlertPolicy", 10_000, NO_METRIC)
+        failed = [one for one in stage.apply() if one.ending != "done"]
+        assert {one.change.ref.kind for one in failed if one.change.ref is not None} == {ResourceKind.ALERT}
+        assert all(one.message.startswith("waited 10 minutes for Google") and one.hint for one in failed)
+        stage.world.emulator.before = lambda _name: None
+        assert {one.ending for one in stage.apply()} == {"done"}
+    finally:
+        stage.close()
+
+
+def test_an_alert_whose_metric_could_not_be_made_is_skipped() -> None:
+    stage = Stage(FULL)
+    try:
+        refuse_often(stage, "CreateLogMetric", 1, EmuError(Code.PERMISSION_DENIED, "No."))
+        undone = {one.change.what: (one.ending, one.message) for one in stage.apply() if one.ending != "done"}
+        assert undone["alert policy orchestra-creds rotation-silent"] == (
+            "skipped",
+            "orchestra-creds-starts is missing",
+        )
+    finally:
+        stage.close()
+
+
+@pytest.mark.parametrize(("refusals", "minutes"), [(3, 1), (80, 12)])
+def test_an_account_that_this_run_made_is_waited_for_as_long_as_iam_may_take(
+    stage: Stage, refusals: int, minutes: int
+) -> None:
+    said = f"Service account runner-one@{PROJECT}.iam.gserviceaccount.com does not exist."
+    refuse_often(stage, "SetIamPolicy", refusals, EmuError(Code.INVALID_ARGUMENT, said))
+    began = stage.world.clock
+    assert {one.ending for one in stage.apply()} == {"done"}
+    assert stage.world.clock - began < timedelta(minutes=minutes)
+    assert any("does not exist" in line for line in stage.told)
+
+
+def test_a_member_that_nobody_made_is_not_waited_for_ten_minutes(stage: Stage) -> None:
+    stage.read(SMALL.replace('consumers = ["runner-one"]', 'consumers = [{ member = "group:nobody@example.com" }]'))
+    said = "Principal group:nobody@example.com does not exist."
+    original = stage.policies.set_policy
+
+    def refuse(resource: str, policy: IamPolicy) -> IamPolicy:
+        if any("group:nobody" in member for binding in policy.bindings for member in binding.members):
+            raise MissingMemberError(said)
+        return original(resource, policy)
+
+    stage.policies.set_policy = refuse  # type: ignore[method-assign]
+    assert "done" in {one.ending for one in stage.apply()}
+    began = stage.world.clock
+    (failed,) = stage.apply()
+    assert (failed.ending, failed.message) == ("failed", said)
+    assert timedelta(seconds=25) <= stage.world.clock - began <= timedelta(seconds=60)
+
+
+STRICT_LAG = dict.fromkeys(faults.Lag, 8.0)
+
+
+def be_strict(stage: Stage, lags: Mapping[faults.Lag, float]) -> None:
+    """Make the project one in which only Service Usage is on, and everything is seen late."""
+    with stage.world.store.transaction() as txn:
+        strict.set_strict(txn, on=True)
+        for which, seconds in lags.items():
+            faults.set_lag(txn, which, seconds)
+
+
+@pytest.mark.parametrize("lags", [{}, STRICT_LAG], ids=["as strict mode has it", "8 s for everything"])
+def test_one_run_sets_up_a_project_in_which_only_service_usage_is_on(lags: Mapping[faults.Lag, float]) -> None:
+    stage = Stage(FULL)
+    try:
+        be_strict(stage, lags)
+        planned = stage.plan()
+        assert "cloudresourcemanager.googleapis.com" in planned.off
+        endings = stage.apply()
+        assert {one.ending for one in endings} == {"done"}, [one for one in endings if one.ending != "done"]
+        assert {one.change.what for one in endings} == {change.what for change in planned.work}
+        assert stage.plan().work == ()
     finally:
         stage.close()
 

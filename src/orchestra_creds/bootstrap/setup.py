@@ -10,13 +10,14 @@ from orchestra_creds.config.environments import foreign_environments, narrow_doc
 from orchestra_creds.core.resources import DesiredState, Ref, RemovableStore, ResourceKind
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.setup.adopt import ADOPTABLE, unknown_resources
-from orchestra_creds.setup.apply import apply
+from orchestra_creds.setup.apply import apply, limit_of_plan
 from orchestra_creds.setup.change import ChangeOutcome, Plan
 from orchestra_creds.setup.destroy import require_deletable
 from orchestra_creds.setup.operations import AlertSettings, BucketSettings, RunSettings, add_operations
 from orchestra_creds.setup.parts import locations, select_part
 from orchestra_creds.setup.plan import plan
 from orchestra_creds.setup.snapshot import ProjectPorts, SecretResourceStore, take_partial_snapshot, take_snapshot
+from orchestra_creds.setup.waiting import Waiter
 
 EXAMPLE_ID = 9_007_199_254_740_991
 """The owner and repositories of the example that `setup init` writes: no number that GitHub will give in our lifetime."""
@@ -95,9 +96,19 @@ def make_plan(cloud: Cloud, wanted: DesiredState) -> Plan:
     return plan(wanted, take_snapshot(project_ports(cloud, locations(wanted)), wanted))
 
 
-def apply_plan(cloud: Cloud, plan: Plan, plan_again: Callable[[], Plan]) -> Iterator[ChangeOutcome]:
-    """Return what became of each change, as it comes about; `plan_again` plans the same once APIs that were off are enabled."""
-    return apply(plan, project_ports(cloud), time.sleep, plan_again)
+def make_plan_when_ready(cloud: Cloud, wanted: DesiredState, announce: Callable[[str], None]) -> Plan:
+    """What differs, as soon as every API that is enabled answers."""
+    return Waiter(time.sleep, announce).wait_for(lambda: make_plan(cloud, wanted), limit_of_plan)
+
+
+def apply_plan(
+    cloud: Cloud, plan: Plan, plan_again: Callable[[], Plan], announce: Callable[[str], None] = lambda _line: None
+) -> Iterator[ChangeOutcome]:
+    """Return what became of each change, as it comes about.
+
+    `plan_again` plans the same once APIs that were off are enabled; `announce` takes a line about each long wait.
+    """
+    return apply(plan, project_ports(cloud), time.sleep, plan_again, announce)
 
 
 def make_run_plan(cloud: Cloud, wanted: DesiredState, identity: str) -> Plan:

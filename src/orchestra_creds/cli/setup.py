@@ -71,7 +71,9 @@ def setup(
     one that was interrupted is completed by running it again.
     """
     wanted = making.load_desired_state(cloud, only, env)
-    found = making.make_plan(cloud, wanted)
+    found = (
+        making.make_plan(cloud, wanted) if plan or check else making.make_plan_when_ready(cloud, wanted, session.say)
+    )
     for name, project in sorted(making.list_foreign_environments(cloud).items() if not env else ()):
         session.say(f"{name} lives in project {project}: setup --env {name}")
     if plan or check or not found.work:
@@ -94,7 +96,8 @@ def setup(
     else:
         confirm(f"apply {len(found.work)} changes to project {found.project}?", yes=yes)
     return show.apply_result(
-        found.project, list(making.apply_plan(cloud, found, lambda: making.make_plan(cloud, wanted)))
+        found.project,
+        list(making.apply_plan(cloud, found, lambda: making.make_plan(cloud, wanted), session.say)),
     )
 
 

@@ -7,15 +7,21 @@ display name; of two with the same name the first is taken. An alert has one con
     channels  display names of the channels that are told
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
-from orchestra_creds.errors import NotFoundError
+from orchestra_creds.errors import MissingMetricError, NotFoundError
 from orchestra_creds.gcp.api import Api, JsonObject, part
+from orchestra_creds.gcp.errors import KnownRefusal
 from orchestra_creds.gcp.session import ApiSession
 
 _ALIGNMENT = "60s"
+_METRIC_NOT_FOUND = KnownRefusal(
+    "NOT_FOUND", re.compile("Cannot find metric"), MissingMetricError, hint="a new log metric is known after 10 minutes"
+)
+"""Google's answer to an alert on a metric that was made a moment ago."""
 
 
 class Metrics:
@@ -81,7 +87,7 @@ class _DisplayNameStore:
     def create(self, wanted: Resource) -> None:
         """See ResourceStore."""
         body = {"displayName": wanted.ref.name, **self._body(wanted, tuple(wanted.fields), {})}
-        self._api.call(f"create {wanted.ref}", "POST", self._path, body=body)
+        self._api.call(f"create {wanted.ref}", "POST", self._path, body=body, refusals=[_METRIC_NOT_FOUND])
 
     def update(self, wanted: Resource, fields: Sequence[str], etag: str) -> None:  # noqa: ARG002  there are none
         """See ResourceStore."""
@@ -90,7 +96,8 @@ class _DisplayNameStore:
             raise NotFoundError(f"{wanted.ref} is not there any more")
         body = self._body(wanted, fields, item)
         query = {"updateMask": ",".join(sorted(body))}
-        self._api.call(f"change {wanted.ref}", "PATCH", str(item["name"]), body=body, query=query)
+        doing = f"change {wanted.ref}"
+        self._api.call(doing, "PATCH", str(item["name"]), body=body, query=query, refusals=[_METRIC_NOT_FOUND])
 
     def undelete(self, ref: Ref) -> None:
         """See ResourceStore: what is deleted is gone."""

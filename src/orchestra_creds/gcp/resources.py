@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestra_creds.core.resources import Ref, Resource, ResourceKind
-from orchestra_creds.errors import SoftDeletedError
+from orchestra_creds.errors import ApiDisabledError, SoftDeletedError
 from orchestra_creds.gcp.api import Api
 from orchestra_creds.gcp.errors import KnownRefusal
 from orchestra_creds.gcp.session import ApiSession
@@ -267,7 +267,15 @@ class RestProjectStore(_RestStore):
 
     def number(self) -> str:
         """See ProjectStore."""
-        reply = self._api.call("read the project", "GET", f"projects/{self._session.project}", repeatable=True)
+        try:
+            reply = self._api.get("read the project", f"projects/{self._session.project}")
+        except ApiDisabledError as error:  # Service Usage, which can enable it, tells the number as well
+            usage = Api(self._session, Services.service, Services.version)
+            found = usage.get(f"look at {error.service}", f"projects/{self._session.project}/services/{error.service}")
+            number = str(found["name"]).split("/")[1]
+            if not number.isdigit():
+                raise
+            return number
         return str(reply["name"]).rpartition("/")[2]
 
     def audit(self) -> Mapping[str, frozenset[str]]:

@@ -13,11 +13,11 @@ from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.ports import PolicyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ApiDisabledError, CredsError, ExitCode
 
-PRECONDITIONS = ("serviceusage.googleapis.com", "cloudresourcemanager.googleapis.com")
-"""APIs that `setup` cannot enable by itself, because it needs them to look at the project."""
+PRECONDITIONS = ("serviceusage.googleapis.com",)
+"""APIs that `setup` cannot enable by itself, because it enables others through them."""
 TITLES = {
     "serviceusage.googleapis.com": "Service Usage (setup needs it before it can enable anything)",
-    "cloudresourcemanager.googleapis.com": "Cloud Resource Manager (setup needs it before it can enable anything)",
+    "cloudresourcemanager.googleapis.com": "Cloud Resource Manager",
     "secretmanager.googleapis.com": "Secret Manager",
     "iam.googleapis.com": "IAM",
     "iamcredentials.googleapis.com": "IAM Service Account Credentials",

@@ -5,24 +5,25 @@ under you"; what depends on it is skipped, everything else goes on, and running 
 revoked from a policy in which a grant of the same run failed, or which lacks a declared reader: it may be the only access left.
 
 Where APIs were off when the plan was made, they are enabled first and the rest is planned again once they answer. Only changes of the
-plan that was agreed to are made then.
+plan that was agreed to are made then. What this run made and Google does not know everywhere yet is waited for (`waiting.py`).
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
 
 from orchestra_creds.core.policies import change_policy, is_applied
 from orchestra_creds.core.resources import Resource, ResourceKind
 from orchestra_creds.errors import (
     ApiDisabledError,
+    ApiNotReadyError,
     ConfigError,
     ConstraintError,
     CredsError,
     IncompleteError,
     MissingMemberError,
+    MissingMetricError,
     NotFoundError,
     PreconditionError,
     QuotaError,
@@ -31,47 +32,51 @@ from orchestra_creds.errors import (
 from orchestra_creds.setup.change import Change, ChangeKind, ChangeOutcome, Plan
 from orchestra_creds.setup.plan import differing_fields
 from orchestra_creds.setup.snapshot import ProjectPorts
+from orchestra_creds.setup.waiting import BRIEF, LONGEST, Sleep, Waiter
 
 MERGES = 6
 """Tries of a read-merge-write of a policy, each after a change by somebody else (docs/setup.md)."""
-_PASSING = (PreconditionError, UnavailableError, MissingMemberError, NotFoundError)
-"""Why a policy may not be written yet: it was changed in between, the reply was lost, or an account is not known everywhere yet."""
+_PASSING = (PreconditionError, UnavailableError)
+"""Why a policy may not be written at once: it was changed in between, or the reply was lost."""
 PROOFS = 12
 PROOF_SECONDS = 5.0
 """How often and how long a change is looked for: changes of policies are usually seen within two minutes
 (cloud.google.com/iam/docs/access-change-propagation); what is not seen in this time is told."""
 
-ENABLED_SECONDS = 600.0
-"""How long an API that was just enabled may refuse calls: Google asks to wait "a few minutes" for it to be known everywhere."""
-
-Sleep = Callable[[float], None]
 PlanAgain = Callable[[], Plan]
-_T = TypeVar("_T")
 
 
-def apply(plan: Plan, project: ProjectPorts, sleep: Sleep, plan_again: PlanAgain) -> Iterator[ChangeOutcome]:
-    """Return what became of each change, as it comes about."""
+def apply(
+    plan: Plan,
+    project: ProjectPorts,
+    sleep: Sleep,
+    plan_again: PlanAgain,
+    announce: Callable[[str], None] = lambda _line: None,
+) -> Iterator[ChangeOutcome]:
+    """Return what became of each change, as it comes about; `announce` takes a line about each long wait."""
+    waiter = Waiter(sleep, announce)
     if not plan.off:
-        yield from _apply(plan.work, project, sleep)
+        yield from _apply(plan.work, project, waiter)
         return
     first = [change for change in plan.work if _is_service(change)]
     rest = [change for change in plan.work if not _is_service(change)]
     enabled = set()
-    for one in _apply(first, project, sleep):
+    for one in _apply(first, project, waiter):
         enabled |= {one.change.ref.name} if one.change.ref is not None and one.ending == "done" else set()
         yield one
     if not rest:
         return
     try:
-        again = _when_enabled(plan_again, enabled, sleep)
+        again = waiter.wait_for(plan_again, limit_of_plan)
     except CredsError as error:
         yield from (
             ChangeOutcome(change, "failed", str(error), "run setup again: it goes on from here") for change in rest
         )
         return
-    yield from _apply([change for change in again.work if change in rest], project, sleep, enabled)
+    agreed = [change for change in again.changes if change in plan.changes or _is_less(change, rest)]
+    yield from _apply([change for change in again.work if change in agreed], project, waiter, enabled)
     for change in again.changes:
-        if change not in plan.changes and not _is_service(change) and change.kind is not ChangeKind.AWAITING:
+        if change not in agreed and not _is_service(change) and change.kind is not ChangeKind.AWAITING:
             why = change.reason or "it could not be seen when the plan was made"
             yield ChangeOutcome(change, "skipped", why, "run setup again: it plans anew")
 
@@ -80,23 +85,39 @@ def _is_service(change: Change) -> bool:
     return change.ref is not None and change.ref.kind is ResourceKind.SERVICE
 
 
-def _when_enabled(call: Callable[[], _T], enabled: AbstractSet[str], sleep: Sleep) -> _T:
-    """Return what a call returns, once the APIs that were just enabled let it pass."""
-    waited = 0.0
-    while True:
-        try:
-            return call()
-        except ApiDisabledError as error:
-            if error.service not in enabled or waited >= ENABLED_SECONDS:
-                raise
-        sleep(PROOF_SECONDS)
-        waited += PROOF_SECONDS
+def limit_of_plan(error: CredsError) -> float:
+    """Return for how many seconds a plan waits for an error to pass: an API that is enabled will answer."""
+    return LONGEST if isinstance(error, ApiNotReadyError) else 0.0
+
+
+def _is_less(change: Change, agreed: Sequence[Change]) -> bool:
+    """Return whether a change logs no more calls than one that was agreed to: some of them are logged already."""
+    return change.kind is ChangeKind.AUDIT and any(
+        all(kinds <= other.audit.get(service, frozenset()) for service, kinds in change.audit.items())
+        for other in agreed
+    )
+
+
+def _limit(error: CredsError, change: Change, made: AbstractSet[str], enabled: AbstractSet[str]) -> float:
+    """Return for how many seconds a change waits for an error to pass: what this run made is not known everywhere at once.
+
+    A metric comes in any case: the file holds one for each alert that needs it.
+    """
+    if isinstance(error, ApiDisabledError):
+        return LONGEST if error.service in enabled else 0.0
+    if isinstance(error, MissingMetricError):
+        return LONGEST
+    if isinstance(error, NotFoundError | MissingMemberError):
+        brief = BRIEF if change.grants else 0.0
+        return brief if change.depends_on.isdisjoint(made) else LONGEST
+    return 0.0
 
 
 def _apply(
-    work: Sequence[Change], project: ProjectPorts, sleep: Sleep, enabled: AbstractSet[str] = frozenset()
+    work: Sequence[Change], project: ProjectPorts, waiter: Waiter, enabled: AbstractSet[str] = frozenset()
 ) -> Iterator[ChangeOutcome]:
     broken: set[str] = set()
+    made: set[str] = set()
     revived: set[str] = set()
     refused: set[str] = set()
     for change in work:
@@ -108,13 +129,17 @@ def _apply(
             continue
         else:
             try:
-                _when_enabled(partial(_make, change, project, sleep, revived), enabled, sleep)
+                waiter.wait_for(
+                    partial(_make, change, project, waiter.sleep, revived),
+                    partial(_limit, change=change, made=made, enabled=enabled),
+                )
             except NotFoundError as error:  # what it is about, or needs, was there when it was planned
                 told = f"{change.what} was changed under you: {error}"
                 yield ChangeOutcome(change, "failed", told, "run setup again: it plans anew")
             except CredsError as error:
                 yield ChangeOutcome(change, "failed", str(error), error.hint)
             else:
+                made |= {change.ref.name} if change.ref is not None else set()
                 yield ChangeOutcome(change, "done")
                 continue
         refused |= {grant.holder for grant in change.grants}

@@ -61,16 +61,17 @@ class Change:
 
     @property
     def depends_on(self) -> frozenset[str]:
-        """Names of resources without which it makes no sense: a provider's pool, a schedule's job, the holder of a policy."""
+        """Names of resources without which it makes no sense: a provider's pool, a schedule's job, a role, the holder of a policy."""
         holders = [grant.holder for grant in (*self.grants, *self.revoked)]
         names = {holder.rpartition("/")[2] for holder in holders}
         names |= {holder.partition("/locations/")[2].replace("/jobs/", "/") for holder in holders if "/jobs/" in holder}
         members = {
             grant.member.partition(":")[2] for grant in self.grants if grant.member.startswith("serviceAccount:")
         }
+        roles = {grant.role.rpartition("/")[2] for grant in self.grants if grant.role.startswith("projects/")}
         fields = self.wanted.fields if self.wanted is not None else {}
         needed = ENTRIES[self.ref.kind].needs(self.ref.name, fields) if self.ref is not None else ()
-        return frozenset({*names, *members, *needed})
+        return frozenset({*names, *members, *roles, *needed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ class Plan:
     @property
     def has_drift(self) -> bool:
         """Whether the project is not as it shall be. A value that is awaited is no drift."""
-        return bool(self.drifts) or any(change.kind is not ChangeKind.AWAITING for change in self.changes)
+        return bool(self.drifts or self.off) or any(change.kind is not ChangeKind.AWAITING for change in self.changes)
 
 
 @dataclass(frozen=True, slots=True)

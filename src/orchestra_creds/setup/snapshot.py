@@ -7,19 +7,29 @@ when the caller may read values in the whole project, compared and forgotten.
 Where an API is not enabled yet and the file enables it, there is nothing behind it: its kinds count as absent.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
+from functools import partial
+from typing import TypeVar
 
 from orchestra_creds.core.cloud_types import IamPolicy, KeyOrigin, SecretResource
 from orchestra_creds.core.google import STATE_ANNOTATION
 from orchestra_creds.core.ports import KeyStore, PolicyStore, SecretStore
 from orchestra_creds.core.resources import DesiredState, ProjectStore, Ref, Resource, ResourceKind, ResourceStore
 from orchestra_creds.core.values import is_placeholder
-from orchestra_creds.errors import ApiDisabledError, AuthError, ConfigError, NotFoundError, PreconditionError
+from orchestra_creds.errors import (
+    ApiDisabledError,
+    ApiNotReadyError,
+    AuthError,
+    ConfigError,
+    NotFoundError,
+    PreconditionError,
+)
 from orchestra_creds.setup.registry import holder_ref
 
+_T = TypeVar("_T")
 ACCESS = "secretmanager.versions.access"
 
 
@@ -130,23 +140,28 @@ def take_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     kinds = {resource.ref.kind for resource in wanted.resources} | {ResourceKind.POOL, ResourceKind.PROVIDER}
     kinds |= {ref.kind for holder in holders if (ref := holder_ref(holder)) is not None}
     kinds |= {ResourceKind.ACCOUNT} if wanted.keyless else set()
-    off: set[str] = set()
-    resources: dict[Ref, Resource] = {}
+    gate = _ApiGate(project, wanted)
+    nothing: dict[Ref, Resource] = {}
+    resources = dict(nothing)
     for kind in (kind for kind in ResourceKind if kind in kinds):
-        try:
-            resources |= {resource.ref: resource for resource in project.stores[kind].every()}
-        except ApiDisabledError as error:
-            off.add(_to_enable(project, wanted, error))
+        resources |= gate.look(partial(_list_all, project, kind), nothing)
     there = {holder for holder in holders if _exists(holder, resources)}
     named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is ResourceKind.SECRET and r.ref in resources)
-    may_read = bool(named) and bool(project.policies.test_permissions(f"projects/{project.project}", [ACCESS]))
+    itself = f"projects/{project.project}"
+    may_read = bool(named) and bool(
+        gate.look(lambda: project.policies.test_permissions(itself, [ACCESS]), frozenset[str]())
+    )
     values = {name: _latest(project, name) for name in named} if may_read else {}
     waiting = wanted.waiting - set(values)
+    policies: dict[str, IamPolicy] = {}
+    for holder in sorted(there):
+        policy = gate.look(partial(_policy, project, holder), None)
+        policies |= {holder: policy} if policy is not None else {}
     return Snapshot(
         number=number,
         resources=resources,
-        policies={holder: project.policies.get_policy(holder) for holder in sorted(there)},
-        audit=project.itself.audit(),
+        policies=policies,
+        audit=gate.look(project.itself.audit, {}),
         user_keys={
             mail: _user_keys(project, mail) for mail in wanted.keyless if Ref(ResourceKind.ACCOUNT, mail) in resources
         },
@@ -156,37 +171,59 @@ def take_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
         ),
         placeholders=frozenset(name for name, found in values.items() if found is LatestVersion.PLACEHOLDER),
         unread=bool(named) and not may_read,
-        off=frozenset(off),
+        off=frozenset(gate.off),
     )
 
 
-def _to_enable(project: ProjectPorts, wanted: DesiredState, error: ApiDisabledError) -> str:
-    """Return the API that refused a call, if it is not enabled and the file enables it.
+class _ApiGate:
+    """Takes for absent what an API hides that is not enabled yet and that the file enables; `off` are those APIs."""
 
-    Raises:
-        ApiDisabledError: the file does not enable it, or it is enabled and refuses all the same.
-    """
-    service = Ref(ResourceKind.SERVICE, error.service)
-    asked = any(resource.ref == service for resource in wanted.resources)
-    if not asked or project.stores[ResourceKind.SERVICE].find(service) is not None:
-        raise error
-    return error.service
+    def __init__(self, project: ProjectPorts, wanted: DesiredState) -> None:
+        self._project = project
+        self._services = {resource.ref for resource in wanted.resources if resource.ref.kind is ResourceKind.SERVICE}
+        self.off: set[str] = set()
+
+    def look(self, call: Callable[[], _T], absent: _T) -> _T:
+        """Return what a call returns, or `absent` if its API is off.
+
+        Raises:
+            ApiDisabledError: it is off, and the file does not enable it.
+            ApiNotReadyError: it is enabled, and refuses all the same.
+        """
+        try:
+            return call()
+        except ApiDisabledError as error:
+            service = Ref(ResourceKind.SERVICE, error.service)
+            if self._project.stores[ResourceKind.SERVICE].find(service) is not None:
+                raise ApiNotReadyError(
+                    f"{error}, although Service Usage says that it is",
+                    service=error.service,
+                    hint="a new API is known everywhere after a few minutes: try again then",
+                ) from error
+            if service not in self._services:
+                raise
+            self.off.add(error.service)
+            return absent
 
 
 def take_partial_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     """See what is named and nothing else: for a part that stands alone, whose caller may see no more."""
-    off: set[str] = set()
+    gate = _ApiGate(project, wanted)
     resources: dict[Ref, Resource] = {}
     for ref in (resource.ref for resource in wanted.resources):
-        try:
-            found = project.stores[ref.kind].find(ref)
-        except ApiDisabledError as error:
-            off.add(_to_enable(project, wanted, error))
-        else:
-            resources |= {ref: found} if found is not None else {}
+        found = gate.look(partial(project.stores[ref.kind].find, ref), None)
+        resources |= {ref: found} if found is not None else {}
     holders = sorted({grant.holder for grant in wanted.grants if _exists(grant.holder, resources)})
     policies = {holder: project.policies.get_policy(holder) for holder in holders}
-    return Snapshot("", resources, policies, off=frozenset(off))
+    return Snapshot("", resources, policies, off=frozenset(gate.off))
+
+
+def _list_all(project: ProjectPorts, kind: ResourceKind) -> dict[Ref, Resource]:
+    return {resource.ref: resource for resource in project.stores[kind].every()}
+
+
+def _policy(project: ProjectPorts, holder: str) -> IamPolicy | None:
+    return project.policies.get_policy(holder)
 
 
 def _exists(holder: str, resources: Mapping[Ref, Resource]) -> bool:

@@ -1,9 +1,12 @@
 """Alert policies, by their display name."""
 
+import re
 from collections.abc import Iterable
 
 from orchestra_creds.core.resources import ResourceKind
 from orchestra_creds.setup.kind import Body, KindEntry, TerraformForm
+
+_METRIC = re.compile(r"logging\.googleapis\.com/user/([\w.-]+)")
 
 
 def _arguments(name: str, fields: Body) -> Body:
@@ -28,9 +31,10 @@ def _arguments(name: str, fields: Body) -> Body:
     }
 
 
-def _channels(_name: str, fields: Body) -> Iterable[str]:
+def _channels_and_metrics(_name: str, fields: Body) -> Iterable[str]:
     channels = fields.get("channels", ())
-    return channels if isinstance(channels, list) else ()
+    metrics = _METRIC.findall(str(fields.get("filter", "")))
+    return [*(channels if isinstance(channels, list) else ()), *metrics]
 
 
 ENTRY = KindEntry(
@@ -38,6 +42,6 @@ ENTRY = KindEntry(
     part="alerts",
     terraform=TerraformForm("google_monitoring_alert_policy", _arguments),
     pulumi="monitoring.AlertPolicy",
-    needs=_channels,
+    needs=_channels_and_metrics,
     references={"notification_channels": ResourceKind.CHANNEL},
 )
