@@ -71,14 +71,16 @@ def test_no_planted_file_stops_or_bloats_a_scan(place: Operator, kind: str, exha
         cases = random.Random(kind).sample(cases, SAMPLE)
     kept = place.home / "kept"
     place.folder.rename(kept)
+    wrong = []
     for name, mode in cases:
         shutil.copytree(kept, place.folder)
         target = place.folder / name
         put(target, KINDS[kind])
         done = scan_with_peak(place, *MODES[mode])
         shutil.rmtree(place.folder)
-        assert done.code in {4, 5} or outcome(done) == plain[mode], (kind, name, mode, done)
-        assert done.peak < MOST_MEMORY, (kind, name, mode, done.peak >> 20)
+        if (done.code not in {4, 5} and outcome(done) != plain[mode]) or done.peak >= MOST_MEMORY:
+            wrong.append((name, mode, done.code, done.peak >> 20, outcome(done)))
+    assert wrong == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_nor_does_git_hold_that_of_a_folder(place: Operator) -> None:
     done = scan_with_peak(place, "--max-size", "1MB")  # the file is not read as one of the tree, either
     assert done.peak < MOST_MEMORY
     assert (done.code, {skipped["path"] for skipped in done.report["skipped"]}) == (5, {name})
-    assert "which git would read whole" in done.report["skipped"][0]["reason"]
+    assert any("which git would read whole" in skipped["reason"] for skipped in done.report["skipped"])
     assert [finding["path"] for finding in done.report["findings"]] == ["a.env"]
 
 
