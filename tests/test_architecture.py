@@ -53,7 +53,7 @@ OWNER = {
     "grpc_status": ("gcp", "emulator"),
     "hyperscan": ("scanner",),
     "isal": ("scanner",),
-    "re2": ("scanner",),
+    "re2": ("scanner", "emulator"),
     "zstandard": ("scanner",),
     "subprocess": (
         "scanner.git.process",

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
 from orchestra_creds.emulator.server import control
 from tests import loopback
-from tests.cli.cloud import arm, at_a_terminal, disarm, document, make_account, state_of
+from tests.cli.cloud import arm, ask, at_a_terminal, disarm, document, make_account, state_of
 from tests.cli.conftest import Operator, appears, one_error
 from tests.contract.test_key_store import certificate
 
@@ -51,6 +52,17 @@ def test_a_new_key_goes_to_a_private_file_and_nowhere_else(local: Operator, acco
     assert [key["id"] for key in keys_of(local, account)] == [info["private_key_id"]]
     lines = [line for line in info["private_key"].splitlines() if "PRIVATE" not in line]
     assert appears(lines, ended.stdout, ended.stderr) == []
+
+
+def test_a_long_account_mail_does_not_stop_the_keys_of_the_project(local: Operator) -> None:
+    project = "orchestra-platform-production"
+    for name in ("github-actions-deployer-of-prod", "app-one"):
+        local.environment["ORCHESTRA_CREDS_PROJECT"] = project
+        ask(local, f"{IAM_ADMIN}/CreateServiceAccount", name=f"projects/{project}", account_id=name[:30])
+        mail = f"{name[:30]}@{project}.iam.gserviceaccount.com"
+        ended = local.call("key", "create", mail, "-o", f"{name}.json")
+        assert ended.code == 0, ended.stderr
+        assert len(keys_of(local, mail)) == 1
 
 
 def test_a_new_key_goes_into_a_secret(local: Operator, account: str) -> None:

@@ -299,3 +299,54 @@ def test_everything_is_there_after_a_restart_and_in_the_log(cloud: Cloud, boss: 
     ]
     for path in (f"{BUCKETS}/state-bucket", f"{JOBS}/rotate", f"{SCHEDULES}/daily", f"{METRICS}/finished"):
         assert boss.rest("GET", path)[0] == 200
+
+
+def test_enums_may_come_as_numbers_as_the_python_clients_send_them(boss: Caller) -> None:
+    job = boss.rest("POST", f"{JOBS}?jobId=daily", {"template": {"template": TASK}})[1]["response"]
+    changed = {**job, "launchStage": 4}
+    changed["template"]["template"]["executionEnvironment"] = 1
+    status, reply = boss.rest("PATCH", f"{JOBS}/daily", changed)
+    assert status == 200, reply
+    assert reply["response"]["launchStage"] == "GA"
+    assert reply["response"]["template"]["template"]["executionEnvironment"] == "EXECUTION_ENVIRONMENT_GEN1"
+    target = {**SCHEDULE["httpTarget"], "httpMethod": 2, "headers": {"severity": "x"}}
+    status, made = boss.rest("POST", SCHEDULES, {**SCHEDULE, "state": 1, "httpTarget": target})
+    assert (status, made.get("httpTarget", {}).get("httpMethod")) == (200, "GET"), made
+    assert boss.rest("POST", ALERTS, {**LOG_ALERT, "combiner": 2})[1]["combiner"] == "OR"
+    assert boss.rest("POST", ALERTS, {**LOG_ALERT, "combiner": 99})[0] == 400
+    metric = {
+        "name": "m",
+        "filter": "x",
+        "metricDescriptor": {"labels": [{"key": "k", "valueType": 0}], "valueType": 2},
+    }
+    descriptor = boss.rest("POST", METRICS, metric)[1]["metricDescriptor"]
+    assert (descriptor["valueType"], descriptor["labels"]) == ("INT64", [{"key": "k", "valueType": 0}])
+
+
+def test_a_changed_channel_lists_its_records_and_a_changed_alert_has_one(boss: Caller) -> None:
+    channel = boss.rest("POST", CHANNELS, EMAIL)[1]["name"]
+    changed = boss.rest("PATCH", f"/v3/{channel}?updateMask=displayName", {"displayName": "new"})[1]
+    assert [sorted(record) for record in changed["mutationRecords"]] == [["mutateTime", "mutatedBy"]]
+    assert "mutationRecord" not in changed
+    alert = boss.rest("POST", ALERTS, LOG_ALERT)[1]["name"]
+    assert (
+        "mutateTime" in boss.rest("PATCH", f"/v3/{alert}?updateMask=enabled", {"enabled": False})[1]["mutationRecord"]
+    )
+
+
+def test_errors_of_cloud_storage_list_their_reasons(boss: Caller) -> None:
+    bucket(boss)
+    query = f"{BUCKETS}?project=demo-project"
+    for call, reason in (
+        (("GET", f"{BUCKETS}/nothing"), ("global", "notFound")),
+        (("POST", query, {"name": "state-bucket"}), ("global", "conflict")),
+        (("POST", query, {"name": "X"}), ("global", "invalid")),
+    ):
+        error = boss.rest(*call)[1]["error"]
+        assert [(one["domain"], one["reason"], one["message"]) for one in error["errors"]] == [
+            (*reason, error["message"])
+        ]
+    boss.rest("POST", f"/v1/{PROJECT}/services/storage.googleapis.com:disable", {})
+    (one,) = boss.rest("GET", query)[1]["error"]["errors"]
+    assert (one["domain"], one["reason"]) == ("usageLimits", "accessNotConfigured")
+    assert "errors" not in boss.rest("GET", f"{METRICS}/nothing")[1]["error"]

@@ -1,5 +1,6 @@
 """The expression language: what IAM's documentation shows works; everything else is an error, never a crash."""
 
+import contextlib
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
+from tests.deadline import at_most
 
 NOW = datetime(2026, 11, 23, 16, 30, tzinfo=UTC)  # a Monday
 SCOPE: dict[str, Any] = {
@@ -144,3 +146,43 @@ def test_extract_finds_what_stands_between(before: str, inner: str, after: str) 
         {"value": f"{prefix}{inner}|{after}", "template": template}
     )
     assert value == inner
+
+
+HUGE: dict[str, Any] = {"text": "a" * 200 + "!", "list": list(range(12)), "number": 2**62}
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "text.matches('^(a|aa)+$')",
+        "text.matches('" + "(.*)" * 60 + "x')",
+        "".join(f"list.all(x{number}, " for number in range(40)) + "true" + ")" * 40,
+        "".join(f"list.all(x{number}, " for number in range(20))
+        + "true"
+        + ")" * 20
+        + " || true && list.all(x, x >= 0)",
+        "size(text" + ".replace('a', '" + "a" * 60 + "')" * 9 + ") > 0",
+        "size([text, text].join('" + "a" * 1000 + "')" + ".replace('', 'aaaa')" * 30 + ") > 0",
+        "+".join("1" for _ in range(2000)) + " > 0",
+        " || ".join("text == 'b'" for _ in range(255)),
+        "number * number > 0",
+        "number + number > 0",
+        "9" * 4000 + " > 0",
+        "has(" * 900 + "text" + ")" * 900,
+        "!" * 4000 + "true",
+    ],
+    ids=lambda text: text[:24],
+)
+def test_an_evaluation_that_would_not_end_is_an_error(expression: str) -> None:
+    with at_most(5):
+        assert not cel.holds(expression, HUGE)
+        with contextlib.suppress(CelError):
+            assert cel.compile_expression(expression)(HUGE) is False
+
+
+def test_what_is_long_but_bounded_is_evaluated() -> None:
+    with at_most(5):
+        assert cel.holds("text.matches('" + "a*" * 200 + "$') && text.matches('(a|a)*$')", HUGE)
+    assert cel.holds(" || ".join(f"text == '{number}'" for number in range(200)) + " || true", HUGE)
+    assert cel.holds("list.all(x, list.exists(y, x == y))", HUGE)
+    assert cel.holds("text.matches('^a+!$') && size(text.replace('a', 'bb')) == 401", HUGE)

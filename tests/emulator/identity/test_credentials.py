@@ -161,3 +161,8 @@ def test_a_token_taken_through_another_account_outlives_only_what_google_lets_it
     boss.emulator.store.advance(timedelta(seconds=601))
     with refused(Code.UNAUTHENTICATED):
         acting.secret("ListSecrets", parent=PROJECT)
+
+
+def test_a_scope_that_is_none_is_refused(boss: Caller) -> None:
+    with refused(Code.INVALID_ARGUMENT, "scope"):
+        token(boss, "target-1", scope=["nonsense"])

@@ -202,7 +202,7 @@ def test_sets_of_identities_can_be_bound(boss: Caller, subject: Callable[..., st
         ({"exp": None}, "invalid_grant"),
         ({"sub": None}, "invalid_grant"),
         ({"sub": 5}, "invalid_grant"),
-        ({"sub": "x" * 128}, "invalid_grant"),
+        ({"sub": "x" * 128}, "invalid_request"),
         ({"groups": "admins"}, "invalid_grant"),
         ({"repository": "evil/site"}, "unauthorized_client"),
         ({"repository": None}, "unauthorized_client"),

@@ -341,3 +341,32 @@ def test_refusals_quote_nothing_of_the_assertion(boss: Caller) -> None:
     with boss.emulator.store.transaction() as txn:
         kept = str(txn.audit())
     assert text.split(".")[1] not in kept
+
+
+@pytest.mark.parametrize(
+    "aud", ["https://evil.example", ["https://secretmanager.googleapis.com/"], 5, "http://127.0.0.1:1/token"]
+)
+def test_a_bearer_for_another_audience_is_refused_whatever_its_scope(boss: Caller, aud: object) -> None:
+    _name, fields = boss.key()
+    assert not works(boss, bearer(fields, aud=aud, scope=SCOPE))
+    assert works(boss, bearer(fields, aud=None, scope=SCOPE))
+
+
+def test_an_assertion_for_the_token_endpoint_of_another_port_is_refused(boss: Caller) -> None:
+    _name, fields = boss.key()
+    here = urllib.parse.urlsplit(fields["token_uri"])
+    for aud, status in ((fields["token_uri"], 200), ("http://127.0.0.1:1/token", 400), ("http://localhost/token", 400)):
+        body = urllib.parse.urlencode(
+            {"grant_type": oauth.GRANT_TYPE, "assertion": assertion(fields, aud=aud)}
+        ).encode()
+        kind = {"content-type": "application/x-www-form-urlencoded", "host": here.netloc}
+        assert (aud, Caller(boss.emulator, "").rest("POST", "/token", body, **kind)[0]) == (aud, status)
+
+
+@pytest.mark.parametrize("moment", [10**400, float("inf"), float("nan"), -(10**400), 1e300])
+def test_absurd_times_are_refused(boss: Caller, moment: float) -> None:
+    _name, fields = boss.key()
+    absurd: list[dict[str, Any]] = [{"exp": moment}, {"iat": moment}, {"exp": moment, "iat": moment}]
+    for claims in absurd:
+        assert ask(boss, assertion(fields, **claims))[1]["error"] == "invalid_grant"
+        assert not works(boss, bearer(fields, **claims))

@@ -1,5 +1,7 @@
 """The filter language, on messages built by hand."""
 
+import re
+
 import pytest
 from google.cloud.secretmanager_v1 import types
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.protocol.filters import compile_filter
 from orchestra_creds.emulator.protocol.routes import raw
+from tests.deadline import at_most
 from tests.emulator.conftest import refused
 
 SECRET = raw(types.Secret)(
@@ -117,3 +120,23 @@ def test_any_text_is_a_filter_or_an_invalid_argument(text: str) -> None:
     except EmuError as error:
         outcome = error.code
     assert outcome in {True, False, Code.INVALID_ARGUMENT}
+
+
+@pytest.mark.parametrize("operator", [":", "="])
+def test_a_filter_with_many_wildcards_is_answered_at_once(operator: str) -> None:
+    secret = raw(types.Secret)(name="projects/p/secrets/" + "a" * 200)
+    with at_most(5):
+        assert not compile_filter(f"name{operator}{'*a' * 60}*zz")(secret)
+        assert compile_filter(f"name{operator}*{'a*' * 60}")(secret)
+
+
+@given(
+    st.text(alphabet="ab", max_size=12),
+    st.text(alphabet="ab*", max_size=8).filter(lambda text: text.strip("*")),
+)
+def test_wildcards_stand_for_any_text(value: str, wanted: str) -> None:
+    expression = ".*".join(re.escape(part) for part in wanted.split("*"))
+    secret = raw(types.Secret)(labels={"x": value})
+    assert compile_filter(f"labels.x:{wanted}")(secret) is (re.search(expression, value) is not None)
+    if "*" in wanted:
+        assert compile_filter(f"labels.x={wanted}")(secret) is (re.fullmatch(expression, value) is not None)

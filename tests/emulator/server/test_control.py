@@ -102,6 +102,19 @@ def test_stop_ends_it_and_a_second_stop_has_nothing_to_do(state: Path, daemon: c
     assert not state.with_name("emulator.db.run").exists()
 
 
+def test_stop_ends_a_daemon_that_does_not_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "STOP_SECONDS", 1.0)
+    state = tmp_path / "emulator.db"
+    daemon = control.start_daemon(state)
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        assert control.stop_daemon(state)
+    except UnavailableError as error:
+        os.kill(daemon.pid, signal.SIGKILL)
+        raise AssertionError("the daemon outlived stop") from error
+    assert control.find_daemon(state) is None
+
+
 def test_a_daemon_is_found_while_it_lives_and_is_alone(tmp_path: Path) -> None:
     state = tmp_path / "emulator.db"
     seen: list[control.Daemon | None] = []

@@ -179,3 +179,18 @@ def test_the_same_state_comes_back_on_the_same_http_port(tmp_path: Any) -> None:
             assert port != second.endpoints.http_port
     with control.start_in_process(state) as third:
         assert port == third.endpoints.http_port
+
+
+def test_one_connection_too_many_is_refused_and_the_others_go_on(
+    cloud: Cloud, running: control.InProcessEmulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestra_creds.emulator.server.servers.MOST_CONNECTIONS", 2)
+    open_ones = [http.client.HTTPConnection("127.0.0.1", running.endpoints.http_port, timeout=10) for _ in range(3)]
+    try:
+        assert [ask(one, "GET", PATH)[0] for one in open_ones[:2]] == [200, 200]
+        open_ones[2].request("GET", PATH)
+        assert open_ones[2].getresponse().status == 503
+        assert ask(open_ones[0], "GET", PATH)[0] == 200
+    finally:
+        for one in open_ones:
+            one.close()

@@ -95,3 +95,14 @@ def test_an_rpc_is_refused_the_same_way(
     assert isinstance(info, error_details_pb2.ErrorInfo)
     assert (caught.value.code, info.reason) == (Code.PERMISSION_DENIED, "SERVICE_DISABLED")
     assert info.metadata["service"] == f"{api}.googleapis.com"
+
+
+@pytest.mark.parametrize(
+    "service", ["aiplatfrom.googleapis.com", "iam", "iam.example.com", ".googleapis.com", "IAM.googleapis.com"]
+)
+def test_a_service_that_does_not_exist_cannot_be_enabled(boss: Caller, service: str) -> None:
+    status, refused = boss.rest("POST", f"/v1/{PROJECT}/services/{service}:enable", {})
+    assert (status, service in refused["error"]["message"]) == (404, True)
+    several = {"serviceIds": ["aiplatform.googleapis.com", service]}
+    assert boss.rest("POST", f"/v1/{PROJECT}/services:batchEnable", several)[0] == 404
+    assert boss.rest("GET", f"/v1/{PROJECT}/services/aiplatform.googleapis.com")[1]["state"] == "DISABLED"

@@ -4,16 +4,16 @@
     has() size() string() int() timestamp() duration() matches() startsWith() endsWith() contains() extract()
     split() join() lowerAscii() upperAscii() replace() exists() all() and getFullYear() … getDayOfWeek() on times
 
-An expression is parsed into a tree of closures once. Evaluation has no loops but `exists` and `all` over given lists,
-so it ends; patterns and subjects of matches() have a limited length, and nested repetition is refused. `&&` and `||`
-absorb an error on the other side, as the language says. Whatever cannot be parsed or evaluated raises CelError.
+An expression is parsed into a tree of closures once. An evaluation has a limited number of steps, nested `exists` and
+`all` included; patterns are RE2's, so linear; texts and numbers have a limited size. `&&` and `||` absorb an error on the other side, as the language says. Whatever cannot be parsed or evaluated raises CelError.
 """
 
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from orchestra_creds.emulator.cel.budget import Scope, limit_steps, spend
 from orchestra_creds.emulator.cel.values import (
     ARITHMETIC,
     FUNCTIONS,
@@ -23,17 +23,19 @@ from orchestra_creds.emulator.cel.values import (
     hashable,
     number,
     present,
+    read_int,
     select,
     truth,
     unescape,
 )
 
-Scope = Mapping[str, Any]
 Node = Callable[[Scope], Any]
 
 LONGEST = 4096
 """Characters of an expression (cloud.google.com/iam/docs/workload-identity-federation)."""
 _DEEPEST = 32
+_LONGEST_CHAIN = 250
+"""Operators of equal rank in a row; each is a level of the tree."""
 
 _TOKEN = re.compile(
     r"""\s*(?:
@@ -62,14 +64,32 @@ def compile_expression(expression: str) -> Node:
     if len(expression) > LONGEST:
         raise CelError(f"the expression is longer than {LONGEST} characters")
     parser = _CelParser(_tokens(expression))
-    node = parser.expression()
+    try:
+        node = parser.expression()
+    except RecursionError:
+        raise CelError("the expression is nested too deeply") from None
     parser.end()
-    return node
+
+    def evaluate(scope: Scope) -> Any:
+        try:
+            return node(limit_steps(scope))
+        except RecursionError:
+            raise CelError("the expression is nested too deeply") from None
+
+    return evaluate
+
+
+def variables(expression: str) -> frozenset[str]:
+    """Return the names of the variables that the expression reads; raises CelError when it cannot be parsed."""
+    compile_expression(expression)
+    parser = _CelParser(_tokens(expression))
+    parser.expression()
+    return frozenset(parser.read - parser.bound)
 
 
 def _tokens(text: str) -> list[tuple[str, str]]:
     found, position = [], 0
-    text = re.sub(r"(?m)^\s*//.*$", "", text).rstrip()
+    text = re.sub(r"(?m)^[ \t]*//.*$", "", text).rstrip()
     while position < len(text):
         match = _TOKEN.match(text, position)
         if match is None:
@@ -87,6 +107,8 @@ class _CelParser:
         self._tokens = tokens
         self._at = 0
         self._depth = 0
+        self.read: set[str] = set()
+        self.bound: set[str] = set()
 
     def end(self) -> None:
         if self._at != len(self._tokens):
@@ -106,35 +128,46 @@ class _CelParser:
         self._depth -= 1
         return condition
 
+    def _chain(self) -> Iterator[None]:
+        """Count the links of a chain of operators, and refuse one that is too long."""
+        for _ in range(_LONGEST_CHAIN):
+            yield
+        raise CelError("the expression has too many operators in a row")
+
     def _or(self) -> Node:
-        node = self._and()
+        node, chain = self._and(), self._chain()
         while self._accept_operator("||"):
+            next(chain)
             node = _either(node, self._and(), absorbing=True)
         return node
 
     def _and(self) -> Node:
-        node = self._relation()
+        node, chain = self._relation(), self._chain()
         while self._accept_operator("&&"):
+            next(chain)
             node = _either(node, self._relation(), absorbing=False)
         return node
 
     def _relation(self) -> Node:
-        node = self._sum()
+        node, chain = self._sum(), self._chain()
         while True:
+            next(chain)
             operator = self._one_of("==", "!=", "<=", ">=", "<", ">") or self._word("in")
             if not operator:
                 return node
             node = _binary(RELATIONS[operator], node, self._sum())
 
     def _sum(self) -> Node:
-        node = self._product()
+        node, chain = self._product(), self._chain()
         while operator := self._one_of("+", "-"):
+            next(chain)
             node = _binary(ARITHMETIC[operator], node, self._product())
         return node
 
     def _product(self) -> Node:
-        node = self._unary()
+        node, chain = self._unary(), self._chain()
         while operator := self._one_of("*", "/", "%"):
+            next(chain)
             node = _binary(ARITHMETIC[operator], node, self._unary())
         return node
 
@@ -156,8 +189,9 @@ class _CelParser:
         return node
 
     def _member(self) -> Node:
-        node = self._primary()
+        node, chain = self._primary(), self._chain()
         while True:
+            next(chain)
             if self._accept_operator("."):
                 name = self._name()
                 node = (
@@ -173,6 +207,7 @@ class _CelParser:
     def _method(self, target: Node, name: str) -> Node:
         if name in {"exists", "all"}:
             variable = self._name()
+            self.bound.add(variable)
             self._expect(",")
             body = self.expression()
             self._expect(")")
@@ -183,7 +218,7 @@ class _CelParser:
         kind, value = self._take()
         match kind, value:
             case "number", _:
-                node = _constant(float(value) if "." in value else int(value))
+                node = _constant(float(value) if "." in value else read_int(value))
             case "text", _:
                 node = _constant(unescape(value[1:-1]))
             case "raw", _:
@@ -205,6 +240,7 @@ class _CelParser:
         if name in _LITERALS:
             return _constant(_LITERALS[name])
         if not self._accept_operator("("):
+            self.read.add(name)
             return functools.partial(_variable, name)
         if name == "has":
             return self._has()
@@ -298,7 +334,11 @@ def _variable(name: str, scope: Scope) -> Any:
 
 
 def _binary(function: Callable[[Any, Any], Any], left: Node, right: Node) -> Node:
-    return lambda scope: function(left(scope), right(scope))
+    def compute(scope: Scope) -> Any:
+        spend(scope)
+        return function(left(scope), right(scope))
+
+    return compute
 
 
 def _either(left: Node, right: Node, *, absorbing: bool) -> Node:
@@ -321,7 +361,12 @@ def _quantifier(target: Node, variable: str, body: Node, *, every: bool) -> Node
         values = target(scope)
         if not isinstance(values, list | dict):
             raise CelError("exists() and all() need a list or a map")
-        results = (truth(body({**scope, variable: value})) for value in values)
+
+        def holds_for(value: Any) -> bool:
+            spend(scope)
+            return truth(body({**scope, variable: value}))
+
+        results = (holds_for(value) for value in values)
         return all(results) if every else any(results)
 
     return evaluate
@@ -336,7 +381,9 @@ def _call(name: str, arguments: list[Node], table: Mapping[str, tuple[int, Calla
 
     def call(scope: Scope) -> Any:
         try:
-            return function(*(argument(scope) for argument in arguments))
+            values = [argument(scope) for argument in arguments]
+            spend(scope, *values)
+            return function(*values)
         except (TypeError, ValueError, AttributeError, OverflowError, re.error):
             raise CelError(f"{name}() does not apply to these values") from None
 

@@ -10,8 +10,14 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import re2
+
 _LONGEST_PATTERN = 512
 _LONGEST_SUBJECT = 16_384
+_INT64 = range(-(2**63), 2**63)
+"""Whole numbers of the language; a result outside is an error (github.com/google/cel-spec, Overflow)."""
+_PATTERN_OPTIONS = re2.Options()
+_PATTERN_OPTIONS.log_errors = False
 _ESCAPE = re.compile(r"\\(?:([ntr\\\"'`?])|x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4}))")
 _CONTROLS = {"n": "\n", "t": "\t", "r": "\r"}
 _DURATION = re.compile(r"(-)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
@@ -33,6 +39,21 @@ def number(value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise CelError("a number is expected")
     return value
+
+
+def whole_number(value: Any) -> Any:
+    """The value, which must be a 64-bit number if it is a whole number."""
+    if isinstance(value, int) and value not in _INT64:
+        raise CelError("the number does not fit into 64 bits")
+    return value
+
+
+def read_int(digits: str) -> int:
+    """The whole number of a literal, which must fit into 64 bits."""
+    try:
+        return int(whole_number(int(digits)))
+    except ValueError:
+        raise CelError("a number has too many digits") from None
 
 
 def unescape(text: str) -> str:
@@ -97,7 +118,7 @@ def _arithmetic(compute: Callable[[Any, Any], Any], *, text: bool = False, time:
         if not joined and not moved and not (_is_number(left) and _is_number(right)):
             raise CelError("these values cannot be computed with")
         try:
-            return compute(left, right)
+            return whole_number(compute(left, right))
         except (ArithmeticError, TypeError):
             raise CelError("the computation has no result") from None
 
@@ -123,9 +144,23 @@ def _size(value: Any) -> int:
 
 
 def _matches(value: str, pattern: str) -> bool:
-    if len(pattern) > _LONGEST_PATTERN or len(value) > _LONGEST_SUBJECT or re.search(r"[*+}]\)?[*+{]", pattern):
-        raise CelError("the pattern is too complex")
-    return re.search(pattern, value) is not None
+    """RE2's search, as in the language's definition: linear in the text."""
+    if len(pattern) > _LONGEST_PATTERN or len(value) > _LONGEST_SUBJECT:
+        raise CelError("the pattern or the text is too long")
+    try:
+        return re2.search(pattern, value, _PATTERN_OPTIONS) is not None
+    except re2.error:
+        raise CelError("the pattern cannot be read") from None
+
+
+def _replace(value: str, old: str, new: str) -> str:
+    return _short(value.replace(old, new, _LONGEST_SUBJECT // max(len(new), 1)), value.count(old) * len(new))
+
+
+def _short(text: str, size: int = 0) -> str:
+    if max(size, len(text)) > _LONGEST_SUBJECT:
+        raise CelError("the text is too long")
+    return text
 
 
 def _extract(value: str, template: str) -> str:
@@ -153,7 +188,7 @@ def _text(value: Any) -> str:
 def _whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, str | int | float | datetime):
         raise CelError("int() does not apply to this value")
-    return int(value.timestamp()) if isinstance(value, datetime) else int(value)
+    return int(whole_number(int(value.timestamp()) if isinstance(value, datetime) else int(value)))
 
 
 def _timestamp(value: Any) -> datetime:
@@ -183,7 +218,7 @@ def _strings(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _join(values: Any, separator: str) -> str:
-    return separator.join(values)
+    return _short(separator.join(values))
 
 
 RELATIONS: Mapping[str, Callable[[Any, Any], bool]] = {
@@ -219,7 +254,7 @@ METHODS: Mapping[str, tuple[int, Callable[..., Any]]] = {
     "extract": (2, _strings(_extract)),
     "lowerAscii": (1, _strings(str.lower)),
     "upperAscii": (1, _strings(str.upper)),
-    "replace": (3, _strings(str.replace)),
+    "replace": (3, _strings(_replace)),
     "split": (2, _strings(str.split)),
     "join": (2, _join),
     "getFullYear": (1, lambda time: time.year),

@@ -63,7 +63,7 @@ def new_private_key() -> rsa.RSAPrivateKey:
 
 
 def self_signed_certificate(key: rsa.RSAPrivateKey, subject: str, start: datetime, end: datetime) -> x509.Certificate:
-    """The X.509 certificate in which Google publishes a public key."""
+    """The X.509 certificate in which Google publishes a public key; the subject has at most 64 characters (RFC 5280)."""
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)])
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number(), start, end)
     return builder.sign(key, hashes.SHA256())
@@ -119,7 +119,7 @@ def system_key(txn: Txn, account: Any) -> tuple[str, rsa.RSAPrivateKey]:
 def _make_system_key(txn: Txn, account: Any) -> bytes:
     private = new_private_key()
     end = txn.now + timedelta(days=730)
-    certificate = pem(self_signed_certificate(private, account.email, txn.now, end))
+    certificate = pem(self_signed_certificate(private, account.unique_id, txn.now, end))
     record = KeyRecord(new_id(), certificate, float(int(txn.now.timestamp())), end.timestamp(), system=True)
     save(txn, account, record)
     data = private.private_bytes(

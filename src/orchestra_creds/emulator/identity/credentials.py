@@ -40,6 +40,8 @@ def _generate_access_token(request: Any, caller: Caller, txn: Txn) -> Any:
     account = _acting_as(request, caller, txn, "iam.serviceAccounts.getAccessToken")
     if not request.scope:
         raise invalid_error("At least one scope is needed.", field="scope")
+    if not tokens.are_scopes(request.scope):
+        raise invalid_error("Invalid OAuth scope.", field="scope")
     lifetime = request.lifetime.ToTimedelta() or tokens.LIFETIME
     extended = {account.email, f"serviceAccount:{account.email}"} & set(
         org_policy.allowed_values(txn, account.project_id, org_policy.LIFETIME_EXTENSION)

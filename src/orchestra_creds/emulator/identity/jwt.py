@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 
+_LARGEST = 1e15
+"""Largest number that a claim may hold: no time is later, and NaN and infinities are none."""
 LONGEST = 16_384
 """Characters of a token that is looked at."""
 
@@ -42,9 +44,11 @@ class ParsedJwt:
         return value if isinstance(value, str) else ""
 
     def number(self, claim: str) -> float | None:
-        """A claim that is a number, or None."""
+        """A claim that is a finite number, or None."""
         value = self.claims.get(claim)
-        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+        if not isinstance(value, int | float) or isinstance(value, bool) or not -_LARGEST <= value <= _LARGEST:
+            return None
+        return float(value)
 
 
 def parse_jwt(text: str) -> ParsedJwt | None:

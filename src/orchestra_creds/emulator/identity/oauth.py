@@ -31,14 +31,13 @@ _GOOGLE_TOKEN_URIS = frozenset(
         "https://www.googleapis.com/oauth2/v4/token",
     }
 )
-_LOCAL_TOKEN_URI = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?/token")
+_LOCAL_TOKEN_URI = re.compile(r"http://(127\.0\.0\.1|localhost|\[::1\])(?P<port>:[0-9]+)?/token")
 _API_AUDIENCE = re.compile(
     r"https://([a-z0-9-]+\.)+googleapis\.com/?|https?://(127\.0\.0\.1|localhost|\[::1\])(:[0-9]+)?/?"
 )
 _ENOUGH = frozenset(
     {tokens.CLOUD_PLATFORM, "https://www.googleapis.com/auth/iam", "https://www.googleapis.com/auth/cloudiam"}
 )
-_SCOPE = re.compile(r"https://www\.googleapis\.com/auth/[a-z0-9._/-]+|openid|email|profile")
 
 
 class _OAuthError(Exception):
@@ -83,8 +82,8 @@ def _self_signed_caller(signed: ParsedJwt, txn: Txn) -> Caller:
         account = _verify_assertion(signed, txn)
     except _OAuthError:
         raise tokens.refusal() from None
-    scopes = signed.text("scope").split()
-    if not _API_AUDIENCE.fullmatch(signed.text("aud")) and not _ENOUGH.intersection(scopes):
+    named = "aud" in signed.claims  # who names scopes names no audience (google.aip.dev/auth/4111)
+    if not (_API_AUDIENCE.fullmatch(signed.text("aud")) if named else _ENOUGH & set(signed.text("scope").split())):
         raise tokens.refusal()
     return Caller(f"serviceAccount:{account.email}")
 
@@ -125,26 +124,33 @@ def in_time(signed: ParsedJwt, txn: Txn, *, longest: float) -> bool:
 
 def _token(call: RestCall, _caller: Caller, txn: Txn) -> RestReply:
     try:
-        return RestReply(200, _grant_token(_fields(call), txn))
+        return RestReply(200, _grant_token(_fields(call), call.headers.get("host", ""), txn))
     except _OAuthError as error:
         return error.reply
 
 
-def _grant_token(fields: Mapping[str, str], txn: Txn) -> dict[str, Any]:
+def _is_here(audience: str, host: str) -> bool:
+    """Return whether an assertion is meant for this token endpoint: Google's, or the one that `host` says was called."""
+    local = _LOCAL_TOKEN_URI.fullmatch(audience)
+    if local is None:
+        return audience in _GOOGLE_TOKEN_URIS
+    return not host or host.endswith(local["port"] or ":80") or (not local["port"] and ":" not in host)
+
+
+def _grant_token(fields: Mapping[str, str], host: str, txn: Txn) -> dict[str, Any]:
     if fields.get("grant_type") != GRANT_TYPE:
         raise _OAuthError("unsupported_grant_type", "Invalid grant_type: the embedded cloud takes jwt-bearer only.")
     signed = parse_jwt(fields.get("assertion", ""))
     if signed is None:
         raise _OAuthError("invalid_grant", "Invalid JWT: the assertion cannot be read.")
-    audience = signed.text("aud")
-    if audience not in _GOOGLE_TOKEN_URIS and not _LOCAL_TOKEN_URI.fullmatch(audience):
+    if not _is_here(signed.text("aud"), host):
         raise _OAuthError("invalid_grant", "Invalid JWT: Failed audience check.")
     account = _verify_assertion(signed, txn)
     wanted = signed.text("target_audience")
     if wanted:
         return {"id_token": tokens.id_token(txn, account, wanted, email=True)}
     scopes = tuple(signed.text("scope").split())
-    if not scopes or not all(_SCOPE.fullmatch(scope) for scope in scopes):
+    if not scopes or not tokens.are_scopes(scopes):
         raise _OAuthError("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
     text, _ends = tokens.for_account(txn, account, scopes)
     return {

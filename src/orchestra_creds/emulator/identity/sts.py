@@ -180,7 +180,10 @@ def _map_claims(provider: rest.Document, claims: dict[str, Any]) -> tuple[rest.D
             google[name] = value
     if len(google["subject"].encode()) > LONGEST_SUBJECT:
         raise _StsError(
-            "invalid_grant", f"The size of mapped attribute google.subject exceeds {LONGEST_SUBJECT} bytes."
+            "invalid_request",
+            f"The size of mapped attribute google.subject exceeds the {LONGEST_SUBJECT} bytes limit. Either modify your"
+            " attribute mapping or the incoming assertion to produce a mapped attribute that is less than"
+            f" {LONGEST_SUBJECT} bytes.",
         )
     return google, attributes
 

@@ -6,7 +6,9 @@ tokens are signed by one key of the whole cloud, whose public half the certifica
 
 import hashlib
 import json
+import re
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -26,6 +28,7 @@ LIFETIME = timedelta(hours=1)
 ISSUER = "https://accounts.google.com"
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 
+_SCOPE = re.compile(r"https://www\.googleapis\.com/auth/[a-z0-9._/-]+|openid|email|profile")
 _SIGNER = "id token signer"
 
 
@@ -45,6 +48,11 @@ class TokenGrant:
     def caller(self) -> Caller:
         """The caller who shows the token."""
         return Caller(self.principal, through=self.through, also=self.also)
+
+
+def are_scopes(texts: Iterable[str]) -> bool:
+    """Return whether each text has the form of an OAuth scope of Google's."""
+    return all(_SCOPE.fullmatch(text) for text in texts)
 
 
 def issue(txn: Txn, grant: TokenGrant) -> str:

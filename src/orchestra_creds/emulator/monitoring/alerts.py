@@ -151,7 +151,8 @@ def _patch(kind: str) -> _Handler:
             _load(kind, call, txn), rest.body(call), call.query.get("updateMask", ""), _MUTABLE[kind]
         )
         record = {"mutateTime": rest.stamp(txn.now), "mutatedBy": caller.principal.partition(":")[2]}
-        return _save(kind, txn, rest.stored_project(call, txn), {**changed, "mutationRecord": record})
+        records = {"mutationRecord": record} if kind == ALERTS else {"mutationRecords": [record]}
+        return _save(kind, txn, rest.stored_project(call, txn), {**changed, **records})
 
     return patch
 

@@ -62,6 +62,20 @@ _HTTP = {
 }
 
 
+_STORAGE_REASONS = {
+    **dict.fromkeys(Code, "backendError"),
+    Code.INVALID_ARGUMENT: "invalid",
+    Code.NOT_FOUND: "notFound",
+    Code.ALREADY_EXISTS: "conflict",
+    Code.ABORTED: "conflict",
+    Code.PERMISSION_DENIED: "forbidden",
+    Code.UNAUTHENTICATED: "authError",
+    Code.FAILED_PRECONDITION: "conditionNotMet",
+    Code.RESOURCE_EXHAUSTED: "rateLimitExceeded",
+    Code.INTERNAL: "internalError",
+}
+
+
 class EmuError(Exception):
     """A refusal: code, sentence, and details (messages of google.rpc.error_details)."""
 
@@ -77,7 +91,14 @@ class EmuError(Exception):
             code=int(self.code), message=self.message, details=[_pack_detail(d) for d in self.details]
         )
 
-    def document(self) -> dict[str, object]:
+    def storage_document(self) -> dict[str, object]:
+        """The REST error document of Cloud Storage, which lists its reasons (cloud.google.com/storage/docs/json_api/v1/status-codes)."""
+        disabled = any(getattr(detail, "reason", "") == "SERVICE_DISABLED" for detail in self.details)
+        domain, reason = ("usageLimits", "accessNotConfigured") if disabled else ("global", _STORAGE_REASONS[self.code])
+        document = self.document()["error"]
+        return {"error": {**document, "errors": [{"domain": domain, "reason": reason, "message": self.message}]}}
+
+    def document(self) -> dict[str, dict[str, object]]:
         """The REST error document."""
         error: dict[str, object] = {"code": int(self.code.http), "message": self.message, "status": self.code.name}
         if self.details:

@@ -203,12 +203,27 @@ def _message_meets(value: Message, operator: str, wanted: str) -> bool:
 def _text(value: str, operator: str, wanted: str) -> bool:
     value, wanted = value.lower(), wanted.lower()
     if operator == ":" or "*" in wanted:
-        expression = ".*".join(re.escape(part) for part in wanted.split("*"))
-        return (re.search if operator == ":" else re.fullmatch)(expression, value) is not None
+        return _has_parts(value, wanted.split("*"), whole=operator != ":")
     if operator == "=":
         # A resource is found by its full name or by its last segment.
         return value == wanted or (value.startswith("projects/") and value.rpartition("/")[2] == wanted)
     return _compare_values(value, operator, wanted)
+
+
+def _has_parts(value: str, parts: list[str], *, whole: bool) -> bool:
+    """Return whether the parts stand in the text in this order, `whole` from its start to its end; in linear time."""
+    if whole:
+        head, tail = parts[0], parts[-1]
+        if not value.startswith(head) or not value.removeprefix(head).endswith(tail):
+            return False
+        value, parts = value[len(head) : len(value) - len(tail)], parts[1:-1]
+    position = 0
+    for part in parts:
+        found = value.find(part, position)
+        if found < 0:
+            return False
+        position = found + len(part)
+    return True
 
 
 def _compare_values(value: Any, operator: str, wanted: Any) -> bool:

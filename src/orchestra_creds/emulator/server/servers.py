@@ -33,6 +33,9 @@ LARGEST_BODY = 1 << 20
 """Bytes of a request body; Google's own limit for these APIs is lower than this."""
 
 _VERBS = frozenset({"do_GET", "do_POST", "do_PUT", "do_PATCH", "do_DELETE"})
+MOST_CONNECTIONS = 512
+"""HTTP connections that are open at a time; each has a thread. Further ones are answered 503 and closed."""
+_FULL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 _THREADS = 64
 _IDLE_SECONDS = 120
 _STATUS_BY_NUMBER = {status.value[0]: status for status in grpc.StatusCode}
@@ -169,9 +172,16 @@ class _HttpServer(socketserver.ThreadingMixIn, socketserver.TCPServer):
             raise _port_in_use_error(host, port) from error
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Remember the connection, then let a thread serve it."""
+        """Remember the connection, then let a thread serve it; refuse one too many."""
         with self._guard:
-            self._open.add(request)
+            full = len(self._open) >= MOST_CONNECTIONS
+            if not full:
+                self._open.add(request)
+        if full:
+            with contextlib.suppress(OSError):
+                request.sendall(_FULL)
+            self.shutdown_request(request)
+            return
         super().process_request(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:

@@ -18,6 +18,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from orchestra_creds.emulator.protocol.enums import name_enums
 from orchestra_creds.emulator.protocol.errors import Code, EmuError, invalid_error
 from orchestra_creds.emulator.protocol.json_messages import fill, find_field
 from orchestra_creds.emulator.protocol.routes import HttpRule, Rpc, pattern, rpcs
@@ -26,6 +27,8 @@ from orchestra_creds.emulator.server.dispatch import Emulator
 
 JSON_TYPE = "application/json; charset=UTF-8"
 _FORM_TYPE = "application/x-www-form-urlencoded"
+_STORAGE = "/storage/"
+"""Beginning of the paths of Cloud Storage, whose errors have a list of reasons."""
 _SYSTEM_PARAMETERS = frozenset(
     {
         "$alt",
@@ -95,7 +98,8 @@ class Gateway:
                     return self._answer_route(binding.target, caught, query, request)
                 return self._answer_rpc(*binding.target, caught, query, request)
         except EmuError as error:
-            return _json(error.code.http, error.document())
+            storage = path.startswith(_STORAGE)
+            return _json(error.code.http, error.storage_document() if storage else error.document())
         return _json(404, _unknown_path_error(request.verb, path).document())
 
     @functools.cached_property
@@ -121,7 +125,7 @@ class Gateway:
         if request.headers.get("content-type", "").startswith(_FORM_TYPE):
             form = dict(urllib.parse.parse_qsl(_text(request.body), keep_blank_values=True))
         elif request.body:
-            body = _parse_json(request.body)
+            body = name_enums(_parse_json(request.body))
         reply = self._emulator.rest(route, RestCall(caught, _join_query(query), body, form, request.headers))
         if not isinstance(reply, RestReply):
             return _json(200, reply)

@@ -5,12 +5,12 @@ from the start, but for Cloud Run and Cloud Scheduler, which a new project at Go
 A switch is remembered, and takes effect for other APIs after the API lag (service_usage/disabled_apis.py).
 """
 
-import re
 from collections.abc import Callable
 
 from orchestra_creds.emulator.protocol import faults, rest, strict
 from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
+from orchestra_creds.emulator.service_usage.known_services import KNOWN_SERVICES
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
@@ -34,7 +34,7 @@ SERVICE_USAGE = "serviceusage.googleapis.com"
 
 _SWITCH = "service_switch"
 _SERVICE = "google.api.serviceusage.v1.ServiceUsage"
-_NAME = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\.googleapis\.com")
+_SUFFIX = ".googleapis.com"
 _MOST = 20
 """Services that one batchEnable may name (cloud.google.com/service-usage/docs/reference/rest)."""
 
@@ -55,7 +55,7 @@ def enable(txn: Txn, project: str, *services: str) -> None:
 
 
 def _document(txn: Txn, project: str, service: str) -> rest.Document:
-    if not _NAME.fullmatch(service):
+    if not service.endswith(_SUFFIX) or service.removesuffix(_SUFFIX) not in KNOWN_SERVICES:
         raise not_found_error(f"Not found or permission denied for service(s): {service[:200]}.")
     switched = txn.get(_SWITCH, f"projects/{project}/services/{service}")
     started = service == SERVICE_USAGE or (service in TITLES and not strict.is_strict(txn))

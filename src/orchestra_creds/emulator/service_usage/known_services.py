@@ -1,0 +1,50 @@
+"""The names of services that a project can enable, without `.googleapis.com`.
+
+Source: the APIs of google-api-python-client 2.202.0 (its discovery documents), and those of Google Maps Platform and of the storage and
+container services that have no discovery document.
+"""
+
+KNOWN_SERVICES = frozenset(
+    """
+abusiveexperiencereport acceleratedmobilepageurl accessapproval accesscontextmanager acmedns addressvalidation adexchangebuyer
+adexperiencereport admin admin-remotebuildexecution admob adsense adsenseplatform advisorynotifications agenciesandbrands agentidentity
+agentidentitycredentials agentregistry aiplatform airquality alertcenter alloydb analytics analyticsadmin analyticsdata analyticshub
+analyticsreporting androiddeveloperidstatus androiddeviceprovisioning androidenterprise androidmanagement androidpublisher apigateway
+apigee apigeeregistry apihub apikeys apim appengine apphub appsmarket area120tables areainsights artifactregistry assuredworkloads
+auditmanager authorizedbuyersmarketplace backupdr baremetalsolution batch beyondcorp biglake bigquery bigqueryconnection
+bigquerydatapolicy bigquerydatatransfer bigquerymigration bigqueryreservation bigquerystorage bigtableadmin billingbudgets
+binaryauthorization blockchainnodeengine blogger books businessprofileperformance calendar-json certificatemanager ces chat checks
+chromemanagement chromepolicy chromeuxreport chromewebstore civicinfo classroom cloudaicompanion cloudapis cloudasset cloudbilling
+cloudbuild cloudchannel cloudcommerceprocurement cloudcontrolspartner clouddebugger clouddeploy clouderrorreporting cloudfunctions
+cloudidentity cloudiot cloudkms cloudlocationfinder cloudnumberregistry cloudproductregistry cloudprofiler cloudquotas
+cloudresourcemanager cloudscheduler cloudsearch cloudshell cloudsupport cloudtasks cloudtrace colaboratory composer compute config
+connectors contactcenteraiplatform contactcenterinsights container containeranalysis containerfilesystem containerregistry
+containerscanning contentwarehouse css curationpartners customsearch databasecenter datacatalog dataflow dataform datafusion
+datalabeling datalineage datamanager datamigration datapipelines dataplex dataportability dataproc dataproc-control datastore datastream
+deepreview deploymentmanager developerconnect developerknowledge devicerun dfareporting dialogflow digitalassetlinks directions-backend
+discoveryengine displayvideo distance-matrix-backend dlp dns docs documentai domains domainsrdap doubleclickbidmanager doubleclicksearch
+drive driveactivity drivelabels elevation-backend endpoints essentialcontacts eventarc eventarcpublishing factchecktools fcm fcmdata
+file firebase firebaseappcheck firebaseappdistribution firebaseapphosting firebasecrashlytics firebasedatabase firebasedataconnect
+firebasedynamiclinks firebasehosting firebaseml firebaserules firebasestorage firestore fitness forms ftp games gamesconfiguration
+gameservices gamesmanagement geminicloudassist generativelanguage genomics geocoding-backend geolocation gkebackup gkeconnect gkehub
+gkeonprem gmail gmailpostmastertools groupsmigration health healthcare homegraph hypercomputecluster iam iamcredentials iap ideahub
+identitytoolkit ids indexing integrations jobs keep kgsearch kmsinventory language libraryagent licensing lifesciences localservices
+logging looker managedidentities managedkafka manufacturers maps-android-backend maps-backend maps-embed-backend maps-ios-backend
+marketingplatformadmin meet memcache merchantapi meshconfig metastore migrationcenter ml monitoring mybusinessaccountmanagement
+mybusinessbusinesscalls mybusinessbusinessinformation mybusinesslodging mybusinessnotifications mybusinessplaceactions mybusinessqanda
+mybusinessverifications netapp networkconnectivity networkmanagement networksecurity networkservices notebooks observability
+ondemandscanning opsconfigmonitoring oracledatabase orgpolicy osconfig oslogin pagespeedonline parallelstore parametermanager
+paymentsresellersubscription people places places-backend playablelocations playcustomapp playdeveloperreporting playgrouping
+playintegrity policyanalyzer policysimulator policytroubleshooter pollen poly privateca prod-tt-sasportal publicca pubsub pubsublite
+rapidmigrationassessment readerrevenuesubscriptionlinking realtimebidding recaptchaenterprise recommendationengine recommender redis
+remotebuildexecution reseller resourcesettings retail routeoptimization routes run runtimeconfig saasservicemgmt safebrowsing sasportal
+script searchads360 searchconsole secretmanager securesourcemanager securitycenter securityposture serviceconsumermanagement
+servicecontrol servicedirectory servicemanagement servicenetworking serviceusage sheets shoppingcontent slides smartdevicemanagement
+solar sourcerepo spanner speech sql-component sqladmin stackdriver static-maps-backend storage storage-api storage-component
+storagebatchoperations storagetransfer street-view-image-backend streetviewpublish sts tagmanager tasks telemetry testing texttospeech
+threatintelligence timezone-backend toolresults tpu trafficdirector transcoder translation travelimpactmodel vault vectortile
+verifiedaccess versionhistory videointelligence vision vmmigration vmwareengine vpcaccess walletobjects webcontentpublisher webfonts
+webrisk websecurityscanner workflowexecutions workflows workloadmanager workspaceevents workstations youtube youtubeanalytics
+youtubereporting
+""".split()  # noqa: SIM905  # one name a line would be 370 lines
+)
