@@ -14,11 +14,12 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
     SecretManagerServiceGrpcTransport,
 )
 
-from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol import faults, strict
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.service_usage.services import TITLES, enable
 
 PROJECT = "projects/demo-project"
 AUTOMATIC: dict[str, Any] = {"replication": {"automatic": {}}}
@@ -60,6 +61,21 @@ class Cloud:
         """Let something be seen late."""
         with self.store.transaction() as txn:
             faults.set_lag(txn, which, seconds)
+
+
+@contextlib.contextmanager
+def strict_mode(cloud: Cloud, *, lag: float = 0.0, project: str = "demo-project") -> Iterator[None]:
+    """Strict mode for a block, with every API that is served on in the project, and every lag of so many seconds."""
+    with cloud.store.transaction() as txn:
+        strict.set_strict(txn, on=True)
+        for which in faults.Lag:
+            faults.set_lag(txn, which, lag)
+        enable(txn, project, *TITLES, "run.googleapis.com", "cloudscheduler.googleapis.com")
+    try:
+        yield
+    finally:
+        with cloud.store.transaction() as txn:
+            strict.set_strict(txn, on=False)
 
 
 @contextlib.contextmanager

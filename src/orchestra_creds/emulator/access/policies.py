@@ -15,10 +15,10 @@ import google.iam.v1.iam_policy_pb2 as iam_policy
 from google.iam.v1.policy_pb2 import Policy
 from google.protobuf import json_format
 
-from orchestra_creds.emulator.access import access
+from orchestra_creds.emulator.access import access, strict_policies
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
-from orchestra_creds.emulator.protocol import faults, rest
+from orchestra_creds.emulator.protocol import faults, rest, strict
 from orchestra_creds.emulator.protocol.errors import aborted_error, invalid_error, not_found_error
 from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.routes import IAM_POLICY
@@ -36,6 +36,8 @@ _MEMBER = re.compile(
 )
 _ROLE = re.compile(r"roles/[A-Za-z0-9_.]+|(projects|organizations)/[^/]+/roles/[A-Za-z0-9_.]+")
 _MOST_BINDINGS = 1500
+_VERSION_QUERY = "options.requestedPolicyVersion"
+"""Parameter of the services that read a policy with GET."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def read_policy(txn: Txn, resource: str) -> Policy:
 
 
 def write_policy(txn: Txn, resource: str, policy: Policy) -> Policy:
-    """Replace the policy under the etag rule and return it as stored."""
+    """Replace the policy under the etag rule and return it as stored; its version is the one that the writer gave."""
     current = _parse_policy(txn.get(KIND, resource))
     if policy.etag and policy.etag != current.etag:
         raise aborted_error(
@@ -76,6 +78,8 @@ def write_policy(txn: Txn, resource: str, policy: Policy) -> Policy:
     stored = Policy()
     stored.CopyFrom(policy)
     _check(stored)
+    if strict.is_strict(txn):
+        strict_policies.prepare_policy(txn, resource, stored, current)
     stored.version = 3 if any(binding.HasField("condition") for binding in stored.bindings) else 1
     stored.etag = secrets.token_bytes(8)
     txn.put(KIND, resource, stored.SerializeToString())
@@ -98,7 +102,13 @@ def rename_member(txn: Txn, old: str, new: str) -> None:
 def get_policy(request: iam_policy.GetIamPolicyRequest, _caller: Caller, txn: Txn) -> Policy:
     """GetIamPolicy on any resource that carries one."""
     _exists(txn, request.resource)
-    return read_policy(txn, request.resource)
+    return show_policy(txn, request.resource, request.options.requested_policy_version)
+
+
+def show_policy(txn: Txn, resource: str, version: int) -> Policy:
+    """The policy as a reader sees it who asks for a version; unless strict, everybody sees all of it."""
+    policy = read_policy(txn, resource)
+    return strict_policies.show_policy(policy, version) if strict.is_strict(txn) else policy
 
 
 def set_policy(request: iam_policy.SetIamPolicyRequest, _caller: Caller, txn: Txn) -> Policy:
@@ -111,7 +121,9 @@ def set_policy(request: iam_policy.SetIamPolicyRequest, _caller: Caller, txn: Tx
         raise invalid_error(f"Invalid update mask: {min(unknown)}.", field="update_mask")
     wanted.CopyFrom(_parse_policy(txn.get(KIND, request.resource)))
     wanted.etag = request.policy.etag
+    wanted.version = strict_policies.WITH_CONDITIONS
     if "bindings" in paths:
+        wanted.version = request.policy.version
         del wanted.bindings[:]
         wanted.bindings.extend(request.policy.bindings)
     if "audit_configs" in paths:
@@ -141,7 +153,8 @@ def rest_handler(
 
     def answer(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
         request = request_class()
-        fill(request, rest.body(call))
+        version = call.query.get(_VERSION_QUERY)
+        fill(request, {**rest.body(call), **({"options": {"requestedPolicyVersion": version}} if version else {})})
         request.resource = resource(call, txn)
         document: rest.Document = json_format.MessageToDict(handle(request, caller, txn))
         return document

@@ -21,6 +21,12 @@ def permissions(txn: Txn, name: str) -> frozenset[str]:
     return frozenset(map(short, role.included_permissions))
 
 
+def exists(txn: Txn, name: str) -> bool:
+    """Return whether there is a custom role of this name that is not deleted."""
+    body = txn.get(ROLE, name)
+    return body is not None and not Role.FromString(body).deleted
+
+
 def short(permission: str) -> str:
     """A permission as messages and checks name it; custom roles may say `iam.googleapis.com/workloadIdentityPools.get`."""
     service, slash, rest = permission.partition(".googleapis.com/")

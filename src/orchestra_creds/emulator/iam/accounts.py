@@ -41,6 +41,8 @@ MOST_ACCOUNTS = 100
 
 _DELETED = "account_deleted"  # unique id -> the account
 _ACCOUNT_ID = re.compile(r"[a-z][a-z0-9-]{4,28}[a-z0-9]")
+_DEFAULT_PAGE, _LARGEST_PAGE = 20, 100
+"""Accounts on a page (iam.v1 discovery document, serviceAccounts.list)."""
 _LONGEST_TITLE = 100
 _LONGEST_DESCRIPTION = 256
 
@@ -114,7 +116,8 @@ def _get(request: Any, _caller: Caller, txn: Txn) -> Any:
 
 
 def _list(request: Any, _caller: Caller, txn: Txn) -> Any:
-    rows, token = page(txn, ACCOUNT, request.name, size=request.page_size, token=request.page_token)
+    size = min(request.page_size or _DEFAULT_PAGE, _LARGEST_PAGE)
+    rows, token = page(txn, ACCOUNT, request.name, size=size, token=request.page_token)
     return _Listed(accounts=[ServiceAccount.FromString(row.body) for row in rows], next_page_token=token)
 
 

@@ -11,11 +11,13 @@ from typing import Any
 
 from google.cloud import iam_admin_v1
 
+from orchestra_creds.emulator.access import known_names
 from orchestra_creds.emulator.access.role_catalog import PREDEFINED, TESTABLE, PredefinedRole
-from orchestra_creds.emulator.access.role_records import ROLE, Role
+from orchestra_creds.emulator.access.role_records import ROLE, Role, short
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
 from orchestra_creds.emulator.iam.accounts import request_name
+from orchestra_creds.emulator.protocol import strict
 from orchestra_creds.emulator.protocol.errors import (
     aborted_error,
     already_exists_error,
@@ -34,6 +36,8 @@ BLOCKED_FOR = timedelta(days=30)
 BLOCKED = "role that was deleted for good"
 _ROLE_ID = re.compile(r"[A-Za-z0-9_.]{3,64}")
 _PERMISSION = re.compile(r"[a-z][a-zA-Z0-9]*(\.googleapis\.com/[a-zA-Z]\w*|\.[a-zA-Z]\w*)\.[a-zA-Z]\w*")
+_NOT_IN_PROJECT_ROLES = frozenset({"resourcemanager.projects.list"})
+"""Permissions of organizations and folders only (cloud.google.com/iam/docs/custom-roles-permissions-support)."""
 _PARENT = re.compile(r"(projects|organizations)/[^/]+")
 _MUTABLE = frozenset({"title", "description", "included_permissions", "stage"})
 _LARGEST_PAGE = 1000
@@ -147,9 +151,17 @@ def _save_role(txn: Txn, role: Any) -> Any:
     for permission in role.included_permissions:
         if not _PERMISSION.fullmatch(permission):
             raise invalid_error(f"Permission {permission} is not valid.", field="role.included_permissions")
+        if strict.is_strict(txn) and not _is_grantable(permission):
+            raise invalid_error(f"Permission {permission} is not valid.", field="role.included_permissions")
     role.etag = secrets.token_bytes(8)
     txn.put(ROLE, role.name, role.SerializeToString(), parent=role.name.rpartition("/roles/")[0])
     return role
+
+
+def _is_grantable(permission: str) -> bool:
+    """Whether a custom role of a project may hold the permission."""
+    name = short(permission)
+    return known_names.is_permission(name) and name not in _NOT_IN_PROJECT_ROLES
 
 
 def _load(txn: Txn, name: str) -> Any:

@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from orchestra_creds.emulator.cel import language as cel
 from orchestra_creds.emulator.cel.values import CelError
-from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol import rest, strict
 from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error, precondition_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store import project_numbers
@@ -47,6 +47,16 @@ _AWS_MAPPING = {
 }
 _LONGEST_TITLE = 32
 _LONGEST_DESCRIPTION = 256
+_MOST_ATTRIBUTES = 50
+_LONGEST_MAPPING = 2048
+_LONGEST_AUDIENCE = 256
+"""Limits of attributeMapping and oidc.allowedAudiences (iam.v1 discovery document)."""
+_SHARED_ISSUERS = frozenset(
+    {"https://token.actions.githubusercontent.com", "https://gitlab.com", "https://app.terraform.io"}
+)
+"""Issuers of everybody's tokens, for which a condition must look at the token
+(cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines#conditions)."""
+_CLAIMS = frozenset({"assertion", "attribute", "google"})
 
 
 def is_live(document: rest.Document) -> bool:
@@ -82,7 +92,7 @@ def _create_provider(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document
     name = f"{pool['name']}/providers/{provider_id}"
     _check_new(txn, PROVIDER, name, provider_id)
     document = _validate_provider(
-        {"name": name, "state": "ACTIVE", **_select_fields(rest.body(call), _PROVIDER_FIELDS)}
+        txn, {"name": name, "state": "ACTIVE", **_select_fields(rest.body(call), _PROVIDER_FIELDS)}
     )
     rest.save(txn, PROVIDER, name, document, parent=pool["name"])
     return _finish_operation(txn, PROVIDER, document)
@@ -110,7 +120,7 @@ def _update(kind: str, name: Callable[[RestCall, Txn], str]) -> Callable[[RestCa
         current = _existing(txn, kind, name(call, txn))
         fields = _POOL_FIELDS if kind == POOL else _PROVIDER_FIELDS
         changed = rest.apply_mask(current, rest.body(call), call.query.get("updateMask", ""), fields)
-        changed = _validate_pool(changed) if kind == POOL else _validate_provider(changed)
+        changed = _validate_pool(changed) if kind == POOL else _validate_provider(txn, changed)
         return _finish_operation(txn, kind, rest.save(txn, kind, current["name"], changed))
 
     return update
@@ -172,7 +182,7 @@ def _validate_pool(pool: rest.Document) -> rest.Document:
     return pool
 
 
-def _validate_provider(provider: rest.Document) -> rest.Document:
+def _validate_provider(txn: Txn, provider: rest.Document) -> rest.Document:
     """The provider with what Google fills in; INVALID_ARGUMENT when it cannot work."""
     rest.expect(provider, _PROVIDER_SHAPES)
     _check_titles(provider)
@@ -187,20 +197,30 @@ def _validate_provider(provider: rest.Document) -> rest.Document:
     mapping = provider.get("attributeMapping") or (_AWS_MAPPING if "aws" in provider else {})
     if "google.subject" not in mapping:
         raise invalid_error("The attribute mapping must give google.subject.", field="attribute_mapping")
+    if sum(target.startswith("attribute.") for target in mapping) > _MOST_ATTRIBUTES:
+        raise invalid_error(f"At most {_MOST_ATTRIBUTES} custom attributes can be mapped.", field="attribute_mapping")
     for target, expression in mapping.items():
-        if not _MAPPED.fullmatch(target):
-            raise invalid_error(f"{target[:128]} cannot be mapped to.", field="attribute_mapping")
+        if not _MAPPED.fullmatch(target) or len(expression) > _LONGEST_MAPPING:
+            raise invalid_error(
+                f"{target[:128]} cannot be mapped, or from so long an expression.", field="attribute_mapping"
+            )
         _check_expression(expression, "attribute_mapping")
     if provider.get("attributeCondition"):
         _check_expression(provider["attributeCondition"], "attribute_condition")
+    if strict.is_strict(txn) and (provider.get("oidc") or {}).get("issuerUri") in _SHARED_ISSUERS:
+        _require_claim(provider.get("attributeCondition") or "true")
     return {**provider, "attributeMapping": dict(mapping)}
 
 
 def _check_oidc(oidc: rest.Document) -> None:
     if not _ISSUER.fullmatch(oidc.get("issuerUri") or ""):
         raise invalid_error("The issuer must be a https URL.", field="oidc.issuer_uri")
-    if len(oidc.get("allowedAudiences") or ()) > 10:
-        raise invalid_error("A provider allows at most 10 audiences.", field="oidc.allowed_audiences")
+    audiences = oidc.get("allowedAudiences") or ()
+    if len(audiences) > 10 or any(len(audience) > _LONGEST_AUDIENCE for audience in audiences):
+        raise invalid_error(
+            f"A provider allows at most 10 audiences of at most {_LONGEST_AUDIENCE} characters.",
+            field="oidc.allowed_audiences",
+        )
     if oidc.get("jwksJson"):
         try:
             keys = json.loads(oidc["jwksJson"])["keys"]
@@ -208,6 +228,16 @@ def _check_oidc(oidc: rest.Document) -> None:
             keys = None
         if not isinstance(keys, list) or not keys:
             raise invalid_error("The JWK set is not valid.", field="oidc.jwks_json")
+
+
+def _require_claim(condition: str) -> None:
+    """Refuse a condition that every token of a shared issuer meets or fails alike."""
+    if not cel.variables(condition) & _CLAIMS:
+        raise invalid_error(
+            "The attribute condition must reference one of the provider's claims. For more information, see"
+            " https://cloud.google.com/iam/docs/workload-identity-federation-with-deployment-pipelines#conditions",
+            field="attribute_condition",
+        )
 
 
 def _check_expression(expression: str, field: str) -> None:

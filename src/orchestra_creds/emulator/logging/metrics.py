@@ -3,7 +3,8 @@
 import json
 import re
 
-from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.logging import log_filters
+from orchestra_creds.emulator.protocol import faults, rest
 from orchestra_creds.emulator.protocol.errors import already_exists_error, invalid_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store.store import Txn
@@ -11,9 +12,17 @@ from orchestra_creds.emulator.store.store import Txn
 KIND = "log_metric"
 _SERVICE = "google.logging.v2.MetricsServiceV2"
 _ID = re.compile(r"[A-Za-z0-9_.,+!*'()%-]{1,100}")
+_PREFIX_OF_USERS = "logging.googleapis.com/user/"
 _LONGEST_FILTER = 20_000
 _SHAPES = {"name": str, "description": str, "filter": str, "disabled": bool, "labelExtractors": dict}
 _KEPT = frozenset({"description", "filter", "disabled", "labelExtractors", "metricDescriptor", "valueExtractor"})
+
+
+def is_visible(txn: Txn, parent: str, kind: str) -> bool:
+    """Return whether alerts of a project see the metric of a kind, `logging.googleapis.com/user/NAME`; others are all seen."""
+    prefix, _, name = kind.partition(_PREFIX_OF_USERS)
+    lag = faults.lag(txn, faults.Lag.METRIC)
+    return bool(prefix) or txn.get(KIND, f"{parent}/metrics/{name}", lag=lag) is not None
 
 
 def _load(call: RestCall, txn: Txn) -> rest.Document:
@@ -43,10 +52,11 @@ def _save(call: RestCall, txn: Txn, wanted: rest.Document, made: str) -> rest.Do
         raise invalid_error("A metric needs a name of at most 100 characters.", field="metric.name")
     if not wanted.get("filter") or len(wanted["filter"]) > _LONGEST_FILTER:
         raise invalid_error("A metric needs a filter of at most 20,000 characters.", field="metric.filter")
+    log_filters.require_readable(wanted["filter"], "metric.filter")
     own = wanted.get("metricDescriptor") or {}
     if not isinstance(own, dict):
         raise invalid_error('Invalid value at "metric_descriptor".', field="metric.metric_descriptor")
-    kind = f"logging.googleapis.com/user/{name}"
+    kind = f"{_PREFIX_OF_USERS}{name}"
     descriptor = {"metricKind": "DELTA", "valueType": "INT64", "unit": "1", **own, "type": kind}
     document = {
         **{field: wanted[field] for field in sorted(_KEPT) if field in wanted},

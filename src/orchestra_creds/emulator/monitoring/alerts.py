@@ -9,8 +9,9 @@ import re
 import secrets
 from collections.abc import Callable
 
-from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import invalid_error, precondition_error
+from orchestra_creds.emulator.logging import log_filters, metrics
+from orchestra_creds.emulator.protocol import rest, strict
+from orchestra_creds.emulator.protocol.errors import invalid_error, not_found_error, precondition_error
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.store.store import Txn
 
@@ -30,6 +31,7 @@ _KINDS = frozenset(
         "conditionPrometheusQueryLanguage", "conditionSql",
     }
 )  # fmt: skip
+_EMAIL = re.compile(r"[^\s@]+@[^\s@.]+(\.[^\s@.]+)+")
 _COMBINERS = frozenset({"AND", "OR", "AND_WITH_MATCHING_RESOURCE"})
 _MOST_CONDITIONS = 6
 _ABSENCE = (120, 84_600)
@@ -84,6 +86,8 @@ def _channel(channel: rest.Document) -> rest.Document:
     needed = _ADDRESS[channel["type"]]
     if not channel.get("labels", {}).get(needed):
         raise invalid_error(f"A channel of type {channel['type']} needs the label {needed}.", field="labels")
+    if channel["type"] == "email" and not _EMAIL.fullmatch(channel["labels"][needed]):
+        raise invalid_error(f"The label {needed} is no mail address.", field="labels")
     return channel
 
 
@@ -100,19 +104,40 @@ def _alert(txn: Txn, alert: rest.Document) -> rest.Document:
             raise invalid_error(
                 f"Notification channel {name} does not exist.", field="alert_policy.notification_channels"
             )
-    checked = [_condition(alert, condition) for condition in conditions]
+    checked = [_condition(txn, alert, condition) for condition in conditions]
     if len(checked) > 1 and any("conditionMatchedLog" in one for one in checked):
         raise invalid_error("A condition on log entries stands alone.", field="alert_policy.conditions")
     return {**alert, "conditions": checked}
 
 
-def _condition(alert: rest.Document, condition: rest.Document) -> rest.Document:
+def _require_metric(txn: Txn, project: str, text: str, field: str) -> None:
+    """Refuse a filter without a kind of resource, or on a log metric that is not there or not seen yet."""
+    named = log_filters.restrictions(text)
+    if "resource.type" not in named:
+        raise invalid_error(
+            f'Field {field} had an invalid value of "{text[:200]}": must specify a restriction on "resource.type" in the'
+            ' filter; see "https://cloud.google.com/monitoring/api/resources" for a list of available resource types.',
+            field=field,
+        )
+    kind = named.get("metric.type", "")
+    if not metrics.is_visible(txn, project, kind):
+        raise not_found_error(
+            f'Cannot find metric(s) that match type = "{kind}". If a metric was created recently, it could take up to 10'
+            " minutes to become available. Please try again soon."
+        )
+
+
+def _condition(txn: Txn, alert: rest.Document, condition: rest.Document) -> rest.Document:
     kinds = [kind for kind in _KINDS if isinstance(condition, dict) and kind in condition]
     if len(kinds) != 1 or not isinstance(condition[kinds[0]], dict):
         raise invalid_error("A condition is of exactly one kind.", field="alert_policy.conditions")
     inner, where = condition[kinds[0]], "alert_policy.conditions"
     if kinds[0] in {"conditionMatchedLog", "conditionAbsent", "conditionThreshold"} and not inner.get("filter"):
         raise invalid_error("A condition needs a filter.", field=f"{where}.filter")
+    if isinstance(inner.get("filter"), str):
+        log_filters.require_readable(inner["filter"], f"{where}.filter")
+        if kinds[0] != "conditionMatchedLog" and strict.is_strict(txn):
+            _require_metric(txn, alert["name"].rpartition(f"/{ALERTS}/")[0], inner["filter"], f"{where}.filter")
     if kinds[0] == "conditionMatchedLog":
         limit = (alert.get("alertStrategy") or {}).get("notificationRateLimit") or {}
         if not _seconds(limit.get("period")):

@@ -10,9 +10,15 @@ from typing import Any
 
 import google.iam.v1.iam_policy_pb2 as iam_policy
 
-from orchestra_creds.emulator.access import policies
-from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import aborted_error, already_exists_error, invalid_error
+from orchestra_creds.core.google import ACCOUNT_DOMAIN
+from orchestra_creds.emulator.access import account_names, policies
+from orchestra_creds.emulator.protocol import rest, strict
+from orchestra_creds.emulator.protocol.errors import (
+    aborted_error,
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+)
 from orchestra_creds.emulator.protocol.service import Caller, RestCall, Route, Service
 from orchestra_creds.emulator.scheduler import locations as job_locations
 from orchestra_creds.emulator.store import project_numbers
@@ -22,6 +28,9 @@ KIND = "run_job"
 _SERVICE = "google.cloud.run.v2.Jobs"
 _ID = re.compile(r"[a-z]([a-z0-9-]{0,47}[a-z0-9])?")
 _DURATION = re.compile(r"[0-9]+(\.[0-9]+)?s")
+_LONGEST_TASK = 168 * 3600
+_MOST_RETRIES = 10
+"""Limits of a task (cloud.google.com/run/docs/configuring/task-timeout and max-retries)."""
 _MUTABLE = frozenset({"labels", "annotations", "launchStage", "binaryAuthorization", "template", "client"})
 
 
@@ -29,16 +38,18 @@ def _load(call: RestCall, txn: Txn) -> rest.Document:
     return job_locations.load(KIND, call, txn)
 
 
-def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
+def _create(call: RestCall, caller: Caller, txn: Txn) -> rest.Document:
     wanted, job_id = rest.body(call), call.query.get("jobId", "")
     if not _ID.fullmatch(job_id):
         raise invalid_error("A job id has less than 50 lower-case letters, digits and hyphens.", field="job_id")
     if wanted.get("name"):
         raise invalid_error("The name of a new job must be empty; its id goes into job_id.", field="job.name")
+    job_locations.require_region(call)
     name = f"{job_locations.parent(call, txn)}/jobs/{job_id}"
     if txn.get(KIND, name) is not None:
         raise already_exists_error(f"Resource '{job_id}' already exists.")
     made = {"name": name, "uid": str(uuid.UUID(bytes=secrets.token_bytes(16), version=4)), "executionCount": 0}
+    made["creator"] = caller.principal.partition(":")[2]
     return _write_job(call, txn, {**made, "createTime": rest.stamp(txn.now), "generation": "0"}, wanted)
 
 
@@ -58,6 +69,8 @@ def _write_job(call: RestCall, txn: Txn, kept: rest.Document, wanted: rest.Docum
         "updateTime": rest.stamp(txn.now),
         "etag": f'"{secrets.token_urlsafe(12)}"',
         "reconciling": False,
+        "observedGeneration": str(int(kept["generation"]) + 1),
+        "conditions": [],
         "terminalCondition": {"type": "Ready", "state": "CONDITION_SUCCEEDED"},
     }
     rest.expect(job, {"labels": dict, "annotations": dict, "launchStage": str})
@@ -85,9 +98,22 @@ def _template(template: Any, txn: Txn, call: RestCall) -> rest.Document:
         **task,
     }
     rest.expect(whole, {"timeout": str, "maxRetries": int, "serviceAccount": str}, within="template.")
-    if not _DURATION.fullmatch(whole["timeout"]) or whole["maxRetries"] < 0:
-        raise invalid_error("Timeout and retries of a task must not be negative.", field="job.template.template")
+    if not _DURATION.fullmatch(whole["timeout"]) or not float(whole["timeout"].removesuffix("s")) <= _LONGEST_TASK:
+        raise invalid_error(
+            f"The timeout of a task is 0 to {_LONGEST_TASK} seconds.", field="job.template.template.timeout"
+        )
+    if not 0 <= whole["maxRetries"] <= _MOST_RETRIES:
+        raise invalid_error(
+            f"A task is tried again 0 to {_MOST_RETRIES} times.", field="job.template.template.max_retries"
+        )
+    if strict.is_strict(txn):
+        _require_account(txn, whole["serviceAccount"])
     return {"taskCount": 1, **template, "template": whole}
+
+
+def _require_account(txn: Txn, address: str) -> None:
+    if address.endswith(ACCOUNT_DOMAIN) and txn.get(account_names.INDEX, address) is None:
+        raise not_found_error(f"Service account {address} does not exist.")
 
 
 def _check_environment(variables: Any) -> None:

@@ -21,6 +21,9 @@ _SERVICE = "google.cloud.scheduler.v1.CloudScheduler"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,500}")
 _FIELD = r"(\*|[0-9A-Za-z]+(-[0-9A-Za-z]+)?)(/[0-9]+)?"
 _CRON = re.compile(rf"{_FIELD}(,{_FIELD})*( {_FIELD}(,{_FIELD})*){{4}}")
+_RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
+"""Minute, hour, day of the month, month, day of the week."""
+_LONGEST_DESCRIPTION = 500
 _TARGETS = ("httpTarget", "pubsubTarget", "appEngineHttpTarget")
 _MUTABLE = frozenset({"description", "schedule", "timeZone", "attemptDeadline", "retryConfig", *_TARGETS})
 _DEADLINE = (15, 1800)
@@ -35,6 +38,7 @@ def _load(call: RestCall, txn: Txn) -> rest.Document:
 
 def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     wanted, parent = rest.body(call), job_locations.parent(call, txn)
+    job_locations.require_region(call)
     rest.expect(wanted, {"name": str})
     name = wanted.get("name") or f"{parent}/jobs/{secrets.randbelow(10**19)}"
     own_parent, _, job_id = name.rpartition("/jobs/")
@@ -62,7 +66,10 @@ def _validate_job(job: rest.Document) -> rest.Document:
     targets = [target for target in _TARGETS if target in job]
     if len(targets) != 1 or not isinstance(job[targets[0]], dict):
         raise invalid_error("Exactly one target must be set.", field="job.target")
-    if not _CRON.fullmatch(" ".join((job.get("schedule") or "").split())):
+    if len(job.get("description") or "") > _LONGEST_DESCRIPTION:
+        raise invalid_error(f"A description has at most {_LONGEST_DESCRIPTION} characters.", field="job.description")
+    cron = " ".join((job.get("schedule") or "").split())
+    if not _CRON.fullmatch(cron) or not _is_in_range(cron):
         raise invalid_error("Schedule or time zone is invalid.", field="job.schedule")
     zone = job.get("timeZone") or "Etc/UTC"
     try:
@@ -77,6 +84,15 @@ def _validate_job(job: rest.Document) -> rest.Document:
     if not isinstance(count, int) or not 0 <= count <= _MOST_RETRIES:
         raise invalid_error(f"Retry count must be between 0 and {_MOST_RETRIES}.", field="job.retry_config.retry_count")
     return _validate_target(job) if "httpTarget" in job else job
+
+
+def _is_in_range(cron: str) -> bool:
+    """Whether the numbers of each field exist; names of months and days are not looked at."""
+    for field, (least, most) in zip(cron.split(), _RANGES, strict=True):
+        numbers = [int(number) for number in re.findall(r"(?<![/0-9])[0-9]+", field)]
+        if any(not least <= number <= most for number in numbers):
+            return False
+    return True
 
 
 def _validate_target(job: rest.Document) -> rest.Document:

@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable, Iterable
 
 from orchestra_creds.emulator.protocol import rest
+from orchestra_creds.emulator.protocol.errors import not_found_error
 from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall
+from orchestra_creds.emulator.secret_manager.locations import REGIONS
 from orchestra_creds.emulator.store.store import Txn
 
 _Handler = Callable[[RestCall, Caller, Txn], rest.Document]
@@ -13,6 +15,12 @@ _Handler = Callable[[RestCall, Caller, Txn], rest.Document]
 def parent(call: RestCall, txn: Txn) -> str:
     """The location that the path names, with the project by id."""
     return f"{rest.stored_project(call, txn)}/locations/{call.path['location']}"
+
+
+def require_region(call: RestCall) -> None:
+    """Refuse a location that is no region of Google's."""
+    if call.path["location"] not in REGIONS:
+        raise not_found_error(f"Location {call.path['location'][:64]} is not found or access is unauthorized.")
 
 
 def name(call: RestCall, txn: Txn) -> str:

@@ -14,10 +14,17 @@ from google.protobuf import json_format
 
 from orchestra_creds.emulator.access import policies
 from orchestra_creds.emulator.access.bucket_names import INDEX, stored_bucket_name
-from orchestra_creds.emulator.protocol import rest
-from orchestra_creds.emulator.protocol.errors import Code, already_exists_error, invalid_error, not_found_error
+from orchestra_creds.emulator.protocol import rest, strict
+from orchestra_creds.emulator.protocol.errors import (
+    Code,
+    EmuError,
+    already_exists_error,
+    invalid_error,
+    not_found_error,
+)
 from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.service import Caller, PermissionNeed, RestCall, RestReply, Route, Service
+from orchestra_creds.emulator.secret_manager.locations import REGIONS
 from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
@@ -26,6 +33,14 @@ _SERVICE = "google.storage.Buckets"
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 _LABEL = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _MUTABLE = frozenset({"labels", "versioning", "iamConfiguration", "lifecycle", "storageClass", "softDeletePolicy"})
+_LOCATIONS = {
+    "region": frozenset(region.upper() for region in REGIONS),
+    "multi-region": frozenset({"ASIA", "EU", "US"}),
+    "dual-region": frozenset({"ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4"}),
+}
+"""Types of location and what is of them (cloud.google.com/storage/docs/locations)."""
+_SOFT_DELETE_SECONDS = "604800"
+"""Default of softDeletePolicy (cloud.google.com/storage/docs/soft-delete)."""
 _PREVENTION = frozenset({"enforced", "inherited"})
 _PAGE = 1000
 
@@ -61,13 +76,21 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
             else "The requested bucket name is not available. Please select a different name and try again."
         )
     rest.expect(wanted, {"location": str, "storageClass": str})
+    location = str(wanted.get("location") or "US").upper()
+    kind = next((kind for kind, found in _LOCATIONS.items() if location in found), "")
+    if not kind:
+        raise invalid_error(f"The specified location constraint is not valid: {location[:64]}.", field="location")
+    if "." in name and strict.is_strict(txn):
+        raise EmuError(Code.PERMISSION_DENIED, "The bucket you tried to create requires domain ownership verification.")
     made = rest.stamp(txn.now)
     document = {
         "kind": "storage#bucket",
         "id": name,
         "name": name,
         "projectNumber": project_numbers.number_of(txn, project),
-        "location": str(wanted.get("location") or "US").upper(),
+        "location": location,
+        "locationType": kind,
+        "softDeletePolicy": {"retentionDurationSeconds": _SOFT_DELETE_SECONDS, "effectiveTime": made},
         "storageClass": wanted.get("storageClass") or "STANDARD",
         "timeCreated": made,
         **{field: wanted[field] for field in sorted(_MUTABLE) if field in wanted and field != "storageClass"},
@@ -186,7 +209,10 @@ _NOT_MET = RestReply(
 
 def _get_policy(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     _load(call, txn)
-    return _policy_document(call, policies.read_policy(txn, stored_bucket_name(txn, _bucket(call))))
+    version = call.query.get("optionsRequestedPolicyVersion", "0")
+    if not version.isdecimal():
+        raise invalid_error("Invalid value for the policy version.", field="optionsRequestedPolicyVersion")
+    return _policy_document(call, policies.show_policy(txn, stored_bucket_name(txn, _bucket(call)), int(version)))
 
 
 def _set_policy(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document | RestReply:

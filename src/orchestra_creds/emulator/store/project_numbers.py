@@ -1,15 +1,17 @@
 """Project numbers: Secret Manager answers with `projects/NUMBER/…` however the caller wrote the project.
 
-Off by default, for names as the caller gave them are easier to read; with `answer_with_numbers` requests may use
-the numbers too, and code that compares names it sent with names it got is found out.
+Requests may use the number that a project was given. Answers have it in strict mode or with `answer_with_numbers`, so
+that code is found out which compares names it sent with names it got; else names as the caller gave them, which are
+easier to read.
 """
 
+import functools
 import hashlib
 import re
 from collections.abc import Callable
 from typing import Any
 
-from orchestra_creds.emulator.store.store import Txn
+from orchestra_creds.emulator.store.store import STRICT, Txn
 
 KIND = "project_number"
 _BY_NUMBER = re.compile(r"projects/([0-9]+)(/.*)?")
@@ -34,22 +36,29 @@ def id_of(txn: Txn, project: str) -> str:
 
 def reply_name(txn: Txn, project: str) -> str:
     """The project as answers name it: by id, or by number where that is wanted."""
-    return number_of(txn, project) if txn.setting("project_numbers", False) else project
+    return number_of(txn, project) if _answers_with_numbers(txn) else project
 
 
 def answer_with_numbers(txn: Txn, *, on: bool) -> None:
-    """Let Secret Manager answer as Google does."""
+    """Let Secret Manager answer as Google does, strict or not."""
     txn.set_setting("project_numbers", on or None)
 
 
 def use_ids(request: Any, txn: Txn) -> Any:
     """The request with project ids in place of the numbers that have been given out."""
-    return _rewrite_names(request, lambda name: _by_id(name, txn)) if txn.setting("project_numbers", False) else request
+    return _rewrite_names(request, lambda name: _by_id(name, txn))
 
 
 def use_numbers(reply: Any, txn: Txn) -> Any:
     """The reply with project numbers in place of ids, when that is wanted."""
-    return _rewrite_names(reply, lambda name: _by_number(name, txn)) if txn.setting("project_numbers", False) else reply
+    if not _answers_with_numbers(txn):
+        return reply
+    number = functools.cache(lambda project: number_of(txn, project))
+    return _rewrite_names(reply, lambda name: _by_number(name, number))
+
+
+def _answers_with_numbers(txn: Txn) -> bool:
+    return bool(txn.setting("project_numbers", txn.setting(STRICT, False)))
 
 
 def _by_id(name: str, txn: Txn) -> str:
@@ -58,20 +67,27 @@ def _by_id(name: str, txn: Txn) -> str:
     return name if match is None or project is None else f"projects/{project.decode()}{match[2] or ''}"
 
 
-def _by_number(name: str, txn: Txn) -> str:
+def _by_number(name: str, number: Callable[[str], str]) -> str:
     kind, _, rest = name.partition("/")
     project, slash, tail = rest.partition("/")
-    return f"projects/{number_of(txn, project)}{slash}{tail}" if kind == "projects" and project else name
+    return f"projects/{number(project)}{slash}{tail}" if kind == "projects" and project else name
 
 
 def _rewrite_names(message: Any, rename: Callable[[str], str]) -> Any:
-    """A copy of the message with every name in it renamed."""
+    """A copy of the message with every name in it renamed; the message itself where that changes nothing."""
+    changes = [
+        (number, field, name)
+        for number, owner in enumerate((message, *_parts(message)))
+        for field in _NAME_FIELDS
+        if field in owner.DESCRIPTOR.fields_by_name and (name := rename(getattr(owner, field))) != getattr(owner, field)
+    ]
+    if not changes:
+        return message
     copy = type(message)()
     copy.CopyFrom(message)
-    for owner in (copy, *_parts(copy)):
-        for field in _NAME_FIELDS:
-            if field in owner.DESCRIPTOR.fields_by_name and getattr(owner, field):
-                setattr(owner, field, rename(getattr(owner, field)))
+    owners = (copy, *_parts(copy))
+    for number, field, name in changes:
+        setattr(owners[number], field, name)
     return copy
 
 
