@@ -100,9 +100,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProc
 
 
 @pytest.fixture
-def cloud(running: control.InProcessEmulator) -> Cloud:
+def cloud(request: pytest.FixtureRequest, running: control.InProcessEmulator) -> Iterator[Cloud]:
+    """An emptied embedded cloud, strict but without lags and with every API on; lenient for a test with that marker."""
     running.emulator.store.reset()
-    return Cloud(running.emulator)
+    cloud = Cloud(running.emulator)
+    with contextlib.nullcontext() if request.node.get_closest_marker("lenient") else strict_mode(cloud):
+        yield cloud
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,7 @@ def test_what_is_no_permission_is_refused(iam: Caller) -> None:
         iam.call("UpdateRole", name=ROLE, role={}, update_mask={"paths": ["name"]})
 
 
+@pytest.mark.lenient
 def test_grantable_roles_and_testable_permissions_fit_the_resource(iam: Caller) -> None:
     secret = "//secretmanager.googleapis.com/projects/1/secrets/db"
     roles = {role.name for role in iam.call("QueryGrantableRoles", full_resource_name=secret, page_size=1000).roles}

@@ -104,6 +104,7 @@ def test_a_fault_fires_from_its_first_call_as_often_as_asked(cloud: Cloud) -> No
         assert faults.active_faults(txn) == []
 
 
+@pytest.mark.lenient
 def test_a_fault_without_end_stays(cloud: Cloud) -> None:
     name = cloud.secret()
     cloud.arm(Fault(ADD, times=0))
@@ -199,6 +200,7 @@ def test_a_quota_may_be_that_of_one_service(cloud: Cloud) -> None:
     assert not cloud.call("ListSecrets", parent=PROJECT).secrets
 
 
+@pytest.mark.lenient
 def test_every_call_stands_in_the_audit_log(cloud: Cloud) -> None:
     name = cloud.secret()
     cloud.arm(Fault(ADD))

@@ -70,6 +70,7 @@ def test_a_connection_serves_many_requests(connection: http.client.HTTPConnectio
     assert first is connection.sock
 
 
+@pytest.mark.lenient
 def test_a_body_in_chunks_is_read(connection: http.client.HTTPConnection) -> None:
     body = iter([b'{"replication": ', b'{"automatic": {}}}'])
     status, made = ask(connection, "POST", f"{PATH}?secretId=db", body=body, encode_chunked=True)

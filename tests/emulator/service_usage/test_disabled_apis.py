@@ -56,6 +56,7 @@ def test_a_disabled_api_refuses_with_googles_detail_until_it_is_enabled(boss: Ca
     assert boss.rest(verb, path)[0] == 200
 
 
+@pytest.mark.lenient
 def test_only_that_api_and_only_that_project_are_refused_however_it_is_named(boss: Caller, cloud: Cloud) -> None:
     with cloud.store.transaction() as txn:
         number = project_numbers.number_of(txn, "demo-project")

@@ -12,6 +12,8 @@ from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, Caller
 from tests.emulator.service_usage.test_disabled_apis import CALLS
 
+pytestmark = pytest.mark.lenient  # each test switches strict mode on in an empty project
+
 SERVICES = f"/v1/{PROJECT}/services"
 
 
