@@ -13,6 +13,7 @@ os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with it ignored
 
 SCANNER = Path(__file__).parent / "scanner"
+pytest_plugins = ["tests.exchange_hooks"]
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

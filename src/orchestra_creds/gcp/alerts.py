@@ -22,6 +22,8 @@ _METRIC_NOT_FOUND = KnownRefusal(
     "NOT_FOUND", re.compile("Cannot find metric"), MissingMetricError, hint="a new log metric is known after 10 minutes"
 )
 """Google's answer to an alert on a metric that was made a moment ago."""
+_TIMES = frozenset({"createTime", "updateTime"})
+"""Fields of a metric that only the service sets (cloud.google.com/logging/docs/reference/v2/rest/v2/projects.metrics)."""
 
 
 class Metrics:
@@ -50,7 +52,8 @@ class Metrics:
         """See ResourceStore: the API replaces a metric as a whole, so the rest of it is sent back."""
         doing = f"change {wanted.ref}"
         there = self._api.get(doing, self._metric_path(wanted.ref))
-        body = {**there, **{name: wanted.fields[name] for name in fields}}
+        kept = {name: value for name, value in there.items() if name not in _TIMES}
+        body = {**kept, **{name: wanted.fields[name] for name in fields}}
         self._api.call(doing, "PUT", self._metric_path(wanted.ref), body=body)
 
     def undelete(self, ref: Ref) -> None:

@@ -14,7 +14,8 @@ from orchestra_creds.gcp.api import Api
 from orchestra_creds.gcp.errors import KnownRefusal
 from orchestra_creds.gcp.session import ApiSession
 
-PAGE = 200
+PAGE = 100
+"""Items of a page: the smallest of the maxima that Google documents for these lists (iam.v1: service accounts, providers)."""
 _ID_NOT_FREE = KnownRefusal(
     "FAILED_PRECONDITION",
     re.compile("marked for deletion"),
