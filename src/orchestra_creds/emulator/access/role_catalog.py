@@ -1,7 +1,7 @@
 """The predefined roles that matter to credentials, with the permissions Google gives them in these services.
 
 Source: cloud.google.com/iam/docs/roles-permissions and /permissions-reference, cut down to what the embedded cloud
-serves. A permission that is served by no predefined role here can still be given by a custom role.
+serves; a test compares them with an extract of Google's roles. A permission that is served by no predefined role here can still be given by a custom role.
 """
 
 from collections.abc import Mapping
@@ -25,29 +25,34 @@ def _on(prefix: str, verbs: str) -> frozenset[str]:
 _LOCATIONS = _on("secretmanager.locations", "get list")
 _SECRET_READ = _on("secretmanager.secrets", "get list getIamPolicy") | _LOCATIONS
 _VERSION_READ = _on("secretmanager.versions", "get list")
-_SECRET_WRITE = _on("secretmanager.secrets", "create update delete createTagBinding deleteTagBinding")
+_SECRET_WRITE = _on("secretmanager.secrets", "create update delete")
+_SECRET_TAGS = _on("secretmanager.secrets", "createTagBinding deleteTagBinding")
 _VERSION_WRITE = _on("secretmanager.versions", "add enable disable destroy")
 _ACCESS = frozenset({"secretmanager.versions.access"})
 _ROTATE = frozenset({"secretmanager.secrets.rotate"})
 _SECRET_POLICY = frozenset({"secretmanager.secrets.setIamPolicy"})
-_SECRETS_ALL = _SECRET_READ | _VERSION_READ | _SECRET_WRITE | _VERSION_WRITE | _ACCESS | _ROTATE | _SECRET_POLICY
+_SECRETS_ALL = (
+    _SECRET_READ | _VERSION_READ | _SECRET_WRITE | _SECRET_TAGS | _VERSION_WRITE | _ACCESS | _ROTATE | _SECRET_POLICY
+)
 
 _PROJECT = _on("resourcemanager.projects", "get")
 _PROJECT_LIST = _on("resourcemanager.projects", "get list")
 _PROJECT_POLICY = _on("resourcemanager.projects", "get getIamPolicy setIamPolicy")
 
 _ACCOUNT_READ = _on("iam.serviceAccounts", "get list")
-_ACCOUNT_WRITE = _on("iam.serviceAccounts", "create update delete undelete enable disable")
+_ACCOUNT_WRITE = _on("iam.serviceAccounts", "create update delete enable disable")
 _ACCOUNT_POLICY = _on("iam.serviceAccounts", "getIamPolicy setIamPolicy")
 _ACCOUNT_TOKENS = _on("iam.serviceAccounts", "getAccessToken getOpenIdToken implicitDelegation signBlob signJwt")
 _KEYS_READ = _on("iam.serviceAccountKeys", "get list")
 _KEYS_ALL = _KEYS_READ | _on("iam.serviceAccountKeys", "create delete disable enable")
 _ROLES_READ = _on("iam.roles", "get list")
 _ROLES_ALL = _ROLES_READ | _on("iam.roles", "create update delete undelete")
-_POOLS_READ = _on("iam.workloadIdentityPools", "get list") | _on("iam.workloadIdentityPoolProviders", "get list")
+_POOLS_READ = _on("iam.workloadIdentityPools", "get list getIamPolicy") | _on(
+    "iam.workloadIdentityPoolProviders", "get list"
+)
 _POOLS_ALL = (
     _POOLS_READ
-    | _on("iam.workloadIdentityPools", "create update delete undelete getIamPolicy setIamPolicy")
+    | _on("iam.workloadIdentityPools", "create update delete undelete setIamPolicy")
     | _on("iam.workloadIdentityPoolProviders", "create update delete undelete")
 )
 _SERVICES_READ = _on("serviceusage.services", "get list")
@@ -76,23 +81,42 @@ _ALERTS_ALL = (
     | _on("monitoring.alertPolicies", "create update delete")
     | _on("monitoring.notificationChannels", "create update delete")
 )
+_LOGS = _on("logging.logEntries", "list")
+_PUBLISH = _on("pubsub.topics", "publish")
 _OPERATIONS_READ = _SCHEDULES_READ | _JOBS_READ | _METRICS_READ | _ALERTS_READ
 
 _VIEWER = (
     _SECRET_READ | _VERSION_READ | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy") | _ACCOUNT_READ
     | _on("iam.serviceAccounts", "getIamPolicy") | _KEYS_READ | _ROLES_READ | _POOLS_READ | _SERVICES_READ
-    | _on("apikeys.keys", "get list") | _ORG_POLICY_READ | _ANALYZER
-    | _OPERATIONS_READ | _on("storage.buckets", "list")
+    | _API_KEYS_READ | _ORG_POLICY_READ | _ANALYZER | _OPERATIONS_READ | _LOGS | _on("storage.buckets", "list")
 )  # fmt: skip
 _EDITOR = (
     _VIEWER | _SECRET_WRITE | _VERSION_WRITE | _ROTATE | _ACCOUNT_WRITE | _on("iam.serviceAccounts", "actAs")
-    | _KEYS_ALL | _SERVICES_ALL | _API_KEYS_ALL
+    | _KEYS_ALL | _SERVICES_ALL | _API_KEYS_ALL | _on("resourcemanager.projects", "update") | _PUBLISH
     | _SCHEDULES_ALL | _JOBS_WRITE | _METRICS_ALL | _ALERTS_ALL | _on("storage.buckets", "create delete list")
 )  # fmt: skip
 _OWNER = (
     _EDITOR | _SECRETS_ALL | _PROJECT_POLICY | _ACCOUNT_POLICY | _ROLES_ALL | _POOLS_ALL
-    | _on("resourcemanager.projects", "update delete undelete") | _BUCKETS_ALL | _OBJECTS_ALL | _JOBS_ALL
+    | _on("iam.serviceAccounts", "undelete") | _on("resourcemanager.projects", "delete undelete") | _BUCKETS_ALL | _OBJECTS_ALL | _JOBS_ALL
 )  # fmt: skip
+
+_REVIEW = (
+    _on("resourcemanager.projects", "list getIamPolicy") | _on("iam.serviceAccounts", "get list getIamPolicy")
+    | _on("iam.serviceAccountKeys", "list") | _ROLES_READ | _on("iam.workloadIdentityPools", "list getIamPolicy")
+    | _on("iam.workloadIdentityPoolProviders", "list") | _on("secretmanager.secrets", "list getIamPolicy")
+    | _on("secretmanager.locations", "list") | _on("secretmanager.versions", "list") | _on("apikeys.keys", "list")
+    | _on("serviceusage.services", "list") | _on("orgpolicy", "constraints.list policies.list")
+    | _on("storage.buckets", "list getIamPolicy") | _on("storage.objects", "list getIamPolicy")
+    | _on("cloudscheduler.jobs", "list") | _on("run.jobs", "list getIamPolicy") | _on("run.operations", "list") | _LOGS
+    | _on("logging.logMetrics", "list") | _on("monitoring.alertPolicies", "list")
+    | _on("monitoring.notificationChannels", "list")
+)  # fmt: skip
+"""Every list and every policy: what a reviewer of access may read."""
+_SET_POLICIES = frozenset(
+    f"{permission.removesuffix('.getIamPolicy')}.setIamPolicy"
+    for permission in _REVIEW
+    if permission.endswith(".getIamPolicy")
+)
 
 _ROLES = (
     PredefinedRole("roles/owner", "Owner", "Full access to most Google Cloud resources.", _OWNER),
@@ -105,13 +129,13 @@ _ROLES = (
     PredefinedRole("roles/secretmanager.secretAccessor", "Secret Manager Secret Accessor",
                    "Read the payload of secrets.", _ACCESS | _PROJECT_LIST),
     PredefinedRole("roles/secretmanager.secretVersionAdder", "Secret Manager Secret Version Adder",
-                   "Add versions to secrets.", _on("secretmanager.versions", "add") | _PROJECT_LIST),
+                   "Add versions to secrets.", _on("secretmanager.versions", "add") | _ROTATE | _PROJECT_LIST),
     PredefinedRole("roles/secretmanager.secretVersionManager", "Secret Manager Secret Version Manager",
-                   "Add versions to secrets and manage them.", _VERSION_READ | _VERSION_WRITE | _PROJECT_LIST),
+                   "Add versions to secrets and manage them.", _VERSION_READ | _VERSION_WRITE | _ROTATE | _PROJECT_LIST),
     PredefinedRole("roles/secretmanager.viewer", "Secret Manager Viewer", "View metadata of secrets.",
                    _SECRET_READ | _VERSION_READ | _PROJECT_LIST),
     PredefinedRole("roles/iam.serviceAccountAdmin", "Service Account Admin", "Create and manage service accounts.",
-                   _ACCOUNT_READ | _ACCOUNT_WRITE | _ACCOUNT_POLICY | _PROJECT_LIST),
+                   _ACCOUNT_READ | _ACCOUNT_WRITE | _on("iam.serviceAccounts", "undelete") | _ACCOUNT_POLICY | _PROJECT_LIST),
     PredefinedRole("roles/iam.serviceAccountCreator", "Create Service Accounts", "Create service accounts.",
                    _ACCOUNT_READ | _on("iam.serviceAccounts", "create") | _PROJECT_LIST),
     PredefinedRole("roles/iam.serviceAccountDeleter", "Delete Service Accounts", "Delete service accounts.",
@@ -135,20 +159,17 @@ _ROLES = (
     PredefinedRole("roles/iam.workloadIdentityPoolViewer", "IAM Workload Identity Pool Viewer",
                    "Read workload identity pools.", _POOLS_READ | _PROJECT_LIST),
     PredefinedRole("roles/iam.securityAdmin", "Security Admin", "Get and set any IAM policy.",
-                   _PROJECT_POLICY | _PROJECT_LIST | _ACCOUNT_POLICY | _ACCOUNT_READ | _KEYS_READ | _ROLES_READ
-                   | _POOLS_READ | _on("secretmanager.secrets", "list getIamPolicy setIamPolicy")),
+                   _REVIEW | _SET_POLICIES),
     PredefinedRole("roles/iam.securityReviewer", "Security Reviewer", "List resources and read IAM policies.",
-                   _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy") | _ACCOUNT_READ | _KEYS_READ
-                   | _on("iam.serviceAccounts", "getIamPolicy") | _ROLES_READ | _POOLS_READ
-                   | _on("secretmanager.secrets", "list getIamPolicy")),
+                   _REVIEW),
     PredefinedRole("roles/iam.roleAdmin", "Role Administrator", "Manage custom roles of the project.",
-                   _ROLES_ALL | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy")),
+                   _ROLES_ALL | _on("resourcemanager.projects", "get getIamPolicy")),
     PredefinedRole("roles/iam.roleViewer", "Role Viewer", "Read custom roles of the project.",
-                   _ROLES_READ | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy")),
+                   _ROLES_READ | _on("resourcemanager.projects", "get getIamPolicy")),
     PredefinedRole("roles/resourcemanager.projectIamAdmin", "Project IAM Admin", "Administer a project's policies.",
                    _PROJECT_POLICY),
     PredefinedRole("roles/policyanalyzer.activityAnalysisViewer", "Activity Analysis Viewer",
-                   "View last authentication of accounts and keys.", _ANALYZER | _PROJECT),
+                   "View last authentication of accounts and keys.", _ANALYZER),
     PredefinedRole("roles/serviceusage.serviceUsageAdmin", "Service Usage Admin", "Enable and disable services.",
                    _SERVICES_ALL),
     PredefinedRole("roles/serviceusage.serviceUsageConsumer", "Service Usage Consumer",
@@ -156,16 +177,16 @@ _ROLES = (
     PredefinedRole("roles/serviceusage.serviceUsageViewer", "Service Usage Viewer", "Inspect service states.",
                    _SERVICES_READ),
     PredefinedRole("roles/serviceusage.apiKeysAdmin", "API Keys Admin", "Create and manage API keys.",
-                   _API_KEYS_ALL | _PROJECT),
-    PredefinedRole("roles/serviceusage.apiKeysViewer", "API Keys Viewer", "View API keys.", _API_KEYS_READ | _PROJECT),
+                   _API_KEYS_ALL | _on("orgpolicy", "policy.get")),
+    PredefinedRole("roles/serviceusage.apiKeysViewer", "API Keys Viewer", "View API keys.", _API_KEYS_READ),
     PredefinedRole("roles/orgpolicy.policyAdmin", "Organization Policy Administrator", "Manage organization policies.",
                    _ORG_POLICY_ALL),
     PredefinedRole("roles/orgpolicy.policyViewer", "Organization Policy Viewer", "View organization policies.",
                    _ORG_POLICY_READ),
     PredefinedRole("roles/storage.admin", "Storage Admin", "Full control of buckets and objects.",
-                   _BUCKETS_ALL | _OBJECTS_ALL | _PROJECT_LIST),
+                   _BUCKETS_ALL | _OBJECTS_ALL | _PROJECT_LIST | _on("orgpolicy", "policy.get")),
     PredefinedRole("roles/storage.objectUser", "Storage Object User", "Create, read, update and delete objects.",
-                   _OBJECTS_USE | _PROJECT_LIST),
+                   _OBJECTS_USE | _PROJECT_LIST | _on("orgpolicy", "policy.get")),
     PredefinedRole("roles/cloudscheduler.admin", "Cloud Scheduler Admin", "Full access to jobs.",
                    _SCHEDULES_ALL | _PROJECT_LIST | _SERVICES_READ),
     PredefinedRole("roles/cloudscheduler.viewer", "Cloud Scheduler Viewer", "Get and list jobs.",
@@ -178,12 +199,12 @@ _ROLES = (
     PredefinedRole("roles/logging.configWriter", "Logs Configuration Writer", "Configure sinks, metrics and buckets.",
                    _METRICS_ALL | _PROJECT_LIST),
     PredefinedRole("roles/monitoring.editor", "Monitoring Editor", "Write monitoring data and configurations.",
-                   _ALERTS_ALL | _PROJECT_LIST),
+                   _ALERTS_ALL | _PROJECT_LIST | _on("serviceusage.services", "enable get")),
     PredefinedRole("roles/monitoring.viewer", "Monitoring Viewer", "Read monitoring data and configurations.",
                    _ALERTS_READ | _PROJECT_LIST),
-    PredefinedRole("roles/logging.viewer", "Logs Viewer", "View logs.", _on("logging.logEntries", "list") | _METRICS_READ | _PROJECT),
+    PredefinedRole("roles/logging.viewer", "Logs Viewer", "View logs.", _LOGS | _METRICS_READ | _PROJECT),
     PredefinedRole("roles/pubsub.publisher", "Pub/Sub Publisher", "Publish messages.",
-                   _on("pubsub.topics", "publish")),
+                   _PUBLISH),
 )  # fmt: skip
 
 PREDEFINED: Mapping[str, PredefinedRole] = {role.name: role for role in _ROLES}
