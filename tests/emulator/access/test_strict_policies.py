@@ -197,3 +197,13 @@ def test_secret_manager_answers_with_the_number_and_takes_both(boss: Caller, clo
     with cloud.store.transaction() as txn:
         strict.set_strict(txn, on=False)
     assert boss.rest("GET", f"{by_number}/db")[1]["name"] == SECRET
+
+
+@pytest.mark.lenient
+def test_conditions_are_not_lost_to_a_writer_of_version_1_in_any_mode(cloud: Cloud) -> None:
+    boss = Caller(cloud.emulator, "")
+    boss.secret("CreateSecret", parent=PROJECT, secret_id="db", secret=AUTOMATIC)
+    etag = write(boss, bind("user:a@b.example", condition=CONDITION))[1]["etag"]
+    status, refused = write(boss, bind("user:a@b.example"), version=1, etag=etag)
+    assert (status, "cannot be less than the existing policy version (3)" in str(refused)) == (400, True)
+    assert read(boss)[1]["bindings"][0]["condition"] == CONDITION

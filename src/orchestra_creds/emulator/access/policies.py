@@ -78,8 +78,9 @@ def write_policy(txn: Txn, resource: str, policy: Policy) -> Policy:
     stored = Policy()
     stored.CopyFrom(policy)
     _check(stored)
+    strict_policies.require_kept_version(stored, current)
     if strict.is_strict(txn):
-        strict_policies.prepare_policy(txn, resource, stored, current)
+        strict_policies.prepare_policy(txn, resource, stored)
     stored.version = 3 if any(binding.HasField("condition") for binding in stored.bindings) else 1
     stored.etag = secrets.token_bytes(8)
     txn.put(KIND, resource, stored.SerializeToString())

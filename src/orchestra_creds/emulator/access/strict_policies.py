@@ -38,12 +38,12 @@ _FOREIGN_ACCOUNT = re.compile(r"[^@]+@([a-z0-9.-]+\.)?gserviceaccount\.com|.*\.s
 _CONDITION_ROOTS = frozenset({"request", "resource", "api", "destination", "principal"})
 
 
-def prepare_policy(txn: Txn, resource: str, policy: Policy, current: Policy) -> None:
+def prepare_policy(txn: Txn, resource: str, policy: Policy) -> None:
     """Refuse what Google refuses in the policy of a resource, then spell and merge the rest as Google does.
 
     The version in it is the one that the writer gave.
     """
-    _check_version(policy, current)
+    _check_version(policy)
     for binding in policy.bindings:
         if not known_names.is_role(binding.role) and not role_records.exists(txn, binding.role):
             raise invalid_error(
@@ -76,15 +76,19 @@ def show_policy(policy: Policy, version: int) -> Policy:
     return shown
 
 
-def _check_version(policy: Policy, current: Policy) -> None:
+def require_kept_version(policy: Policy, current: Policy) -> None:
+    """Refuse to lose conditions to a writer who knows none; without an etag they are lost, as the reference of Policy warns."""
+    if policy.version < current.version == WITH_CONDITIONS and policy.etag:
+        raise invalid_error(
+            f"Specified policy version ({policy.version}) cannot be less than the existing policy version ({current.version}).",
+            field="policy.version",
+        )
+
+
+def _check_version(policy: Policy) -> None:
     if policy.version not in {0, 1, WITH_CONDITIONS}:
         raise invalid_error(f"Policy version ({policy.version}) is not valid.", field="policy.version")
-    if policy.version == WITH_CONDITIONS:
-        return
-    given = any(binding.HasField("condition") for binding in policy.bindings)
-    # Without an etag a policy with conditions is overwritten, as the reference of Policy warns.
-    kept = bool(policy.etag) and any(binding.HasField("condition") for binding in current.bindings)
-    if given or kept:
+    if policy.version != WITH_CONDITIONS and any(binding.HasField("condition") for binding in policy.bindings):
         raise invalid_error(
             f"The policy version must be {WITH_CONDITIONS} for a policy with conditional role bindings.",
             field="policy.version",
