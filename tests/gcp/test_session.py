@@ -24,6 +24,7 @@ from orchestra_creds.errors import (
 )
 from orchestra_creds.gcp.identity import TokenCredentials
 from orchestra_creds.gcp.policies import RestPolicyStore
+from orchestra_creds.gcp.resources import RestProjectStore
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import DEADLINE, LOCAL_DEADLINE, ApiSession, Endpoints
 from tests import loopback
@@ -121,6 +122,15 @@ def test_google_has_ten_seconds_and_this_machine_five(
     session.rest("look", "GET", "iam", "v1/projects/p/serviceAccounts")
     assert [0 < timeout <= DEADLINE for timeout in recorder.timeouts] == [True]
     assert (DEADLINE, ApiSession("p", endpoints=silent).deadline) == (10.0, LOCAL_DEADLINE)
+
+
+def test_what_is_audited_is_written_in_the_policy_version_that_keeps_conditions(
+    google_session: tuple[ApiSession, Recorder],
+) -> None:
+    session, recorder = google_session
+    RestProjectStore(session).set_audit({"iam.googleapis.com": frozenset({"DATA_READ"})})
+    body = json.loads(recorder.seen[-1].body or b"")
+    assert (body["policy"]["version"], body["updateMask"]) == (3, "auditConfigs,etag")
 
 
 class Refuser(Recorder):

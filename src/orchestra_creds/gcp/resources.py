@@ -12,6 +12,7 @@ from orchestra_creds.core.resources import Ref, Resource, ResourceKind
 from orchestra_creds.errors import ApiDisabledError, SoftDeletedError
 from orchestra_creds.gcp.api import Api
 from orchestra_creds.gcp.errors import KnownRefusal
+from orchestra_creds.gcp.policies import VERSION
 from orchestra_creds.gcp.session import ApiSession
 
 PAGE = 100
@@ -305,11 +306,12 @@ class RestProjectStore(_RestStore):
             }
             for service, kinds in sorted(wanted.items())
         ]
-        body = {"policy": {"auditConfigs": configs, "etag": before.get("etag", "")}, "updateMask": "auditConfigs,etag"}
+        policy = {"version": VERSION, "auditConfigs": configs, "etag": before.get("etag", "")}
+        body = {"policy": policy, "updateMask": "auditConfigs,etag"}
         self._api.call("change what is audited", "POST", f"projects/{self._session.project}:setIamPolicy", body=body)
 
     def _policy(self) -> dict[str, Any]:
-        body = {"options": {"requestedPolicyVersion": 3}}
+        body = {"options": {"requestedPolicyVersion": VERSION}}
         path = f"projects/{self._session.project}:getIamPolicy"
         return self._api.call("read the policy of the project", "POST", path, body=body, repeatable=True)
 
