@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.parts import forks, part_of
 from tests.privileges import overrides_permissions
 
 os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
@@ -27,12 +28,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return part in {None, part_of(item)} and not (privileged and item.get_closest_marker("unprivileged"))
 
     config.hook.pytest_deselected(items=[item for item in items if not is_wanted(item)])
-    items[:] = sorted(filter(is_wanted, items), key=lambda item: part_of(item) != "scanner")
-
-
-def part_of(item: pytest.Item) -> str:
-    """The part of the suite that a test belongs to."""
-    return "scanner" if SCANNER in item.path.parents else "others"
+    items[:] = sorted(filter(is_wanted, items), key=lambda item: not forks(item))
 
 
 TALLY: Counter[str] = Counter()

@@ -5,22 +5,22 @@ Hooks and a fixture, loaded by conftest.py. With pytest-xdist each worker checks
 
 import contextlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.parts import part_of
+
 if TYPE_CHECKING:
     from tests.contract.exchanges import ExchangeLog
 
-SCANNER = Path(__file__).parent / "scanner"
 EXCHANGES = pytest.StashKey["ExchangeLog"]()
 """The REST exchanges of this process, or on the controller of pytest-xdist those of its workers."""
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Watch the REST calls, unless only the scanner is tested: it makes none, and its tests fork, which gRPC does not bear."""
-    if all(SCANNER in item.path.parents for item in session.items) or session.config.option.collectonly:
+    if all(part_of(item) == "scanner" for item in session.items) or session.config.option.collectonly:
         return
     from tests.contract import exchanges
 
