@@ -3,7 +3,6 @@
 import os
 import signal
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +12,6 @@ from tests.privileges import overrides_permissions
 os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is started with it ignored
 
-SCANNER = Path(__file__).parent / "scanner"
 pytest_plugins = ["tests.exchange_hooks"]
 
 

@@ -164,8 +164,8 @@ def _fault(path: str, most: int) -> str:
     """Why git must not read what stands at the path; "" for a folder, nothing, and a file of at most `most` bytes (0: any)."""
     try:
         status = os.stat(path)
-    except (OSError, ValueError):
-        return ""
+    except (OSError, ValueError) as error:
+        return "a link in a loop" if isinstance(error, OSError) and error.errno == errno.ELOOP else ""
     if stat.S_ISREG(status.st_mode):
         return _too_large(most) if 0 < most < status.st_size else ""
     if stat.S_ISDIR(status.st_mode):
