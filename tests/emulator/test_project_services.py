@@ -322,7 +322,7 @@ def test_enums_may_come_as_numbers_as_the_python_clients_send_them(boss: Caller)
         "metricDescriptor": {"labels": [{"key": "k", "valueType": 0}], "valueType": 2},
     }
     descriptor = boss.rest("POST", METRICS, metric)[1]["metricDescriptor"]
-    assert (descriptor["valueType"], descriptor["labels"]) == ("INT64", [{"key": "k", "valueType": 0}])
+    assert (descriptor["valueType"], descriptor["labels"]) == ("INT64", [{"key": "k", "valueType": "STRING"}])
 
 
 def test_a_changed_channel_lists_its_records_and_a_changed_alert_has_one(boss: Caller) -> None:

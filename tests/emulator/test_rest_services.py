@@ -125,7 +125,7 @@ def test_an_api_key_lives_its_life(boss: Caller, cloud: Cloud) -> None:
     assert re.fullmatch(r"AIza[A-Za-z0-9_-]{35}", text)
     assert boss.rest("POST", f"{API_KEYS}?keyId=maps", {})[0] == 409
     assert "keyString" not in boss.rest("GET", f"{API_KEYS}/maps")[1]
-    assert text not in str(operation)
+    assert made["keyString"] == text
     assert text not in str(boss.rest("GET", f"/v2/{operation['name']}")[1])
     found = boss.rest("GET", f"/v2/keys:lookupKey?keyString={text}")[1]
     assert found == {"parent": f"{PROJECT}/locations/global", "name": made["name"]}

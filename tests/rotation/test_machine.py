@@ -70,6 +70,7 @@ LOOKED: dict[StepKind, Callable[[Observations], Observations]] = {
     StepKind.LOOK_FOR_PUBLISHED: lambda seen: replace(seen, published=0),
     StepKind.LOOK_AT_HEALTH: lambda seen: replace(seen, healthy=True),
     StepKind.LOOK_FOR_ORPHANS: lambda seen: replace(seen, orphans=("f00",)),
+    StepKind.LOOK_AT_COPIES: lambda seen: replace(seen, copies_compared=True),
     StepKind.PREFLIGHT: lambda seen: replace(seen, ready=True),
 }
 

@@ -1,6 +1,6 @@
 """API keys (v2): made, restricted, read back, found by their string, deleted and brought back within 30 days.
 
-The key string is sealed like a payload and answered by `getKeyString` only; `lookupKey` finds a key by a
+The key string is sealed like a payload and answered by creation and `getKeyString` only; `lookupKey` finds a key by a
 digest of its string.
 """
 
@@ -66,7 +66,7 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     txn.seal(name, text.encode())
     txn.put(_BY_STRING, _digest(text), name.encode())
     stored = _save(txn, document, parent=f"projects/{project}")
-    return _operation(txn, stored)
+    return _operation(txn, {**stored, "keyString": text})
 
 
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -137,7 +137,10 @@ def _save(txn: Txn, document: rest.Document, *, parent: str = "") -> rest.Docume
 
 
 def _operation(txn: Txn, document: rest.Document) -> rest.Document:
-    return rest.operation(txn, "", _TYPE, _reply_document(txn, document))
+    """The finished operation; the one that is kept for later does not hold the key string."""
+    shown = _reply_document(txn, document)
+    kept = rest.operation(txn, "", _TYPE, {field: value for field, value in shown.items() if field != "keyString"})
+    return {**kept, "response": {"@type": f"type.googleapis.com/{_TYPE}", **shown}}
 
 
 def _reply_document(txn: Txn, document: rest.Document) -> rest.Document:

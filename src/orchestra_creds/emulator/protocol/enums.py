@@ -21,21 +21,24 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "valueType": ("VALUE_TYPE_UNSPECIFIED", "BOOL", "INT64", "DOUBLE", "STRING", "DISTRIBUTION", "MONEY"),
 }  # fmt: skip
 """Field -> the names of its values by number (Run v2, Scheduler v1, Monitoring v3 and google.api in googleapis)."""
-_OTHER = frozenset({"labels", "userLabels", "annotations"})
-"""Fields whose content is the user's, or has a `valueType` of another enum."""
+_LABEL_NAMES: Mapping[str, tuple[str, ...]] = {"valueType": ("STRING", "BOOL", "INT64")}
+"""The same for a descriptor of a label (google.api.LabelDescriptor), which has a `valueType` of its own."""
+_USERS = frozenset({"labels", "userLabels", "annotations"})
+"""Fields whose content is the user's; a list of `labels` holds descriptors."""
 
 
-def name_enums(value: Any) -> Any:
+def name_enums(value: Any, names: Mapping[str, tuple[str, ...]] = _NAMES) -> Any:
     """Return the JSON value with the numbers of known enums replaced by their names; unknown numbers stay."""
     if isinstance(value, list):
-        return [name_enums(item) for item in value]
+        return [name_enums(item, names) for item in value]
     if not isinstance(value, dict):
         return value
-    return {
-        field: inner if field in _OTHER else _NAMES[field][inner] if _is_number(field, inner) else name_enums(inner)
-        for field, inner in value.items()
-    }
+    return {field: _name_enum(field, inner, names) for field, inner in value.items()}
 
 
-def _is_number(field: str, value: Any) -> bool:
-    return type(value) is int and 0 <= value < len(_NAMES.get(field, ()))
+def _name_enum(field: str, value: Any, names: Mapping[str, tuple[str, ...]]) -> Any:
+    if field in _USERS:
+        return name_enums(value, _LABEL_NAMES) if isinstance(value, list) else value
+    if type(value) is int and 0 <= value < len(names.get(field, ())):
+        return names[field][value]
+    return name_enums(value, names)
