@@ -1,7 +1,7 @@
-"""Run every test in two runs side by side, the scanner's and the others; arguments go to pytest.
+"""Run every test in two runs side by side, those of scanner and code and those of the cloud; arguments go to pytest.
 
-Two processes, and not one with threads: the scanner forks workers, which a process with threads must not. What the scanner's tests print
-comes after the others. For root, the tests of owners and permissions follow, see `run_unprivileged`.
+Two processes, and not one with threads: the scanner forks workers, which a process with threads must not. What the local part prints comes
+last. For root, the tests of owners and permissions follow, see `run_unprivileged`.
 """
 
 import os
@@ -25,21 +25,21 @@ def run_parts(arguments: list[str]) -> int:
     """Run both parts at once and print one after the other; return the exit code of both."""
     command = [sys.executable, "-m", "pytest"]
     with tempfile.TemporaryFile() as output:
-        scanner = subprocess.Popen(
-            [*command, "--part=scanner", "-p", "no:cacheprovider", *arguments],
+        local = subprocess.Popen(
+            [*command, "--part=local", "-p", "no:cacheprovider", *arguments],
             cwd=ROOT,
             stdout=output,
             stderr=subprocess.STDOUT,
         )
         try:
-            others = subprocess.run([*command, "--part=others", *arguments], cwd=ROOT, check=False).returncode
-            code = scanner.wait()
+            cloud = subprocess.run([*command, "--part=cloud", *arguments], cwd=ROOT, check=False).returncode
+            code = local.wait()
         finally:
-            scanner.kill()  # an interrupt ends both
+            local.kill()  # an interrupt ends both
         output.seek(0)
         sys.stdout.buffer.write(output.read())
         sys.stdout.flush()
-    return worst([others, code])
+    return worst([cloud, code])
 
 
 def main() -> int:

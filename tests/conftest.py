@@ -37,7 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--exhaustive", action="store_true", help="Run every crash point, pair and interleaving, not a seeded sample."
     )
-    parser.addoption("--part", choices=["scanner", "others"], help="Run the scanner's tests, or all others.")
+    parser.addoption("--part", choices=["local", "cloud"], help="Run the tests of scanner and code, or all others.")
 
 
 @pytest.fixture(scope="session", autouse=True)

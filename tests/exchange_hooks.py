@@ -19,8 +19,8 @@ EXCHANGES = pytest.StashKey["ExchangeLog"]()
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    """Watch the REST calls, unless only the scanner is tested: it makes none, and its tests fork, which gRPC does not bear."""
-    if all(part_of(item) == "scanner" for item in session.items) or session.config.option.collectonly:
+    """Watch the REST calls, unless only the local part runs: it makes none, and its tests fork, which gRPC does not bear."""
+    if all(part_of(item) == "local" for item in session.items) or session.config.option.collectonly:
         return
     from tests.contract import exchanges
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-_SCANNER = Path(__file__).parent / "scanner"
+_TESTS = Path(__file__).parent
+_SCANNER = _TESTS / "scanner"
 
 
 def forks(item: pytest.Item) -> bool:
@@ -13,5 +14,6 @@ def forks(item: pytest.Item) -> bool:
 
 
 def part_of(item: pytest.Item) -> str:
-    """The part that a test belongs to: `scanner` holds the scanner's own tests and those of the verb, `others` the rest."""
-    return "scanner" if forks(item) or item.path.name.startswith("test_scan_") else "others"
+    """The part that a test belongs to: `local` holds those of the scanner, its verb and the code itself, `cloud` the rest."""
+    of_verb, of_code = item.path.name.startswith("test_scan_"), item.path.parent == _TESTS
+    return "local" if forks(item) or of_verb or of_code else "cloud"
