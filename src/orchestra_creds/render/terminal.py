@@ -6,8 +6,6 @@ Control characters are escaped everywhere: a file name cannot move the cursor. N
 stderr.
 """
 
-import textwrap
-
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
 from orchestra_creds.render.scan_text import by_credential, origin, place_text, summary
@@ -82,6 +80,8 @@ def _finding_lines(report: ScanReport, style: Style) -> list[str]:
 
 def _wrap_text(label: str, text: str, style: Style) -> list[str]:
     """Words on as many lines as the terminal needs, below each other; no word is cut."""
+    import textwrap
+
     width, indent = max(style.width, 40), "    "
     return textwrap.wrap(
         text,

@@ -24,7 +24,7 @@ from orchestra_creds.scanner.rule import Rule
 
 VARIABLE = "ORCHESTRA_CREDS_FINGERPRINT_KEY"
 KEY_BYTES = 32
-_KEY_TEXT = re.compile(rb"[0-9a-f]{64}\s*", re.ASCII | re.IGNORECASE)
+_KEY_TEXT = rb"(?i)[0-9a-f]{64}\s*"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +66,7 @@ def parse_key(text: bytes, origin: str) -> FingerprintKey:
     Raises:
         ConfigError: it is anything else.
     """
-    if not _KEY_TEXT.fullmatch(text):
+    if not re.fullmatch(_KEY_TEXT, text):
         raise ConfigError(
             f"{origin} does not hold a fingerprint key",
             hint="a key is 64 hex digits: make one with `openssl rand -hex 32`",

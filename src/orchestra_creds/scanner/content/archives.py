@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import BinaryIO, cast
 
 from orchestra_creds.core.record import dataclass, field
-from orchestra_creds.scanner.content import ar, tar, zip_account
+from orchestra_creds.scanner.content import tar
 from orchestra_creds.scanner.content.compressed import DecompressedStream
 from orchestra_creds.scanner.content.formats import ArchiveKind
 from orchestra_creds.scanner.content.tar import DamagedArchiveError, Readable, TarMember
@@ -91,6 +91,8 @@ def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[Arc
     if kind is ArchiveKind.TAR:
         return _stream_members(tar.members(source), budget)
     if kind is ArchiveKind.AR:
+        from orchestra_creds.scanner.content import ar
+
         return _stream_members(ar.members(source), budget)
     return iter([ArchiveMember("", _MeteredStream(DecompressedStream(source, kind), budget))])
 
@@ -148,6 +150,8 @@ def _zip_members(file: BinaryIO, budget: Budget) -> Iterator[ArchiveMember]:
     import struct
     import zipfile
     import zlib
+
+    from orchestra_creds.scanner.content import zip_account
 
     failures = (
         zipfile.BadZipFile,

@@ -68,8 +68,10 @@ _COMPRESSED = frozenset((ArchiveKind.GZIP, ArchiveKind.BZIP2, ArchiveKind.XZ, Ar
 _READ = _COMPRESSED | {ArchiveKind.ZIP, ArchiveKind.TAR, ArchiveKind.AR}
 _ENCRYPTED = {ArchiveKind.KEEPASS: "a KeePass database", ArchiveKind.LUKS: "a LUKS volume"}
 
-_HEX_110 = re.compile(rb"0707[0-9A-Fa-f]{106}")
-_OCTAL_76 = re.compile(rb"070707[0-7]{70}")
+# Compiled at first use: every start would pay.
+_HEX_110 = rb"0707[0-9A-Fa-f]{106}"
+_OCTAL_76 = rb"070707[0-7]{70}"
+_LHA = rb"(?s)..-l[hz][0-9ds]-"
 _FEWEST_BITS, _MOST_BITS = 9, 16
 
 
@@ -91,9 +93,9 @@ def _is_lzma(head: bytes) -> bool:
 
 def _is_cpio(head: bytes) -> bool:
     if head.startswith(b"070707"):
-        return _OCTAL_76.match(head) is not None
+        return re.match(_OCTAL_76, head) is not None
     if head.startswith(b"0707"):
-        return _HEX_110.match(head) is not None
+        return re.match(_HEX_110, head) is not None
     name_size = int.from_bytes(head[20:22], "little" if head.startswith(b"\xc7q") else "big")
     name = head[26 : 26 + name_size]
     return 1 < name_size <= HEAD and len(name) == name_size and name.find(b"\0") == name_size - 1
@@ -127,7 +129,6 @@ _CHECKS: dict[ArchiveKind, Callable[[bytes], bool]] = {
     ArchiveKind.LZIP: _is_lzip,
     ArchiveKind.SQUASHFS: _is_squashfs,
 }
-_LHA = re.compile(rb"..-l[hz][0-9ds]-", re.DOTALL)
 
 
 def kind_of(head: bytes) -> ArchiveKind | None:
@@ -140,7 +141,7 @@ def kind_of(head: bytes) -> ArchiveKind | None:
                     return kind
     if tar.is_tar(head):
         return ArchiveKind.TAR
-    return ArchiveKind.LHA if head[2:3] == b"-" and _LHA.match(head) and b"\0" in head else None
+    return ArchiveKind.LHA if head[2:3] == b"-" and re.match(_LHA, head) and b"\0" in head else None
 
 
 def ends_as_zip(tail: bytes) -> bool:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 MOST = 1024
 """Bytes of a pointer at most, as the format's specification has it."""
 
-_POINTER = re.compile(rb"(?:ext-[0-9]-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,19})\n?")
+_POINTER = rb"(?:ext-[0-9]-[^\n]*\n)*oid sha256:([0-9a-f]{64})\nsize ([0-9]{1,19})\n?"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def read_pointer(text: "Buffer") -> LfsPointer | None:
     content = bytes(text)
     if not content.startswith(LFS_START):
         return None
-    found = _POINTER.fullmatch(content, len(LFS_START))
+    found = re.fullmatch(_POINTER, content[len(LFS_START) :])
     return None if found is None else LfsPointer(found[1].decode(), int(found[2]))
 
 
