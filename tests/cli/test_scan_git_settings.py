@@ -56,10 +56,15 @@ def test_the_token_of_a_ci_job_is_a_note(clean: Operator, job_token: str, mode: 
     clean.git("config", "http.https://github.com/.extraheader", header(job_token))
     user = "gitlab-ci-token"
     clean.git("remote", "add", "lab", f"https://{user}:{render('glc' + 'bt-64_{hex:20}')}@gitlab.com/acme/x.git")
+    web_token = render("{signed:7}")
+    clean.git("config", "http.https://dev.azure.com/.extraheader", f"AUTHORIZATION: bearer {web_token}")
     for _ in range(2):
         ended = clean.run("scan", *mode, "--format", "json")
-        assert (ended.code, found(ended), len(notes(ended))) == (0, [], 2)
+        assert (ended.code, found(ended), len(notes(ended))) == (0, [], 3)
         assert job_token not in ended.text + ended.stderr
+        assert web_token not in ended.text + ended.stderr
+    clean.git("config", "remote.lab.token", web_token)
+    assert found(clean.run("scan", *mode, "--format", "json")) == [(".git/config", "jwt")]
 
 
 def test_such_a_token_elsewhere_and_another_one_beside_it_are_findings(

@@ -27,6 +27,10 @@ _JOB_RULE = "github-app-installation-token"
 _JOB_USER = b"//gitlab-ci-token:"
 """Before the token that GitLab gives to a job, and its runner writes into the URL of the remote."""
 
+_JOB_HEADER = b"extraheader = authorization: bearer "
+"""Before the token that Azure Pipelines gives to a job, a JWT, which `persistCredentials: true` writes into the settings. Tokens
+of people go into a basic header there. git writes the setting's name as its user does: compare without case."""
+
 
 def open_repository(request: ScanRequest) -> Repository:
     """Return the repository that the one path of the request lies in.
@@ -92,7 +96,7 @@ def scan_settings(request: ScanRequest, engine: "Engine", files: "Mapping[str, s
             if _is_job_token(one, content):
                 result.notes.append(
                     f"{visible(path)}:{one.place.line} holds the token of a CI job, which ends with the job; "
-                    "`persist-credentials: false` of actions/checkout keeps it out"
+                    "`persist-credentials: false` (GitHub) or `persistCredentials: false` (Azure) keeps it out"
                 )
             else:
                 result.sightings.append(one)
@@ -103,5 +107,7 @@ def scan_settings(request: ScanRequest, engine: "Engine", files: "Mapping[str, s
 
 def _is_job_token(sighting: "Sighting", content: bytes) -> bool:
     """Whether this is the token that a CI system made for one job."""
-    detection = sighting.detection
-    return detection.rule.id == _JOB_RULE or content.endswith(_JOB_USER, 0, detection.start)
+    rule, start = sighting.detection.rule.id, sighting.detection.start
+    if rule == "jwt":
+        return content[max(start - len(_JOB_HEADER), 0) : start].lower() == _JOB_HEADER
+    return rule == _JOB_RULE or content.endswith(_JOB_USER, 0, start)
