@@ -126,6 +126,39 @@ def test_a_secret_tells_what_it_was_made_with(world: CloudUnderTest) -> None:
     assert made == world.secrets.get_secret(name) == world.secrets.find_secret(name)
 
 
+KMS_KEY = "projects/p/locations/{}/keyRings/r/cryptoKeys/k"
+
+
+@pytest.mark.parametrize(
+    ("replicas", "places"),
+    [
+        ((), ["global"]),
+        (("europe-west3", "us-east1"), ["europe-west3", "us-east1"]),
+        (("us-east1", "us-west1"), ["", "us-west1"]),
+    ],
+)
+def test_a_secret_tells_which_keys_encrypt_it(
+    world: CloudUnderTest, replicas: tuple[str, ...], places: list[str]
+) -> None:
+    if world.kind == "live":
+        pytest.skip("a real project may have no such key")
+    keys = tuple(place and KMS_KEY.format(place) for place in places)
+    name = world.new_name()
+    made = world.secrets.create_secret(name, replicas=replicas, kms_keys=keys)
+    assert (made.replicas, made.kms_keys) == (replicas, keys)
+    assert world.secrets.get_secret(name) == made
+
+
+def test_a_regional_secret_may_have_a_key_of_its_own(world: CloudUnderTest) -> None:
+    if world.kind == "live":
+        pytest.skip("a real project may have no such key")
+    regional = SecretManagerStore(world.session, location="europe-west3")
+    key = KMS_KEY.format("europe-west3")
+    assert regional.create_secret("local-two", kms_keys=[key]).kms_keys == (key,)
+    assert regional.get_secret("local-two").kms_keys == (key,)
+    assert regional.create_secret("local-three").kms_keys == ()
+
+
 def test_a_regional_secret_lives_in_its_location(world: CloudUnderTest) -> None:
     if world.kind == "live":
         pytest.skip("a real project may not allow the location")

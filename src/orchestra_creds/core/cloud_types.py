@@ -22,7 +22,11 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SecretResource:
-    """A secret without its material. `aliases` name version numbers; `location` is empty for a global secret."""
+    """A secret without its material. `aliases` name version numbers; `location` is empty for a global secret.
+
+    `replicas` are the locations that its owner chose. `kms_keys` are the Cloud KMS keys that encrypt it: one for each replica (empty
+    for Google's own), or one where there are no replicas; none if Google's own encrypts all of it.
+    """
 
     name: str
     etag: str
@@ -33,6 +37,7 @@ class SecretResource:
     destroy_ttl: timedelta | None = None
     expires: datetime | None = None
     replicas: tuple[str, ...] = ()
+    kms_keys: tuple[str, ...] = ()
     location: str = ""
 
 

@@ -48,8 +48,9 @@ class SecretStore(Protocol):
         annotations: Mapping[str, str] | None = None,
         destroy_ttl: timedelta | None = None,
         replicas: Sequence[str] = (),
+        kms_keys: Sequence[str] = (),
     ) -> SecretResource:
-        """A new secret without a version; `replicas` are locations, none means that the service chooses."""
+        """A new secret without a version; `replicas` are locations, none means that the service chooses; `kms_keys` as in SecretResource."""
         ...
 
     def update_secret(

@@ -72,13 +72,16 @@ class SecretManagerStore:
         annotations: Mapping[str, str] | None = None,
         destroy_ttl: timedelta | None = None,
         replicas: Sequence[str] = (),
+        kms_keys: Sequence[str] = (),
     ) -> SecretResource:
         """See SecretStore."""
         secret = sm.Secret(labels=labels or {}, annotations=annotations or {})
         if destroy_ttl is not None:
             secret.version_destroy_ttl = _duration(destroy_ttl)
         if not self._location:
-            secret.replication = _replication(replicas)
+            secret.replication = _replication(replicas, kms_keys)
+        elif kms_keys:
+            secret.customer_managed_encryption = _encryption(kms_keys[0])
         request = sm.CreateSecretRequest(parent=self._parent, secret_id=name, secret=secret)
         return self._secret(
             self._session.call(f"create secret {name}", self._client.create_secret, request, repeatable=False)
@@ -182,6 +185,8 @@ class SecretManagerStore:
 
     def _secret(self, secret: sm.Secret) -> SecretResource:
         replicas = secret.replication.user_managed.replicas
+        encrypted = replicas or [secret if self._location else secret.replication.automatic]
+        kms_keys = tuple(one.customer_managed_encryption.kms_key_name for one in encrypted)
         return SecretResource(
             name=secret.name.rpartition("/")[2],
             etag=secret.etag,
@@ -192,6 +197,7 @@ class SecretManagerStore:
             destroy_ttl=secret.version_destroy_ttl or None,
             expires=_optional_time(secret.expire_time),
             replicas=tuple(replica.location for replica in replicas),
+            kms_keys=kms_keys if any(kms_keys) else (),
             location=self._location,
         )
 
@@ -220,8 +226,16 @@ def _duration(length: timedelta) -> duration_pb2.Duration:
     return duration_pb2.Duration(seconds=int(length.total_seconds()))
 
 
-def _replication(replicas: Sequence[str]) -> sm.Replication:
+def _replication(replicas: Sequence[str], kms_keys: Sequence[str]) -> sm.Replication:
+    encryption = [_encryption(key) for key in kms_keys] or [None] * (len(replicas) or 1)
     if not replicas:
-        return sm.Replication(automatic=sm.Replication.Automatic())
-    managed = [sm.Replication.UserManaged.Replica(location=location) for location in replicas]
+        return sm.Replication(automatic=sm.Replication.Automatic(customer_managed_encryption=encryption[0]))
+    managed = [
+        sm.Replication.UserManaged.Replica(location=location, customer_managed_encryption=one)
+        for location, one in zip(replicas, encryption, strict=True)
+    ]
     return sm.Replication(user_managed=sm.Replication.UserManaged(replicas=managed))
+
+
+def _encryption(kms_key: str) -> sm.CustomerManagedEncryption | None:
+    return sm.CustomerManagedEncryption(kms_key_name=kms_key) if kms_key else None

@@ -21,6 +21,7 @@ def secret_body(secret: SecretResource) -> dict[str, object]:
         "aliases": dict(secret.aliases),
         "location": secret.location,
         "replicas": list(secret.replicas),
+        "kms_keys": list(secret.kms_keys),
         "destroy_ttl_seconds": int(secret.destroy_ttl.total_seconds()) if secret.destroy_ttl else None,
         "expires": time_text(secret.expires) or None,
         "etag": secret.etag,

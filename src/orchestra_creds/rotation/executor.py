@@ -76,19 +76,25 @@ class StepExecutor(StepObserver):
     # -- the successor
 
     def _make_secret(self, situation: Situation, _step: Step) -> StepResult:
-        self.secret = self._ensure_secret(situation.credential.secret, ())
+        self.secret = self._ensure_secret(situation.credential.secret)
         return StepResult()
 
     def _make_staging(self, situation: Situation, _step: Step) -> StepResult:
-        self._ensure_secret(situation.staging, self.secret.replicas if self.secret else ())
+        self._ensure_secret(situation.staging, like=self.secret)
         return StepResult()
 
-    def _ensure_secret(self, name: str, replicas: Sequence[str]) -> SecretResource:
+    def _ensure_secret(self, name: str, *, like: SecretResource | None = None) -> SecretResource:
+        """Return the secret; a new one lies where the other does, under the same keys of Cloud KMS."""
         there = self._secrets.find_secret(name)
         if there is not None:
             return there
         try:
-            return self._secrets.create_secret(name, labels=MANAGED_LABELS, replicas=replicas)
+            return self._secrets.create_secret(
+                name,
+                labels=MANAGED_LABELS,
+                replicas=like.replicas if like else (),
+                kms_keys=like.kms_keys if like else (),
+            )
         except PreconditionError:  # someone else, or our own lost call, was faster
             return self._secrets.get_secret(name)
 
