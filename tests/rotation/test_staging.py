@@ -12,9 +12,11 @@ KMS_KEY = "projects/p/locations/{}/keyRings/r/cryptoKeys/k"
 PLACES = ("europe-west3", "us-east1")
 
 
-def staging_of(world: World, **options: tuple[str, ...]) -> tuple[SecretResource, SecretResource]:
+def staging_of(
+    world: World, replicas: tuple[str, ...], kms_keys: tuple[str, ...]
+) -> tuple[SecretResource, SecretResource]:
     credential = service_account_key(world.account())
-    secret = world.secrets.create_secret(credential.secret, **options)
+    secret = world.secrets.create_secret(credential.secret, replicas=replicas, kms_keys=kms_keys)
     assert world.rotate(credential).ending is Ending.ROTATED
     return secret, world.secrets.get_secret(credential.secret + STAGING_SUFFIX)
 
@@ -24,7 +26,7 @@ def test_the_staging_secret_has_the_keys_and_places_of_the_secret(
     world: World, replicas: tuple[str, ...], places: tuple[str, ...]
 ) -> None:
     keys = tuple(KMS_KEY.format(place) for place in places)
-    secret, staging = staging_of(world, replicas=replicas, kms_keys=keys)
+    secret, staging = staging_of(world, replicas, keys)
     assert (staging.replicas, staging.kms_keys) == (secret.replicas, secret.kms_keys) == (replicas, keys)
 
 

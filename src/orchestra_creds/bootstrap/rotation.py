@@ -87,4 +87,4 @@ def survey_credentials(
     catalog, now = open_catalog(cloud, from_labels=from_labels), service_clock(cloud)
     moment = now()
     rows, notes = survey_catalog(catalog, cloud.secrets, cloud.keys, names, moment, tolerance)
-    return survey(cloud.project, rows, moment, notes)
+    return survey(cloud.project, rows, moment, notes, str(catalog.listing_error or ""))

@@ -81,7 +81,7 @@ class SecretManagerStore:
         if not self._location:
             secret.replication = _replication(replicas, kms_keys)
         elif kms_keys:
-            secret.customer_managed_encryption = _encryption(kms_keys[0])
+            secret.customer_managed_encryption = sm.CustomerManagedEncryption(kms_key_name=kms_keys[0])
         request = sm.CreateSecretRequest(parent=self._parent, secret_id=name, secret=secret)
         return self._secret(
             self._session.call(f"create secret {name}", self._client.create_secret, request, repeatable=False)

@@ -56,6 +56,8 @@ def of_report(report: Report) -> LogEntry:
     told = ", ".join(f"{count} {ending}" for ending, count in sorted(counts.items())) or "no credential"
     severity = "NOTICE" if report.code == 0 else "ERROR"
     labels = {"exit_code": str(int(report.code))}
+    if report.listing_error:
+        told += f"; not every secret was seen: {report.listing_error}"
     if report.journal_error:
         told += f"; the journal cannot be written: {report.journal_error}"
     return LogEntry(severity, f"rotate: {told}", report.ended, report.run, labels, last=True)

@@ -27,11 +27,12 @@ def report(found: Report, *, dry: bool, silent: bool = False) -> Result:
             "dry_run": dry,
             "exit_code": int(found.code),
             "journal_error": found.journal_error or None,
+            "listing_error": found.listing_error or None,
             "credentials": [body(outcome) for outcome in found.outcomes],
         },
         ("credential", "outcome", "version", "detail"),
         tuple(_row(outcome) for outcome in shown),
-        (*(lines if found.outcomes or silent else ("no credential is declared here",)), *_journal_lines(found)),
+        (*(lines if found.outcomes or silent else ("no credential is declared here",)), *_missing_lines(found)),
         found.code,
     )
 
@@ -58,13 +59,19 @@ def step_body(step: Step) -> dict[str, object]:
     return {"action": str(step.kind), "resource": step.resource, "mutates": step.mutates, "detail": step.detail}
 
 
-def _journal_lines(found: Report) -> list[str]:
-    if not found.journal_error:
-        return []
-    return [
-        f"the journal cannot be written: {found.journal_error}; steps of this run are missing from it",
-        "hint: make room or permit writing in the state folder; what was rotated is valid, see orchestra-creds status",
-    ]
+def _missing_lines(found: Report) -> list[str]:
+    lines = [listing_line(found.listing_error)] if found.listing_error else []
+    if found.journal_error:
+        lines += [
+            f"the journal cannot be written: {found.journal_error}; steps of this run are missing from it",
+            "hint: make room or permit writing in the state folder; what was rotated is valid, see orchestra-creds status",
+        ]
+    return lines
+
+
+def listing_line(error: str) -> str:
+    """What a list that broke off means; every report says it alike."""
+    return f"not every secret was seen: {error}; what only labels declare may be missing here"
 
 
 def _row(outcome: Outcome) -> tuple[str, ...]:

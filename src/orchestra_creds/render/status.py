@@ -5,6 +5,7 @@ from datetime import datetime
 from orchestra_creds.core.durations import rough_text
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
+from orchestra_creds.render.rotation import listing_line
 from orchestra_creds.render.times import time_text
 from orchestra_creds.rotation.status import CredentialStatus, Survey
 
@@ -13,12 +14,17 @@ BAR = 10
 
 
 def result(found: Survey, *, check: bool) -> Result:
-    """One row a credential, the most urgent first; with `check`, a problem or no declaration at all is exit code 1."""
+    """One row a credential, the most urgent first; with `check`, a problem or no declaration at all is exit code 1.
+
+    The exit code is 5 if not every secret was seen.
+    """
     lines = [
         f"{one.name}: {one_problem.problem}{f' ({one_problem.detail})' if one_problem.detail else ''}"
         for one in found.statuses
         for one_problem in one.problems
     ]
+    if found.listing_error:
+        lines.append(listing_line(found.listing_error))
     return Result(
         SCHEMA,
         {
@@ -26,13 +32,20 @@ def result(found: Survey, *, check: bool) -> Result:
             "at": time_text(found.at),
             "needs_operator": found.needs_operator,
             "notes": list(found.notes),
+            "listing_error": found.listing_error or None,
             "credentials": [body(one) for one in found.statuses],
         },
         ("credential", "kind", "version", "age", "of policy", "next rotation", "state"),
         tuple(_row(one, found.at) for one in found.statuses),
         (*(lines if found.statuses else ("no credential is declared here",)), *found.notes),
-        ExitCode.ATTENTION if check and found.needs_operator else ExitCode.OK,
+        _exit_code(found, check=check),
     )
+
+
+def _exit_code(found: Survey, *, check: bool) -> ExitCode:
+    if found.listing_error:
+        return ExitCode.INCOMPLETE
+    return ExitCode.ATTENTION if check and found.needs_operator else ExitCode.OK
 
 
 def body(one: CredentialStatus) -> dict[str, object]:

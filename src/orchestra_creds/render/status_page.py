@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from orchestra_creds.core.durations import rough_text
 from orchestra_creds.render.page import fill_template
+from orchestra_creds.render.rotation import listing_line
 from orchestra_creds.render.status import next_rotation, word
 from orchestra_creds.render.times import time_text
 from orchestra_creds.rotation.status import CredentialStatus, Survey
@@ -41,7 +42,7 @@ def page(found: Survey) -> str:
         last=f"{last:%Y-%m-%d}",
         rows=rows,
         problems=sum(bool(one.problems) for one in found.statuses),
-        notes=found.notes,
+        notes=[*([listing_line(found.listing_error)] if found.listing_error else []), *found.notes],
     )
 
 

@@ -97,7 +97,13 @@ def rotate(factory: AttemptFactory, names: Sequence[str], *, jobs: int = 1) -> R
     if not names:
         left_out = catalog.undeclared_secrets(anything=bool(outcomes), now=started)
         outcomes.extend(_attention(one) for one in left_out)
-    return Report(factory.run.id, started, time.now(), tuple(sorted(outcomes, key=lambda one: one.credential)))
+    return Report(
+        factory.run.id,
+        started,
+        time.now(),
+        tuple(sorted(outcomes, key=lambda one: one.credential)),
+        listing_error=str(catalog.listing_error or ""),
+    )
 
 
 def _refusal(one: RefusedEntry) -> Outcome:

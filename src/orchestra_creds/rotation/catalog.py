@@ -1,7 +1,8 @@
 """The declared credentials of one project: those of the file, and those of labels on secrets, as far as labels count.
 
 Where both speak of one secret, the file wins. A declaration that cannot be used concerns its own secret only. Secrets are listed once
-and passed on as they come, so that a run over many needs no more memory than over few.
+and passed on as they come, so that a run over many needs no more memory than over few. A list that breaks off hides no credential of
+the file.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +13,7 @@ from typing import Protocol
 from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.ports import SecretStore
-from orchestra_creds.errors import ConfigError, CredsError, NotFoundError
+from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PermissionDeniedError
 from orchestra_creds.rotation.outcomes import LABEL_DUE
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX
 from orchestra_creds.rotation.timing import OVERDUE_AFTER
@@ -100,6 +101,8 @@ class CredentialCatalog:
         self._secrets = secrets
         self._by_secret: dict[str, Credential] = {}
         self._left_out: list[UndeclaredSecret] = []
+        self.listing_error: CredsError | None = None
+        """Why the last `entries` lacks secrets: what only labels declare may be among them."""
         for credential in declarations.in_file.values():
             other = self._by_secret.setdefault(credential.secret, credential)
             if other is not credential:
@@ -134,10 +137,14 @@ class CredentialCatalog:
         return entry
 
     def entries(self) -> Iterator[CatalogEntry | RefusedEntry]:
-        """Yield all of them, each secret as one list showed it; those of the file that have no secret yet come last."""
+        """Yield all of them, each secret as one list showed it; those of the file that it did not show come last.
+
+        Raises:
+            CredsError: the list gave nothing, and not for want of its permission alone.
+        """
         left = dict(self._by_secret)
         self._left_out = []
-        for secret in self._secrets.list_secrets():
+        for secret in self._listed_secrets():
             mine = left.pop(secret.name, None)
             entry = self._entry(mine, secret) if mine else self._entry_of_labels(secret)
             if entry is not None:
@@ -145,6 +152,17 @@ class CredentialCatalog:
             else:
                 self._leave_out(secret)
         yield from (self._entry(credential) for credential in left.values())
+
+    def _listed_secrets(self) -> Iterator[SecretResource]:
+        self.listing_error, any_seen = None, False
+        try:
+            for secret in self._secrets.list_secrets():
+                any_seen = True
+                yield secret
+        except CredsError as error:
+            if not any_seen and not isinstance(error, PermissionDeniedError):
+                raise
+            self.listing_error = error
 
     def undeclared_secrets(self, *, anything: bool, now: datetime) -> list[UndeclaredSecret]:
         """Return the secrets of the last `entries` that the operator must hear of, because nothing rotates them any more.

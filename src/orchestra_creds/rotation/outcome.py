@@ -82,18 +82,23 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A whole run. `journal_error` says why the journal of this machine lacks steps of it; empty if it has them all."""
+    """A whole run.
+
+    `journal_error` says why the journal of this machine lacks steps of it, and `listing_error` why not every secret was seen; both are
+    empty if nothing is missing.
+    """
 
     run: str
     started: datetime
     ended: datetime
     outcomes: tuple[Outcome, ...] = field(default_factory=tuple)
     journal_error: str = ""
+    listing_error: str = ""
 
     @property
     def code(self) -> ExitCode:
-        """0, the one code that all failures share, or 1; 5 if the journal lacks steps, whatever else happened."""
-        if self.journal_error:
+        """0, the one code that all failures share, or 1; 5 if steps or secrets are missing, whatever else happened."""
+        if self.journal_error or self.listing_error:
             return ExitCode.INCOMPLETE
         return combined_code(outcome.code for outcome in self.outcomes)
 

@@ -80,11 +80,13 @@ class Survey:
     statuses: tuple[CredentialStatus, ...]
     notes: tuple[str, ...] = ()
     """What is not known, or was left out, and needs no operator."""
+    listing_error: str = ""
+    """Why not every secret was seen; empty if all were."""
 
     @property
     def needs_operator(self) -> bool:
         """Whether anything is wrong anywhere; a project without any declaration is, for then nothing is looked after."""
-        return not self.statuses or any(status.problems for status in self.statuses)
+        return not self.statuses or bool(self.listing_error) or any(status.problems for status in self.statuses)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,11 +151,13 @@ def unusable(name: str, secret: str, source: str, problem: CredentialProblem) ->
     return CredentialStatus(name, None, secret, source, "?", problems=(problem,))
 
 
-def survey(project: str, statuses: Sequence[CredentialStatus], at: datetime, notes: Sequence[str] = ()) -> Survey:
+def survey(
+    project: str, statuses: Sequence[CredentialStatus], at: datetime, notes: Sequence[str] = (), listing_error: str = ""
+) -> Survey:
     """The most urgent first: what has a problem, then what is due next."""
     far = datetime.max.replace(tzinfo=at.tzinfo)
     order = sorted(statuses, key=lambda one: (not one.problems, one.due or far, one.name))
-    return Survey(project, at, tuple(order), tuple(notes))
+    return Survey(project, at, tuple(order), tuple(notes), listing_error)
 
 
 def _is_delivered(state: State, name: str) -> bool:

@@ -40,15 +40,15 @@ def survey_catalog(
     A credential is overdue when it is due for longer than `tolerance`.
     """
     listed = list(catalog.select(names) if names else catalog.entries())
-    entries = [one for one in listed if isinstance(one, CatalogEntry)]
-    held = {one.credential.secret: one.secret or secrets.find_secret(one.credential.secret) for one in entries}
+    entries, held, unread_rows = _find_secrets(secrets, [one for one in listed if isinstance(one, CatalogEntry)])
     spoken: dict[str, set[str]] = {}
     for one in entries:
         with contextlib.suppress(PreconditionError):
             ids = state_of(held[one.credential.secret]).referenced_ids
             spoken.setdefault(one.credential.account, set()).update(ids)
     unknown: dict[str, None] = {}
-    issued = {account: _keys_of(keys, account, unknown) for account in spoken if account}
+    unread_keys: dict[str, str] = {}
+    issued = {account: _keys_of(keys, account, unknown, unread_keys) for account in spoken if account}
     with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="status") as pool:
         versions = pool.map(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
         facts = [
@@ -58,17 +58,34 @@ def survey_catalog(
                 issued.get(one.credential.account),
                 frozenset(spoken.get(one.credential.account, ())),
                 latest,
-                unread,
+                "; ".join(filter(None, (unread, unread_keys.get(one.credential.account)))),
             )
             for one, (latest, unread) in zip(entries, versions, strict=True)
         ]
-    rows = [credential_status(each, moment, tolerance) for each in facts]
+    rows = [credential_status(each, moment, tolerance) for each in facts] + unread_rows
     left_out = [] if names else catalog.undeclared_secrets(anything=bool(listed), now=moment)
     rows += _unusable([one for one in listed if isinstance(one, RefusedEntry)], left_out)
     notes = [f"last use is unknown: {text}" for text in unknown]
     if listed and not names and catalog.unread_labels:
         notes.append(f"labels that do not count without --from-labels: {', '.join(catalog.unread_labels)}")
     return rows, notes
+
+
+def _find_secrets(
+    secrets: SecretStore, entries: Sequence[CatalogEntry]
+) -> tuple[list[CatalogEntry], dict[str, SecretResource | None], list[CredentialStatus]]:
+    """Return the entries whose secrets were seen, these secrets by name, and rows of the others: one denied look hides nothing else."""
+    seen, found, rows = [], {}, []
+    for one in entries:
+        credential = one.credential
+        try:
+            found[credential.secret] = one.secret or secrets.find_secret(credential.secret)
+        except CredsError as error:
+            problem = CredentialProblem(Problem.NOT_READ, str(error))
+            rows.append(unusable(credential.name, credential.secret, credential.source, problem))
+        else:
+            seen.append(one)
+    return seen, found, rows
 
 
 def look_at_latest(secrets: SecretStore, secret: SecretResource | None) -> tuple[Version | None, str]:
@@ -89,15 +106,20 @@ def _unusable(refused: Sequence[RefusedEntry], left_out: Sequence[UndeclaredSecr
     return rows
 
 
-def _keys_of(store: KeyStore, account: str, unknown: dict[str, None]) -> Sequence[IssuedCredential] | None:
-    """Return the account's keys with their last use; None if there is no such account.
+def _keys_of(
+    store: KeyStore, account: str, unknown: dict[str, None], unread: dict[str, str]
+) -> Sequence[IssuedCredential] | None:
+    """Return the account's keys with their last use; None if there is no such account, or nobody could look.
 
-    Why a last use is unknown goes to `unknown`.
+    Why a last use is unknown goes to `unknown`, and why nobody could look at the account to `unread`.
     """
     uses: Mapping[str, datetime] = {}
     try:
         keys = list(store.list_keys(account))
     except NotFoundError:
+        return None
+    except CredsError as error:
+        unread[account] = str(error)
         return None
     try:
         uses = store.last_uses(account)
