@@ -93,6 +93,33 @@ def test_windows_find_what_the_whole_holds(seed: int, count: int, end: bytes, pi
     assert spots(scan.finish()) == spots(scan_whole(ENGINE, data, "f"))
 
 
+@given(st.lists(st.tuples(st.integers(0, 400_000), PIECES), min_size=1, max_size=4), st.integers(1, 300_000))
+@settings(max_examples=40, deadline=None)
+def test_zeros_that_are_passed_over_move_nothing(parts: list[tuple[int, bytes]], piece: int) -> None:
+    data = b"\xc3" + b"".join(bytes(zeros) + content for zeros, content in parts) + bytes(100_000) + token(9)
+    scan = BlobScan(ENGINE, "f", window=70_000)
+    for start in range(0, len(data), piece):
+        scan.feed(data[start : start + piece])
+    assert spots(scan.finish()) == spots(scan_whole(ENGINE, data, "f"))
+
+
+def test_a_hole_in_a_file_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    find, looks = Engine.find_hits, iter(range(3))
+
+    def find_hits(engine: Engine, data: bytes) -> list[tuple[int, int]]:
+        assert next(looks, None) is not None
+        return find(engine, data)
+
+    monkeypatch.setattr(Engine, "find_hits", find_hits)
+    scan = BlobScan(ENGINE, "f")
+    scan.feed(b"x" * (256 << 10))
+    for _ in range(400):
+        scan.feed(bytes(256 << 10))
+    scan.feed(token(1))
+    (found,) = scan.finish()
+    assert found.detection.start == 401 * (256 << 10) == found.place.column - 1
+
+
 @pytest.fixture
 def tree(tmp_path: Path) -> Path:
     files = {f"d{n % 7}/f{n}.txt": b"\n" * (n % 5) + (token(n) if n % 10 == 0 else b"nothing") for n in range(400)}

@@ -24,6 +24,9 @@ MOST_SIGHTINGS = 10_000
 TOO_MANY = f"more than {MOST_SIGHTINGS:,} matches: the rest of it was not listed"
 
 _CONTEXT = BEFORE + ALLOW_REACH
+_SEEN = _CONTEXT + REACH_FORWARD + 2 * REACH_BACK + GAP
+"""Bytes of which a window decides nothing that depends on what stands before them."""
+_ZEROS = bytes(256 << 10)
 
 
 def examine_whole(engine: Engine, data: Buffer, hits: list[tuple[int, int]], path: str) -> list[Sighting]:
@@ -86,7 +89,7 @@ class _MovingWindow:
         self.overflow = False
 
     def feed(self, piece: bytes) -> None:
-        if self.overflow:
+        if self.overflow or self._passes_over(piece):
             return
         self._buffer += piece
         if len(self._buffer) >= self._window:
@@ -97,6 +100,24 @@ class _MovingWindow:
             self._scan(final=True)
         self._buffer.clear()
         return [self._found[detection] for detection in self._engine.settle(self._found)][:MOST_SIGHTINGS]
+
+    def _passes_over(self, piece: bytes) -> bool:
+        """Move on by a piece of zeros behind nothing but zeros, as in a disk image: the buffer stays as it is."""
+        size = len(piece)
+        if (
+            not _SEEN <= len(self._buffer) <= len(_ZEROS)
+            or size > len(_ZEROS)
+            or self._buffer[-1]
+            or piece[-1:] != b"\0"
+        ):
+            return False
+        if piece != _ZEROS[:size] or self._buffer != _ZEROS[: len(self._buffer)]:
+            return False
+        line, column = self._at
+        self._at = (line, column + size)
+        self._base += size
+        self._core += size
+        return True
 
     def _scan(self, *, final: bool) -> None:
         length = len(self._buffer)
