@@ -233,6 +233,7 @@ def test_bad_input_is_one_line(rotator: Operator, arguments: list[str], code: in
         ('kind = "generated"\nevry = "30d"', 5, "unknown key 'evry'"),
         ('kind = "generated"\npassword = "x"', 5, "would hold a value"),
         ('kind = "service-account-key"', 3, "needs account"),
+        ('kind = "service-account-key"\naccount = "x"\nevery = "12h"\ngrace = "6h"', 3, "would need 17 keys at once"),
         ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "floppy"', 6, "unknown kind 'floppy'"),
         ('kind = "generated"\n[[credentials.a.destinations]]\nkind = "file"', 3, "needs path"),
         ('kind = "generated"\n[credentials.b]\nkind = "generated"\nsecret = "a"', 3, "share secret"),

@@ -60,6 +60,20 @@ class Stubborn(FakeProgram):
         return {} if verb == "revoke" else super()._call(verb, question)
 
 
+@pytest.mark.parametrize(("others", "ending"), [(8, Ending.ROTATED), (9, Ending.FAILED)])
+def test_the_successor_of_one_that_leaked_takes_the_last_place(
+    world: World, credential: Credential, account: str, others: int, ending: Ending
+) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    for _ in range(others):
+        world.keys.create_key(account)
+    assert "no room" in world.rotate(credential, RunRequest(force=True)).message
+    outcome = world.rotate(credential, LEAKED)
+    assert outcome.ending is ending
+    assert (leaked in world.enabled_keys(account)) == (ending is Ending.FAILED)
+
+
 def test_a_leaked_key_is_dead_at_the_end_of_the_run(world: World, credential: Credential, account: str) -> None:
     world.rotate(credential)
     leaked = first_id(world)

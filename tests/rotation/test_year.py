@@ -44,7 +44,7 @@ class FakeProgram(ProgramIssuer):
         self.made: dict[str, bytes] = {}
         self.revoked: set[str] = set()
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:  # noqa: ARG002  the protocol's
         return None
 
     def _call(self, verb: str, question: dict[str, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from orchestra_creds.config.credential_declarations import LABEL_KIND, credential, from_labels
 from orchestra_creds.config.document import Document
+from orchestra_creds.config.key_budget import check_key_budget
 from orchestra_creds.config.label_trust import label_trust
 from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.credential import Credential
@@ -23,6 +24,7 @@ class ProjectDeclarations:
         self.in_file: Mapping[str, Credential] = {
             name: credential(name, table, project) for name, table in document.credentials.items()
         }
+        check_key_budget(self.in_file.values())
 
     def by_labels(self, secret: SecretResource) -> Credential | None:
         """Return the credential that the labels of a secret declare; None if they declare none, or do not count.
@@ -32,7 +34,9 @@ class ProjectDeclarations:
         """
         if not self._trust.counts(secret.name, secret.labels, self._project):
             return None
-        return from_labels(secret.name, secret.labels, self._project)
+        declared = from_labels(secret.name, secret.labels, self._project)
+        check_key_budget([declared] if declared else [])
+        return declared
 
     def require_allowed(self, declared: Credential) -> None:
         """Refuse a credential of an account that may have no key.

@@ -22,6 +22,9 @@ CLOUD_SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ACCOUNT_DOMAIN = ".iam.gserviceaccount.com"
 """Ends the mail address of a service account, after its project."""
 
+KEYS_OF_ACCOUNT = 10
+"""Keys that a service account may have, disabled ones too (cloud.google.com/iam/quotas)."""
+
 MANAGED_BY = "managed-by"
 """The label that names the program which made a resource."""
 OWNER = "orchestra-creds"

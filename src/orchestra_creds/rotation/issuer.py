@@ -33,10 +33,11 @@ class Issuer(Protocol):
     needs_settle_time: bool
     """A new credential may take time to be accepted everywhere, so it must authenticate over the settle time."""
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse, before anything is changed, what cannot succeed; reads only.
 
-        A missing or disabled account, no room for another key, a missing program.
+        A missing or disabled account, no room for another key, a missing program. The successor of one that leaked may take the room
+        that is kept for an `emergency`.
 
         Raises:
             CredsError: one clear line.

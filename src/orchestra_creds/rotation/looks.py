@@ -151,8 +151,9 @@ class StepObserver(NumberedVersions):
         return StepResult(seen=replace(situation.seen, orphans=tuple(sorted(orphans))))
 
     def _preflight(self, situation: Situation, _step: Step) -> StepResult:
-        self._issuer.check()
-        if not situation.state.current_leaked:  # no copy may hold up the successor of one that leaked
+        emergency = situation.state.current_leaked
+        self._issuer.check(emergency=emergency)
+        if not emergency:  # no copy may hold up the successor of one that leaked
             for destination in self._destinations.values():
                 destination.check()
         local = self._local is not None and self._local.accepts_material()

@@ -26,7 +26,7 @@ class ApiKeys(VersionOnly):
         self._keys = keys
         self._like = credential.api_key.like.rpartition("/")[2]
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse a model key that does not exist."""
         super().check()
         if self._keys.find(self._like) is None:

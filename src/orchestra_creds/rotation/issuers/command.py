@@ -31,7 +31,7 @@ class ProgramIssuer(VersionOnly):
         super().__init__(credential)
         self._what = f"issuer program of {credential.name}"
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse a program that cannot be run."""
         super().check()
         programs.check(self._credential.command, self._what)

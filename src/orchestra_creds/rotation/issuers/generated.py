@@ -21,7 +21,7 @@ class GeneratedValues(VersionOnly):
         super().__init__(credential)
         self._random = random
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse a value that is too short to be secret, or that cannot be made."""
         super().check()
         wanted, name = self._credential.generated, self._credential.name

@@ -64,7 +64,7 @@ class PostgresRoles:
         self._random = random
         self._where = f"PostgreSQL on {credential.postgres.host}"
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse anything but two roles that exist."""
         if len(set(self._wanted.users)) != 2:
             raise ConfigError(

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.core.credential import Credential, Strategy
-from orchestra_creds.core.google import ACCOUNT_DOMAIN
+from orchestra_creds.core.google import ACCOUNT_DOMAIN, KEYS_OF_ACCOUNT
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
@@ -28,8 +28,8 @@ from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
 """Organization policies that forbid the one or the other (docs.cloud.google.com/organization-policy/restrict-service-accounts)."""
-ROOM = 8
-"""Keys an account may have before one is added: ten is the limit (iam/docs/keys-create-delete), and one place stays free for a leak."""
+_RESERVED = 1
+"""Places for a key that stay free for the successor of one that leaked."""
 BACKDATED = timedelta(minutes=5)
 """How far the certificate begins in the past, for clocks that lag behind."""
 SLACK = timedelta(days=30)
@@ -78,7 +78,7 @@ class ServiceAccountKeys:
         except CredsError:
             return False
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse an account that may have no new key by policy, or that has no room for one."""
         forbidden = NO_UPLOAD if self._uploads else NO_CREATION
         for constraint in forbidden:
@@ -88,7 +88,7 @@ class ServiceAccountKeys:
                     hint="allow keys for this project, or let its users go without keys (workload identity federation)",
                 )
         mine = [key for key in self._keys.list_keys(self._account) if key.origin is KeyOrigin.USER]
-        if len(mine) > ROOM:
+        if len(mine) >= KEYS_OF_ACCOUNT - (0 if emergency else _RESERVED):
             raise PreconditionError(
                 f"{self._account} has {len(mine)} keys and there is no room for another: {', '.join(k.id for k in mine)}",
                 hint=f"see `orchestra-creds key list {self._account}`; delete those that nobody uses; none was touched",

@@ -19,7 +19,7 @@ class VersionOnly:
     def __init__(self, credential: Credential) -> None:
         self._credential = credential
 
-    def check(self) -> None:
+    def check(self, *, emergency: bool = False) -> None:
         """Refuse a probe program that cannot be run."""
         if self._credential.probe:
             programs.check(self._credential.probe, f"probe of {self._credential.name}")
