@@ -12,11 +12,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol import faults, strict
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, SECRET_MANAGER, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.service_usage.services import TITLES, enable
 from orchestra_creds.emulator.store.store import Store
 
 PROJECT = "demo-project"
@@ -30,7 +31,7 @@ class Cloud:
         self.state = folder / "state" / "emulator.db"
         self.state.parent.mkdir(mode=0o700)
         self.work = folder
-        control.start_daemon(self.state)
+        self.endpoints = control.start_daemon(self.state).endpoints
         self.environment = os.environ | {
             "ORCHESTRA_CREDS_STATE_DIR": str(self.state.parent),
             "ORCHESTRA_CREDS_BACKEND": "local",
@@ -91,6 +92,14 @@ class Cloud:
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
         return time.perf_counter() - began, json.loads(text), usage.ru_maxrss * 1024
+
+
+def switch_to_strict(state: Path) -> None:
+    """Switch strict mode on, and every API that is served, which takes effect at once; the lags are those of strict mode."""
+    with control.change_state(state) as txn:
+        strict.set_strict(txn, on=True)
+        enable(txn, PROJECT, *TITLES, "run.googleapis.com", "cloudscheduler.googleapis.com")
+    control.advance_clock(state, timedelta(seconds=faults.STRICT_LAGS[faults.Lag.API]))
 
 
 @contextlib.contextmanager
