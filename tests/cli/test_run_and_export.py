@@ -10,7 +10,6 @@ from pathlib import Path
 
 import dotenv
 import pytest
-import ruamel.yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -369,19 +368,6 @@ def test_references_hold_names_and_no_value(reader: Operator, form: str) -> None
     assert ended.code == 0
     assert "redis-password-dev" in ended.text
     assert appears([REDIS, OPENAI, "second-line"], ended.stdout) == []
-
-
-BARE_IN_YAML = ["no", "NO", "on", "yes", "y", "null", "Null", "true", "123", "0x1f", "0o7", "1_000", "1e3", "-", "---"]
-"""Names of secrets that a YAML reader takes for something else than text, or for its own syntax, if they are not quoted."""
-
-
-@pytest.mark.parametrize("version", [(1, 1), (1, 2)])
-def test_every_name_in_an_external_secret_is_text_to_a_yaml_reader(version: tuple[int, int]) -> None:
-    reader = ruamel.yaml.YAML(typ="safe", pure=True)
-    reader.version = version
-    pairs = [(name.upper(), name) for name in BARE_IN_YAML]
-    read = reader.load(export.k8s(pairs))
-    assert [(one["secretKey"], one["remoteRef"]["key"]) for one in read["spec"]["data"]] == pairs
 
 
 def test_values_go_to_a_pipe_or_a_private_file(reader: Operator) -> None:

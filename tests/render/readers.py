@@ -20,6 +20,22 @@ def hostile_values(count: int) -> dict[str, str]:
     return {f"V{number}": value for number, value in enumerate(values)}
 
 
+YAML_ATOMS = [
+    "no", "NO", "on", "off", "yes", "y", "n", "null", "Null", "true", "False", "nan", "inf", "-", "---", "_", "0", "1", "7", "123", "0x1f",
+    "0o7", "0b1", "1_000", "1e3", "2026-12-01", "e", "E", "x",
+]  # fmt: skip
+"""What a reader of YAML 1.1 or 1.2 may take for something else than text, made of the characters that a secret's name may have."""
+
+
+def hostile_names(count: int) -> list[str]:
+    """Return the same names of secrets at every run; the first are single atoms, the others up to five of them."""
+    chosen = random.Random(18)
+    names = dict.fromkeys(YAML_ATOMS)
+    while len(names) < count:
+        names["".join(chosen.choices(YAML_ATOMS, k=chosen.randint(2, 5)))] = None
+    return list(names)
+
+
 class SystemdRefusalError(Exception):
     """systemd ignores the whole file."""
 

@@ -5,18 +5,22 @@ import re
 import subprocess
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import dotenv
 import pytest
+import ruamel.yaml
+import yaml
 
 from orchestra_creds.core.masking import SHORTEST
 from orchestra_creds.core.material import Material
 from orchestra_creds.manage.dotenv import read_dotenv
 from orchestra_creds.render import export
 from orchestra_creds.render.export import UnwritableError
-from tests.render.readers import hostile_values, read_as_runner, read_as_systemd, read_masks
+from tests.render.readers import hostile_names, hostile_values, read_as_runner, read_as_systemd, read_masks
 
 VALUES = hostile_values(1_500)
+NAMES = hostile_names(1_500)
 
 
 def write_all(form: str, values: Mapping[str, str]) -> tuple[str, dict[str, str]]:
@@ -88,6 +92,26 @@ def test_what_is_written_is_read_back_exactly(
     written, taken = write_all(form, VALUES)
     assert read(written, tmp_path) == taken
     assert len(VALUES) - len(taken) <= refused
+
+
+def read_with_ruamel(text: str) -> Any:
+    reader = ruamel.yaml.YAML(typ="safe", pure=True)
+    reader.version = (1, 2)
+    return reader.load(text)
+
+
+@pytest.mark.parametrize(
+    "read",
+    [lambda text: yaml.load(text, yaml.SafeLoader), lambda text: yaml.load(text, yaml.CSafeLoader), read_with_ruamel],
+    ids=["PyYAML (YAML 1.1)", "libyaml (YAML 1.1)", "ruamel (YAML 1.2)"],
+)
+def test_every_name_in_an_external_secret_is_text_to_a_yaml_reader(read: Callable[[str], Any]) -> None:
+    manifest = read(export.k8s([(name.upper(), name) for name in NAMES]))
+    found = manifest["spec"]["data"]
+    assert [(one["secretKey"], one["remoteRef"]["key"]) for one in found] == [(name.upper(), name) for name in NAMES]
+    assert {one["remoteRef"]["version"] for one in found} == {"latest"}
+    bare = read("\n".join(f"- {name}" for name in ("yes", "123", "null")))
+    assert [type(one) for one in bare] != [str, str, str]  # the reader does tell types apart
 
 
 def test_the_runner_masks_each_line_that_is_long_enough_and_no_other() -> None:
