@@ -55,7 +55,8 @@ def is_applied(policy: IamPolicy, grants: Sequence[Grant], revoked: Sequence[Gra
 def merged_policy(policy: IamPolicy, grants: Sequence[Grant], revoked: Sequence[Grant] = ()) -> IamPolicy:
     """Return the policy with grants added and others taken away.
 
-    Members that were deleted go where their successor comes: a policy that names both is refused.
+    A member that was deleted stays beside its namesake: the grant applies to the new one, and a deleted one that was taken out does not
+    come back when it is undeleted (docs.cloud.google.com/iam/docs/allow-policies#handle-deleted-members).
     """
     bindings: dict[tuple[str, str], Binding] = {}
     for binding in policy.bindings:  # Google may hold a role in several bindings
@@ -64,10 +65,8 @@ def merged_policy(policy: IamPolicy, grants: Sequence[Grant], revoked: Sequence[
     for grant in grants:
         key = grant.role, grant.condition
         there = bindings.get(key, Binding(grant.role, frozenset(), grant.condition, grant.title))
-        gone = f"{_DELETED}{member_key(grant.member)}?"
-        members = frozenset(member for member in there.members if not member_key(member).startswith(gone))
-        known = member_key(grant.member) in map(member_key, members)
-        bindings[key] = replace(there, members=members if known else members | {grant.member})
+        known = member_key(grant.member) in map(member_key, there.members)
+        bindings[key] = there if known else replace(there, members=there.members | {grant.member})
     for grant in revoked:
         key = grant.role, grant.condition
         if key in bindings:
