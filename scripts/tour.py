@@ -132,6 +132,7 @@ def scan_story(tour: Tour, home: Path) -> None:
 def secret_story(tour: Tour, home: Path) -> None:
     """Store, read and list a secret on the embedded cloud, and rotate it by hand without a moment without a value."""
     tour.environment["ORCHESTRA_CREDS_BACKEND"] = "local"
+    prepare_project(Path(tour.environment["ORCHESTRA_CREDS_STATE_DIR"]))
     first, second = tour.plant("{b62:24}"), tour.plant("{b62:24}9")
     tour.show(
         "a secret, on the Google Cloud that comes along",
@@ -166,6 +167,25 @@ def rotation_story(tour: Tour, home: Path) -> None:
     tour.show("", ["rotate", "--due", "--quiet"], folder=home)
     tour.show("", ["key", "list", account], folder=home)
     tour.show("", ["status", "--check"], folder=home)
+
+
+def prepare_project(state: Path) -> None:
+    """A project on the embedded cloud, which is strict from here on, with its APIs on, as `setup` leaves one; nothing is seen late."""
+    from orchestra_creds.emulator.protocol import faults, strict
+    from orchestra_creds.emulator.server import control
+    from orchestra_creds.emulator.service_usage.services import TITLES, enable
+    from orchestra_creds.emulator.store.store import Store
+
+    state.mkdir(mode=0o700)
+    store = Store(state / "emulator.db")
+    try:
+        with store.transaction() as txn:
+            strict.set_strict(txn, on=True)
+            for lag in faults.Lag:
+                faults.set_lag(txn, lag, 0)
+            enable(txn, control.DEFAULT_PROJECT, *TITLES)
+    finally:
+        store.close()
 
 
 def make_account(state: Path) -> str:

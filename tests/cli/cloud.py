@@ -14,15 +14,25 @@ from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.service_usage.services import enable
 from orchestra_creds.emulator.store.store import Store
-from tests.cli.conftest import COMMAND, Operator
+from tests.cli.conftest import COMMAND, STATE_FILE, Operator
+from tests.strictness import EVERY_API
 
 PROJECT = "demo-project"
 
 
 def state_of(operator: Operator) -> Path:
     """The state file of the operator's embedded cloud."""
-    return Path(operator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / "emulator.db"
+    return Path(operator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / STATE_FILE
+
+
+def enable_apis(operator: Operator, *projects: str) -> None:
+    """Switch every API on in these projects, those included that a new project has off."""
+    operator.prepare_cloud()
+    with control.change_state(state_of(operator)) as txn:
+        for project in projects:
+            enable(txn, project, *EVERY_API)
 
 
 def make_account(operator: Operator, name: str = "app-one") -> str:
@@ -32,6 +42,7 @@ def make_account(operator: Operator, name: str = "app-one") -> str:
 
 def ask(operator: Operator, method: str, **fields: Any) -> Any:
     """One RPC by its full name on the operator's embedded cloud, as its owner: what our own verbs would refuse to do."""
+    operator.prepare_cloud()
     state_of(operator).parent.mkdir(mode=0o700, exist_ok=True)
     store = Store(state_of(operator))
     try:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from orchestra_creds.cli.app import app
 from orchestra_creds.scanner.samples.sample import render
 
+STATE_FILE = "emulator.db"
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
 
 
@@ -31,9 +33,10 @@ class Ended:
 
 
 class Operator:
-    """Somebody at a shell in `folder`, whose state and cache lie beside it."""
+    """Somebody at a shell in `folder`, whose state and cache lie beside it; the embedded cloud is strict unless told."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, strict: bool = True) -> None:
+        self.strict = strict
         self.folder = home / "work"
         self.folder.mkdir()
         self.home = home
@@ -56,10 +59,13 @@ class Operator:
         variables: Mapping[str, str] | None = None,
         folder: Path | None = None,
     ) -> Ended:
+        environment = self.environment | dict(variables or {})
+        if opens_embedded_cloud(arguments, environment):
+            self.prepare_cloud()
         done = subprocess.run(
             [COMMAND, *arguments],
             cwd=folder or self.folder,
-            env=self.environment | dict(variables or {}),
+            env=environment,
             input=stdin,
             capture_output=True,
             check=False,
@@ -69,6 +75,8 @@ class Operator:
     def call(self, *arguments: str, stdin: bytes = b"", variables: Mapping[str, str] | None = None) -> Ended:
         """The same inside this process: cheaper, for verbs whose clients take long to import."""
         foreign = {name: None for name in os.environ if name not in self.environment}
+        if opens_embedded_cloud(arguments, self.environment | dict(variables or {})):
+            self.prepare_cloud()
         with contextlib.chdir(self.folder):
             done = CliRunner().invoke(
                 app, arguments, input=stdin, env={**foreign, **self.environment, **(variables or {})}
@@ -76,6 +84,12 @@ class Operator:
         if done.exception is not None and not isinstance(done.exception, SystemExit):
             raise done.exception
         return Ended(done.exit_code, done.stdout_bytes, done.stderr)
+
+    def prepare_cloud(self) -> None:
+        """Give the operator a state of the embedded cloud as `switch_to_strict` leaves it, unless there is one."""
+        state = Path(self.environment["ORCHESTRA_CREDS_STATE_DIR"])
+        if self.strict and not (state / STATE_FILE).exists():
+            shutil.copytree(strict_state(self.home.parent), state, dirs_exist_ok=True)
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
@@ -96,9 +110,32 @@ class Operator:
         self.git("commit", "--quiet", "--message", message)
 
 
+def opens_embedded_cloud(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether a command may make the state of the embedded cloud, if there is none."""
+    if arguments[:1] == ("scan",):
+        return False
+    named = "--backend" in arguments and arguments[arguments.index("--backend") + 1] == "local"
+    return named or arguments[:2] == ("emulator", "start") or environment.get("ORCHESTRA_CREDS_BACKEND") == "local"
+
+
+def strict_state(folder: Path) -> Path:
+    """Return a folder below `folder` with the state to start from: strict, nothing late, with the APIs on that a lenient cloud has on."""
+    from orchestra_creds.emulator.service_usage.services import TITLES
+    from orchestra_creds.emulator.store.store import Store
+    from tests.strictness import switch_to_strict
+
+    state = folder / "strict-state"
+    if not state.exists():
+        state.mkdir(mode=0o700)
+        store = Store(state / STATE_FILE)
+        switch_to_strict(store, apis=TITLES)
+        store.close()
+    return state
+
+
 @pytest.fixture
-def operator(tmp_path: Path) -> Operator:
-    return Operator(tmp_path)
+def operator(tmp_path: Path, request: pytest.FixtureRequest) -> Operator:
+    return Operator(tmp_path, strict=request.node.get_closest_marker("lenient") is None)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from orchestra_creds.config import environments
 from orchestra_creds.config.parse import parse
 from orchestra_creds.emulator.server import control
-from tests.cli.cloud import at_a_terminal, state_of
+from tests.cli.cloud import at_a_terminal, enable_apis, state_of
 from tests.cli.conftest import Operator, one_error
 
 CONFIG = """
@@ -63,6 +63,7 @@ def test_each_project_gets_what_lives_in_it(founder: Operator) -> None:
 
 
 def test_every_verb_with_an_environment_goes_to_its_project(founder: Operator) -> None:
+    enable_apis(founder, "acme-dev", "acme-prod")
     for env in ("dev", "prod"):
         assert founder.call("secret", "set", "api-key", "--env", env, stdin=f"value of {env}".encode()).code == 0
     assert founder.call("secret", "get", "api-key-prod", "--project", "acme-prod").stdout == b"value of prod"

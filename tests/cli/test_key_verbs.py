@@ -10,7 +10,7 @@ import pytest
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN
 from orchestra_creds.emulator.server import control
 from tests import loopback
-from tests.cli.cloud import arm, ask, at_a_terminal, disarm, document, make_account, state_of
+from tests.cli.cloud import arm, ask, at_a_terminal, disarm, document, enable_apis, make_account, state_of
 from tests.cli.conftest import Operator, appears, one_error
 from tests.contract.test_key_store import certificate
 
@@ -56,6 +56,7 @@ def test_a_new_key_goes_to_a_private_file_and_nowhere_else(local: Operator, acco
 
 def test_a_long_account_mail_does_not_stop_the_keys_of_the_project(local: Operator) -> None:
     project = "orchestra-platform-production"
+    enable_apis(local, project)
     for name in ("github-actions-deployer-of-prod", "app-one"):
         local.environment["ORCHESTRA_CREDS_PROJECT"] = project
         ask(local, f"{IAM_ADMIN}/CreateServiceAccount", name=f"projects/{project}", account_id=name[:30])

@@ -12,7 +12,7 @@ import pytest
 
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
 from tests import loopback
-from tests.cli.cloud import PROJECT, arm, ask, at_a_terminal, document
+from tests.cli.cloud import PROJECT, arm, ask, at_a_terminal, document, make_account
 from tests.cli.conftest import COMMAND, Operator, appears, one_error
 
 VALUE = "k7Vq9zL" + "-pW2xT4mR"
@@ -212,10 +212,24 @@ def test_two_lines_that_would_become_one_secret_are_refused_before_any_call(
 
 def test_a_grant_keeps_the_rest_and_says_when_there_is_nothing_to_do(local: Operator) -> None:
     local.call("secret", "set", "n", stdin=b"value-1")
-    member = "serviceAccount:app@demo-project.iam.gserviceaccount.com"
+    member = f"serviceAccount:{make_account(local)}"
     for changed in (True, False):
         ended = local.call("secret", "grant", "n", member, "--format", "json")
         assert (ended.code, json.loads(ended.stdout)["changed"]) == (0, changed)
+
+
+def test_a_grant_to_the_namesake_of_a_deleted_account_leaves_the_deleted_one(local: Operator) -> None:
+    local.call("secret", "set", "n", stdin=b"value-1")
+    member = f"serviceAccount:{make_account(local)}"
+    assert local.call("secret", "grant", "n", member).code == 0
+    name = member.replace("serviceAccount:", "projects/demo-project/serviceAccounts/")
+    ask(local, "google.iam.admin.v1.IAM/DeleteServiceAccount", name=name)
+    make_account(local)
+    assert local.call("secret", "grant", "n", member).code == 0
+    asked = "google.cloud.secretmanager.v1.SecretManagerService/GetIamPolicy"
+    (binding,) = ask(local, asked, resource="projects/demo-project/secrets/n").bindings
+    gone, there = sorted(binding.members)
+    assert (gone.startswith(f"deleted:{member}?uid="), there) == (True, member)
 
 
 def test_another_spelling_of_a_member_is_no_second_member(local: Operator) -> None:

@@ -7,7 +7,7 @@ import pytest
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
 from orchestra_creds.emulator.store.store import Store
-from tests.cli.cloud import state_of
+from tests.cli.cloud import PROJECT, enable_apis, state_of
 from tests.cli.conftest import Operator
 from tests.emulator.identities import Caller
 
@@ -65,6 +65,7 @@ def test_it_is_made_once_and_drift_is_told_and_put_right(operator: Operator) -> 
 
 @pytest.mark.parametrize(("part", "count"), [("state", 1), ("alerts", 9), ("schedule", 3)])
 def test_one_part_can_be_looked_at_alone(operator: Operator, part: str, count: int) -> None:
+    enable_apis(operator, PROJECT)
     operator.write("orchestra-creds.toml", FILE)
     shown = operator.call(*SETUP, "--plan", "--only", part, "--format", "json")
     assert (shown.code, len(json.loads(shown.stdout)["changes"])) == (0, count)

@@ -18,7 +18,6 @@ from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
-from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
 from orchestra_creds.gcp.project import RestProjectInspector
@@ -27,6 +26,7 @@ from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from tests import loopback
 from tests.contract.direct import DirectSession
+from tests.strictness import switch_to_strict
 
 PROJECT = "demo-project"
 LIVE_PROJECT = "ORCHESTRA_CREDS_LIVE_PROJECT"
@@ -175,8 +175,9 @@ def asking(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProce
 
 
 def on(kind: str, running: control.InProcessEmulator, **defaults: Any) -> CloudUnderTest:
-    """A world on an emptied embedded cloud."""
+    """A world on an emptied embedded cloud, strict but without lags and with every API on."""
     running.emulator.store.reset()
+    switch_to_strict(running.emulator.store)
     ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
 
     def open_session(project: str, **options: Any) -> ApiSession:
@@ -185,9 +186,6 @@ def on(kind: str, running: control.InProcessEmulator, **defaults: Any) -> CloudU
             return ApiSession(project, endpoints=ends, **options)
         return DirectSession(project, running.emulator, **options)
 
-    if kind == "numbers":
-        with running.emulator.store.transaction() as txn:
-            project_numbers.answer_with_numbers(txn, on=True)
     return CloudUnderTest(kind, PROJECT, open_session, running.emulator)
 
 
@@ -200,7 +198,7 @@ def world(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
 
 
 def opened(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
-    """The world that the parameter names; `numbers` answers with project numbers, as Secret Manager does at Google."""
+    """The world that the parameter names."""
     if request.param == "live":
         project = os.environ.get(LIVE_PROJECT, "")
         if not project:
@@ -219,7 +217,7 @@ def embedded(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
 
 
 @pytest.fixture(params=["wire", "direct"])
-def strict(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
+def guarded(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
     """A world that asks who calls; its session is the owner's."""
     running = request.getfixturevalue("asking")
     world = on(request.param, running, owner_token=running.emulator.store.owner_token)

@@ -207,9 +207,9 @@ def test_a_lost_reply_of_a_call_that_may_be_repeated_is_mended(
     assert world.calls(method) == before + 2
 
 
-def test_a_missing_permission_is_named_over_both_protocols(strict: CloudUnderTest) -> None:
-    account, other = strict.account("rotated"), strict.account("nobody-special")
-    stranger = IamKeyStore(strict.open(impersonate=other))
+def test_a_missing_permission_is_named_over_both_protocols(guarded: CloudUnderTest) -> None:
+    account, other = guarded.account("rotated"), guarded.account("nobody-special")
+    stranger = IamKeyStore(guarded.open(impersonate=other))
     for attempt, permission in (
         (lambda: stranger.create_key(account), "iam.serviceAccountKeys.create"),
         (lambda: list(stranger.list_keys(account)), "iam.serviceAccountKeys.list"),

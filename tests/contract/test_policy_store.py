@@ -83,18 +83,18 @@ def test_a_lost_reply_is_mended_when_reading_and_told_when_writing(world: CloudU
     assert world.calls("SetIamPolicy") == before + 1
 
 
-def test_a_missing_permission_is_named(strict: CloudUnderTest) -> None:
-    strict.secrets.create_secret("db")
-    other = strict.open(impersonate=strict.account("nobody-special"))
-    theirs = type(strict.policies)(other)
+def test_a_missing_permission_is_named(guarded: CloudUnderTest) -> None:
+    guarded.secrets.create_secret("db")
+    other = guarded.open(impersonate=guarded.account("nobody-special"))
+    theirs = type(guarded.policies)(other)
     for resource, permission in (
-        (f"projects/{strict.project}/secrets/db", "secretmanager.secrets.getIamPolicy"),
-        (f"projects/{strict.project}", "resourcemanager.projects.getIamPolicy"),
+        (f"projects/{guarded.project}/secrets/db", "secretmanager.secrets.getIamPolicy"),
+        (f"projects/{guarded.project}", "resourcemanager.projects.getIamPolicy"),
     ):
         with pytest.raises(AuthError, match=f"permission {permission} is missing"):
             theirs.get_policy(resource)
     assert (
-        theirs.test_permissions(f"projects/{strict.project}/secrets/db", ("secretmanager.versions.access",))
+        theirs.test_permissions(f"projects/{guarded.project}/secrets/db", ("secretmanager.versions.access",))
         == frozenset()
     )
 

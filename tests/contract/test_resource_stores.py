@@ -100,11 +100,11 @@ def test_a_lost_reply_is_told_and_what_was_made_is_there(embedded: CloudUnderTes
 
 
 @BY_KIND
-def test_a_missing_permission_is_named_and_never_taken_for_absence(strict: CloudUnderTest, kind: ResourceKind) -> None:
-    case, store = prepared(strict, kind)
+def test_a_missing_permission_is_named_and_never_taken_for_absence(guarded: CloudUnderTest, kind: ResourceKind) -> None:
+    case, store = prepared(guarded, kind)
     store.create(case.wanted)
     there = found(store, case.wanted.ref)
-    theirs = case.store(strict.open(impersonate=strict.account("nobody-special")))
+    theirs = case.store(guarded.open(impersonate=guarded.account("nobody-special")))
     calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: list(theirs.every()), "list"),
         (lambda: theirs.find(case.wanted.ref), case.finds_by),
@@ -231,7 +231,8 @@ def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(
     resource = f"projects/_/buckets/{name}" if kind is ResourceKind.BUCKET else _job_name(name)
     member = f"serviceAccount:{embedded.account('reader')}"
     first = embedded.policies.get_policy(resource)
-    until = Binding("roles/viewer", frozenset({member}), 'request.time < timestamp("2100-01-01T00:00:00Z")', "t", "d")
+    role = "roles/storage.objectViewer" if kind is ResourceKind.BUCKET else "roles/run.viewer"
+    until = Binding(role, frozenset({member}), 'request.time < timestamp("2100-01-01T00:00:00Z")', "t", "d")
     stored = embedded.policies.set_policy(resource, replace(first, bindings=(until,)))
     assert embedded.policies.get_policy(resource) == stored
     assert stored.bindings == (until,)
@@ -242,57 +243,57 @@ def test_the_policy_of_a_bucket_and_of_a_job_is_changed_under_its_etag(
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.BUCKET, ResourceKind.JOB])
-def test_a_role_on_a_bucket_or_a_job_reaches_no_other(strict: CloudUnderTest, kind: ResourceKind) -> None:
-    case, store = prepared(strict, kind)
+def test_a_role_on_a_bucket_or_a_job_reaches_no_other(guarded: CloudUnderTest, kind: ResourceKind) -> None:
+    case, store = prepared(guarded, kind)
     store.create(case.wanted)
     other = replace(case.wanted, ref=Ref(kind, f"{case.wanted.ref.name}2"))
     store.create(other)
-    caller = strict.account("reader")
+    caller = guarded.account("reader")
     name = case.wanted.ref.name
     resource = f"projects/_/buckets/{name}" if kind is ResourceKind.BUCKET else _job_name(name)
     role = "roles/storage.admin" if kind is ResourceKind.BUCKET else "roles/run.admin"
-    policy = strict.policies.get_policy(resource)
+    policy = guarded.policies.get_policy(resource)
     granted = (Binding(role, frozenset({f"serviceAccount:{caller}"})),)
-    strict.policies.set_policy(resource, replace(policy, bindings=granted))
-    theirs = case.store(strict.open(impersonate=caller))
+    guarded.policies.set_policy(resource, replace(policy, bindings=granted))
+    theirs = case.store(guarded.open(impersonate=caller))
     assert found(theirs, case.wanted.ref).fields == case.wanted.fields
     with pytest.raises(AuthError):
         theirs.find(other.ref)
-    held = RestPolicyStore(strict.open(impersonate=caller)).test_permissions(resource, (f"{case.permission}.delete",))
+    held = RestPolicyStore(guarded.open(impersonate=caller)).test_permissions(resource, (f"{case.permission}.delete",))
     assert held == {f"{case.permission}.delete"}
 
 
 @pytest.mark.parametrize("kind", [ResourceKind.JOB, ResourceKind.SCHEDULE])
-def test_who_may_not_act_as_the_account_makes_no_job_with_it(strict: CloudUnderTest, kind: ResourceKind) -> None:
-    case, _ = prepared(strict, kind)
-    caller = strict.account("deployer")
-    policy = strict.policies.get_policy(f"projects/{PROJECT}")
+def test_who_may_not_act_as_the_account_makes_no_job_with_it(guarded: CloudUnderTest, kind: ResourceKind) -> None:
+    case, _ = prepared(guarded, kind)
+    caller = guarded.account("deployer")
+    policy = guarded.policies.get_policy(f"projects/{PROJECT}")
     member = frozenset({f"serviceAccount:{caller}"})
     roles = (Binding("roles/run.admin", member), Binding("roles/cloudscheduler.admin", member))
-    strict.policies.set_policy(f"projects/{PROJECT}", replace(policy, bindings=(*policy.bindings, *roles)))
-    theirs = case.store(strict.open(impersonate=caller))
+    guarded.policies.set_policy(f"projects/{PROJECT}", replace(policy, bindings=(*policy.bindings, *roles)))
+    theirs = case.store(guarded.open(impersonate=caller))
     with pytest.raises(AuthError, match=r"permission iam\.serviceAccounts\.actAs is missing"):
         theirs.create(case.wanted)
     account = f"projects/{PROJECT}/serviceAccounts/{JOB.fields['identity']}"
-    own = strict.policies.get_policy(account)
+    own = guarded.policies.get_policy(account)
     acting = (Binding("roles/iam.serviceAccountUser", member),)
-    strict.policies.set_policy(account, replace(own, bindings=acting))
+    guarded.policies.set_policy(account, replace(own, bindings=acting))
     theirs.create(case.wanted)
     assert found(theirs, case.wanted.ref).fields == case.wanted.fields
 
 
-def test_the_long_spelling_of_a_pool_permission_gives_the_permission(strict: CloudUnderTest) -> None:
+def test_the_long_spelling_of_a_pool_permission_gives_the_permission(guarded: CloudUnderTest) -> None:
     permissions = ["iam.googleapis.com/workloadIdentityPools.list"]
     role = Resource(
         Ref(ResourceKind.ROLE, "poolReader"), {"title": "Pools", "description": "", "includedPermissions": permissions}
     )
-    resources.Roles(strict.session).create(role)
-    assert found(resources.Roles(strict.session), role.ref).fields["includedPermissions"] == permissions
-    caller = strict.account("reader")
-    policy = strict.policies.get_policy(f"projects/{PROJECT}")
+    resources.Roles(guarded.session).create(role)
+    assert found(resources.Roles(guarded.session), role.ref).fields["includedPermissions"] == permissions
+    caller = guarded.account("reader")
+    policy = guarded.policies.get_policy(f"projects/{PROJECT}")
     granted = Binding(f"projects/{PROJECT}/roles/poolReader", frozenset({f"serviceAccount:{caller}"}))
-    strict.policies.set_policy(f"projects/{PROJECT}", replace(policy, bindings=(*policy.bindings, granted)))
-    assert list(resources.Pools(strict.open(impersonate=caller)).every()) == []
+    guarded.policies.set_policy(f"projects/{PROJECT}", replace(policy, bindings=(*policy.bindings, granted)))
+    assert list(resources.Pools(guarded.open(impersonate=caller)).every()) == []
 
 
 def _job_name(name: str) -> str:
@@ -344,8 +345,8 @@ def test_a_lost_reply_of_an_api_is_told_and_it_is_enabled(embedded: CloudUnderTe
     assert store.find(API.ref) == API
 
 
-def test_a_missing_permission_for_apis_is_named(strict: CloudUnderTest) -> None:
-    theirs = resources.Services(strict.open(impersonate=strict.account("nobody-special")))
+def test_a_missing_permission_for_apis_is_named(guarded: CloudUnderTest) -> None:
+    theirs = resources.Services(guarded.open(impersonate=guarded.account("nobody-special")))
     calls: tuple[tuple[Callable[[], object], str], ...] = (
         (lambda: list(theirs.every()), "list"),
         (lambda: theirs.find(API.ref), "get"),
@@ -366,7 +367,8 @@ def test_the_number_of_the_project_is_digits(embedded: CloudUnderTest) -> None:
 def test_what_is_audited_is_replaced_and_nothing_else_of_the_policy(embedded: CloudUnderTest) -> None:
     store, project = resources.RestProjectStore(embedded.session), f"projects/{PROJECT}"
     first = embedded.policies.get_policy(project)
-    bound = Binding("roles/viewer", frozenset({f"serviceAccount:{embedded.account('reader')}"}), "true", "always", "")
+    reader = frozenset({f"serviceAccount:{embedded.account('reader')}"})
+    bound = Binding("roles/secretmanager.viewer", reader, "true", "always", "")
     embedded.policies.set_policy(project, replace(first, bindings=(bound,)))
     wanted = {
         "secretmanager.googleapis.com": frozenset({"ADMIN_READ", "DATA_READ"}),
@@ -401,8 +403,8 @@ def test_a_lost_reply_of_the_audit_is_told_and_it_is_changed(embedded: CloudUnde
     assert store.audit() == {"iam.googleapis.com": frozenset({"DATA_READ"})}
 
 
-def test_a_missing_permission_on_the_project_is_named(strict: CloudUnderTest) -> None:
-    theirs = resources.RestProjectStore(strict.open(impersonate=strict.account("nobody-special")))
+def test_a_missing_permission_on_the_project_is_named(guarded: CloudUnderTest) -> None:
+    theirs = resources.RestProjectStore(guarded.open(impersonate=guarded.account("nobody-special")))
     calls: tuple[tuple[Callable[[], object], str], ...] = (
         (theirs.number, "get"),
         (theirs.audit, "getIamPolicy"),

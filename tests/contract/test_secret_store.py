@@ -1,7 +1,7 @@
 """The rules of SecretStore."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -23,15 +23,10 @@ from orchestra_creds.errors import (
 )
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.session import LOCAL_DEADLINE, ApiSession, Endpoints
-from tests.contract.conftest import LIVE, CloudUnderTest, Tamper, Tampered, opened
+from tests.contract.conftest import CloudUnderTest, Tamper, Tampered
 
 ONE = Material(b"first\x00value\xff")
 TWO = Material(b"second-value")
-
-
-@pytest.fixture(params=["wire", "direct", "numbers", LIVE])
-def world(request: pytest.FixtureRequest) -> Iterator[CloudUnderTest]:
-    yield from opened(request)
 
 
 @pytest.fixture
@@ -329,11 +324,11 @@ def test_a_refused_connection_is_told_within_the_deadline() -> None:
     session.close()
 
 
-def test_a_missing_permission_is_named(strict: CloudUnderTest) -> None:
-    strict.secrets.create_secret("db")
-    strict.secrets.add_version("db", ONE)
-    strict.account("reader")
-    reader = SecretManagerStore(strict.open(impersonate=f"reader@{strict.project}.iam.gserviceaccount.com"))
+def test_a_missing_permission_is_named(guarded: CloudUnderTest) -> None:
+    guarded.secrets.create_secret("db")
+    guarded.secrets.add_version("db", ONE)
+    guarded.account("reader")
+    reader = SecretManagerStore(guarded.open(impersonate=f"reader@{guarded.project}.iam.gserviceaccount.com"))
     for attempt, permission in (
         (lambda: reader.access("db", 1), "secretmanager.versions.access"),
         (lambda: reader.add_version("db", TWO), "secretmanager.versions.add"),
@@ -343,7 +338,7 @@ def test_a_missing_permission_is_named(strict: CloudUnderTest) -> None:
             attempt()
 
 
-def test_somebody_without_a_name_is_told_to_log_in(strict: CloudUnderTest) -> None:
-    anonymous = SecretManagerStore(strict.open(owner_token=""))
+def test_somebody_without_a_name_is_told_to_log_in(guarded: CloudUnderTest) -> None:
+    anonymous = SecretManagerStore(guarded.open(owner_token=""))
     with pytest.raises(AuthError):
         anonymous.get_secret("db")

@@ -120,39 +120,39 @@ def test_a_closed_port_is_told_over_http_as_well() -> None:
 
 
 def test_the_owner_the_account_of_a_key_file_and_an_impersonated_one_are_told(
-    strict: CloudUnderTest, tmp_path: Path
+    guarded: CloudUnderTest, tmp_path: Path
 ) -> None:
-    account, other = strict.account("app-one"), strict.account("app-two")
-    assert strict.tokens.whoami() == "owner@local.invalid"
+    account, other = guarded.account("app-one"), guarded.account("app-two")
+    assert guarded.tokens.whoami() == "owner@local.invalid"
     path = tmp_path / "key.json"
-    path.write_bytes(strict.keys.create_key(account).material.reveal())
-    by_file = strict.open(environment={"GOOGLE_APPLICATION_CREDENTIALS": str(path)})
+    path.write_bytes(guarded.keys.create_key(account).material.reveal())
+    by_file = guarded.open(environment={"GOOGLE_APPLICATION_CREDENTIALS": str(path)})
     assert KeyTokenIssuer(by_file).whoami() == account
-    assert KeyTokenIssuer(strict.open(impersonate=other)).whoami() == other
-    token = strict.tokens.mint(strict.keys.create_key(other).material).material.reveal().decode()
-    assert KeyTokenIssuer(strict.open(environment={"ORCHESTRA_CREDS_ACCESS_TOKEN": token})).whoami() == other
+    assert KeyTokenIssuer(guarded.open(impersonate=other)).whoami() == other
+    token = guarded.tokens.mint(guarded.keys.create_key(other).material).material.reveal().decode()
+    assert KeyTokenIssuer(guarded.open(environment={"ORCHESTRA_CREDS_ACCESS_TOKEN": token})).whoami() == other
     gcloud = {"CLOUDSDK_AUTH_ACCESS_TOKEN": token}
-    assert KeyTokenIssuer(strict.open(environment=gcloud, owner_token="")).whoami() == "anonymous"
+    assert KeyTokenIssuer(guarded.open(environment=gcloud, owner_token="")).whoami() == "anonymous"
     gcloud["ORCHESTRA_CREDS_EMULATOR_GRPC"] = "127.0.0.1:1"
-    assert KeyTokenIssuer(strict.open(environment=gcloud)).whoami() == other
+    assert KeyTokenIssuer(guarded.open(environment=gcloud)).whoami() == other
 
 
-def test_an_impersonation_that_is_not_allowed_names_the_permission(strict: CloudUnderTest, tmp_path: Path) -> None:
-    one, two = strict.account("app-one"), strict.account("app-two")
+def test_an_impersonation_that_is_not_allowed_names_the_permission(guarded: CloudUnderTest, tmp_path: Path) -> None:
+    one, two = guarded.account("app-one"), guarded.account("app-two")
     path = tmp_path / "key.json"
-    path.write_bytes(strict.keys.create_key(one).material.reveal())
-    session = strict.open(environment={"GOOGLE_APPLICATION_CREDENTIALS": str(path)}, impersonate=two)
+    path.write_bytes(guarded.keys.create_key(one).material.reveal())
+    session = guarded.open(environment={"GOOGLE_APPLICATION_CREDENTIALS": str(path)}, impersonate=two)
     with pytest.raises(AuthError, match=r"cannot act as .*iam.serviceAccounts.getAccessToken is missing"):
         SecretManagerStore(session).get_secret("db")
 
 
-def test_a_dead_key_file_is_a_refusal_and_not_an_outage(strict: CloudUnderTest, tmp_path: Path) -> None:
-    account = strict.account("app-one")
-    new = strict.keys.create_key(account)
+def test_a_dead_key_file_is_a_refusal_and_not_an_outage(guarded: CloudUnderTest, tmp_path: Path) -> None:
+    account = guarded.account("app-one")
+    new = guarded.keys.create_key(account)
     path = tmp_path / "key.json"
     path.write_bytes(new.material.reveal())
-    strict.keys.disable_key(account, new.key.id)
-    session = strict.open(environment={"GOOGLE_APPLICATION_CREDENTIALS": str(path)})
+    guarded.keys.disable_key(account, new.key.id)
+    session = guarded.open(environment={"GOOGLE_APPLICATION_CREDENTIALS": str(path)})
     with pytest.raises(AuthError, match="invalid_grant"):
         SecretManagerStore(session).get_secret("db")
 

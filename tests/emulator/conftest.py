@@ -14,12 +14,12 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
     SecretManagerServiceGrpcTransport,
 )
 
-from orchestra_creds.emulator.protocol import faults, strict
+from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
-from orchestra_creds.emulator.service_usage.services import TITLES, enable
+from tests.strictness import strict_mode
 
 PROJECT = "projects/demo-project"
 AUTOMATIC: dict[str, Any] = {"replication": {"automatic": {}}}
@@ -64,21 +64,6 @@ class Cloud:
 
 
 @contextlib.contextmanager
-def strict_mode(cloud: Cloud, *, lag: float = 0.0, project: str = "demo-project") -> Iterator[None]:
-    """Strict mode for a block, with every API that is served on in the project, and every lag of so many seconds."""
-    with cloud.store.transaction() as txn:
-        strict.set_strict(txn, on=True)
-        for which in faults.Lag:
-            faults.set_lag(txn, which, lag)
-        enable(txn, project, *TITLES, "run.googleapis.com", "cloudscheduler.googleapis.com")
-    try:
-        yield
-    finally:
-        with cloud.store.transaction() as txn:
-            strict.set_strict(txn, on=False)
-
-
-@contextlib.contextmanager
 def refused(code: Code, text: str = "") -> Iterator[None]:
     """The block is refused with this code, and with `text` in the message."""
     with pytest.raises(EmuError) as caught:
@@ -104,7 +89,7 @@ def cloud(request: pytest.FixtureRequest, running: control.InProcessEmulator) ->
     """An emptied embedded cloud, strict but without lags and with every API on; lenient for a test with that marker."""
     running.emulator.store.reset()
     cloud = Cloud(running.emulator)
-    with contextlib.nullcontext() if request.node.get_closest_marker("lenient") else strict_mode(cloud):
+    with contextlib.nullcontext() if request.node.get_closest_marker("lenient") else strict_mode(cloud.store):
         yield cloud
 
 

@@ -8,6 +8,7 @@ import pytest
 from orchestra_creds.emulator.store.store import Store
 from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, Caller
+from tests.strictness import switch_to_strict
 
 BUCKETS = "/storage/v1/b"
 PLACE = f"{PROJECT}/locations/us-central1"
@@ -72,8 +73,8 @@ def test_a_condition_that_does_not_hold_is_412_and_changes_nothing(boss: Caller)
     assert boss.rest("GET", f"{BUCKETS}/state-bucket")[0] == 404
 
 
-@pytest.mark.lenient
-def test_a_buckets_name_is_unique_whatever_the_project(boss: Caller) -> None:
+def test_a_buckets_name_is_unique_whatever_the_project(boss: Caller, cloud: Cloud) -> None:
+    switch_to_strict(cloud.store, "other-project")
     bucket(boss)
     own = boss.rest("POST", f"{BUCKETS}?project=demo-project", {"name": "state-bucket"})
     other = boss.rest("POST", f"{BUCKETS}?project=other-project", {"name": "state-bucket"})
@@ -267,7 +268,7 @@ def test_an_alert_that_cannot_be_is_refused(boss: Caller, change: Callable[[dict
     assert boss.rest("GET", ALERTS)[1]["totalSize"] == 0
 
 
-@pytest.mark.lenient
+@pytest.mark.lenient  # the metric of these alerts is none, which strict mode refuses first
 def test_an_absence_of_two_minutes_to_nearly_a_day_is_accepted(boss: Caller) -> None:
     for duration in ("120s", "84600s"):
         assert boss.rest("POST", ALERTS, {**without(LOG_ALERT, "alertStrategy"), **absence(duration)})[0] == 200

@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 
 from orchestra_creds.emulator.protocol import faults
-from tests.emulator.conftest import Cloud, strict_mode
+from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, Caller, email
 from tests.emulator.test_project_services import ALERTS, BUCKETS, CHANNELS, EMAIL, JOBS, METRICS, SCHEDULE, SCHEDULES
+from tests.strictness import strict_mode
 
 POOLS = f"/v1/{PROJECT}/locations/global/workloadIdentityPools"
 PROVIDERS = f"{POOLS}/builds/providers"
@@ -18,7 +19,7 @@ GITHUB = "https://token.actions.githubusercontent.com"
 
 @pytest.fixture
 def boss(cloud: Cloud) -> Iterator[Caller]:
-    with strict_mode(cloud):
+    with strict_mode(cloud.store):
         yield Caller(cloud.emulator, "")
 
 

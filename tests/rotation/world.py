@@ -30,6 +30,7 @@ from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
+from orchestra_creds.emulator.service_usage.services import TITLES
 from orchestra_creds.emulator.store.store import Store
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
@@ -45,6 +46,7 @@ from orchestra_creds.rotation.run_clock import RunClock
 from orchestra_creds.rotation.situation import ORDINARY, RunRequest
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, decode
 from tests.contract.direct import DirectSession
+from tests.strictness import switch_to_strict
 
 PROJECT = "demo-project"
 POLICY = RotationPolicy(
@@ -133,12 +135,14 @@ def loaded(text: bytes, password: Any = None, **_options: Any) -> Any:
 
 
 class World:
-    """One emulated project, whose time stands still."""
+    """One emulated project, whose time stands still; strict unless told, with the APIs on that are served from the start."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, strict: bool = True) -> None:
         self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
         self.clock = self.began = datetime.now(UTC).replace(microsecond=0)  # google-auth signs with the real time
         self.store = Store(Path(self._folder.name) / "emulator.db", wall=self.began.timestamp)
+        if strict:
+            switch_to_strict(self.store, apis=TITLES)
         self.emulator = Fragile(self.store, control.SERVICES, sleep=lambda _seconds: None)
         self.session = DirectSession(PROJECT, self.emulator, environment={})
         self.secrets = SecretManagerStore(self.session)
@@ -187,10 +191,10 @@ class World:
     def aside(self, *, late: bool = False) -> Iterator[None]:
         """Look at the cloud from outside, as it is now, or as a late reader sees it."""
         with self.store.transaction() as txn:
-            lags, armed = faults.lags(txn), txn.setting("faults", None)
+            lags, armed = {which: faults.lag(txn, which) for which in faults.Lag}, txn.setting("faults", None)
             faults.clear(txn)
-            for which, seconds in lags.items() if late else ():
-                faults.set_lag(txn, which, seconds)
+            for which, seconds in lags.items():
+                faults.set_lag(txn, which, seconds if late else 0.0)
         self.emulator.aside, before = True, self.emulator.aside
         try:
             yield
@@ -208,8 +212,11 @@ class World:
             faults.arm(txn, faults.Fault(f"*/{method}", code, phase, times=times))
 
     def disarm(self) -> None:
+        """No faults and no lags any more, not even those of strict mode."""
         with self.store.transaction() as txn:
             faults.clear(txn)
+            for which in faults.Lag:
+                faults.set_lag(txn, which, 0.0)
 
     # -- the engine
 

@@ -30,6 +30,7 @@ from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.plan import plan
 from orchestra_creds.setup.snapshot import ProjectPorts, SecretResourceStore, take_snapshot
 from tests.emulator.identities import SCOPE, Caller
+from tests.strictness import switch_to_strict
 
 PROJECT = "demo-project"
 FILE = f"""
@@ -68,6 +69,7 @@ PRIVATE = new_private_key()
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[control.InProcessEmulator]:
     """A project that `setup` has brought about, in a cloud that checks permissions."""
     with control.start_in_process(tmp_path_factory.mktemp("federation") / "emulator.db", auth=True) as running:
+        switch_to_strict(running.emulator.store)
         ends = Endpoints(running.endpoints.grpc, running.endpoints.http)
         session = ApiSession(PROJECT, endpoints=ends, environment={}, owner_token=running.emulator.store.owner_token)
         secrets = SecretManagerStore(session)

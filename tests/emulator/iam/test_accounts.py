@@ -7,6 +7,7 @@ import pytest
 from orchestra_creds.emulator.protocol.errors import Code
 from tests.emulator.conftest import Cloud, refused
 from tests.emulator.identities import PROJECT, Caller, account_name, email
+from tests.strictness import switch_to_strict
 
 
 @pytest.fixture
@@ -44,8 +45,8 @@ def test_an_address_is_given_once(iam: Caller) -> None:
         iam.account()
 
 
-@pytest.mark.lenient
-def test_an_account_of_another_project_is_not_found_there(iam: Caller) -> None:
+def test_an_account_of_another_project_is_not_found_there(iam: Caller, cloud: Cloud) -> None:
+    switch_to_strict(cloud.store, "other-project")
     iam.account()
     with refused(Code.NOT_FOUND):
         iam.call("GetServiceAccount", name=f"projects/other-project/serviceAccounts/{email('rotator')}")

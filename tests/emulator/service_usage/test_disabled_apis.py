@@ -8,6 +8,7 @@ from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, IAM_CREDENTIALS,
 from orchestra_creds.emulator.store import project_numbers
 from tests.emulator.conftest import Cloud
 from tests.emulator.identities import PROJECT, Caller
+from tests.strictness import switch_to_strict
 
 PLACE = f"{PROJECT}/locations/us-central1"
 CALLS = {
@@ -56,10 +57,10 @@ def test_a_disabled_api_refuses_with_googles_detail_until_it_is_enabled(boss: Ca
     assert boss.rest(verb, path)[0] == 200
 
 
-@pytest.mark.lenient
 def test_only_that_api_and_only_that_project_are_refused_however_it_is_named(boss: Caller, cloud: Cloud) -> None:
     with cloud.store.transaction() as txn:
         number = project_numbers.number_of(txn, "demo-project")
+    switch_to_strict(cloud.store, "other-project")
     switch(boss, "secretmanager", "disable")
     assert boss.rest("GET", f"/v1/{PROJECT}/serviceAccounts")[0] == 200
     assert boss.rest("GET", "/v1/projects/other-project/secrets")[0] == 200

@@ -8,7 +8,7 @@ import base64
 import re
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import google.iam.v1.iam_policy_pb2 as iam_policy
@@ -23,6 +23,7 @@ from orchestra_creds.emulator.protocol.errors import aborted_error, invalid_erro
 from orchestra_creds.emulator.protocol.json_messages import fill
 from orchestra_creds.emulator.protocol.routes import IAM_POLICY
 from orchestra_creds.emulator.protocol.service import Caller, Method, PermissionNeed, RestCall, Service
+from orchestra_creds.emulator.store import project_numbers
 from orchestra_creds.emulator.store.store import Txn
 
 KIND = "policy"
@@ -184,9 +185,9 @@ TEST = Method(test_permissions, "", _resource)
 
 SERVICE = Service(
     methods={
-        f"{IAM_POLICY}/GetIamPolicy": GET,
-        f"{IAM_POLICY}/SetIamPolicy": SET,
-        f"{IAM_POLICY}/TestIamPermissions": TEST,
+        f"{IAM_POLICY}/GetIamPolicy": replace(GET, inward=project_numbers.use_ids),
+        f"{IAM_POLICY}/SetIamPolicy": replace(SET, inward=project_numbers.use_ids),
+        f"{IAM_POLICY}/TestIamPermissions": replace(TEST, inward=project_numbers.use_ids),
     }
 )
 

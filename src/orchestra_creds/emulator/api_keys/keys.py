@@ -1,7 +1,7 @@
 """API keys (v2): made, restricted, read back, found by their string, deleted and brought back within 30 days.
 
-The key string is sealed like a payload and answered by creation and `getKeyString` only; `lookupKey` finds a key by a
-digest of its string.
+The key string is sealed like a payload and answered by the operation of the creation and `getKeyString` only; `lookupKey` finds a
+key by a digest of its string.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ def _create(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
     txn.seal(name, text.encode())
     txn.put(_BY_STRING, _digest(text), name.encode())
     stored = _save(txn, document, parent=f"projects/{project}")
-    return _operation(txn, {**stored, "keyString": text})
+    return _operation(txn, stored, key_string=text)
 
 
 def _get(call: RestCall, _caller: Caller, txn: Txn) -> rest.Document:
@@ -136,16 +136,15 @@ def _save(txn: Txn, document: rest.Document, *, parent: str = "") -> rest.Docume
     return rest.save(txn, API_KEY, stored["name"], stored, parent=parent)
 
 
-def _operation(txn: Txn, document: rest.Document) -> rest.Document:
-    """The finished operation; the one that is kept for later does not hold the key string."""
-    shown = _reply_document(txn, document)
-    kept = rest.operation(txn, "", _TYPE, {field: value for field, value in shown.items() if field != "keyString"})
-    return {**kept, "response": {"@type": f"type.googleapis.com/{_TYPE}", **shown}}
+def _operation(txn: Txn, document: rest.Document, *, key_string: str = "") -> rest.Document:
+    """The operation; that of a creation holds the key string (cloud.google.com/api-keys/docs/create-manage-api-keys)."""
+    sealed = {"keyString": key_string} if key_string else None
+    return rest.operation(txn, "", _TYPE, _reply_document(txn, document), sealed=sealed)
 
 
 def _reply_document(txn: Txn, document: rest.Document) -> rest.Document:
     kind, project, *rest_of_name = document["name"].split("/")
-    return {**document, "name": "/".join([kind, project_numbers.reply_name(txn, project), *rest_of_name])}
+    return {**document, "name": "/".join([kind, project_numbers.number_of(txn, project), *rest_of_name])}
 
 
 def _check(document: rest.Document) -> None:

@@ -121,9 +121,18 @@ def flag(call: RestCall, name: str) -> bool:
 
 
 def operation(
-    txn: Txn, name: str, kind: str, response: Document | None, *, metadata: Document | None = None
+    txn: Txn,
+    name: str,
+    kind: str,
+    response: Document | None,
+    *,
+    metadata: Document | None = None,
+    sealed: Document | None = None,
 ) -> Document:
-    """A long-running operation, done after the operation lag; it can be asked for by its name for a day."""
+    """A long-running operation, done after the operation lag; it can be asked for by its name for a day.
+
+    `sealed` are fields of the response that are secret, and kept like a payload.
+    """
     done: Document = {
         "name": name or f"operations/{secrets.token_hex(12)}",
         "done": True,
@@ -131,6 +140,8 @@ def operation(
     }
     if metadata is not None:
         done["metadata"] = metadata
+    if sealed is not None:
+        txn.seal(done["name"], json.dumps(sealed).encode())
     txn.schedule(OPERATION, done["name"], txn.now + OPERATIONS_KEPT)
     ready = txn.now.timestamp() + faults.lag(txn, faults.Lag.OPERATION)
     return _show_operation(txn, save(txn, OPERATION, done["name"], {**done, _READY: ready}))
@@ -142,11 +153,15 @@ def get_operation(call: RestCall, _caller: Caller, txn: Txn) -> Document:
 
 
 def _show_operation(txn: Txn, kept: Document) -> Document:
-    hidden = {_READY} if kept.get(_READY, 0) <= txn.now.timestamp() else {_READY, "done", "response"}
-    return {name: value for name, value in kept.items() if name not in hidden}
+    if kept.get(_READY, 0) > txn.now.timestamp():
+        return {name: value for name, value in kept.items() if name not in {_READY, "done", "response"}}
+    sealed = txn.unseal(kept["name"])
+    shown = {**kept, "response": {**kept["response"], **(json.loads(sealed) if sealed is not None else {})}}
+    return {name: value for name, value in shown.items() if name != _READY}
 
 
 def _forget(name: str, txn: Txn) -> None:
+    txn.shred(name)
     txn.delete(OPERATION, name)
 
 

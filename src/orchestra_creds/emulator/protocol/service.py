@@ -90,8 +90,8 @@ class Method(_Callable):
     """One RPC: its handler, the permission it needs on `resource(request)`, and whether it changes anything.
 
     `needs` replaces permission and resource where one pair is not enough. `permission=""` means: anyone who is
-    authenticated. `kind` names the quota bucket that the call draws from (`access`, `read`, `write`). `inward` and
-    `outward` rewrite requests and replies on their way, before the permission and after the work.
+    authenticated. `kind` names the quota bucket that the call draws from (`access`, `read`, `write`). `inward` rewrites
+    a request before the permission is checked.
     """
 
     handle: Callable[[Any, Caller, Txn], Message]
@@ -101,7 +101,6 @@ class Method(_Callable):
     needs: Callable[[Any], tuple[PermissionNeed, ...]] | None = None
     kind: str = ""
     inward: Callable[[Any, Txn], Any] = lambda request, _txn: request
-    outward: Callable[[Any, Txn], Any] = lambda reply, _txn: reply
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@
 - With a destroy delay a version is DISABLED and scheduled; enabling or disabling it cancels; else destroy is final.
 - Time is lazy: expiry, scheduled destruction and rotation happen at the first call after their time.
 
-Answers name the project as the caller did, or by its number as the service does: see store/project_numbers.py.
+Answers name the project by its number: see numbered_names.py.
 """
 
 from collections.abc import Mapping
@@ -24,6 +24,7 @@ from orchestra_creds.emulator.protocol.errors import already_exists_error, inval
 from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER, raw
 from orchestra_creds.emulator.protocol.service import Caller, Method, Service
 from orchestra_creds.emulator.resource_manager import org_policy
+from orchestra_creds.emulator.secret_manager import numbered_names
 from orchestra_creds.emulator.secret_manager import versions as secret_versions
 from orchestra_creds.emulator.secret_manager.locations import REGIONS
 from orchestra_creds.emulator.secret_manager.records import (
@@ -312,7 +313,9 @@ _METHODS = {
 
 SERVICE = Service(
     methods={
-        f"{SECRET_MANAGER}/{name}": replace(method, inward=project_numbers.use_ids, outward=project_numbers.use_numbers)
+        f"{SECRET_MANAGER}/{name}": replace(
+            method, inward=project_numbers.use_ids, handle=numbered_names.answer_with_numbers(method.handle)
+        )
         for name, method in _METHODS.items()
     },
     timers={"expire": _expire, "destroy": secret_versions.destroy_scheduled, "rotate": _rotate},

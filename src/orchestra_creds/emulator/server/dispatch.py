@@ -130,8 +130,6 @@ class Emulator:
             faults.draw(txn, name, what.bucket)
             with txn.undoable():
                 reply = what.handle(request, caller, txn)
-            if isinstance(what, Method):
-                reply = what.outward(reply, txn)
         except EmuError as error:
             reply = error
         status = reply.code if isinstance(reply, EmuError | RestReply) else Code.OK
