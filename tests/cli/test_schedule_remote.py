@@ -6,8 +6,8 @@ import pytest
 
 from orchestra_creds.emulator.server import control
 from orchestra_creds.schedule.workflow import FILE
-from tests.cli.cloud import arm, make_account, state_of
-from tests.cli.conftest import Operator
+from tests.cli.cloud import PROJECT, arm, enable_apis, make_account, state_of
+from tests.cli.conftest import Operator, one_error
 
 IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + "0" * 64
 PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github-prod/providers/github-provider"
@@ -72,6 +72,9 @@ def test_a_workflow_is_written_once_and_a_changed_one_is_kept(operator: Operator
 def test_the_job_is_shown_and_removed_with_its_schedule(operator: Operator) -> None:
     make_account(operator, "creds-rotator")
     cloud = ("--runner", "cloud-run-job", "--backend", "local")
+    unknown = operator.call("schedule", "show", *cloud)
+    assert (unknown.code, "is not enabled in the project" in one_error(unknown)) == (4, True)
+    enable_apis(operator, PROJECT)
     assert operator.call("schedule", "show", *cloud).text.strip() == "nothing is installed"
     assert operator.call(*JOB, "--image", IMAGE, "--at", "03:17", "--yes").code == 0
     shown = operator.call("schedule", "show", *cloud).text
