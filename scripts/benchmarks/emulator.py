@@ -2,9 +2,12 @@
 
 Every start is a fresh process on a new state (imports done first, then the clock). Calls are made one after the other
 by the official client from a process of its own, over a state file on disk, after a few calls that warm it up.
+
+`--strict` compares strict mode with lenient mode instead: starts and calls of the two alternate, so that both meet the same load.
 """
 
 import argparse
+import contextlib
 import os
 import statistics
 import subprocess
@@ -24,6 +27,7 @@ from google.cloud.secretmanager_v1.services.secret_manager_service.transports.gr
 )
 
 from benchmarks import page
+from benchmarks.clouds import switch_to_strict
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.servers import EmulatorEndpoints
 
@@ -32,13 +36,14 @@ DATA = b"x" * 2400
 """The size of a service-account key in JSON."""
 
 WARM_UP = 20
+MODES = ("lenient", "strict")
 START = """
 import sys, time
 from pathlib import Path
 from orchestra_creds.emulator.server import control
 import grpc._server  # gRPC imports it when the first server is made
 begin = time.perf_counter()
-running = control.start_in_process(Path(sys.argv[1]))
+running = control.start_in_process(Path(sys.argv[1]), strict=sys.argv[2] == "strict")
 print((time.perf_counter() - begin) * 1000)
 running.stop()
 """
@@ -50,8 +55,12 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=300, help="calls of each kind")
     parser.add_argument("--starts", type=int, default=7, help="starts of each kind")
     parser.add_argument("--write", type=Path, help="a page with marks for `emulator`; the tables go there")
+    parser.add_argument("--strict", action="store_true", help="compare strict mode with lenient mode")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
+        if options.strict:
+            print(_compare_modes(Path(folder), options.starts, options.calls))
+            return
         text = f"{_starts(Path(folder), options.starts)}\n{_calls(Path(folder) / 'calls.db', options.calls)}"
     if options.write:
         page.replace(options.write, "emulator", text)
@@ -78,8 +87,35 @@ def _starts(folder: Path, times: int) -> str:
     return page.table(rows)
 
 
-def _start(state: Path) -> float:
-    command = [sys.executable, "-c", START, str(state)]
+def _compare_modes(folder: Path, starts: int, times: int) -> str:
+    """Two tables: starts and calls, strict beside lenient."""
+    taken: dict[str, list[float]] = {mode: [] for mode in MODES}
+    for number in range(starts):
+        for mode in MODES:
+            taken[mode].append(_start(folder / f"{mode}-{number}.db", mode))
+    rows: list[tuple[str, ...]] = [("start, new state, beyond imports", "median (ms)", "best (ms)")]
+    rows += [(mode, *_middle_and_best(taken[mode])) for mode in MODES]
+    calls: list[tuple[str, ...]] = [("call", *(f"{mode} {what} (ms)" for what in ("p50", "p99") for mode in MODES))]
+    with contextlib.ExitStack() as stack:
+        daemons = [control.start_daemon(folder / f"{mode}.db", strict=mode == "strict") for mode in MODES]
+        for mode in MODES:
+            stack.callback(control.stop_daemon, folder / f"{mode}.db")
+        switch_to_strict(folder / "strict.db")
+        channels = [stack.enter_context(grpc.insecure_channel(daemon.endpoints.grpc)) for daemon in daemons]
+        over_grpc = [
+            SecretManagerServiceClient(transport=SecretManagerServiceGrpcTransport(channel=one)) for one in channels
+        ]
+        over_rest = [_rest_client(daemon.endpoints) for daemon in daemons]
+        for transport, clients in (("gRPC", over_grpc), ("REST", over_rest)):
+            kinds = [_kinds(client, transport.lower()) for client in clients]
+            for kind in kinds[0]:
+                figures = _percentiles(times, *(calls_of[kind] for calls_of in kinds))
+                calls.append((f"{kind}, {transport}", *(one[0] for one in figures), *(one[1] for one in figures)))
+    return f"{page.table(rows)}\n{page.table(calls)}"
+
+
+def _start(state: Path, mode: str = "lenient") -> float:
+    command = [sys.executable, "-c", START, str(state), mode]
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
@@ -112,12 +148,17 @@ def _rest_client(endpoints: EmulatorEndpoints) -> SecretManagerServiceClient:
 
 def _measured(client: Any, prefix: str, times: int) -> dict[str, tuple[str, str]]:
     """p50 and p99 of each kind of call."""
+    return {kind: _percentiles(times, call)[0] for kind, call in _kinds(client, prefix).items()}
+
+
+def _kinds(client: Any, prefix: str) -> dict[str, Callable[[int], object]]:
+    """The calls that are measured, on a secret of their own; each is given its number."""
     name = f"{PROJECT}/secrets/{prefix}"
-    automatic = {"replication": {"automatic": {}}}
+    automatic: dict[str, Any] = {"replication": {"automatic": {}}}
     client.create_secret(parent=PROJECT, secret_id=prefix, secret=automatic)
     payload = {"data": DATA, "data_crc32c": google_crc32c.value(DATA)}
     mask = {"paths": ["version_aliases"]}
-    calls: dict[str, Callable[[int], object]] = {
+    return {
         "CreateSecret": lambda n: client.create_secret(parent=PROJECT, secret_id=f"{prefix}-{n}", secret=automatic),
         "GetSecret": lambda _n: client.get_secret(name=name),
         "AddSecretVersion (2.4 kB)": lambda _n: client.add_secret_version(parent=name, payload=payload),
@@ -130,19 +171,18 @@ def _measured(client: Any, prefix: str, times: int) -> dict[str, tuple[str, str]
         "ListSecretVersions (100)": lambda _n: client.list_secret_versions(request={"parent": name, "page_size": 100}),
         "GetIamPolicy": lambda _n: client.get_iam_policy(request={"resource": name}),
     }
-    return {kind: _percentiles(call, times) for kind, call in calls.items()}
 
 
-def _percentiles(call: Callable[[int], object], times: int) -> tuple[str, str]:
-    for number in range(WARM_UP):
-        call(number)
-    taken = []
-    for number in range(WARM_UP, WARM_UP + times):
-        begin = time.perf_counter()
-        call(number)
-        taken.append((time.perf_counter() - begin) * 1000)
-    cuts = statistics.quantiles(taken, n=100)
-    return f"{cuts[49]:.2f}", f"{cuts[98]:.2f}"
+def _percentiles(times: int, *calls: Callable[[int], object]) -> list[tuple[str, str]]:
+    """p50 and p99 of calls that alternate."""
+    taken: list[list[float]] = [[] for _ in calls]
+    for number in range(WARM_UP + times):
+        for call, spans in zip(calls, taken, strict=True):
+            begin = time.perf_counter()
+            call(number)
+            spans.append((time.perf_counter() - begin) * 1000)
+    cuts = [statistics.quantiles(spans[WARM_UP:], n=100) for spans in taken]
+    return [(f"{one[49]:.2f}", f"{one[98]:.2f}") for one in cuts]
 
 
 def _resident(pid: int) -> str:
