@@ -124,7 +124,7 @@ def test_the_operation_that_makes_an_api_key_holds_its_string_when_it_is_done(bo
     cloud.store.advance(timedelta(seconds=6))
     ended = boss.rest("GET", f"/v2/{begun['name']}")[1]
     text = boss.rest("GET", f"{API_KEYS}/maps/keyString")[1]["keyString"]
-    assert (ended["done"], ended["response"]["keyString"]) == (True, text)
+    assert (ended["done"], ended["response"].get("keyString")) == (True, text)
     assert boss.rest("GET", f"/v2/{begun['name']}")[1] == ended
     assert text.encode() not in state_files(cloud.store.path)
     cloud.store.advance(timedelta(days=1))

@@ -10,6 +10,7 @@ from typing import Any
 import dotenv
 import pytest
 import ruamel.yaml
+import ruamel.yaml.error
 import yaml
 
 from orchestra_creds.core.masking import SHORTEST
@@ -106,7 +107,10 @@ def read_with_ruamel(text: str) -> Any:
     ids=["PyYAML (YAML 1.1)", "libyaml (YAML 1.1)", "ruamel (YAML 1.2)"],
 )
 def test_every_name_in_an_external_secret_is_text_to_a_yaml_reader(read: Callable[[str], Any]) -> None:
-    manifest = read(export.k8s([(name.upper(), name) for name in NAMES]))
+    try:
+        manifest = read(export.k8s([(name.upper(), name) for name in NAMES]))
+    except (yaml.YAMLError, ruamel.yaml.error.YAMLError) as error:
+        raise AssertionError("it is no YAML") from error
     found = manifest["spec"]["data"]
     assert [(one["secretKey"], one["remoteRef"]["key"]) for one in found] == [(name.upper(), name) for name in NAMES]
     assert {one["remoteRef"]["version"] for one in found} == {"latest"}

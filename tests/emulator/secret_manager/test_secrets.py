@@ -568,6 +568,7 @@ def test_only_some_resources_carry_a_policy(cloud: Cloud, resource: str) -> None
 def test_the_policy_mixin_serves_every_resource(cloud: Cloud) -> None:
     name = cloud.secret("db")
     binding = {"role": "roles/viewer", "members": ["user:a@example.com"]}
+    assert name.split("/")[1].isdecimal()
     cloud.call("SetIamPolicy", IAM_POLICY, resource=name, policy={"bindings": [binding]})
     assert cloud.call("GetIamPolicy", IAM_POLICY, resource=name) == cloud.call("GetIamPolicy", resource=name)
     assert not cloud.call("GetIamPolicy", IAM_POLICY, resource=PROJECT).bindings
