@@ -79,7 +79,7 @@ def guard_look_ups() -> None:
 
 
 def reach_embedded_cloud() -> None:
-    """Put everything in place; a sample's conftest.py asks for credentials when it is imported."""
+    """Put everything in place; the configuration of the samples' tests asks for credentials when it is imported."""
     google.auth.default = find_credentials
     grpc_helpers.create_channel = open_channel
     mount = requests.Session.__init__
