@@ -176,7 +176,7 @@ def prepare_project(state: Path) -> None:
     from orchestra_creds.emulator.service_usage.services import TITLES, enable
     from orchestra_creds.emulator.store.store import Store
 
-    state.mkdir(mode=0o700)
+    state.mkdir(mode=0o700, exist_ok=True)
     store = Store(state / "emulator.db")
     try:
         with store.transaction() as txn:
