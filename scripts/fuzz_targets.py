@@ -6,6 +6,7 @@ ten seconds, or more than 1 GiB of memory is a finding, and the fuzzer keeps the
 
 import argparse
 import io
+import os
 import re
 import sys
 import tempfile
@@ -14,16 +15,21 @@ from pathlib import Path
 
 import atheris
 
-with atheris.instrument_imports(include=["orchestra_creds.scanner"]):
+with atheris.instrument_imports(include=["orchestra_creds.scanner", "orchestra_creds.config"]):
+    from orchestra_creds.config.parse import parse
     from orchestra_creds.errors import CredsError
     from orchestra_creds.scanner.baseline import file as baseline
     from orchestra_creds.scanner.content import archives, tar
     from orchestra_creds.scanner.decoding.decode import CARRIERS
     from orchestra_creds.scanner.decoding.unwrap import unwrap
+    from orchestra_creds.scanner.exclusions import Exclusions
     from orchestra_creds.scanner.git import delta, pack
     from orchestra_creds.scanner.gitleaks import config
+    from orchestra_creds.scanner.tree import inventory
 
 CORPUS = Path(__file__).parents[1] / "tests" / "fuzz"
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+"""Where files of an input go."""
 LIMIT = 1 << 20
 """Bytes that an object or an archive may unfold to."""
 
@@ -69,7 +75,7 @@ def read_members(kind: archives.ArchiveKind, data: bytes) -> None:
 def pack_reader(data: bytes) -> None:
     """Read an index and a pack: a length in two bytes, the index, the pack."""
     length = int.from_bytes(data[:2], "big")
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as folder:  # noqa: S108
+    with tempfile.TemporaryDirectory(dir=MEMORY) as folder:
         index = Path(folder, "pack-1.idx")
         index.write_bytes(data[2 : 2 + length])
         index.with_suffix(".pack").write_bytes(data[2 + length :])
@@ -100,9 +106,56 @@ def delta_apply(data: bytes) -> None:
         raise AssertionError("the two implementations differ")
 
 
+def own_config(data: bytes) -> None:
+    """Read an orchestra-creds.toml that stands in the scanned tree."""
+    try:
+        parse(data.decode("utf-8", "replace"), "fuzzed")
+    except CredsError:
+        return
+
+
+def tree_listing(data: bytes) -> None:
+    """Make a tree and list it, in C and in Python: a digit says what the rest of a line names, below the last folder."""
+    walk = inventory.walk
+    with tempfile.TemporaryDirectory(dir=MEMORY) as top:
+        plant(os.fsencode(top), data.split(b"\n")[:64])
+        answers = []
+        try:
+            for inventory.walk in (walk, None):
+                found = inventory._build_inventory(os.fsencode(top), [top], all_files=True, exclusions=Exclusions(()))  # noqa: SLF001  its caller forks
+                answers.append((sorted(found.files), sorted((one.path, one.reason) for one in found.skipped)))
+        finally:
+            inventory.walk = walk
+    if answers[0] != answers[1]:
+        raise AssertionError("the two implementations differ")
+
+
+def plant(folder: bytes, lines: list[bytes]) -> None:
+    """Make files, folders, links and pipes; what cannot be made is left out."""
+    for line in lines:
+        path = folder + b"/" + line[1:].replace(b"/", b"_")
+        try:
+            match line[:1]:
+                case b"0":
+                    Path(os.fsdecode(path)).write_bytes(line)
+                case b"1":
+                    os.mkdir(path)
+                    folder = path
+                case b"2":
+                    os.symlink(line[1:], path)
+                case b"3":
+                    os.mkfifo(path)
+                case b"4":
+                    folder = os.path.dirname(folder) if folder.count(b"/") > 3 else folder
+        except (OSError, ValueError):
+            continue
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
     "decoder": decoder,
+    "config": own_config,
     "gitleaks-config": gitleaks_config,
+    "listing": tree_listing,
     "baseline": baseline_file,
     "tar": lambda data: read_members(archives.ArchiveKind.TAR, data),
     "zip": lambda data: read_members(archives.ArchiveKind.ZIP, data),
