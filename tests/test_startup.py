@@ -131,7 +131,7 @@ FAST_PATH = [
     "scanner.engine.confirm",
     "scanner.engine.database",
     "scanner.engine.engine",
-    "scanner.engine.libraries",
+    "scanner.libraries",
     "scanner.engine.overlap",
     "scanner.engine.patterns",
     "scanner.engine.prefilter",

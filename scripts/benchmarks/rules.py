@@ -18,8 +18,8 @@ from typing import Any, Final
 from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
-from orchestra_creds.scanner.engine.libraries import hyperscan
 from orchestra_creds.scanner.engine.patterns import PatternSet, quote_literal
+from orchestra_creds.scanner.libraries import hyperscan
 from orchestra_creds.scanner.rule import Rule
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 

@@ -11,7 +11,7 @@ from orchestra_creds.config.desired import NEEDED_SERVICES
 from orchestra_creds.core.resources import ResourceKind
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.manage.doctor import Check, Health, cloud_checks
-from orchestra_creds.scanner.engine.libraries import hyperscan
+from orchestra_creds.scanner.libraries import hyperscan
 
 
 def machine_checks() -> Iterator[Check]:

@@ -109,7 +109,7 @@ def _is_selected(rule: str, names: Iterable[str]) -> bool:
 
 def scan_facts(choice: ScanChoice, report: "ScanReport") -> tuple[str, ...]:
     """How a scan was done, for an operator who wonders: what it looked at, with which engine, rules and cache."""
-    from orchestra_creds.scanner.engine.libraries import hyperscan
+    from orchestra_creds.scanner.libraries import hyperscan
     from orchestra_creds.scanner.rulebook.catalog import all_rules
 
     engine = choice.engine

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.scanner.engine.bounded_regex import LONG, BoundedRegex, without_bounds
-from orchestra_creds.scanner.engine.libraries import Regex
+from orchestra_creds.scanner.libraries import Regex
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
 

@@ -18,11 +18,11 @@ from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.engine import prefilter
 from orchestra_creds.scanner.engine.database import MAGIC
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
-from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.engine.markers import literals
 from orchestra_creds.scanner.engine.patterns import PatternSet
 from orchestra_creds.scanner.engine.prefilter import GAP, HyperscanMatcher, Matcher, Re2Matcher
 from orchestra_creds.scanner.engine.prefilter_patterns import first_pass
+from orchestra_creds.scanner.libraries import Regex
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import fast, rule

@@ -9,7 +9,7 @@ bound, it is that of the exact pattern. Only else that one is compiled and asked
 import re
 
 from orchestra_creds.scanner.checks.verdict import Buffer
-from orchestra_creds.scanner.engine.libraries import Regex, Spans
+from orchestra_creds.scanner.libraries import Regex, Spans
 
 LONG = 200
 """Repeats from which on an upper bound is dear."""

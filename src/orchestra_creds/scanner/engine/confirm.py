@@ -16,8 +16,8 @@ from orchestra_creds.scanner.checks.registry import check_of
 from orchestra_creds.scanner.checks.verdict import Buffer, Subject, reach
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.bounded_regex import BoundedRegex
-from orchestra_creds.scanner.engine.libraries import Spans
 from orchestra_creds.scanner.engine.prefilter import GAP
+from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.rule import Rule
 
 MAX_LONGEST = 4096

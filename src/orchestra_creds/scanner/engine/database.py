@@ -12,7 +12,7 @@ from typing import Any
 
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.scanner import private
-from orchestra_creds.scanner.engine.libraries import hyperscan
+from orchestra_creds.scanner.libraries import hyperscan
 
 MAGIC = b"orchestra-creds/hyperscan/1\n"
 CHECKSUM_BYTES = 32

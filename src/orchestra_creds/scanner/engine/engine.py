@@ -29,10 +29,10 @@ from orchestra_creds.scanner.decoding.decode import (
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.confirm import MAX_LONGEST, Examiner, Match, regions
 from orchestra_creds.scanner.engine.database import RunCompiler
-from orchestra_creds.scanner.engine.libraries import hyperscan
 from orchestra_creds.scanner.engine.overlap import settle
 from orchestra_creds.scanner.engine.patterns import PatternSet
 from orchestra_creds.scanner.engine.prefilter import GAP, Hit, HyperscanMatcher, Matcher, open_matcher
+from orchestra_creds.scanner.libraries import hyperscan
 from orchestra_creds.scanner.rule import Rule
 
 """Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
@@ -111,7 +111,7 @@ class Engine:
         """Load what nearly every large scan needs: worth it before workers are forked, where it is paid once."""
         from orchestra_creds.scanner.checks import registry
         from orchestra_creds.scanner.decoding import unwrap  # noqa: F401
-        from orchestra_creds.scanner.engine.libraries import re2
+        from orchestra_creds.scanner.libraries import re2
 
         re2()
         for _ in registry.families():

@@ -62,9 +62,9 @@ class PatternSet:
         Raises:
             ConfigError: a rule's pattern is none of RE2's.
         """
-        from orchestra_creds.scanner.engine.libraries import check
         from orchestra_creds.scanner.engine.markers import literals
         from orchestra_creds.scanner.engine.prefilter_patterns import first_pass
+        from orchestra_creds.scanner.libraries import check
 
         for rule in self._rules:
             check(rule.id, rule.pattern)

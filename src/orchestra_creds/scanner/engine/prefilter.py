@@ -13,8 +13,8 @@ from typing import Any, Protocol
 
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.engine.database import RunCompiler, open_database
-from orchestra_creds.scanner.engine.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.engine.patterns import Pattern, PatternSet, quote_literal
+from orchestra_creds.scanner.libraries import Regex, hyperscan, re2, re2_options
 from orchestra_creds.scanner.native import hex_ends
 
 GAP = 256

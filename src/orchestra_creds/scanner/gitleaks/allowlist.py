@@ -6,7 +6,7 @@ kind that is present.
 
 from dataclasses import dataclass
 
-from orchestra_creds.scanner.engine.libraries import Regex
+from orchestra_creds.scanner.libraries import Regex
 
 
 @dataclass(frozen=True, slots=True)

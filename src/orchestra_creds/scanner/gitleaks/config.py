@@ -15,8 +15,8 @@ from typing import Any, NoReturn
 
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.engine.libraries import Regex, re2, re2_options
 from orchestra_creds.scanner.gitleaks.allowlist import Allowlist
+from orchestra_creds.scanner.libraries import Regex, re2, re2_options
 from orchestra_creds.textfile import read_text, toml_error_line
 
 DEPTH = 2

@@ -12,12 +12,12 @@ from math import log2
 
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.detection import Detection, Sighting
-from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.finding import FindingPlace
 from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry
 from orchestra_creds.scanner.gitleaks.allowlist import Allowlist, AllowlistInput
 from orchestra_creds.scanner.gitleaks.config import RequiredRule
 from orchestra_creds.scanner.gitleaks.rule_names import means
+from orchestra_creds.scanner.libraries import Regex
 from orchestra_creds.scanner.rule import Rule
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.engine.libraries import Regex
 from orchestra_creds.scanner.file_names import LARGEST_SETTINGS
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.gitleaks.accepted import GitleaksEntry
@@ -17,6 +16,7 @@ from orchestra_creds.scanner.gitleaks.allowlist import Allowlist
 from orchestra_creds.scanner.gitleaks.config import ForeignRule, GitleaksConfig, bytewise, load
 from orchestra_creds.scanner.gitleaks.policy import GitleaksPolicy, RuleConstraints
 from orchestra_creds.scanner.gitleaks.rule_names import means
+from orchestra_creds.scanner.libraries import Regex
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 LONGEST = 4096

@@ -9,11 +9,14 @@ import importlib.util
 import sys
 from functools import cache
 from importlib.machinery import PathFinder
+from mmap import mmap
 from types import ModuleType
 from typing import Any
 
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.scanner.checks.verdict import Buffer
+
+Text = bytes | bytearray | memoryview | mmap
+"""What a pattern is matched against."""
 
 Spans = list[tuple[int, int]]
 """Start and end of the whole match and of each group; (-1, -1) for a group that took no part."""
@@ -90,12 +93,12 @@ class Regex:
         self._somewhere = module.RE2.Anchor.UNANCHORED
         self._from_here = module.RE2.Anchor.ANCHOR_START
 
-    def search(self, text: Buffer, pos: int, end: int) -> Spans | None:
+    def search(self, text: Text, pos: int, end: int) -> Spans | None:
         """The leftmost match that starts at `pos` or later and ends at `end` or before."""
         spans: Spans = self._match(self._somewhere, text, pos, end)
         return None if spans[0][0] < 0 else spans
 
-    def match(self, text: Buffer, pos: int, end: int) -> Spans | None:
+    def match(self, text: Text, pos: int, end: int) -> Spans | None:
         """The match that starts at `pos` and ends at `end` or before."""
         spans: Spans = self._match(self._from_here, text, pos, end)
         return None if spans[0][0] < 0 else spans
