@@ -102,3 +102,23 @@ class Regex:
         """The match that starts at `pos` and ends at `end` or before."""
         spans: Spans = self._match(self._from_here, text, pos, end)
         return None if spans[0][0] < 0 else spans
+
+
+class LazyRegex:
+    """One RE2 pattern that is compiled when it is first needed; Python's `re` takes milliseconds for some, at every start."""
+
+    __slots__ = ("_compiled", "_pattern")
+
+    def __init__(self, pattern: str) -> None:
+        self._pattern = pattern
+        self._compiled: Regex | None = None
+
+    def search(self, text: bytes) -> Spans | None:
+        """The leftmost match in `text`."""
+        if self._compiled is None:
+            self._compiled = Regex(self._pattern)
+        return self._compiled.search(text, 0, len(text))
+
+    def is_in(self, text: bytes) -> bool:
+        """Whether the pattern matches somewhere in `text`."""
+        return self.search(text) is not None

@@ -13,23 +13,27 @@ import zlib
 from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
+from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
 
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-_INSTANCE_PREFIX = re.compile(rb"[\w-]{1,20}$")
+_INSTANCE_LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
 _EMULATOR_KEYS = (b"Eby8vdM02xNOcqFlqUwJPLlm", b"C2y6yDjf5/R+ob0N8A7Cgv30")
 """How the two published account keys start: of the Azure storage emulator and of the Cosmos DB emulator."""
 
-_REPEATED = re.compile(rb"(?i)(.)\1{7}|example|placeholder")
+_REPEATED = LazyRegex("(?i)example|placeholder|" + "|".join(rf"\x{byte:02x}{{8}}" for byte in range(128)))
 _NOT_STRIPE = re.compile(rb"[0-9a-f]{40}|a2V5Xz.*")
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f-]+")
-_NO_SECRET = re.compile(
-    rb"(?i)(?:md5|sha-?[0-9]{0,3}|hash|digest|checksum|finger_?print|commit|revision|etag|uuid|(?<!secret)(?:[_.-]id|(?-i:Id)))[\\\"'`\s:=>]{1,8}$"
+_NO_SECRET = LazyRegex(
+    r"(?i)(?:md5|sha-?[0-9]{0,3}|hash|digest|checksum|finger_?print|commit|revision|etag|uuid|(secret)?(?:[_.-]id|(?-i:Id)))[\\\"'`\s\v:=>]{1,8}$"
 )
+"""What names a hexadecimal value that is no secret; where its group took part, a `secret_id`, which is one."""
+
 _NAMED = 40
 """How far before a hexadecimal value the name is read that says it is a hash or an id, in bytes."""
 
+_OTHER_PARAMETER = LazyRegex(r"(?:^|[?&; ]|amp;)(?:s[vepr]|skn|se)=")
 _SIGNED = 240
 """How far around a signature its other parameters are looked for, in bytes."""
 
@@ -73,8 +77,8 @@ def _gitlab_routable(subject: Subject) -> CheckVerdict | None:
     body, checksum = subject.material[:-7], subject.material[-7:]
     if base36_crc(body) == checksum:
         return _verdict(subject, Confidence.PROVEN, _route(body))
-    instance = _INSTANCE_PREFIX.search(subject.before(20))
-    for back in range(2, len(instance[0]) + 1 if instance else 0):
+    ahead = subject.before(20)
+    for back in range(2, len(ahead) - len(ahead.rstrip(_INSTANCE_LETTERS)) + 1):
         if base36_crc(subject.before(back) + body) == checksum:
             return _verdict(subject, Confidence.PROVEN, _route(body), back=back)
     return None
@@ -148,7 +152,8 @@ def _token(subject: Subject) -> CheckVerdict | None:
         return None
     if not _HEXADECIMAL.fullmatch(subject.material):
         return _verdict(subject, Confidence.LIKELY)
-    if _NO_SECRET.search(subject.before(_NAMED)):
+    named = _NO_SECRET.search(subject.before(_NAMED))
+    if named is not None and named[1][0] < 0:
         return None
     read_from = max(subject.start - _NAMED, subject.lo)
     return replace(_verdict(subject, Confidence.LIKELY), read_from=read_from)
@@ -216,19 +221,19 @@ def _azure_signature(subject: Subject) -> CheckVerdict | None:
     raw = subject.material.replace(b"%2B", b"+").replace(b"%2b", b"+").replace(b"%2F", b"/").replace(b"%2f", b"/")
     raw = raw.replace(b"%3D", b"=").replace(b"%3d", b"=")
     beside = subject.before(_SIGNED) + subject.after(_SIGNED)
-    if not re.fullmatch(rb"[0-9A-Za-z+/]{43}=", raw) or not re.search(rb"(?:^|[?&; ]|amp;)(?:s[vepr]|skn|se)=", beside):
+    if not re.fullmatch(rb"[0-9A-Za-z+/]{43}=", raw) or not _OTHER_PARAMETER.is_in(beside):
         return None
     read_from, read_to = max(subject.start - _SIGNED, subject.lo), min(subject.end + _SIGNED, subject.hi)
     return CheckVerdict(raw, Confidence.LIKELY, subject.start, subject.end, read_from, read_to)
 
 
-def _token_end(alphabet: bytes, length: int) -> Check:
+def _token_end(alphabet: str, length: int) -> Check:
     """The check that the match is the end of a token: exactly `length` letters of `alphabet` stand before it."""
-    whole = re.compile(rb"(?:^|[^" + alphabet + rb"])[" + alphabet + rb"]{" + str(length).encode() + rb"}$")
+    letters = alphabet.encode()
 
     def check(subject: Subject) -> CheckVerdict | None:
         before = subject.before(length + 1)
-        if not whole.search(before) or _REPEATED.search(before):
+        if len(before) - len(before.rstrip(letters)) != length or _REPEATED.is_in(before):
             return None
         return _verdict(subject, Confidence.LIKELY, back=length)
 
@@ -252,12 +257,12 @@ CHECKS: dict[str, Check] = {
     "jwt-tail": _jwt_tail,
     "azure-account-key": _azure_account_key,
     "azure-signature": _azure_signature,
-    "behind-14-letters": _token_end(rb"0-9A-Za-z", 14),
-    "behind-32-hex": _token_end(rb"0-9a-f", 32),
-    "behind-33-base64": _token_end(rb"0-9A-Za-z+/", 33),
-    "behind-42-base64": _token_end(rb"0-9A-Za-z+/", 42),
-    "behind-44-urlsafe": _token_end(rb"0-9A-Za-z_-", 44),
-    "behind-52-letters": _token_end(rb"0-9A-Za-z", 52),
-    "behind-76-base64": _token_end(rb"0-9A-Za-z+/", 76),
+    "behind-14-letters": _token_end(_BASE62, 14),
+    "behind-32-hex": _token_end("0123456789abcdef", 32),
+    "behind-33-base64": _token_end(_BASE62 + "+/", 33),
+    "behind-42-base64": _token_end(_BASE62 + "+/", 42),
+    "behind-44-urlsafe": _token_end(_BASE62 + "_-", 44),
+    "behind-52-letters": _token_end(_BASE62, 52),
+    "behind-76-base64": _token_end(_BASE62 + "+/", 76),
 }
 """Name, as rules write it, to check; `registry.families` holds them too."""

@@ -13,6 +13,7 @@ from itertools import pairwise
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
+from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
 
 KEPT = 4096
@@ -27,25 +28,23 @@ _NAME = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-"
 _LONGEST_NAME = 80
 _LOOK_BACK = 160  # bytes before a value: what is read to learn its name
 _SIGNS_BEHIND_A_NAME = b" \t\n\r\f\v\"'`\\>=:,([]){|!"
-_TYPE = re.compile(rb"""[\s"']*:\s*[A-Za-z][\w.\[\]| ]{0,30}$""")
-_LISTED = re.compile(
-    rb"""([\w.$-]{1,80})["']?,?\s{1,40}\\{0,3}["']?[vV]alue\\{0,3}["']?\s{0,2}[:=]\s{0,4}[\\"'`]{0,4}$"""
+_TYPE = LazyRegex(r"""[\s\v"']*:[\s\v]*[A-Za-z][\w.\[\]| ]{0,30}$""")
+_LISTED = LazyRegex(
+    r"""([\w.$-]{1,80})["']?,?[\s\v]{1,40}\\{0,3}["']?[vV]alue\\{0,3}["']?[\s\v]{0,2}[:=][\s\v]{0,4}[\\"'`]{0,4}$"""
 )
 _LISTED_TAIL = 20  # bytes from the `alue` on
-_NOT_A_SECRET_NAME = re.compile(
-    rb"public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
-    rb"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
-    rb"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
-    rb"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
-    rb"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
-    rb"|rules?|selector|text|input|form|view|page|button|icon|score|strength|info|str|list|map|set|dict|json|xml|key_?path|arn)s?$",
-    re.IGNORECASE,
+_NOT_A_SECRET_NAME = LazyRegex(
+    r"(?i)public|checksum|digest|fingerprint|csrf|xsrf|tokeniz|placeholder|example|regex|translat|i18n|integrity|primary_?key|foreign_?key|sort_?key"
+    r"|cache_?key|next_?token|page_?token|continuation|(?:sync|change|update|import|verification|request|idempotency|client)_?token|password_?data|(?:^|[_.-])(?:max|min|num|no|is|has|test|fake|mock|dummy)[_-]"
+    r"|(?:hash(?:ed|er)?|sha\d*|md5|file(?:name)?|path|dir|ur[il]|href|name|field|label|column|header|prefix|suffix|length|len|count|size|policy|pattern|hint"
+    r"|message|msg|error|type|format|version|reset|confirm(?:ation)?|expir\w*|ttl|timeout|limit|tokens|nonce|keyword|title|help|description|locale|encoding|charset"
+    r"|class|widget|validators?|status|enabled|required|mode|ref|_id|\bid|[a-z]Id|idx|index|algorithm|alg|cipher|provider|manager|store|backend|strategy|scopes?"
+    r"|rules?|selector|text|input|form|view|page|button|icon|score|strength|info|str|list|map|set|dict|json|xml|key_?path|arn)s?$"
 )
-_REFERENCE = re.compile(
-    rb"\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|(?-i:%[A-Z_]{3,}%)|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
-    rb"|projects/[^/]+/secrets/|^(?:https?|file|s3|gs|data|urn):|^enc[:\[(]|^sha\d+[:-]|^\{?(?:bcrypt|pbkdf2|ssha|argon2)|^pbkdf2|^\$?argon2|secretKeyRef"
-    rb"|^secrets?\.|^var\.|^local\.|^module\.|^data\.|^self\.|^this\.|^cls\.|\(\)|=>|->|::",
-    re.IGNORECASE,
+_REFERENCE = LazyRegex(
+    r"(?i)\$[A-Za-z_{(]|\{[\w.:, -]*\}|^\{\{?\w|(?-i:%[A-Z_]{3,}%)|^[<(|>]|^[!&*@][A-Za-z_]{4}|os\.environ|process\.env|getenv|env\[|environ\b|^env[:.]|^vault[:/]|^ssm:|^arn:|^sm://|^gcp:|^op://|secretsmanager"
+    r"|projects/[^/]+/secrets/|^(?:https?|file|s3|gs|data|urn):|^enc[:\[(]|^sha\d+[:-]|^\{?(?:bcrypt|pbkdf2|ssha|argon2)|^pbkdf2|^\$?argon2|secretKeyRef"
+    r"|^secrets?\.|^var\.|^local\.|^module\.|^data\.|^self\.|^this\.|^cls\.|\(\)|=>|->|::"
 )
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
 _HEX = re.compile(rb"(?:0x)?[0-9a-f]+", re.IGNORECASE)
@@ -77,22 +76,24 @@ _KINDS = (
     re.compile(rb"[^0-9A-Za-z\xaa\xb2\xb3\xb5\xb9\xba\xbc-\xbe\xc0-\xd6\xd8-\xf6\xf8-\xff]"),
 )
 _CONSONANTS = re.compile(rb"[bcdfghjklmnpqrstvwxz]{4}", re.IGNORECASE)
-_DOC_HOST = re.compile(
-    rb"(?:^|\.)(?:example|invalid|test|localdomain)$|(?:^|\.)example\.\w{2,3}$|^(?:my|your|some)?[-_.]?(?:host(?:name)?|server|domain|site|ip|addr(?:ess)?|proxy|registry|url)\d?(?:$|\.)|^(?:www\.)?(?:foo|bar|domain|somewhere|mysite|yourdomain|mydomain|website)\.\w{2,3}$",
-    re.IGNORECASE,
+_DOC_HOST = LazyRegex(
+    r"(?i)(?:^|\.)(?:example|invalid|test|localdomain)$|(?:^|\.)example\.\w{2,3}$|^(?:my|your|some)?[-_.]?(?:host(?:name)?|server|domain|site|ip|addr(?:ess)?|proxy|registry|url)\d?(?:$|\.)|^(?:www\.)?(?:foo|bar|domain|somewhere|mysite|yourdomain|mydomain|website)\.\w{2,3}$"
 )
-_LOCAL_HOST = re.compile(
-    rb"localhost|127\.[\d.]+|0\.0\.0\.0|10\.[\d.]+|192\.168\.[\d.]+|172\.(?:1[6-9]|2\d|3[01])\.[\d.]+|169\.254\.[\d.]+|\[[0-9a-fA-F:]*\]|[\w-]+"
-    rb"|[\w.-]+\.(?:local|localhost|lan|internal|svc|cluster|docker|home|corp|intranet)(?:\..*)?",
-    re.IGNORECASE,
+_LOCAL_HOST = LazyRegex(
+    r"(?i)^(?:localhost|127\.[\d.]+|0\.0\.0\.0|10\.[\d.]+|192\.168\.[\d.]+|172\.(?:1[6-9]|2\d|3[01])\.[\d.]+|169\.254\.[\d.]+|\[[0-9a-fA-F:]*\]|[\w-]+"
+    r"|[\w.-]+\.(?:local|localhost|lan|internal|svc|cluster|docker|home|corp|intranet)(?:\..*)?)$"
 )
-_PAIR = re.compile(rb"[\w.$-]{1,80}[ \t]{0,4}[:=][ \t]{0,4}")
-_LAST_PAIR = re.compile(rb"[^\s,;)\]}](?:.*(?:[ \t=,;?&]|\\u0026))?[\w.$-]{1,80}=")
-_QUERY = re.compile(rb"(?:[?&]|&amp;|\\u0026)[\w.%\[\]-]{1,80}=$")
+_URL_USER = LazyRegex(r"/([^/:@\s\v]{0,64}):$")
+_LONGEST_USER = 70  # bytes before a password in a URL
+_PAIR = LazyRegex(r"^[\w.$-]{1,80}[ \t]{0,4}[:=][ \t]{0,4}$")
+_LAST_PAIR = LazyRegex(r"^[^\s\v,;)\]}](?:.*(?:[ \t=,;?&]|\\u0026))?[\w.$-]{1,80}=$")
+_QUERY = LazyRegex(r"(?:[?&]|&amp;|\\u0026)[\w.%\[\]-]{1,80}=$")
 _LONGEST_TAIL = 40  # bytes behind a value in the same quotes
-_DSN = re.compile(
-    rb"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)\s?=|://[\w.-]+(?::\d+)?/"
+_DSN = LazyRegex(
+    r"(?i)\b(?:server|data source|host|hostname|addr|address|uid|user(?:[ _]?(?:id|name))?|initial catalog|database|dbname|driver|endpoint|port)[\s\v]?=|://[\w.-]+(?::\d+)?/"
 )
+_LOGIN = LazyRegex(r"""(["']?)([^\s\v:"'<>]{0,64})(["']?):(["']?)$""")
+_LONGEST_LOGIN = 69
 _OWN_HASH = re.compile(rb'[0-9a-f]{32}",\s{1,8}"(?:rule|mask)": "')
 """What follows `"credential": "` in our own baseline and JSON report: a keyed hash."""
 
@@ -130,7 +131,7 @@ def is_password(value: bytes) -> bool:
         return False
     mixed, chance = classes(value), entropy(value)  # what costs least comes first
     strong = mixed >= 3 or (chance >= 3 and len(value) >= 10)
-    if mixed < 2 or chance < 2.5 or not strong or _REFERENCE.search(value):
+    if mixed < 2 or chance < 2.5 or not strong or _REFERENCE.is_in(value):
         return False
     return residue(value) >= 3 and not is_placeholder(value) and not _is_other_data(value) and not is_wordy(value)
 
@@ -153,7 +154,7 @@ def is_random(value: bytes) -> bool:
             and not _is_other_data(value)
             and not is_wordy(value)
         )
-    return likely and not _REFERENCE.search(value) and not is_placeholder(value)
+    return likely and not _REFERENCE.is_in(value) and not is_placeholder(value)
 
 
 def _is_other_data(value: bytes) -> bool:
@@ -211,7 +212,7 @@ def _enclosed_value(ahead: bytes, rest: bytes, run: bytes, value: bytes) -> byte
     if not quote or quote not in _QUOTES:
         return None
     within = ahead[ahead.rfind(quote) + 1 :] if quote in ahead else b""
-    if not (_PAIR.fullmatch(within) or (run == value and (_LAST_PAIR.fullmatch(within) or _QUERY.search(ahead)))):
+    if not (_PAIR.is_in(within) or (run == value and (_LAST_PAIR.is_in(within) or _QUERY.is_in(ahead)))):
         return None
     found = re.split(rb"\\+[nr]", run, maxsplit=1)[0].rstrip(b"\\")
     return found if len(run) - len(found) <= _LONGEST_TAIL else None
@@ -227,7 +228,7 @@ def _assignment(*, password: bool) -> Check:
             return None
         ahead = subject.before(_LOOK_BACK)
         name = _assigned_name(ahead)
-        if not name or _NOT_A_SECRET_NAME.search(name):
+        if not name or _NOT_A_SECRET_NAME.is_in(name):
             return None
         if name == b"credential" and _OWN_HASH.match(subject.read(subject.start, subject.start + 64)):
             return None
@@ -243,11 +244,11 @@ def _assignment(*, password: bool) -> Check:
 def _assigned_name(ahead: bytes) -> bytes:
     """The name that the value behind `ahead` is assigned to."""
     if b"alue" in ahead[-_LISTED_TAIL:] and (listed := _LISTED.search(ahead)):
-        return listed[1]
+        return ahead[slice(*listed[1])]
     line = ahead[max(ahead.rfind(b"\n"), 0) :]
     head = line.rstrip(_SIGNS_BEHIND_A_NAME)
     if b":" in head:
-        head = _TYPE.sub(b"", head) or head
+        head = (head[: declared[0][0]] if (declared := _TYPE.search(head)) else head) or head
     return head[max(len(head.rstrip(_NAME)), len(head) - _LONGEST_NAME) :]
 
 
@@ -257,12 +258,13 @@ def _url(*, local: bool) -> Check:
     def check(subject: Subject) -> CheckVerdict | None:
         password = subject.material
         host = re.match(rb"@([\w.-]+|\[[0-9a-fA-F:.]+\])", subject.after(256))
-        user = re.search(rb"/([^/:@\s]{0,64}):$", subject.before(70))
-        if host is None or _DOC_HOST.search(host[1]) or (_LOCAL_HOST.fullmatch(host[1]) is not None) != local:
+        ahead = subject.before(_LONGEST_USER)
+        user = _URL_USER.search(ahead)
+        if host is None or _DOC_HOST.is_in(host[1]) or _LOCAL_HOST.is_in(host[1]) != local:
             return None
-        if not _is_url_password(password, user[1] if user else b""):
+        if not _is_url_password(password, ahead[slice(*user[1])] if user else b""):
             return None
-        low, high = max(subject.lo, subject.start - 70), min(subject.hi, subject.end + 256)
+        low, high = max(subject.lo, subject.start - _LONGEST_USER), min(subject.hi, subject.end + 256)
         return CheckVerdict(password, Confidence.LIKELY, subject.start, subject.end, low, high)
 
     return check
@@ -341,13 +343,15 @@ def registry_auth(subject: Subject) -> CheckVerdict | None:
 def user_and_password(subject: Subject) -> CheckVerdict | None:
     """Return the password of `user:password` on a command line."""
     ahead = subject.before(_LOOK_BACK)
-    login = re.search(rb"""(["']?)([^\s:"'<>]{0,64})(["']?):(["']?)$""", ahead)
+    near = ahead[-_LONGEST_LOGIN:]
+    login = _LOGIN.search(near)
     rest = re.match(rb"[^\s\"'`|;<>]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     if login is None or rest is None:
         return None
-    quoted = login[4] or (login[1] and not login[3])
+    opened, user, closed, opened_again = (near[slice(*span)] for span in login[1:])
+    quoted = opened_again or (opened and not closed)
     password = (rest[0] if quoted else rest[0].partition(b")")[0]).rstrip(b"\\")
-    if password.startswith(b"//") or not _is_url_password(password, login[2]) or classes(password) < 2:
+    if password.startswith(b"//") or not _is_url_password(password, user) or classes(password) < 2:
         return None
     end = subject.start + len(password)
     low, high = subject.start - len(ahead), min(subject.hi, subject.start + len(rest[0]) + 1)
@@ -358,7 +362,7 @@ def field_password(subject: Subject) -> CheckVerdict | None:
     """A password in a field of its own (netrc, pgpass, a command line's option)."""
     rest = re.match(rb"[^\s\"'`<>|]*", subject.read(subject.start, subject.start + LONGEST_VALUE))
     password = rest[0] if rest else b""
-    if len(password) < 5 or _REFERENCE.search(password) or not _is_url_password(password, b"") or classes(password) < 2:
+    if len(password) < 5 or _REFERENCE.is_in(password) or not _is_url_password(password, b"") or classes(password) < 2:
         return None
     end = subject.start + len(password)
     return CheckVerdict(password, Confidence.LIKELY, subject.start, end, subject.start, min(subject.hi, end + 1))
@@ -373,9 +377,9 @@ def connection_string(subject: Subject) -> CheckVerdict | None:
         subject.read(subject.start + len(password), subject.start + len(password) + 256),
     )
     around = ahead[ahead.rfind(b"\n") + 1 :] + b"\0" + behind.partition(b"\n")[0]
-    if len(password) < 5 or not _DSN.search(around) or not _is_url_password(password, b"") or classes(password) < 2:
+    if len(password) < 5 or not _DSN.is_in(around) or not _is_url_password(password, b"") or classes(password) < 2:
         return None
-    if _REFERENCE.search(password):
+    if _REFERENCE.is_in(password):
         return None
     end = subject.start + len(password)
     low, high = subject.start - len(ahead), end + len(behind)

@@ -12,6 +12,7 @@ from orchestra_creds.scanner.checks import pem
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.plausible import is_placeholder
 from orchestra_creds.scanner.checks.verdict import LOOK_BACK, Check, CheckVerdict, Subject
+from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
 
 _FEWEST_BYTES = 12
@@ -31,12 +32,11 @@ _PROJECT = re.compile(
 )
 _KIND = re.compile(rb"\btype" + _QUOTED + rb"service_account\b")
 _ESCAPED_FIELD = re.compile(rb"""\\["'](?:type|private_key|client_email)\\["']""")
-_REFRESH = re.compile(rb"refresh_?-?token" + _QUOTED + rb"([A-Za-z0-9/_.-]{20,512})", re.IGNORECASE)
-_CLIENT = re.compile(rb"[0-9]{4,24}-[a-z0-9_]{20,40}\.apps\.googleusercontent\.com")
-_WEB_FIELDS = re.compile(
-    rb"auth_?domain|messaging_?sender_?id|storage_?bucket|mobilesdk_app_id|measurement_?id|gcm_?sender_?id|firebaseapp\.com|google_app_id"
-    rb"|firebase_url|firebaseio\.com|BUNDLE_ID|REVERSED_CLIENT_ID",
-    re.IGNORECASE,
+_REFRESH = LazyRegex(r"(?i)refresh_?-?token" + _QUOTED.decode().replace(r"\s", r"\s\v") + r"([A-Za-z0-9/_.-]{20,512})")
+_CLIENT = LazyRegex(r"[0-9]{4,24}-[a-z0-9_]{20,40}\.apps\.googleusercontent\.com")
+_WEB_FIELDS = LazyRegex(
+    r"(?i)auth_?domain|messaging_?sender_?id|storage_?bucket|mobilesdk_app_id|measurement_?id|gcm_?sender_?id|firebaseapp\.com"
+    r"|google_app_id|firebase_url|firebaseio\.com|BUNDLE_ID|REVERSED_CLIENT_ID"
 )
 _HMAC_SECRET = re.compile(rb"(?:^|[^A-Za-z0-9+/_-])([A-Za-z0-9+/]{40})(?:$|[^A-Za-z0-9+/=_-])")
 _HMAC_SECRET_WRAPPED = re.compile(rb"(?:^|[^A-Za-z0-9+/_-])([A-Za-z0-9+/]{54}==)")
@@ -174,7 +174,7 @@ def _is_api_key(subject: Subject) -> bool:
 
 
 def _in_client(subject: Subject) -> bool:
-    return _WEB_FIELDS.search(subject.before(CONFIG) + b"\0" + subject.after(CONFIG)) is not None
+    return _WEB_FIELDS.is_in(subject.before(CONFIG) + b"\0" + subject.after(CONFIG))
 
 
 def random_token(subject: Subject) -> CheckVerdict | None:
@@ -193,13 +193,19 @@ def longer_token(alphabet: bytes, longest: int, *, shortest: int = 0, note: str 
             return None
         tail = rest.match(subject.after(longest))
         whole = subject.material + (tail[0] if tail else b"")
-        if len(set(whole)) < _FEWEST_BYTES or len(whole) < shortest or entropy(whole) < 3.5 or is_placeholder(whole):
+        if len(whole) < shortest or _repeats_few_bytes(whole) or entropy(whole) < 3.5 or is_placeholder(whole):
             return None
         end = subject.start + len(whole)
         low, high = max(subject.lo, subject.start - 6), min(subject.hi, end + 1)
         return CheckVerdict(whole, Confidence.LIKELY, subject.start, end, low, high, note=note)
 
     return check
+
+
+def _repeats_few_bytes(token: bytes) -> bool:
+    """Whether the token has fewer different bytes than a random one; its start tells, and its rest only has to agree."""
+    first = set(token[:64])
+    return len(first) < _FEWEST_BYTES and len(first.union(token.translate(None, bytes(first)))) < _FEWEST_BYTES
 
 
 def legacy_client_secret(subject: Subject) -> CheckVerdict | None:
@@ -213,7 +219,7 @@ def legacy_client_secret(subject: Subject) -> CheckVerdict | None:
         or secret.isupper()
     ):
         return None
-    if not _CLIENT.search(subject.before(NEAR) + b"\0" + subject.after(NEAR)):
+    if not _CLIENT.is_in(subject.before(NEAR) + b"\0" + subject.after(NEAR)):
         return None
     return _alone(subject, Confidence.LIKELY, back=NEAR, forward=NEAR)
 
@@ -222,15 +228,14 @@ def authorized_user(subject: Subject) -> CheckVerdict | None:
     """The refresh token in an object of type `authorized_user`."""
     start, end, bounded = extent(subject, subject.end)
     around = subject.read(start, end)
-    token = _REFRESH.search(around)
-    if token is None or is_placeholder(token[1]) or entropy(token[1]) < 3.5:
+    spans = _REFRESH.search(around)
+    token = around[slice(*spans[1])] if spans else b""
+    if spans is None or is_placeholder(token) or entropy(token) < 3.5:
         return None
     written = (
-        (start, end)
-        if bounded
-        else (min(subject.start, start + token.start(1)), max(subject.end, start + token.end(1)))
+        (start, end) if bounded else (min(subject.start, start + spans[1][0]), max(subject.end, start + spans[1][1]))
     )
-    return CheckVerdict(token[1], Confidence.LIKELY, *written, read_from=start, read_to=end)
+    return CheckVerdict(token, Confidence.LIKELY, *written, read_from=start, read_to=end)
 
 
 def hmac_key(subject: Subject) -> CheckVerdict | None:

@@ -5,23 +5,23 @@ not a leak; these functions say so from the bytes alone. Documented examples are
 """
 
 import hashlib
-import re
 
-_WORDS = re.compile(
-    rb"example|placehold|change.?(?:me|this|it)\b|replace.?(?:me|this|with)|your[-_. ]|your(?:api|key|pass|secret|token|user|own)"
-    rb"|insert.?(?:your|here)|dummy|redacted|censored|sanitized|removed|masked|not.?a.?real|notreal|sample|foo.?bar"
-    rb"|lorem|xxxxx|\*\*\*|\.\.\.|____|----|[-_]here\b|<[a-z][^>]{0,80}>|deadbeef|0000000|1234567|abcdef[0g]|qwerty"
-    rb"|(?:^|[^a-z])(?:fake|todo|fixme|xxxx|mock|foo|bogus)(?:$|[^a-z])",
-    re.IGNORECASE,
+from orchestra_creds.scanner.libraries import LazyRegex
+
+_WORDS = (
+    r"example|placehold|change.?(?:me|this|it)\b|replace.?(?:me|this|with)|your[-_. ]|your(?:api|key|pass|secret|token|user|own)"
+    r"|insert.?(?:your|here)|dummy|redacted|censored|sanitized|removed|masked|not.?a.?real|notreal|sample|foo.?bar"
+    r"|lorem|xxxxx|\*\*\*|\.\.\.|____|----|[-_]here\b|<[a-z][^>]{0,80}>|deadbeef|0000000|1234567|abcdef[0g]|qwerty"
+    r"|(?:^|[^a-z])(?:fake|todo|fixme|xxxx|mock|foo|bogus)(?:$|[^a-z])"
 )
-_RUN = re.compile(rb"(.)\1{5,}", re.DOTALL)
-_TEMPLATE = re.compile(
-    rb"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|^\$[a-z_]|(?-i:\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__)",
-    re.IGNORECASE,
+_RUN = "|".join(rf"\x{byte:02x}{{6}}" for byte in range(256))
+_TEMPLATE = r"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|^\$[a-z_]|(?-i:\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__)"
+_ASCENDING = "|".join(
+    row[at : at + 8] for row in ("0123456789", "abcdefghijklmnopqrstuvwxyz") for at in range(len(row) - 7)
 )
-_ASCENDING = tuple(
-    row[at : at + 8] for row in (b"0123456789", b"abcdefghijklmnopqrstuvwxyz") for at in range(len(row) - 7)
-)
+_template = LazyRegex(rf"(?i){_TEMPLATE}")
+_ascending = LazyRegex(rf"(?i){_ASCENDING}")
+_placeholder = LazyRegex(rf"(?i:{_WORDS}|{_TEMPLATE}|{_ASCENDING})|{_RUN}")
 
 DOCUMENTED = frozenset(
     {
@@ -79,21 +79,14 @@ def is_documented(value: bytes) -> bool:
 
 def is_template(value: bytes) -> bool:
     """Whether something else is to be filled in: `${NAME}`, `{{ name }}`, `%(name)s`, `$NAME`."""
-    return _TEMPLATE.search(value) is not None
+    return _template.is_in(value)
 
 
 def is_ascending(value: bytes) -> bool:
     """Whether the value holds a stretch of eight characters in keyboard-free order: `01234567`, `abcdefgh`."""
-    lowered = value.lower()
-    return any(stretch in lowered for stretch in _ASCENDING)
+    return _ascending.is_in(value)
 
 
 def is_placeholder(value: bytes) -> bool:
     """Whether the value was written to be replaced, or is a documented example."""
-    return (
-        _WORDS.search(value) is not None
-        or _RUN.search(value) is not None
-        or is_template(value)
-        or is_ascending(value)
-        or is_documented(value)
-    )
+    return _placeholder.is_in(value) or is_documented(value)

@@ -6,7 +6,6 @@ once per blob, however many detections it holds, and no copy larger than `STEP` 
 """
 
 import codecs
-import re
 from collections.abc import Iterable, Sequence
 from typing import TypedDict, Unpack
 
@@ -14,6 +13,7 @@ from orchestra_creds.core.material import HIDDEN, Material
 from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.finding import FindingPlace
+from orchestra_creds.scanner.libraries import LazyRegex
 
 LINE_LIMIT = 4096
 """Most bytes of text around a match that a sighting carries."""
@@ -27,11 +27,10 @@ ALLOW_REACH = 2048
 STEP = 1 << 20
 BOM = codecs.BOM_UTF8
 
-_ALLOW = re.compile(
-    rb"orchestra-creds:[ \t]*allow=[ \t]*(?P<reason>[^\r\n]*)|(?P<peer>gitleaks:allow|pragma:[ \t]*allowlist[ -]secret)",
-    re.IGNORECASE,
+_ALLOW = LazyRegex(
+    r"(?i)orchestra-creds:[ \t]*allow=[ \t]*([^\r\n]*)|(gitleaks:allow|pragma:[ \t]*allowlist[ -]secret)"
 )
-_COMMENT_END = re.compile(r"\s*(?:--+>|\*/|#\}|%>)?\s*$")
+_COMMENT_ENDS = ("*/", "#}", "%>")
 _REASON_LIMIT = 200
 
 
@@ -130,13 +129,21 @@ def _surroundings(data: Buffer, start: int, end: int) -> tuple[bytes, str]:
 
 def inline_allow(text: bytes) -> str:
     """The reason of the first inline allow in `text`, "" when there is none; an own allow without a reason is none."""
-    for marker in _ALLOW.finditer(text):
-        if marker["peer"]:
-            return marker["peer"].decode()
-        reason = _COMMENT_END.sub("", marker["reason"].decode("utf-8", "replace")).strip()
+    while (marker := _ALLOW.search(text)) is not None:
+        own, peer = (text[start:end] if start >= 0 else b"" for start, end in marker[1:])
+        if peer:
+            return peer.decode()
+        reason = _without_comment_end(own.decode("utf-8", "replace").strip())
         if reason:
             return reason[:_REASON_LIMIT]
+        text = text[marker[0][1] :]
     return ""
+
+
+def _without_comment_end(reason: str) -> str:
+    if reason.endswith("-->"):
+        return reason[:-1].rstrip("-").rstrip()
+    return reason[:-2].rstrip() if reason.endswith(_COMMENT_ENDS) else reason
 
 
 def sort_sightings(sightings: Sequence[Sighting]) -> list[Sighting]:
