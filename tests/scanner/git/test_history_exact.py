@@ -9,12 +9,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.engine.engine import EngineKind
+from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.engine.prefilter_patterns import MOST, first_pass, width
 from orchestra_creds.scanner.git.delta import WindowMargin
 from orchestra_creds.scanner.git.delta_scan import DeltaScanner, PackObject
 from orchestra_creds.scanner.rulebook.catalog import all_rules
 from tests.scanner import packs
+from tests.scanner.engines import rule
 from tests.scanner.histories import (
     Key,
     by_object,
@@ -109,6 +110,32 @@ def test_the_same_holds_without_hyperscan(chain: Chain) -> None:
     base, edits = chain
     assume(len(base) < 20_000)
     assert differences(DeltaScanner(engine(EngineKind.RE2), 1 << 20), base, edits) == []
+
+
+DENSE = b"narrowed" * 4000
+"""Every eighth byte starts a match of the rule below: more places than the budget of so long a text allows."""
+
+
+@pytest.mark.parametrize(
+    ("base", "edits", "dense"),
+    [
+        (b"filler\n" * 200, [[(0.0, 1.0), DENSE], [(0.0, 1.0), b"\n"], [(0.0, 0.03)]], [False, True, True, False]),
+        (DENSE, [[(0.0, 0.01), b"\n"], [(0.0, 1.0), DENSE]], [True, False, True]),
+    ],
+)
+def test_a_text_over_its_budget_is_named_however_git_stores_it(
+    base: bytes, edits: list[Edit], dense: list[bool]
+) -> None:
+    scanner = DeltaScanner(Engine.open([rule("narrow", "narrow[a-z]{2}", longest=8)]), 1 << 20)
+    nodes = [PackObject(0, base, base)]
+    for number, edit in enumerate(edits, start=1):
+        nodes.append(scanner.delta(number, nodes[-1], edited(nodes[-1].text, edit)))
+    scanner.judge(nodes)
+    assert [bool(node.state.excess) for node in nodes] == dense
+    for node in nodes:
+        alone = scanner.whole(node.text)
+        assert node.state.excess == alone.excess
+        assert sorted(map(repr, map(key_of, node.state.found))) == sorted(map(repr, map(key_of, alone.found)))
 
 
 def edits_across(text: bytes, gap: int) -> list[Chain]:

@@ -67,29 +67,44 @@ def from_base64(text: bytes) -> tuple[bytes, int] | None:
 
 def pkcs12_opens(content: bytes, password: str) -> bool:
     """Whether the checksum of the PKCS#12 file fits the password. False also when it has none that can be checked."""
+    checksum = _checksum(content)
+    if checksum is None:
+        return False
+    name, salt, rounds, safe, digest = checksum
+    return hmac.compare_digest(hmac.digest(_mac_key(password, salt, rounds, name), safe, name), digest)
+
+
+def pkcs12_rounds(content: bytes) -> int:
+    """How many hashes it takes to try one password on the PKCS#12 file; 0 when it has no checksum that can be checked."""
+    checksum = _checksum(content)
+    return checksum[2] if checksum else 0
+
+
+def _checksum(content: bytes) -> tuple[str, bytes, int, bytes, bytes] | None:
+    """The checksum of a PKCS#12 file: name of the hash, salt, rounds, what is signed, digest."""
     match _values(content):
         case [(0x30, file)]:
             pass
         case _:
-            return False
+            return None
     match _values(file):
         case [(0x02, b"\x03"), (0x30, info), (0x30, mac)]:
             pass
         case _:
-            return False
+            return None
     match _values(info), _values(mac):
         case [(0x06, _), (0xA0, wrapped)], [(0x30, digest_info), (0x04, salt), *rest]:
             rounds = int.from_bytes(rest[0][1], "big") if rest else 1
         case _:
-            return False
+            return None
     match _values(wrapped), _values(digest_info):
         case [(0x04, safe)], [(0x30, algorithm), (0x04, digest)]:
             name = next((_HASHES.get(value) for tag, value in _values(algorithm) if tag == 0x06), None)
         case _:
-            return False
+            return None
     if name is None or not 1 <= rounds <= MOST_ITERATIONS or len(salt) > 1024:
-        return False
-    return hmac.compare_digest(hmac.digest(_mac_key(password, salt, rounds, name), safe, name), digest)
+        return None
+    return name, salt, rounds, safe, digest
 
 
 def _values(content: bytes) -> list[tuple[int, bytes]]:

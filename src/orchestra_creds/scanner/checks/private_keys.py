@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import hmac
 import re
+from itertools import islice
 
 from orchestra_creds.scanner.checks import der, pem
 from orchestra_creds.scanner.checks.entropy import entropy
@@ -27,6 +28,7 @@ _PUTTY = re.compile(
     rb"Private-Lines: \d{1,3}\r?\n([A-Za-z0-9+/=\r\n]{1,8192})\r?\nPrivate-MAC: ([0-9a-f]{40,64})"
 )
 _JWK_FIELD = rb"""\\*["'](%s)\\*["']\s{0,8}:\s{0,8}\\*["']([A-Za-z0-9_+/=-]{1,4096})\\*["']"""
+_MOST_JWK_FIELDS = 64
 _JWK_FIELDS = re.compile(_JWK_FIELD % rb"kty|crv|n|e|d|p|q|x|y|k")
 
 
@@ -77,12 +79,7 @@ def _pkcs12(*, google: bool) -> Check:
 
     def check(subject: Subject) -> CheckVerdict | None:
         raw = subject.read(subject.start, subject.start + LOOK_FORWARD)
-        if raw.startswith(b"M"):
-            content, length = der.from_base64(raw) or (b"", 0)
-        else:
-            outer = der.item(raw)
-            length = outer[2] if outer is not None else 0
-            content = raw[:length] if length <= len(raw) else b""
+        content, length = _pkcs12_file(raw)
         opens = content != b"" and der.pkcs12_opens(content, GOOGLE_P12_PASSWORD)
         if opens != google:
             return None
@@ -99,6 +96,20 @@ def _pkcs12(*, google: bool) -> Check:
         return CheckVerdict(content, confidence, subject.start, end, subject.start, reach, note=note)
 
     return check
+
+
+def _pkcs12_file(raw: bytes) -> tuple[bytes, int]:
+    """The DER file that begins here, plain or in base64, and how many bytes it is written with."""
+    if raw.startswith(b"M"):
+        return der.from_base64(raw) or (b"", 0)
+    outer = der.item(raw)
+    length = outer[2] if outer is not None else 0
+    return (raw[:length] if length <= len(raw) else b""), length
+
+
+def pkcs12_rounds(subject: Subject) -> int:
+    """How many hashes it takes to try one password on the PKCS#12 file that begins here."""
+    return der.pkcs12_rounds(_pkcs12_file(subject.read(subject.start, subject.start + LOOK_FORWARD))[0])
 
 
 def putty(subject: Subject) -> CheckVerdict | None:
@@ -133,7 +144,7 @@ def _jwk(*kinds: bytes) -> Check:
         if opening < 0 or closing < 0 or ahead.find(b"}", opening) >= 0:
             return None
         text = ahead[opening:] + behind[: closing + 1]
-        fields = {match[1].decode(): match[2] for match in _JWK_FIELDS.finditer(text)}
+        fields = {match[1].decode(): match[2] for match in islice(_JWK_FIELDS.finditer(text), _MOST_JWK_FIELDS)}
         secret = fields.get("k" if fields.get("kty") == b"oct" else "d", b"")
         if fields.get("kty") not in kinds or len(secret) < 22 or is_placeholder(secret) or entropy(secret) < 3.5:
             return None

@@ -8,7 +8,7 @@ or one of a family behind it: most places lead to the first ones.
 from collections.abc import Iterator
 from functools import cache
 
-from orchestra_creds.scanner.checks.verdict import Check
+from orchestra_creds.scanner.checks.verdict import Check, Subject
 
 
 def families() -> Iterator[dict[str, Check]]:
@@ -28,6 +28,13 @@ def families() -> Iterator[dict[str, Check]]:
     from orchestra_creds.scanner.checks import private_keys as private_key_checks
 
     yield private_key_checks.CHECKS
+
+
+def password_rounds(subject: Subject) -> int:
+    """How many hashes it takes to try one password on what begins here; see `budget.ROUNDS`."""
+    from orchestra_creds.scanner.checks.private_keys import pkcs12_rounds
+
+    return pkcs12_rounds(subject)
 
 
 @cache

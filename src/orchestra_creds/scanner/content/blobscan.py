@@ -69,6 +69,11 @@ class BlobScan:
         """Whether there were more than `MOST_SIGHTINGS`."""
         return self._raw.overflow or (self._text is not None and self._text.overflow)
 
+    @property
+    def excess(self) -> str:
+        """The reason why a part of the blob was not examined; "" when all of it was."""
+        return self._raw.excess or (self._text.excess if self._text is not None else "")
+
 
 class _MovingWindow:
     """A moving window over a text.
@@ -87,6 +92,7 @@ class _MovingWindow:
         self._core = 0  # offset in the blob from which on matches were not looked for
         self._found: dict[Detection, Sighting] = {}
         self.overflow = False
+        self.excess = ""
 
     def feed(self, piece: bytes) -> None:
         if self.overflow or self._passes_over(piece):
@@ -126,6 +132,7 @@ class _MovingWindow:
         hits = [(rule, end) for rule, end in self._engine.find_hits(self._buffer) if first < end <= last]
         if hits:
             self._keep(self._engine.examine(self._buffer, hits))
+            self.excess = self.excess or self._engine.excess
         if not final:
             self._core = self._base + core_end
             self._forget(max(core_end - GAP - REACH_BACK - _CONTEXT, 0))

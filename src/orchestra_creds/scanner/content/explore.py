@@ -132,6 +132,8 @@ class Explorer:
             self.gathered.sightings += (s for s in found if (s.detection.rule.id, s.detection.material) not in inside)
         if blob.overflow:
             self._skip(path, TOO_MANY)
+        if blob.excess:
+            self._skip(path, blob.excess)
         self.gathered.blobs += 1
         self.gathered.size += blob.size
 

@@ -12,16 +12,24 @@ from collections.abc import Iterable, Iterator, Sequence
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks.entropy import entropy
-from orchestra_creds.scanner.checks.registry import check_of
+from orchestra_creds.scanner.checks.registry import check_of, password_rounds
 from orchestra_creds.scanner.checks.verdict import Buffer, Subject, reach
 from orchestra_creds.scanner.detection import Detection
+from orchestra_creds.scanner.engine import budget
 from orchestra_creds.scanner.engine.bounded_regex import BoundedRegex
+from orchestra_creds.scanner.engine.budget import COSTS
 from orchestra_creds.scanner.engine.prefilter import GAP
 from orchestra_creds.scanner.libraries import Spans
 from orchestra_creds.scanner.rule import Rule
 
 MAX_LONGEST = 4096
 """The most bytes that `Rule.longest` may ask for."""
+
+UNBOUNDED = 1 << 62
+"""Places of a text before `Examiner.begin` has set their number."""
+
+STRETCH = 2048
+"""Bytes in which the next start is looked for at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,45 +55,82 @@ def regions(ends: Iterable[int], longest: int, size: int) -> Iterator[tuple[int,
 
 
 class Examiner:
-    """Confirms matches of a fixed list of rules; compiles a rule's pattern when it is first needed."""
+    """Confirms matches of a fixed list of rules; compiles a rule's pattern when it is first needed.
+
+    `left` are the places that may still be examined, see `budget`; `excess` is the reason why some were not, or ""; `has_ended` says
+    that none is left.
+    """
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = rules
         self._regexes: dict[str, BoundedRegex] = {}
+        self.begin(UNBOUNDED)
+
+    def begin(self, places: int) -> None:
+        """Begin a text of which so many places may be examined."""
+        self.left = places
+        self.excess = ""
+        self.has_ended = False
+        self._rounds: dict[str, int] = {}
 
     def confirm(self, index: int, text: Buffer, ends: Sequence[int]) -> Iterator[Match]:
-        """Every match of rule `index` for which the first pass reported one of `ends` in `text`."""
+        """Every match of rule `index` for which the first pass reported one of `ends` in `text`, until no place is left."""
         rule = self._rules[index]
         if (regex := self._regexes.get(rule.pattern)) is None:
             regex = self._regexes[rule.pattern] = BoundedRegex(rule.pattern)
+        left, cost = self.left, COSTS.get(rule.check, 1)
         for low, high in regions(ends, rule.longest, len(text)):
             seen: set[tuple[int, int]] = set()
             for spans in starts(regex, text, low, high, rule.longest):
+                left -= cost or 1
+                if left < 0:
+                    self.left, self.excess, self.has_ended = 0, budget.excess_reason(rule.id), True
+                    return
+                if spans is None:
+                    continue
                 start, end = spans[0]
                 span = _group(spans, rule.group)
                 if span in seen:
                     continue
                 seen.add(span)
+                if not cost and self._tries_too_many(rule, text, span):
+                    continue
                 detection = _judge(rule, text, span, start)
                 if detection is not None:
                     yield Match(detection, start, end)
+        self.left = left
+
+    def _tries_too_many(self, rule: Rule, text: Buffer, span: tuple[int, int]) -> bool:
+        """Whether the passwords of this place would take more rounds than are left; then the text is named, and the next place tried."""
+        start, end = span
+        rounds = password_rounds(Subject(bytes(text[start:end]), text, start, end, 0, len(text)))
+        self._rounds[rule.id] = left = self._rounds.get(rule.id, budget.ROUNDS) - rounds
+        if left < 0:
+            self.excess = budget.rounds_reason(rule.id)
+        return left < 0
 
 
-def starts(regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans]:
-    """The leftmost-first match of at most `longest` bytes at each start in [low, high) that has one."""
-    limit = min(len(text), high + longest)
+def starts(regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int) -> Iterator[Spans | None]:
+    """The leftmost-first match of at most `longest` bytes at each start in [low, high) that has one.
+
+    None stands for a start that has only a longer one.
+    """
+    size = len(text)
     at = low
     while at < high:
-        spans = regex.search(text, at, limit)
-        if spans is None or spans[0][0] >= high:
-            return
-        start, end = spans[0]
-        at = start + 1
-        if end - start > longest:
-            spans = regex.match(text, start, start + longest)
-            if spans is None:
-                continue
-        yield spans
+        # A pattern whose long repeats have no bound would else read on to the end of the region from every start.
+        stop = high if high - at <= STRETCH else at + STRETCH
+        limit = min(size, stop + longest)
+        while at < stop:
+            spans = regex.search(text, at, limit)
+            if spans is None or spans[0][0] >= stop:
+                break
+            start, end = spans[0]
+            at = start + 1
+            if end - start > longest:
+                spans = regex.match(text, start, start + longest)
+            yield spans
+        at = stop
 
 
 def _group(spans: Spans, group: int) -> tuple[int, int]:
@@ -102,19 +147,19 @@ def _judge(rule: Rule, text: Buffer, span: tuple[int, int], match_start: int) ->
     read_from, read_to = max(0, match_start - 1), min(len(text), match_start + rule.longest + 1)
     if not rule.check:
         return Detection(rule, start, end, read_from, read_to, Material(material), rule.confidence)
-    # The check gets a copy of what it may read, so that no verdict can depend on more.
+    # The check reads through its subject, which ends at these bounds, so that no verdict can depend on more.
     back, ahead = reach(rule.check)
-    low, high = max(0, start - back), min(len(text), end + ahead)
-    window = bytes(text[low:high])
-    verdict = check_of(rule.check)(Subject(material, window, start - low, end - low, 0, len(window)))
+    verdict = check_of(rule.check)(
+        Subject(material, text, start, end, max(0, start - back), min(len(text), end + ahead))
+    )
     if verdict is None:
         return None
     return Detection(
         rule,
-        verdict.start + low,
-        verdict.end + low,
-        min(read_from, verdict.read_from + low),
-        max(read_to, verdict.read_to + low),
+        verdict.start,
+        verdict.end,
+        min(read_from, verdict.read_from),
+        max(read_to, verdict.read_to),
         Material(verdict.material),
         verdict.confidence,
         verdict.decoded,

@@ -27,6 +27,7 @@ from orchestra_creds.scanner.decoding.decode import (
     DecodedText,
 )
 from orchestra_creds.scanner.detection import Detection
+from orchestra_creds.scanner.engine.budget import places_of
 from orchestra_creds.scanner.engine.confirm import MAX_LONGEST, Examiner, Match, regions
 from orchestra_creds.scanner.engine.database import RunCompiler
 from orchestra_creds.scanner.engine.overlap import settle
@@ -39,6 +40,9 @@ from orchestra_creds.scanner.rule import Rule
 
 REACH_BACK = max(MAX_LONGEST + LOOK_BACK, MOST_BACK) + 16
 """Bytes before the end of a hit on which its verdict may depend."""
+
+_MANY = 64
+"""Hits from which on the rules with fewer of them come first, so that one with most of them takes no places from others."""
 
 REACH_FORWARD = GAP + max(MAX_LONGEST + LOOK_FORWARD, MOST_AHEAD) + 16
 """Bytes behind the end of a hit on which its verdict may depend."""
@@ -62,6 +66,7 @@ class Engine:
         self.margin = max([rule.longest for rule in rules] + [carrier.longest for carrier in CARRIERS]) + 1
         self._matcher = matcher
         self._examiner = Examiner(rules)
+        self._places = 0
 
     @classmethod
     def open(
@@ -128,20 +133,36 @@ class Engine:
     def examine(self, data: Buffer, hits: Iterable[Hit], lo: int = 0, hi: int | None = None) -> list[Detection]:
         """The detections that `hits` lead to in the text [lo, hi) of `data`, with offsets of `data`.
 
-        Nothing outside [lo, hi) is read: these are the edges of the text. Hits outside are ignored.
+        Nothing outside [lo, hi) is read: these are the edges of the text. Hits outside are ignored. `excess` then says whether
+        all of them were examined.
         """
         with memoryview(data) as whole, whole[lo : len(whole) if hi is None else hi] as text:
             inside = [(index, end - lo) for index, end in hits if lo < end <= lo + len(text)]
+            self._places = places_of(len(text))
+            self._examiner.begin(self._places)
             found = [match.detection for match in self._matches(text, inside, 0)]
         return [detection.shift(lo) for detection in found] if lo else found
 
-    def _matches(self, text: Buffer, hits: Iterable[Hit], depth: int) -> Iterator[Match]:
+    @property
+    def excess(self) -> str:
+        """The reason why `examine` did not examine all of its last text; "" when it did."""
+        return self._examiner.excess
+
+    @property
+    def spent(self) -> int:
+        """The places that `examine` examined of its last text, see `budget`."""
+        return self._places - self._examiner.left
+
+    def _matches(self, text: Buffer, hits: Sequence[Hit], depth: int) -> Iterator[Match]:
         """What the hits lead to in `text`, which stood inside `depth` wrappings."""
         ends: dict[int, list[int]] = {}
         for index, end in sorted(hits):
             ends.setdefault(index, []).append(end)
         carried: dict[str, list[tuple[int, Carrier]]] = {}
-        for index, where in ends.items():
+        in_order = ends.items() if len(hits) < _MANY else sorted(ends.items(), key=_count_ends)
+        for index, where in in_order:
+            if self._examiner.has_ended:
+                return
             if index < len(self.rules):
                 yield from self._examiner.confirm(index, text, where)
             elif depth < MAX_DEPTH:
@@ -153,6 +174,8 @@ class Engine:
         for kind, around in carried.items():
             around.sort(key=lambda one: one[0])
             for unwrapped, within in unwrap(kind, text, around, self._matcher.find_hits):
+                if self._examiner.has_ended:
+                    return
                 inner = self._matches(unwrapped.text, within, depth + 1)
                 yield from (_outer_match(match, unwrapped, len(text)) for match in inner if _certain(match, unwrapped))
 
@@ -184,6 +207,10 @@ def _choose(kind: EngineKind) -> EngineKind:
             raise ConfigError("hyperscan is not installed here", hint="leave the choice of the engine open") from error
         return EngineKind.RE2
     return EngineKind.HYPERSCAN
+
+
+def _count_ends(reported: tuple[int, list[int]]) -> int:
+    return len(reported[1])
 
 
 def _certain(match: Match, unwrapped: DecodedText) -> bool:

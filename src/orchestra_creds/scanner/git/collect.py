@@ -24,10 +24,10 @@ from orchestra_creds.scanner.content.formats import HEAD, ends_as_zip
 from orchestra_creds.scanner.content.lfs import read_pointer
 from orchestra_creds.scanner.content.locate import locate_all
 from orchestra_creds.scanner.decoding.encoding import wide
-from orchestra_creds.scanner.detection import Detection, Sighting
+from orchestra_creds.scanner.detection import Sighting
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import SkippedItem
-from orchestra_creds.scanner.git.delta_scan import SCANNED, DeltaScanner, ScanTally, scan_roots
+from orchestra_creds.scanner.git.delta_scan import SCANNED, DeltaScanner, ScanTally, TextResult, scan_roots
 from orchestra_creds.scanner.git.jobs import LOOSE, Job, JobList
 from orchestra_creds.scanner.git.objects import KINDS, read_loose
 from orchestra_creds.scanner.git.pack import BLOB, DAMAGED, Pack
@@ -268,9 +268,9 @@ class _Worker:
         )
 
     def _scan_pack(self, pack: Pack, roots: Sequence[int]) -> None:
-        def record_text(number: int, text: bytes, detections: Sequence[Detection]) -> None:
-            if detections or _is_special(text, self._explorer):
-                self._record_detections(pack.oid(number), pack.columns.kind[number], text, detections)
+        def record_text(number: int, text: bytes, state: TextResult) -> None:
+            if state.found or state.excess or _is_special(text, self._explorer):
+                self._record_detections(pack.oid(number), pack.columns.kind[number], text, state)
 
         def record_failure(number: int, reason: str, ask: bool) -> None:  # noqa: FBT001  a callback
             if ask:
@@ -318,8 +318,8 @@ class _Worker:
         self._found.tally.objects += 1
         self._found.tally.size += len(text)
         state = self._scanner.whole(text)
-        if state.found or _is_special(text, self._explorer):
-            self._record_detections(oid, kind, text, state.found)
+        if state.found or state.excess or _is_special(text, self._explorer):
+            self._record_detections(oid, kind, text, state)
 
     def _record_pointer(self, text: bytes) -> None:
         if (pointer := read_pointer(text)) is not None:
@@ -329,12 +329,14 @@ class _Worker:
         """Name an object that git is not asked for."""
         self._found.skipped.append(SkippedItem(f"object {oid.hex()}", reason))
 
-    def _record_detections(self, oid: bytes, kind: int, text: bytes, detections: Sequence[Detection]) -> None:
+    def _record_detections(self, oid: bytes, kind: int, text: bytes, state: TextResult) -> None:
         if kind == BLOB and _is_special(text, self._explorer):
             self._record_pointer(text)
             sightings = self._explore(oid, text)
         else:
-            sightings = locate_all(text, self._scanner.engine.settle(detections), "")
+            sightings = locate_all(text, self._scanner.engine.settle(state.found), "")
+            if state.excess:
+                self._found.skipped.append(SkippedItem(f"object {oid.hex()}", state.excess))
         if not sightings:
             return
         self._found.spans[oid] = [self._text_span(sighting) for sighting in sightings]

@@ -6,6 +6,9 @@ may match is judged again when a byte that its verdict may depend on lies outsid
 that is new find the places that the base did not have. What was found inside an encoding hangs on the start of that
 encoding too, so it is not carried over but decoded again. Damaged objects are named with all that is based on them.
 
+A text that exceeds the budget of `engine.budget` is named, and so is what is based on it if it exceeds its own. What is copied from
+a base within its budget was examined there and counts no more.
+
 What is new in many objects is scanned in one pass; then each is judged, a base before what is based on it.
 
 Memory: no delta above `pack.LARGEST_DELTA` is inflated; of a chain only texts with deltas left to make are held, the lightest branches first, so at most a logarithm of
@@ -41,11 +44,16 @@ _SPARE = 512  # bytes: boundaries, and what decoding looks at behind the end of 
 
 
 class TextResult(NamedTuple):
-    """What a text holds: where rules may match, by end, and what was confirmed (not settled yet)."""
+    """What a text holds: where rules may match, by end, and what was confirmed (not settled yet).
+
+    Attributes:
+        excess: The reason why a part of it was not examined, see `engine.budget`; "" when all of it was.
+    """
 
     ends: tuple[int, ...]
     hits: tuple[Hit, ...]
     found: tuple[Detection, ...]
+    excess: str = ""
 
 
 NOTHING = TextResult((), (), ())
@@ -67,8 +75,8 @@ class PackObject:
     state: TextResult = NOTHING
 
 
-DetectionCallback = Callable[[int, bytes, Sequence[Detection]], None]
-"""Hears of every object: its number, its text, and what was confirmed there (not settled yet)."""
+TextCallback = Callable[[int, bytes, TextResult], None]
+"""Hears of every object: its number, its text, and what it holds."""
 
 FailureCallback = Callable[[int, str, bool], None]
 """Hears of every object that could not be read: its number, the reason, and whether git may be asked for it."""
@@ -98,7 +106,8 @@ class DeltaScanner:
         hits = self.engine.find_hits(text)
         if not hits:
             return NOTHING
-        return _text_result(hits, self.engine.examine(text, hits))
+        found = self.engine.examine(text, hits)
+        return _text_result(hits, found, self.engine.excess)
 
     def delta(self, number: int, above: PackObject, delta: bytes) -> PackObject:
         """The object that a delta makes of another, not judged yet."""
@@ -123,12 +132,19 @@ class DeltaScanner:
             if above is not None and (fresh or above.state.ends):
                 node.state = self._rescan_delta(above, node, fresh)
             elif fresh:
-                node.state = _text_result(fresh, self.engine.examine(node.text, fresh))
+                node.state = self._examine_fresh(node.text, fresh)
             node.above, node.windows, node.cuts, node.runs = None, b"", b"", b""
+
+    def _examine_fresh(self, text: bytes, hits: Sequence[Hit]) -> TextResult:
+        """Everything in a text of which all hits are known."""
+        found = self.engine.examine(text, hits)
+        return self.whole(text) if self.engine.excess else _text_result(hits, found)
 
     def _rescan_delta(self, above: PackObject, node: PackObject, fresh: Sequence[Hit]) -> TextResult:
         """Everything in an object of which the windows showed `fresh`."""
         base, text = above.state, node.text
+        if base.excess:  # a copied run may hold what was not examined
+            return self.whole(text)
         judge: set[Hit] = set(fresh)
         if fresh and node.windows is not text:
             ends = in_text(node.cuts, [end for _, end in fresh])
@@ -145,7 +161,7 @@ class DeltaScanner:
                     self._carry(base, run, sizes, range(first, last), hits, judge, found, again=again)
         for detection in self.engine.examine(text, judge):
             found[_key(detection)] = detection
-        return _text_result(hits, found.values())
+        return self.whole(text) if self.engine.excess else _text_result(hits, found.values())
 
     def _carry(
         self,
@@ -198,9 +214,9 @@ def _dependence(rules: Sequence[Rule]) -> list[WindowMargin]:
 _END = itemgetter(1)
 
 
-def _text_result(hits: Iterable[Hit], found: Iterable[Detection]) -> TextResult:
+def _text_result(hits: Iterable[Hit], found: Iterable[Detection], excess: str = "") -> TextResult:
     ordered = sorted(hits, key=_END)
-    return TextResult(tuple(end for _, end in ordered), tuple(ordered), tuple(found))
+    return TextResult(tuple(end for _, end in ordered), tuple(ordered), tuple(found), excess)
 
 
 def _key(detection: Detection) -> object:
@@ -212,7 +228,7 @@ def scan_roots(
     pack: Pack,
     roots: Sequence[int],
     tally: ScanTally,
-    looked: DetectionCallback,
+    looked: TextCallback,
     failed: FailureCallback,
 ) -> None:
     """Scans full objects of a pack and all that is based on them; calls back for each."""
@@ -229,12 +245,12 @@ def scan_roots(
         _judge(scanner, waiting, tally, looked)
 
 
-def _judge(scanner: DeltaScanner, waiting: list[PackObject], tally: ScanTally, looked: DetectionCallback) -> None:
+def _judge(scanner: DeltaScanner, waiting: list[PackObject], tally: ScanTally, looked: TextCallback) -> None:
     scanner.judge(waiting)
     tally.objects += len(waiting)
     for node in waiting:
         tally.size += len(node.text)
-        looked(node.number, node.text, node.state.found)
+        looked(node.number, node.text, node.state)
     waiting.clear()
 
 

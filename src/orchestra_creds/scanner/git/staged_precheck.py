@@ -88,7 +88,7 @@ def _has_no_detection(texts: "list[bytes]", rules: "CompiledRules", database: "A
     from orchestra_creds.scanner.engine.engine import Engine
 
     engine = Engine.from_database(rules.rules(), database, rules.widest)
-    return not any(engine.examine(text, engine.find_hits(text)) for text in texts)
+    return not any(engine.examine(text, engine.find_hits(text)) or engine.excess for text in texts)
 
 
 def _matches(extension: ModuleType, database: "Any", text: bytes) -> bool:

@@ -225,6 +225,8 @@ class TreeScan:
         path = os.fsdecode(self._paths[number])
         content = bytes(self._view[self._starts[number] : self._ends[number]])
         found = examine_whole(self._engine, content, batch_hits, path)
+        if self._engine.excess:
+            self._skip(self._paths[number], self._engine.excess)
         if len(found) > MOST_SIGHTINGS:
             self._skip(self._paths[number], TOO_MANY)
         self._explorer.gathered.sightings += found[:MOST_SIGHTINGS]
