@@ -2,7 +2,7 @@
 
 Each pattern of the first pass is compiled and run by itself over the same text, in rounds, the best round counts. A rule
 alone shows which one to rewrite; the sum means nothing, because together they share most of the work. Exit code 1: a rule
-costs more than its budget, or all of them more than theirs.
+costs more than its budget, or all of them more than theirs, or a crafted text (`crafted.py`) more than it may.
 """
 
 import argparse
@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from benchmarks.crafted import measure_crafted
+from benchmarks.page import replace
 from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.decoding.decode import CARRIERS
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
@@ -116,11 +118,28 @@ def main() -> int:
     parser.add_argument("--only", default="", help="rules whose id contains this")
     parser.add_argument("--budget", type=float, default=1.0, help="ns per byte that a rule may cost alone")
     parser.add_argument("--total", type=float, default=2.5, help="ns per byte that the first pass of all may cost")
+    parser.add_argument("--part", choices=("rules", "crafted"), help="measure only the rules, or only crafted texts")
+    parser.add_argument("--size", type=int, default=1 << 20, help="bytes of a crafted text")
+    parser.add_argument("--write", type=Path, help="page that gets the figures of the crafted texts")
     options = parser.parse_args()
     text = text_of(options.roots or [Path(sysconfig.get_paths()["stdlib"])], options.megabytes * 4_000_000)
     if not text:
         print("no text there", file=sys.stderr)
         return 2
+    failed = options.part != "crafted" and _is_dear(options, text)
+    if options.part != "rules":
+        found, problems = measure_crafted(text, options.size, options.only, lambda line: print(line, file=sys.stderr))
+        print(found)
+        for problem in problems:
+            print(problem, file=sys.stderr)
+        if options.write:
+            replace(options.write, "bench rules", found)
+        failed = failed or bool(problems)
+    return 1 if failed else 0
+
+
+def _is_dear(options: argparse.Namespace, text: bytes) -> bool:
+    """Measure the rules and print what they cost; whether one of them, or all together, cost more than allowed."""
     rules = all_rules()
     patterns = PatternSet(rules).patterns
     names = [rule.id for rule in rules] + [f"({carrier.kind} {carrier.pattern})" for carrier in CARRIERS]
@@ -150,7 +169,7 @@ def main() -> int:
         print(f"over the budget of {options.budget} ns/byte: {', '.join(dear)}", file=sys.stderr)
     if first > options.total:
         print(f"the first pass costs {first:.2f} ns/byte, more than {options.total}", file=sys.stderr)
-    return 1 if dear or first > options.total else 0
+    return bool(dear) or first > options.total
 
 
 if __name__ == "__main__":
