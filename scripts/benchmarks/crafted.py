@@ -25,7 +25,7 @@ from orchestra_creds.scanner.samples.sample import render
 
 MIXTURES: Final = 200
 MOST_OF_PROSE: Final = 5.0
-_KINDS: Final = ("anchor", "example", "example on lines", "mixture")
+KINDS: Final = ("anchor", "example", "example on lines", "mixture")
 _BETWEEN: Final = (b"", b" ", b"=", b'"', b"\n", b"x" * 24)
 
 
@@ -51,16 +51,17 @@ def fill(piece: bytes, size: int) -> bytes:
     return (piece * (size // len(piece) + 1))[:size]
 
 
-def crafted_texts(size: int, only: str) -> Iterator[tuple[str, str, bytes]]:
+def crafted_texts(size: int, only: str, kinds: Sequence[str]) -> Iterator[tuple[str, str, bytes]]:
     """Kind, name and content of each text."""
     rules = [rule for rule in all_rules() if only in rule.id]
     for rule in rules:
         example = render(rule.examples[0], seed=3).encode()
         pieces = (anchor_of(rule), example, example + b"\n")
-        for kind, piece in zip(_KINDS, pieces, strict=False):
-            yield kind, rule.id, fill(piece, size)
+        for kind, piece in zip(KINDS, pieces, strict=False):
+            if kind in kinds:
+                yield kind, rule.id, fill(piece, size)
     anchors = [anchor_of(rule) for rule in all_rules()]
-    for seed in range(0 if only else MIXTURES):
+    for seed in range(MIXTURES if "mixture" in kinds and not only else 0):
         chance = random.Random(seed)
         some = chance.sample(anchors, 12)
         yield (
@@ -94,7 +95,9 @@ def measure_text(engine: Engine, kind: str, name: str, text: bytes) -> CraftedCo
     return CraftedCost(kind, name, engine.spent / len(text) * 1024, len(found), seconds, bool(engine.excess))
 
 
-def measure_crafted(prose: bytes, size: int, only: str, say: Callable[[str], None]) -> tuple[str, list[str]]:
+def measure_crafted(
+    prose: bytes, size: int, only: str, kinds: Sequence[str], say: Callable[[str], None]
+) -> tuple[str, list[str]]:
     """Markdown of what crafted texts of `size` bytes cost, and what is over its bound."""
     engine = Engine.open(all_rules(), kind=EngineKind.HYPERSCAN)
     prose = fill(prose, size)
@@ -102,7 +105,7 @@ def measure_crafted(prose: bytes, size: int, only: str, say: Callable[[str], Non
     start = start_seconds()
     own = start + min(measure_text(engine, "prose", "prose", prose).seconds for _ in range(5))
     costs = []
-    for number, (kind, name, text) in enumerate(crafted_texts(size, only), 1):
+    for number, (kind, name, text) in enumerate(crafted_texts(size, only, kinds), 1):
         cost = measure_text(engine, kind, name, text)
         if start + cost.seconds > MOST_OF_PROSE * own and cost.findings <= 1:  # the best of three, as for prose
             cost = min(cost, *(measure_text(engine, kind, name, text) for _ in range(2)), key=lambda one: one.seconds)
@@ -121,7 +124,7 @@ def measure_crafted(prose: bytes, size: int, only: str, say: Callable[[str], Non
         )
     ]
     problems: list[str] = []
-    for kind in _KINDS:
+    for kind in KINDS:
         for with_findings in (False, True):
             of_kind = [one for one in costs if one.kind == kind and (one.findings > 1) is with_findings]
             if of_kind:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.crafted import measure_crafted
+from benchmarks.crafted import KINDS, measure_crafted
 from benchmarks.page import replace
 from orchestra_creds.scanner.buffers import SEPARATOR
 from orchestra_creds.scanner.decoding.decode import CARRIERS
@@ -119,6 +119,9 @@ def main() -> int:
     parser.add_argument("--budget", type=float, default=1.0, help="ns per byte that a rule may cost alone")
     parser.add_argument("--total", type=float, default=2.5, help="ns per byte that the first pass of all may cost")
     parser.add_argument("--part", choices=("rules", "crafted"), help="measure only the rules, or only crafted texts")
+    parser.add_argument(
+        "--kind", action="append", choices=KINDS, help="measure only these crafted texts; can be repeated"
+    )
     parser.add_argument("--size", type=int, default=1 << 20, help="bytes of a crafted text")
     parser.add_argument("--write", type=Path, help="page that gets the figures of the crafted texts")
     options = parser.parse_args()
@@ -128,7 +131,9 @@ def main() -> int:
         return 2
     failed = options.part != "crafted" and _is_dear(options, text)
     if options.part != "rules":
-        found, problems = measure_crafted(text, options.size, options.only, lambda line: print(line, file=sys.stderr))
+        found, problems = measure_crafted(
+            text, options.size, options.only, options.kind or KINDS, lambda line: print(line, file=sys.stderr)
+        )
         print(found)
         for problem in problems:
             print(problem, file=sys.stderr)
