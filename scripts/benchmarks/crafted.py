@@ -92,7 +92,7 @@ def measure_text(engine: Engine, kind: str, name: str, text: bytes) -> CraftedCo
     began = time.process_time()
     found = examine_whole(engine, text, engine.find_hits(text), name)
     seconds = time.process_time() - began
-    return CraftedCost(kind, name, engine.spent / len(text) * 1024, len(found), seconds, bool(engine.excess))
+    return CraftedCost(kind, name, engine.place_count / len(text) * 1024, len(found), seconds, bool(engine.excess))
 
 
 def measure_crafted(

@@ -62,7 +62,7 @@ class WorkLog:
         """Examine a text; how many places per KiB that took, dear ones as often as they count."""
         self.counted.clear()
         detect(fast(), text)
-        assert self.counted.total() <= fast().spent
+        assert self.counted.total() <= fast().place_count
         if fast().excess:
             assert any(f"rule {rule.id}:" in fast().excess for rule in all_rules())
         return sum(PLACES[rule] * count for rule, count in self.counted.items()) / max(len(text), LEAST) * 1024
@@ -111,7 +111,7 @@ def test_so_does_any_mixture_and_a_text_that_is_not_named_was_examined_whole(
         within, named = detect(fast(), text), fast().excess
         patch.setattr("orchestra_creds.scanner.engine.engine.places_of", lambda _size: 1 << 40)
         unbounded = detect(fast(), text)
-        assert bool(named) == (fast().spent > places_of(len(text)))
+        assert bool(named) == (fast().place_count > places_of(len(text)))
     assert set(map(repr, within)) <= set(map(repr, unbounded))
     assert named or len(within) == len(unbounded)
 
@@ -158,7 +158,7 @@ def test_a_text_within_its_budget_is_examined_whole_after_one_that_was_not() -> 
     detect(fast(), fill(b"AIza", SMALL))
     assert fast().excess
     detect(fast(), b"AIza")
-    assert (fast().excess, fast().spent) == ("", 0)
+    assert (fast().excess, fast().place_count) == ("", 0)
 
 
 def test_the_budget_of_a_text_grows_with_its_size() -> None:

@@ -149,7 +149,7 @@ class Engine:
         return self._examiner.excess
 
     @property
-    def spent(self) -> int:
+    def place_count(self) -> int:
         """The places that `examine` examined of its last text, see `budget`."""
         return self._places - self._examiner.left
 
