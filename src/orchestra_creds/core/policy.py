@@ -9,6 +9,8 @@ from orchestra_creds.errors import ConfigError
 SHORTEST_GRACE = timedelta(hours=6)
 """Readers of `latest` and of aliases may be served an old version for "a few hours"
 (cloud.google.com/secret-manager/docs/reference/consistency); twice three hours is the shortest grace that is safe for them."""
+EXPIRY_SLACK = timedelta(days=2)
+"""How much earlier than its grace needs the successor of an expiring credential is made: two daily runs may fail."""
 SHORTEST_EVERY = timedelta(hours=1)
 """More often would be a loop, and Secret Manager's own rotation period has the same floor (secret-manager/docs/secret-rotation)."""
 
@@ -52,9 +54,18 @@ class RotationPolicy:
                 hint="a predecessor must be retired before the next successor comes",
             )
 
-    def due_at(self, since: datetime) -> datetime:
-        """When a credential that is current since then is due."""
-        return since + self.every
+    def due_at(self, since: datetime, expires: datetime | None = None) -> datetime:
+        """When a credential that is current since then is due: by its age, or earlier so that it outlives its own grace."""
+        by_age = since + self.every
+        return by_age if expires is None else min(by_age, self.last_start(since, expires))
+
+    def last_start(self, since: datetime, expires: datetime) -> datetime:
+        """When its successor must be made, so that a credential that ends at `expires` stays valid through its grace."""
+        return expires - self.grace - _expiry_slack(expires - since)
+
+    def room_in(self, lifetime: timedelta) -> timedelta:
+        """How long after its beginning a credential with this lifetime is due at the latest; negative if it is too short."""
+        return lifetime - self.grace - _expiry_slack(lifetime)
 
     def grace_ends(self, superseded: datetime) -> datetime:
         """When a predecessor may be disabled; the clock starts when the last destination holds the successor."""
@@ -67,3 +78,8 @@ class RotationPolicy:
     def is_quiet(self, last_used: datetime | None, now: datetime) -> bool:
         """Whether a predecessor has not been used for long enough."""
         return not self.require_unused or last_used is None or now - last_used >= self.require_unused
+
+
+def _expiry_slack(lifetime: timedelta) -> timedelta:
+    """How much of a lifetime is kept for runs that fail: two daily runs, at most a tenth of it."""
+    return max(min(EXPIRY_SLACK, lifetime / 10), timedelta(0))

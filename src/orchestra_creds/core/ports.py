@@ -189,6 +189,10 @@ class ProjectInspector(Protocol):
         """Whether an organization policy such as `iam.disableServiceAccountKeyCreation` is in force."""
         ...
 
+    def allowed_values(self, constraint: str) -> Sequence[str]:
+        """The values that an organization policy such as `iam.serviceAccountKeyExpiryHours` allows; empty if it is not set."""
+        ...
+
     def server_time(self) -> datetime:
         """The service's time, to the second."""
         ...

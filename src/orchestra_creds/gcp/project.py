@@ -1,7 +1,9 @@
 """ProjectInspector: facts about a project that decide whether our verbs can work there."""
 
 import email.utils
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import requests
 
@@ -23,10 +25,19 @@ class RestProjectInspector:
 
     def is_constraint_enforced(self, constraint: str) -> bool:
         """See ProjectInspector."""
+        return any(rule.get("enforce", False) for rule in self._rules(constraint))
+
+    def allowed_values(self, constraint: str) -> Sequence[str]:
+        """See ProjectInspector."""
+        return [value for rule in self._rules(constraint) for value in rule.get("values", {}).get("allowedValues", [])]
+
+    def _rules(self, constraint: str) -> Sequence[Mapping[str, Any]]:
+        """The rules of a policy that are in effect for the project."""
         path = f"v2/projects/{self._session.project}/policies/{constraint}:getEffectivePolicy"
         doing = f"read the organization policy {constraint}"
         reply = self._session.rest(doing, "GET", "orgpolicy", path, repeatable=True)
-        return any(rule.get("enforce", False) for rule in reply.get("spec", {}).get("rules", []))
+        rules: Sequence[Mapping[str, Any]] = reply.get("spec", {}).get("rules", [])
+        return rules
 
     def server_time(self) -> datetime:
         """See ProjectInspector."""

@@ -25,6 +25,8 @@ def metrics(found: Survey, *, ended: datetime, seconds: float, success: bool) ->
     gauge("credential_age_seconds", "Age of the current version.", ages)
     dues = [(label, one.due.timestamp()) for label, one in every if one.due is not None]
     gauge("credential_due_timestamp_seconds", "When it is due.", dues)
+    ends = [(label, one.ends.timestamp()) for label, one in every if one.ends is not None]
+    gauge("credential_expires_timestamp_seconds", "When the current one or its secret ends by itself.", ends)
     gauge("credential_problems", "Problems that need the operator.", [(la, len(one.problems)) for la, one in every])
     gauge("retiring", "Predecessors on their way out.", [(la, len(one.retiring)) for la, one in every])
     behind = [(la, sum(not holds for holds in (one.destinations or {}).values())) for la, one in every]

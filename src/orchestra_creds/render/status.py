@@ -35,7 +35,7 @@ def result(found: Survey, *, check: bool) -> Result:
             "listing_error": found.listing_error or None,
             "credentials": [body(one) for one in found.statuses],
         },
-        ("credential", "kind", "version", "age", "of policy", "next rotation", "state"),
+        ("credential", "kind", "version", "age", "of policy", "next rotation", "ends", "state"),
         tuple(_row(one, found.at) for one in found.statuses),
         (*(lines if found.statuses else ("no credential is declared here",)), *found.notes),
         _exit_code(found, check=check),
@@ -64,6 +64,8 @@ def body(one: CredentialStatus) -> dict[str, object]:
         "age_seconds": int(one.age.total_seconds()) if one.age is not None else None,
         "share": round(one.share, 4),
         "last_used": time_text(one.last_used) or None,
+        "expires": time_text(one.expires) or None,
+        "secret_expires": time_text(one.secret_expires) or None,
         "retiring": [
             {
                 "id": entry.id,
@@ -103,6 +105,7 @@ def _row(one: CredentialStatus, at: datetime) -> tuple[str, ...]:
         age,
         bar(one.share),
         next_rotation(one, at),
+        f"{one.ends:%Y-%m-%d}" if one.ends else "-",
         word(one),
     )
 

@@ -30,6 +30,7 @@ def page(found: Survey) -> str:
             "length": max(position(found.at) - position(one.since), 0.4) if one.since else None,
             "due": position(one.due) if one.due else None,
             "due_text": time_text(one.due),
+            "ends": time_text(one.ends),
         }
         for one in found.statuses
     ]

@@ -128,7 +128,7 @@ class Attempt:
         self.known = None
         self.executor.secret = secret
         state = decode(secret.annotations, secret.name) if secret else State()
-        seen = Observations(exists=secret is not None)
+        seen = Observations(exists=secret is not None, secret_expires=secret.expires if secret else None)
         situation = Situation(self.credential, state, seen, self.want, self.run.id, self.run.time.now())
         if machine.is_locked(situation) and not self.take_over:
             raise self._lock_error(state)

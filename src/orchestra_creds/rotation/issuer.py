@@ -25,6 +25,12 @@ class IssuedCredential:
     last_used: datetime | None = None
     exposed: bool = False
     """The issuer knows that it leaked."""
+    expires: datetime | None = None
+    """When it ends by itself; None if it does not."""
+
+    def is_valid(self, now: datetime) -> bool:
+        """Return whether the issuer accepts it: it is enabled and has not expired."""
+        return self.enabled and (self.expires is None or now < self.expires)
 
 
 class Issuer(Protocol):

@@ -114,7 +114,10 @@ class StepObserver(NumberedVersions):
             return StepResult(seen=replace(seen, healthy=False))
         situation = replace(situation, seen=seen)
         issued = self._list_credentials()
-        if not issued or any(item.id == step.detail and item.enabled for item in issued):
+        mine = next((item for item in issued if item.id == step.detail), None)
+        if mine is not None:
+            situation = replace(situation, seen=replace(seen, expires=mine.expires))
+        if not issued or (mine is not None and mine.is_valid(situation.now)):
             return StepResult(seen=replace(situation.seen, healthy=True))
         seen = self._try_current(situation)
         return StepResult(seen=replace(seen, healthy=bool(seen.proved)))

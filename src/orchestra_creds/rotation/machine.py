@@ -22,8 +22,8 @@ def is_locked(situation: Situation) -> bool:
 
 def reason(situation: Situation) -> str:
     """Why a rotation is to begin, or empty."""
-    state, policy = situation.state, situation.credential.policy
-    if state.current is None:
+    state, due = situation.state, situation.due
+    if state.current is None or due is None:
         return "it has no version yet"
     if state.current_leaked:
         return "the current one leaked"
@@ -33,7 +33,11 @@ def reason(situation: Situation) -> str:
         return "the current one does not authenticate"
     if situation.want.force:
         return "it was asked for"
-    return "it is due" if situation.now >= policy.due_at(state.current.since) else ""
+    if situation.now < due:
+        return ""
+    expires = situation.seen.expires or state.current.expires
+    by_age = situation.credential.policy.due_at(state.current.since)
+    return f"it expires on {expires:%Y-%m-%d}" if expires is not None and due < by_age else "it is due"
 
 
 def next_step(situation: Situation) -> Step | None:
@@ -68,7 +72,7 @@ def next_step(situation: Situation) -> Step | None:
         or retirement.sweep(situation)
         or retirement.retire(situation)
     )
-    return ends or _begin(situation) or _converge(situation) or _release(situation)
+    return ends or _begin(situation) or _record_end(situation) or _converge(situation) or _release(situation)
 
 
 # -- a rotation that is under way
@@ -181,6 +185,17 @@ def _converge(situation: Situation) -> Step | None:
     if not seen.copies_compared:
         return step_of(StepKind.LOOK_AT_COPIES, credential.secret)
     return step_of(StepKind.REDELIVER, credential.secret, state.current.id) if lacking_copies(situation) else None
+
+
+def _record_end(situation: Situation) -> Step | None:
+    """Record an expiry that makes the current one due earlier than its label says: others read only that label."""
+    current, expires = situation.state.current, situation.seen.expires
+    if current is None or expires is None or situation.due is None:
+        return None
+    known = situation.credential.policy.due_at(current.since, current.expires)
+    if situation.due == known:
+        return None
+    return step_of(StepKind.RECORD_END, situation.credential.secret, f"{expires:%Y-%m-%d}")
 
 
 def lacking_copies(situation: Situation) -> list[str]:

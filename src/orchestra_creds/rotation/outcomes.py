@@ -8,8 +8,9 @@ from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation import machine, retirement
 from orchestra_creds.rotation.outcome import Ending, Outcome, Step
-from orchestra_creds.rotation.situation import Observations, Situation, StepKind
+from orchestra_creds.rotation.situation import Situation, StepKind
 from orchestra_creds.rotation.state import CURRENT, PREVIOUS, State
+from orchestra_creds.rotation.timing import SECRET_ENDS_SOON
 
 LABEL_DUE = "orchestra-due"
 """The day of the next rotation, so that anybody who may list secrets can see what is overdue without running us."""
@@ -32,13 +33,15 @@ def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) ->
     """The secret's labels with the due date brought up to date."""
     if state.current is None:
         return dict(there)
-    return {**there, LABEL_DUE: f"{policy.due_at(state.current.since):%Y%m%d}"}
+    return {**there, LABEL_DUE: f"{policy.due_at(state.current.since, state.current.expires):%Y%m%d}"}
 
 
 def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, ...], *, dry: bool) -> Outcome:
     """What became of the credential once nothing more is to be done."""
     ending, message, code = _ending(situation, steps, dry=dry)
     held = tuple(f"predecessor {name} is still in use: it stays enabled" for name in retirement.in_use(situation))
+    if ending in {Ending.ROTATED, Ending.DELIVERED} and (ends := _secret_end(situation)):
+        held = (*held, ends)
     current = situation.state.current
     return Outcome(
         situation.credential.name,
@@ -68,7 +71,7 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if kinds & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
         if machine.is_behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
-        return Ending.DELIVERED if StepKind.REDELIVER in kinds else Ending.ROTATED, where, _leftover_code(seen)
+        return Ending.DELIVERED if StepKind.REDELIVER in kinds else Ending.ROTATED, where, _leftover_code(situation)
     if attention := _attention(situation):
         return Ending.ATTENTION, attention, ExitCode.ATTENTION
     if StepKind.ADOPT in kinds:
@@ -84,8 +87,18 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
 
 
-def _leftover_code(seen: Observations) -> ExitCode:
-    return ExitCode.ATTENTION if seen.unretired or seen.unswept else ExitCode.OK
+def _leftover_code(situation: Situation) -> ExitCode:
+    seen = situation.seen
+    left = seen.unretired or seen.unswept or _secret_end(situation)
+    return ExitCode.ATTENTION if left else ExitCode.OK
+
+
+def _secret_end(situation: Situation) -> str:
+    """Return what to say of a secret that deletes itself soon; empty if it does not."""
+    expires = situation.seen.secret_expires
+    if expires is None or expires - situation.now >= SECRET_ENDS_SOON:
+        return ""
+    return f"Secret Manager deletes secret {situation.credential.secret}, with every version, on {expires:%Y-%m-%d}"
 
 
 def _attention(situation: Situation) -> str:
@@ -97,6 +110,8 @@ def _attention(situation: Situation) -> str:
         return "readers cannot read the current version"
     if seen.dead:
         return "the current one does not authenticate"
+    if ends := _secret_end(situation):
+        return f"{ends}; {_next_rotation_text(situation)}"
     if seen.unretired:
         return f"{', '.join(sorted(seen.unretired))} could not be retired; {_next_rotation_text(situation)}"
     return f"orphans may exist; {_next_rotation_text(situation)}" if seen.unswept else ""
@@ -134,10 +149,9 @@ def _begin_reason(steps: tuple[Step, ...]) -> str:
 
 
 def _next_rotation_text(situation: Situation) -> str:
-    current = situation.state.current
-    if current is None:
+    due = situation.due
+    if due is None:
         return "it has no version yet"
-    due = situation.credential.policy.due_at(current.since)
     return f"next rotation in {rough_text(due - situation.now)}" if due > situation.now else "it is due"
 
 
@@ -149,6 +163,8 @@ def _hint(situation: Situation, ending: Ending) -> str:
         return "the next run tries again; end it by hand at its issuer if that does not help"
     if ending is Ending.ATTENTION and manual:
         return f"store it: orchestra-creds secret set {situation.credential.secret}; the next run records it"
+    if ending in {Ending.ATTENTION, Ending.ROTATED, Ending.DELIVERED} and _secret_end(situation):
+        return f"take its expiry away: gcloud secrets update {situation.credential.secret} --remove-expiration"
     if ending is Ending.PENDING:
         return "the next run repeats it; the predecessor stays valid until then"
     return ""

@@ -34,6 +34,7 @@ class StepKind(StrEnum):
     MAKE_STAGING = "create staging secret"
     ADOPT = "adopt"
     RECORD = "record a version set by hand"
+    RECORD_END = "record its expiry"
     LEAK = "record the leak"
     BEGIN = "begin"
     ROLL_BACK = "begin to roll back"
@@ -103,6 +104,7 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.DESTROY: StepEffect.CHANGES,
     StepKind.ADOPT: StepEffect.RECORDS,
     StepKind.RECORD: StepEffect.RECORDS,
+    StepKind.RECORD_END: StepEffect.RECORDS,
     StepKind.LEAK: StepEffect.RECORDS,
     StepKind.BEGIN: StepEffect.RECORDS,
     StepKind.ROLL_BACK: StepEffect.RECORDS,
@@ -157,6 +159,10 @@ class Observations:
     """Facts of this run; None where nobody has looked. Steps add to it, a lost reply takes away what it makes doubtful."""
 
     exists: bool = True
+    secret_expires: datetime | None = None
+    """When Secret Manager deletes the whole secret; None if it does not."""
+    expires: datetime | None = None
+    """When the current one ends by itself, by what its issuer says; None if it does not, or nobody has asked."""
     newest: int | None = None
     newest_is_ours: bool = False
     newest_unreadable: bool = False
@@ -223,6 +229,14 @@ class Situation:
     def has_lease(self) -> bool:
         """Whether this run holds the lease."""
         return self.state.lease is not None and self.state.lease.run == self.run
+
+    @property
+    def due(self) -> datetime | None:
+        """When the current one is due, by its age or its expiry; None while there is none."""
+        current = self.state.current
+        if current is None:
+            return None
+        return self.credential.policy.due_at(current.since, self.seen.expires or current.expires)
 
     @property
     def token(self) -> str:

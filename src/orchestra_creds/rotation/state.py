@@ -70,6 +70,8 @@ class CurrentCredential:
     id: str
     versions: tuple[int, ...]
     since: datetime
+    expires: datetime | None = None
+    """When it ends by itself, once a run saw that this makes it due earlier than its age does."""
 
     @property
     def version(self) -> int:
@@ -165,6 +167,7 @@ def encode(state: State) -> str:
         "next": [successor.staged, successor.id, successor.fingerprint] if successor != Successor() else None,
         "made": state.started and [_seconds(state.started), *state.known],
         "cur": current and [current.id, list(current.versions), _seconds(current.since)],
+        "end": current and _seconds(current.expires),
         "old": [[e.id, list(e.versions), str(e.phase), _seconds(e.since), _seconds(e.born)] for e in state.retiring],
         "lost": [[_seconds(w.opened), _seconds(w.closed), *w.known] for w in state.unresolved],
         "dest": dict(sorted(state.delivered.items())),
@@ -220,7 +223,7 @@ def _decode_body(body: Mapping[str, Any]) -> State:
         successor=_successor(*body["next"]) if "next" in body else Successor(),
         known=tuple(_text(name) for name in made[1:]),
         started=_moment(made[0]) if made else None,
-        current=_current_credential(*body["cur"]) if "cur" in body else None,
+        current=_current_credential(*body["cur"], expires=body.get("end")) if "cur" in body else None,
         retiring=tuple(_predecessor(*entry) for entry in body.get("old", ())),
         unresolved=tuple(_orphan_window(*entry) for entry in body.get("lost", ())),
         delivered={_text(name): _text(held) for name, held in body.get("dest", {}).items()},
@@ -235,10 +238,11 @@ def _successor(staged: Any, identifier: Any, fingerprint: Any) -> Successor:
     return Successor(_number(staged), _text(identifier), _text(fingerprint))
 
 
-def _current_credential(identifier: Any, versions: Any, since: Any) -> CurrentCredential:
+def _current_credential(identifier: Any, versions: Any, since: Any, *, expires: Any) -> CurrentCredential:
     if not versions:
         raise ValueError("no version")
-    return CurrentCredential(_text(identifier), tuple(_number(n) for n in versions), _moment(since))
+    numbers = tuple(_number(n) for n in versions)
+    return CurrentCredential(_text(identifier), numbers, _moment(since), _optional_moment(expires))
 
 
 def _predecessor(identifier: Any, versions: Any, phase: Any, since: Any, born: Any) -> Predecessor:

@@ -7,13 +7,11 @@ from enum import StrEnum
 
 from orchestra_creds.core.cloud_types import SecretResource, Version, VersionState
 from orchestra_creds.core.credential import Credential, CredentialKind
+from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, decode
-from orchestra_creds.rotation.timing import LATE
-
-SECRET_ENDS_SOON = timedelta(days=30)
-"""How long before a secret with an expiry deletes itself that somebody has to know."""
+from orchestra_creds.rotation.timing import LATE, SECRET_ENDS_SOON
 
 
 class Problem(StrEnum):
@@ -35,6 +33,7 @@ class Problem(StrEnum):
     UNREADABLE = "latest unreadable"
     FOREIGN_VERSION = "foreign version"
     ENDING = "secret expires"
+    EXPIRING = "key expires"
     NOT_READ = "not looked at"
 
 
@@ -66,9 +65,18 @@ class CredentialStatus:
     age: timedelta | None = None
     share: float = 0.0
     last_used: datetime | None = None
+    expires: datetime | None = None
+    """When the current one ends by itself at its issuer."""
+    secret_expires: datetime | None = None
+    """When Secret Manager deletes the whole secret."""
     retiring: tuple[Predecessor, ...] = ()
     destinations: Mapping[str, bool] | None = None
     problems: tuple[CredentialProblem, ...] = ()
+
+    @property
+    def ends(self) -> datetime | None:
+        """When readers lose it if nobody does anything: the earlier of the two expiries."""
+        return min((end for end in (self.expires, self.secret_expires) if end is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +134,7 @@ def credential_status(facts: CredentialFacts, now: datetime, tolerance: timedelt
     current, policy = state.current, credential.policy
     held = {item.id: item for item in facts.held or ()}
     mine = held.get(current.id) if current else None
+    expires = _expiry_of(facts, state)
     return CredentialStatus(
         name=credential.name,
         kind=credential.kind,
@@ -136,10 +145,12 @@ def credential_status(facts: CredentialFacts, now: datetime, tolerance: timedelt
         identifier=current.id if current else "",
         version=current.version if current else 0,
         since=current.since if current else None,
-        due=policy.due_at(current.since) if current else None,
+        due=policy.due_at(current.since, expires) if current else None,
         age=now - current.since if current else None,
         share=(now - current.since) / policy.every if current else 0.0,
         last_used=mine.last_used if mine else None,
+        expires=expires,
+        secret_expires=facts.secret.expires if facts.secret else None,
         retiring=state.retiring,
         destinations={copy.name: _is_delivered(state, copy.name) for copy in credential.copies},
         problems=tuple(_problems(facts, state, now, tolerance)),
@@ -160,6 +171,14 @@ def survey(
     return Survey(project, at, tuple(order), tuple(notes), listing_error)
 
 
+def _expiry_of(facts: CredentialFacts, state: State) -> datetime | None:
+    """When the current one ends, by what its issuer says now, else by what a run recorded."""
+    current = state.current
+    if current is None:
+        return None
+    return next((item.expires for item in facts.held or () if item.id == current.id), current.expires)
+
+
 def _is_delivered(state: State, name: str) -> bool:
     return state.current is not None and state.delivered.get(name) == state.current.id
 
@@ -169,8 +188,8 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
     found = []
     if current is None:
         found.append(CredentialProblem(Problem.NO_VERSION))
-    elif now > policy.due_at(current.since) + tolerance:
-        found.append(CredentialProblem(Problem.OVERDUE, f"since {policy.due_at(current.since):%Y-%m-%d}"))
+    else:
+        found += _age_problems(policy, current.since, _expiry_of(facts, state), now, tolerance)
     at_work = state.lease is not None and now < state.lease.until
     if current is not None and not at_work:
         found += _reader_problems(facts, current.version, now)
@@ -190,6 +209,20 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
         if _is_lingering(facts.credential, entry, now)
     ]
     return found + _key_problems(facts, state)
+
+
+def _age_problems(
+    policy: RotationPolicy, since: datetime, expires: datetime | None, now: datetime, tolerance: timedelta
+) -> list[CredentialProblem]:
+    """A successor that is missing although it is due, and the end of the current one if that comes near."""
+    found, due = [], policy.due_at(since, expires)
+    if now > due + tolerance:
+        ends = f"; it expires on {expires:%Y-%m-%d}" if expires is not None else ""
+        found.append(CredentialProblem(Problem.OVERDUE, f"since {due:%Y-%m-%d}{ends}"))
+    if expires is not None and now > min(policy.last_start(since, expires) + tolerance, expires - policy.grace):
+        when = f"since {expires:%Y-%m-%d %H:%M} UTC" if now >= expires else f"on {expires:%Y-%m-%d %H:%M} UTC"
+        found.append(CredentialProblem(Problem.EXPIRING, when))
+    return found
 
 
 def _reader_problems(facts: CredentialFacts, current: int, now: datetime) -> list[CredentialProblem]:

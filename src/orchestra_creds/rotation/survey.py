@@ -126,7 +126,7 @@ def _keys_of(
     except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
         unknown[str(error)] = None
     return [
-        IssuedCredential(key.id, not key.disabled, key.created, uses.get(key.id), key.exposed)
+        IssuedCredential(key.id, not key.disabled, key.created, uses.get(key.id), key.exposed, key.expires)
         for key in keys
         if key.origin is KeyOrigin.USER
     ]

@@ -16,5 +16,7 @@ VERIFY_PAUSE = timedelta(seconds=15)
 """How long a run waits, at most, before it tries a key again."""
 LATE = timedelta(days=2)
 """How long after its time a predecessor may still be there before someone should look: two daily runs."""
+SECRET_ENDS_SOON = timedelta(days=30)
+"""How long before a secret with an expiry deletes itself that somebody has to know."""
 OVERDUE_AFTER = timedelta(days=2)
 """How long after the day on its label a secret that is not declared here counts as forgotten: two daily runs of whoever declares it."""

@@ -219,7 +219,15 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
 def _forget_current(seen: Observations) -> Observations:
     """Return the observations without those of the current one, which are not true of its successor."""
     return replace(
-        seen, rotated=True, leak_recorded=True, proved=None, dead=False, withdrawn=False, newer=False, healthy=None
+        seen,
+        rotated=True,
+        leak_recorded=True,
+        proved=None,
+        dead=False,
+        withdrawn=False,
+        newer=False,
+        healthy=None,
+        expires=None,
     )
 
 
@@ -279,6 +287,12 @@ def _after_record(situation: Situation, _result: StepResult) -> tuple[State, Obs
     return recorded, _forget_current(seen)
 
 
+def _after_record_end(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    state, seen = situation.state, situation.seen
+    current = replace(state.current, expires=seen.expires) if state.current is not None else None
+    return replace(state, current=current), seen
+
+
 def _after_sweep(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     renewed = _renew_lease(situation)
     windows = tuple(window for window in renewed.unresolved if situation.now - window.closed < SWEEP_AFTER)
@@ -317,6 +331,7 @@ def _drop_lease(state: State, seen: Observations) -> State:
 _STATES: Mapping[StepKind, Callable[[Situation, StepResult], tuple[State, Observations]]] = {
     StepKind.ADOPT: _after_adopt,
     StepKind.RECORD: _after_record,
+    StepKind.RECORD_END: _after_record_end,
     StepKind.LEAK: _after_leak,
     StepKind.BEGIN: _after_begin,
     StepKind.ROLL_BACK: _after_roll_back,

@@ -19,8 +19,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.core.credential import Credential, Strategy
+from orchestra_creds.core.durations import duration_text
 from orchestra_creds.core.google import ACCOUNT_DOMAIN, KEYS_OF_ACCOUNT
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.policy import SHORTEST_EVERY, SHORTEST_GRACE
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
@@ -28,6 +30,8 @@ from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
 """Organization policies that forbid the one or the other (docs.cloud.google.com/organization-policy/restrict-service-accounts)."""
+KEY_EXPIRY = "iam.serviceAccountKeyExpiryHours"
+"""Organization policy that gives a key which Google makes a lifetime such as `720h`; an uploaded one ends with its certificate."""
 _RESERVED = 1
 """Places for a key that stay free for the successor of one that leaked."""
 BACKDATED = timedelta(minutes=5)
@@ -87,12 +91,34 @@ class ServiceAccountKeys:
                     f"organization policy {constraint} forbids a new key for {self._account}",
                     hint="allow keys for this project, or let its users go without keys (workload identity federation)",
                 )
+        if not self._uploads:
+            self._check_lifetime()
         mine = [key for key in self._keys.list_keys(self._account) if key.origin is KeyOrigin.USER]
         if len(mine) >= KEYS_OF_ACCOUNT - (0 if emergency else _RESERVED):
             raise PreconditionError(
                 f"{self._account} has {len(mine)} keys and there is no room for another: {', '.join(k.id for k in mine)}",
                 hint=f"see `orchestra-creds key list {self._account}`; delete those that nobody uses; none was touched",
             )
+
+    def _check_lifetime(self) -> None:
+        """Refuse a lifetime by organization policy in which a predecessor would still be in its grace when its successor is due."""
+        policy, lifetime = self._credential.policy, self._lifetime()
+        if lifetime is not None and policy.room_in(lifetime) < max(SHORTEST_EVERY, policy.grace):
+            raise PreconditionError(
+                f"organization policy {KEY_EXPIRY} ends keys of {self._account} after {duration_text(lifetime)}: "
+                f"too early for the grace of {duration_text(policy.grace)}",
+                hint=f"declare a shorter grace for {self._credential.name}, at least {duration_text(SHORTEST_GRACE)}, "
+                "or let the policy allow longer",
+            )
+
+    def _lifetime(self) -> timedelta | None:
+        """The lifetime that the organization gives to a new key; None without one, and if it cannot be read."""
+        try:
+            values = self._inspector.allowed_values(KEY_EXPIRY)
+        except CredsError:
+            return None
+        hours = [int(value.removesuffix("h")) for value in values if value.removesuffix("h").isdecimal()]
+        return timedelta(hours=min(hours)) if hours else None
 
     def list_credentials(self) -> Sequence[IssuedCredential]:
         """Return the account's keys, without those that Google manages itself."""
@@ -256,7 +282,7 @@ def _new_pair() -> rsa.RSAPrivateKey:
 
 
 def _issued_credential(key: Key) -> IssuedCredential:
-    return IssuedCredential(key.id, not key.disabled, key.created, key.last_used, key.disabled_for_leak)
+    return IssuedCredential(key.id, not key.disabled, key.created, key.last_used, key.disabled_for_leak, key.expires)
 
 
 def _body(material: Material) -> dict[str, str]:
