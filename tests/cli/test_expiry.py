@@ -51,6 +51,7 @@ def test_a_key_with_an_end_gets_its_successor_before_it(rotator: Operator) -> No
     assert rotator.call("rotate", "--all").code == 0
     first = rotator.call(*CHECK)
     (one,) = document(first.stdout)["credentials"]
+    assert one["expires"] is not None
     ends = day(one["expires"])
     assert (first.code, one["problems"]) == (0, [])
     assert timedelta(days=29) < ends - day(one["since"]) <= timedelta(days=30)
@@ -85,6 +86,7 @@ def test_the_end_of_an_uploaded_key_is_known_from_the_first_day(rotator: Operato
     assert rotator.call("rotate", "--all").code == 0
     first = rotator.call("status", "--format", "json")
     (one,) = document(first.stdout)["credentials"]
+    assert one["expires"] is not None
     ends = day(one["expires"])
     assert abs(ends - day(one["since"]) - timedelta(days=2 * 30 + 7 + 3 + 30)) < timedelta(minutes=10)
     metrics = rotator.call("rotate", "--due", "--metrics-file", "-").text

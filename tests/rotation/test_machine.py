@@ -26,6 +26,7 @@ from orchestra_creds.rotation.state import (
     Retirement,
     State,
     Successor,
+    Target,
     decode,
     encode,
 )
@@ -35,6 +36,7 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MOMENTS = st.integers(1, 4_000_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 IDS = st.text("abcdef0123456789", min_size=1, max_size=12)
 NUMBERS = st.integers(1, 50)
+TARGETS = st.none() | st.builds(Target, st.sampled_from(CredentialKind).map(str), IDS | st.just(""), IDS | st.just(""))
 RETIRING = st.builds(
     Predecessor,
     IDS,
@@ -42,6 +44,7 @@ RETIRING = st.builds(
     st.sampled_from(Retirement),
     st.none() | MOMENTS,
     st.none() | MOMENTS,
+    TARGETS,
 )
 STATES = st.builds(
     State,
@@ -50,17 +53,25 @@ STATES = st.builds(
     lease=st.none() | st.builds(Lease, IDS, MOMENTS),
     base=st.integers(0, 9),
     staged_base=st.integers(0, 9),
-    successor=st.builds(Successor, st.integers(0, 12), IDS | st.just(""), IDS | st.just("")),
+    successor=st.builds(Successor, st.integers(0, 12), IDS | st.just(""), IDS | st.just(""), TARGETS),
     current=st.none()
-    | st.builds(CurrentCredential, IDS, st.lists(NUMBERS, min_size=1, max_size=3).map(tuple), MOMENTS),
+    | st.builds(
+        CurrentCredential,
+        IDS,
+        st.lists(NUMBERS, min_size=1, max_size=3).map(tuple),
+        MOMENTS,
+        st.none() | MOMENTS,
+        TARGETS,
+    ),
     retiring=st.lists(RETIRING, max_size=3, unique_by=lambda entry: entry.id).map(tuple),
     unresolved=st.lists(
-        st.builds(OrphanWindow, st.lists(IDS, max_size=2).map(tuple), MOMENTS, MOMENTS), max_size=2
+        st.builds(OrphanWindow, st.lists(IDS, max_size=2).map(tuple), MOMENTS, MOMENTS, TARGETS), max_size=2
     ).map(tuple),
     delivered=st.dictionaries(IDS, IDS, max_size=2),
     hooked=st.integers(0, 99),
     settled=st.none() | MOMENTS,
     last_failure=st.none() | st.builds(LastFailure, MOMENTS, IDS, IDS),
+    ended=st.none() | MOMENTS,
 )
 LOOKED: dict[StepKind, Callable[[Observations], Observations]] = {
     StepKind.LOOK_AT_VERSIONS: lambda seen: replace(seen, newest=3, newest_is_ours=True),
@@ -71,6 +82,8 @@ LOOKED: dict[StepKind, Callable[[Observations], Observations]] = {
     StepKind.LOOK_AT_HEALTH: lambda seen: replace(seen, healthy=True),
     StepKind.LOOK_FOR_ORPHANS: lambda seen: replace(seen, orphans=("f00",)),
     StepKind.LOOK_AT_COPIES: lambda seen: replace(seen, copies_compared=True),
+    StepKind.LOOK_AT_STAGED: lambda seen: replace(seen, staged_checked=True, lost="f01"),
+    StepKind.LOOK_AT_LIVES: lambda seen: replace(seen, lives_checked=True, newest=3),
     StepKind.PREFLIGHT: lambda seen: replace(seen, ready=True),
 }
 
@@ -105,7 +118,14 @@ def test_no_text_in_the_annotation_is_a_bug(text: str) -> None:
 @given(
     STATES,
     st.sampled_from([CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.GENERATED, CredentialKind.COMMAND]),
-    st.builds(RunRequest, force=st.booleans(), adopt=st.booleans(), leaked=st.booleans(), start=st.booleans()),
+    st.builds(
+        RunRequest,
+        force=st.booleans(),
+        adopt=st.booleans(),
+        leaked=st.booleans(),
+        start=st.booleans(),
+        retire=st.booleans(),
+    ),
     st.booleans(),
     MOMENTS,
 )

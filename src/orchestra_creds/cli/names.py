@@ -69,6 +69,14 @@ CredentialsArgument = Annotated[
     list[str] | None,
     typer.Argument(metavar="[CREDENTIAL]...", help="Credentials by name.", callback=check_each_secret_name),
 ]
+ManagedArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="CREDENTIAL",
+        help="A credential by name, or the secret of one that nothing declares.",
+        callback=check_secret_name,
+    ),
+]
 CredentialArgument = Annotated[
     str, typer.Argument(metavar="CREDENTIAL", help="A credential by name.", callback=check_secret_name)
 ]

@@ -8,9 +8,17 @@ import typer
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import rotation_run
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
-from orchestra_creds.cli.names import CredentialArgument, CredentialsArgument, check_secret_name
+from orchestra_creds.cli.names import CredentialArgument, CredentialsArgument, ManagedArgument, check_secret_name
 from orchestra_creds.cli.rotation_run import LogFormat, RunOptions
-from orchestra_creds.cli.session import STDOUT, DefaultCommand, DefaultGroup, Session
+from orchestra_creds.cli.session import (
+    STDOUT,
+    ConfirmOption,
+    DefaultCommand,
+    DefaultGroup,
+    Session,
+    YesOption,
+    confirm_name,
+)
 from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
 from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
@@ -32,6 +40,9 @@ JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Cr
 LogFormatOption = Annotated[
     LogFormat,
     typer.Option("--log-format", help="Log on stderr as text or JSON; auto: JSON for --due off a terminal, else none."),
+]
+UndeclaredOption = Annotated[
+    bool, typer.Option("--undeclared", help="The name is that of a secret that nothing declares.")
 ]
 TakeOverOption = Annotated[
     bool, typer.Option("--take-over", help="Also what another run still has the lease of; only when that run is dead.")
@@ -149,6 +160,81 @@ def rollback(
 ) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
     options = RunOptions([name], RunRequest(back=True), from_labels=from_labels)
+    with catch_stop_signals() as stop:
+        if dry_run:
+            return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
+        return _run_result(rotation_run.run(cloud, session, options, stop), stop, quiet=session.quiet)
+
+
+@app.command()
+@cloud_verb
+def retire(
+    session: Session,
+    cloud: Cloud,
+    *,
+    name: ManagedArgument,
+    undeclared: UndeclaredOption = False,
+    in_use: Annotated[bool, typer.Option("--in-use", help="End it even if it was used within require_unused.")] = False,
+    from_labels: FromLabelsOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    confirmed: ConfirmOption = "",
+    log_format: LogFormatOption = LogFormat.AUTO,
+) -> Result | None:
+    """End a credential that nobody needs any more.
+
+    Its keys and versions are disabled in this run, and deleted after the soak by the next runs, whether or not it is declared.
+    """
+    options = RunOptions(
+        [name],
+        RunRequest(retire=True, in_use=in_use, undeclared=undeclared),
+        from_labels=from_labels,
+        fail_if_locked=True,
+        log_format=log_format,
+    )
+    return _run_last(
+        session, cloud, options, f"retiring {name} ends every key and version of it", yes, confirmed, dry_run
+    )
+
+
+@app.command()
+@cloud_verb
+def abandon(
+    session: Session,
+    cloud: Cloud,
+    *,
+    name: ManagedArgument,
+    undeclared: UndeclaredOption = False,
+    from_labels: FromLabelsOption = False,
+    dry_run: DryRunOption = False,
+    yes: YesOption = False,
+    confirmed: ConfirmOption = "",
+    log_format: LogFormatOption = LogFormat.AUTO,
+) -> Result | None:
+    """Stop looking after a credential; destroy nothing, and name what stays valid."""
+    options = RunOptions(
+        [name],
+        RunRequest(abandon=True, undeclared=undeclared),
+        from_labels=from_labels,
+        fail_if_locked=True,
+        log_format=log_format,
+    )
+    return _run_last(session, cloud, options, f"abandoning {name} forgets its predecessors", yes, confirmed, dry_run)
+
+
+def _run_last(
+    session: Session,
+    cloud: Cloud,
+    options: RunOptions,
+    why: str,
+    yes: bool,  # noqa: FBT001  as the operator gave them
+    confirmed: str,
+    dry_run: bool,  # noqa: FBT001
+) -> Result | None:
+    """Run what ends the care for a credential, once its name was typed."""
+    (name,) = options.names
+    if not dry_run:
+        confirm_name(why, name, given=name if yes else confirmed)
     with catch_stop_signals() as stop:
         if dry_run:
             return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)

@@ -6,7 +6,7 @@ The labels say the same as the file, so that `rotate --due --project P` needs no
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import date, timedelta
 from operator import attrgetter
 from typing import TypeVar
 
@@ -23,6 +23,7 @@ from orchestra_creds.core.credential import (
     CredentialKind,
     GenerateOptions,
     Hooks,
+    IgnoredKey,
     Postgres,
     Strategy,
 )
@@ -36,6 +37,7 @@ LABEL_ACCOUNT = "orchestra-account"
 
 T = TypeVar("T", CredentialKind, Strategy)
 
+_IGNORED = re.compile(r"(?P<id>[0-9A-Za-z]+) until (?P<until>\d{4}-\d\d-\d\d): (?P<reason>\S.*)")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 _POLICY = ("every", "grace", "soak", "settle", "require_unused")
 
@@ -59,6 +61,7 @@ def credential(name: str, table: CredentialTable, project: str) -> Credential:
         policy=_policy(name, {key: getattr(table, key) for key in _POLICY}),
         account=account_mail(table.account, project),
         strategy=_choice(Strategy, table.strategy, f"credential {name}: strategy"),
+        ignored=tuple(_ignored_key(name, text) for text in table.ignore),
         copies=_copies(name, table.destinations),
         hooks=Hooks(table.hooks.pre, table.hooks.deploy, table.hooks.fail),
         probe=table.probe,
@@ -113,6 +116,21 @@ def labels_of(declared: Credential, project: str) -> dict[str, str]:
     }
     account = declared.account.removesuffix(mail("", project))
     return {LABEL_KIND: str(declared.kind), **policy} | ({LABEL_ACCOUNT: account} if account else {})
+
+
+def _ignored_key(name: str, text: str) -> IgnoredKey:
+    """A foreign key that the file accepts: `KEYID until 2027-03-01: reason`."""
+    found = _IGNORED.fullmatch(text)
+    try:
+        until = date.fromisoformat(found["until"]) if found else None
+    except ValueError:
+        until = None
+    if found is None or until is None:
+        raise ConfigError(
+            f"credential {name}: ignore does not say which key, until when and why: {text!r}",
+            hint='write ignore = ["KEYID until 2027-03-01: reason"]',
+        )
+    return IgnoredKey(found["id"], until, found["reason"])
 
 
 def _policy(name: str, texts: Mapping[str, str | bool]) -> RotationPolicy:

@@ -74,6 +74,7 @@ class CredentialTable(Table, frozen=True):
     settle: str = ""
     require_unused: str | bool = ""
     strategy: str = "auto"
+    ignore: tuple[str, ...] = ()
     probe: tuple[str, ...] = ()
     command: tuple[str, ...] = ()
     timeout: str = ""
@@ -94,7 +95,7 @@ class KindKeys(msgspec.Struct, frozen=True):
 
 
 CREDENTIAL_KINDS: Mapping[str, KindKeys] = {
-    "service-account-key": KindKeys(("account",), ("strategy",), labels=True),
+    "service-account-key": KindKeys(("account",), ("strategy", "ignore"), labels=True),
     "generated": KindKeys(optional=("generate",), labels=True),
     "command": KindKeys(("command",)),
     "api-key": KindKeys(("api_key.like",), ("api_key.display_name",)),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 
 from orchestra_creds.config.credential_declarations import LABEL_KIND, credential, from_labels
 from orchestra_creds.config.document import Document
@@ -20,6 +21,7 @@ class ProjectDeclarations:
     def __init__(self, document: Document, project: str, *, labels_count: bool = False) -> None:
         self.labels_count = labels_count
         self._project = project
+        self._elsewhere = document.project.elsewhere
         self._trust = label_trust(document, project, every=labels_count)
         self.in_file: Mapping[str, Credential] = {
             name: credential(name, table, project) for name, table in document.credentials.items()
@@ -45,6 +47,10 @@ class ProjectDeclarations:
             ConfigError: the account has `keys = "forbidden"`.
         """
         self._trust.require_allowed(declared)
+
+    def is_elsewhere(self, secret: str) -> bool:
+        """Return whether `elsewhere` of `[project]` names the secret."""
+        return any(fnmatchcase(secret, pattern) for pattern in self._elsewhere)
 
     def looks_after(self, secret: SecretResource) -> bool:
         """Return whether the labels show that this program looks after a secret that the file does not account for."""

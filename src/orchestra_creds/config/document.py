@@ -19,10 +19,14 @@ from orchestra_creds.config.table import Table
 
 
 class ProjectTable(Table, frozen=True):
-    """`[project]`: which Google Cloud project is meant; a wrong number is an error of `setup`."""
+    """`[project]`: which Google Cloud project is meant; a wrong number is an error of `setup`.
+
+    `elsewhere` names secrets of the project whose credentials another file declares; `*` stands for any letters.
+    """
 
     id: str = ""
     number: str = ""
+    elsewhere: tuple[str, ...] = ()
 
 
 class Naming(Table, frozen=True):

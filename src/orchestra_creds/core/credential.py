@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 from enum import StrEnum
 
 from orchestra_creds.core.policy import RotationPolicy
@@ -87,8 +87,17 @@ class ApiKey:
 
 
 @dataclass(frozen=True, slots=True)
+class IgnoredKey:
+    """A key of the account that others made, accepted through a day; why, in the operator's words."""
+
+    id: str
+    until: date
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Credential:
-    """One declared credential. `secret` is the name of its secret; `source` tells where it was declared: `file` or `labels`."""
+    """One declared credential. `secret` is the name of its secret; `source` tells where it was declared: `file`, `labels` or `none`."""
 
     name: str
     kind: CredentialKind
@@ -96,6 +105,7 @@ class Credential:
     policy: RotationPolicy = DEFAULT_POLICY
     account: str = ""
     strategy: Strategy = Strategy.AUTO
+    ignored: tuple[IgnoredKey, ...] = ()
     copies: tuple[Copy, ...] = ()
     hooks: Hooks = Hooks()
     probe: tuple[str, ...] = ()

@@ -109,6 +109,10 @@ class KeyStore(Protocol):
         """One key with its disable reason and extended status."""
         ...
 
+    def account_id(self, account: str) -> str:
+        """The unique id of the account: another account of the same mail address, made later, has another one."""
+        ...
+
     def find_key(self, account: str, key_id: str) -> Key | None:
         """One key, or None when it does not exist; a refusal is never taken for absence."""
         ...

@@ -52,6 +52,11 @@ class IamKeyStore:
         path = f"v1/{self._key(account, key_id)}"
         return _key(self._session.rest(f"read key {key_id}", "GET", "iam", path, repeatable=True), account)
 
+    def account_id(self, account: str) -> str:
+        """See KeyStore."""
+        path = f"v1/{self._account(account)}"
+        return str(self._session.rest(f"read {account}", "GET", "iam", path, repeatable=True).get("uniqueId", ""))
+
     def find_key(self, account: str, key_id: str) -> Key | None:
         """See KeyStore."""
         try:

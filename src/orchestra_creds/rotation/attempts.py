@@ -2,9 +2,9 @@
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.core.ports import Destination
 from orchestra_creds.errors import ExitCode, PreconditionError
 from orchestra_creds.rotation import batch, programs
@@ -46,6 +46,9 @@ class AttemptFactory:
             siblings=lambda: self._siblings(credential),
             hook=run_hook,
             list_credentials=lambda: self._list_credentials(credential.account, issuer),
+            issuer_at=lambda target: self.issuer_of(
+                replace(credential, kind=CredentialKind(target.kind), account=target.account)
+            ),
         )
         return Attempt(
             self.run, credential, executor, self.want, dry=self.dry, take_over=self.take_over, known=entry.secret
@@ -68,10 +71,11 @@ class AttemptFactory:
             if secret.name == credential.secret or ANNOTATION not in secret.annotations:
                 continue
             account = self.catalog.account_of(secret.name)
-            if account not in {None, credential.account}:
-                continue
             try:
-                yield decode(secret.annotations, secret.name)
+                state = decode(secret.annotations, secret.name)
+                there = {target.account for target in state.targets if target is not None}
+                if account in {None, credential.account} or credential.account in there:
+                    yield state
             except PreconditionError:  # one that cannot be read may speak for any key: nothing is an orphan then
                 yield State(phase=Phase.CREATING)
 
@@ -86,7 +90,12 @@ def rotate(factory: AttemptFactory, names: Sequence[str], *, jobs: int = 1) -> R
     outcomes: list[Outcome] = []
 
     def attempts() -> Iterator[Attempt]:
-        for one in catalog.select(names) if names else catalog.entries():
+        chosen = (
+            catalog.select_managed(names, undeclared=factory.want.undeclared)
+            if factory.want.is_last
+            else catalog.select(names)
+        )
+        for one in chosen if names else catalog.entries():
             if isinstance(one, RefusedEntry):
                 outcomes.append(_refusal(one))
             else:

@@ -11,11 +11,11 @@ from datetime import datetime
 from typing import Protocol
 
 from orchestra_creds.core.cloud_types import SecretResource
-from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.core.ports import SecretStore
-from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PermissionDeniedError
+from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PermissionDeniedError, PreconditionError
 from orchestra_creds.rotation.outcomes import LABEL_DUE
-from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX
+from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, Target, decode
 from orchestra_creds.rotation.timing import OVERDUE_AFTER
 
 
@@ -43,6 +43,10 @@ class Declarations(Protocol):
         Raises:
             ConfigError: the file forbids it.
         """
+        ...
+
+    def is_elsewhere(self, secret: str) -> bool:
+        """Return whether the file says that another file looks after the secret of this name."""
         ...
 
     def looks_after(self, secret: SecretResource) -> bool:
@@ -78,11 +82,17 @@ class UndeclaredSecret:
     secret: str
     due: str
     labelled: bool
+    alive: tuple[str, ...] = ()
+    """Ids of credentials that may still authenticate, by the secret's state."""
+    elsewhere: bool = False
+    """The file says that another one looks after it."""
 
     @property
     def message(self) -> str:
         """Return what is wrong."""
         due = f", and was due on {self.due}" if self.due else ""
+        if self.alive:
+            return f"nothing here declares it{due.replace('and was', 'it is')}, and {', '.join(self.alive)} may still be valid"
         return f"it carries labels or a state of orchestra-creds{due}, but nothing here declares it"
 
     @property
@@ -90,7 +100,12 @@ class UndeclaredSecret:
         """Return what to do about it."""
         if self.labelled:
             return "--from-labels lets its labels count; or declare it in orchestra-creds.toml"
-        return "was the file left out (--config FILE)? declare it there, or take our labels off the secret"
+        if self.alive:
+            return (
+                "was the file left out (--config FILE)? declare it there; if nobody needs it: orchestra-creds rotate retire "
+                f"{self.secret} --undeclared; if another file declares it: elsewhere in [project]"
+            )
+        return f"was the file left out (--config FILE)? declare it there, or: orchestra-creds rotate abandon {self.secret} --undeclared"
 
 
 class CredentialCatalog:
@@ -103,6 +118,7 @@ class CredentialCatalog:
         self._left_out: list[UndeclaredSecret] = []
         self.listing_error: CredsError | None = None
         """Why the last `entries` lacks secrets: what only labels declare may be among them."""
+        self._left_out_states: dict[str, State] = {}
         for credential in declarations.in_file.values():
             other = self._by_secret.setdefault(credential.secret, credential)
             if other is not credential:
@@ -136,6 +152,37 @@ class CredentialCatalog:
             raise NotFoundError(f"there is no credential {name!r}", hint=f"in the file: {known}; or {way}")
         return entry
 
+    def select_managed(self, names: Sequence[str], *, undeclared: bool) -> Iterator[CatalogEntry | RefusedEntry]:
+        """Return those with these names, also where nothing declares them any more: then a name is that of the secret.
+
+        With `undeclared`, each is the name of a secret that nothing declares.
+
+        Raises:
+            NotFoundError: there is no such credential, and no secret of that name with a state of ours.
+            PreconditionError: it is a declared credential, and also the secret of one that nothing declares.
+        """
+        return iter([self._managed_entry(name, undeclared=undeclared) for name in dict.fromkeys(names)])
+
+    def _managed_entry(self, name: str, *, undeclared: bool) -> CatalogEntry | RefusedEntry:
+        declared = self._declarations.in_file.get(name)
+        if declared is not None and declared.secret == name and not undeclared:
+            return CatalogEntry(declared)
+        secret = self._secrets.find_secret(name) if name not in self._by_secret else None
+        if secret is None or ANNOTATION not in secret.annotations:
+            if undeclared:
+                raise NotFoundError(
+                    f"there is no secret {name} with a state of orchestra-creds that nothing declares",
+                    hint="see: orchestra-creds status; a declared credential is named without --undeclared",
+                )
+            return CatalogEntry(declared) if declared is not None else self._entry_of_name(name)
+        if declared is not None and not undeclared:
+            raise PreconditionError(
+                f"{name} is a credential in secret {declared.secret}, and also a secret that nothing declares any more",
+                hint=f"for what is in secret {name}, add --undeclared; nothing was changed",
+            )
+        entry = self._entry_of_labels(secret) if not undeclared else None
+        return entry if isinstance(entry, CatalogEntry) else CatalogEntry(undeclared_credential(secret), secret)
+
     def entries(self) -> Iterator[CatalogEntry | RefusedEntry]:
         """Yield all of them, each secret as one list showed it; those of the file that it did not show come last.
 
@@ -143,10 +190,12 @@ class CredentialCatalog:
             CredsError: the list gave nothing, and not for want of its permission alone.
         """
         left = dict(self._by_secret)
-        self._left_out = []
+        self._left_out, self._left_out_states = [], {}
         for secret in self._listed_secrets():
             mine = left.pop(secret.name, None)
             entry = self._entry(mine, secret) if mine else self._entry_of_labels(secret)
+            if entry is None and _is_ending(secret):
+                entry = CatalogEntry(undeclared_credential(secret), secret)
             if entry is not None:
                 yield entry
             else:
@@ -167,11 +216,21 @@ class CredentialCatalog:
     def undeclared_secrets(self, *, anything: bool, now: datetime) -> list[UndeclaredSecret]:
         """Return the secrets of the last `entries` that the operator must hear of, because nothing rotates them any more.
 
-        If `anything` is declared, these are the secrets whose next rotation is more than two daily runs ago: others may be in the
-        charge of another file. If nothing is, these are all.
+        If nothing is declared, these are all. Else these are the secrets whose next rotation is more than two daily runs ago, and where
+        the file declares credentials, those with something that may still be valid, unless the file says that another one has them.
         """
         late = f"{now - OVERDUE_AFTER:%Y%m%d}"
-        return [one for one in self._left_out if not anything or "" < one.due < late]
+        removed = bool(self._declarations.in_file)
+        return [
+            one
+            for one in self._left_out
+            if not anything or "" < one.due < late or (removed and one.alive and not one.elsewhere)
+        ]
+
+    @property
+    def left_out_states(self) -> Iterator[tuple[str, State]]:
+        """The secrets of the last `entries` that nothing declares and that carry a readable state."""
+        yield from self._left_out_states.items()
 
     @property
     def unread_labels(self) -> list[str]:
@@ -187,7 +246,11 @@ class CredentialCatalog:
         ours = ANNOTATION in secret.annotations or self._declarations.looks_after(secret)
         if ours and not secret.name.endswith(STAGING_SUFFIX):
             labelled = self._declarations.kind_label in secret.labels and not self._declarations.labels_count
-            self._left_out.append(UndeclaredSecret(secret.name, secret.labels.get(LABEL_DUE, ""), labelled))
+            state = _readable_state(secret)
+            self._left_out_states[secret.name] = state
+            elsewhere = self._declarations.is_elsewhere(secret.name)
+            due = secret.labels.get(LABEL_DUE, "")
+            self._left_out.append(UndeclaredSecret(secret.name, due, labelled, state.valid_ids, elsewhere))
 
     def _entry_of_labels(self, secret: SecretResource) -> CatalogEntry | RefusedEntry | None:
         try:
@@ -202,3 +265,25 @@ class CredentialCatalog:
         except ConfigError as error:
             return RefusedEntry(credential.name, credential.secret, credential.source, error)
         return CatalogEntry(credential, secret)
+
+
+def undeclared_credential(secret: SecretResource) -> Credential:
+    """Return what the state on a secret tells of its credential, where nothing declares it: enough to end it or to let it go.
+
+    Raises:
+        PreconditionError: the state cannot be read.
+    """
+    state = decode(secret.annotations, secret.name)
+    target = next((each for each in state.targets if each is not None), None) or Target(str(CredentialKind.MANUAL))
+    return Credential(secret.name, CredentialKind(target.kind), secret.name, account=target.account, source="none")
+
+
+def _readable_state(secret: SecretResource) -> State:
+    try:
+        return decode(secret.annotations, secret.name)
+    except PreconditionError:
+        return State()
+
+
+def _is_ending(secret: SecretResource) -> bool:
+    return _readable_state(secret).ended is not None

@@ -112,8 +112,8 @@ class Attempt:
                 if pause is not None:
                     return pause
             except LockedError as error:
-                # what leaked is still alive: nobody may take that for success
-                code = ExitCode.UNAVAILABLE if self.want.leaked else ExitCode.OK
+                # what leaked, or was to end, is still alive: nobody may take that for success
+                code = ExitCode.UNAVAILABLE if self.want.leaked or self.want.is_last else ExitCode.OK
                 return self._outcome(Ending.LOCKED, message=str(error), code=code)
             except UnavailableError as error:
                 return self._handle_lost_reply(step, error)
@@ -202,6 +202,8 @@ class Attempt:
             seen = replace(seen, hook_failed=True)
         elif isinstance(error, UnavailableError) and self._failures + 1 < TRIES:
             return None  # it is tried again
+        elif kind is StepKind.REMOVE_STAGING:
+            seen = replace(seen, staging_removed=True)  # it is empty
         elif kind is StepKind.LOOK_FOR_ORPHANS:
             seen = replace(seen, unswept=True)
         elif kind in retirement.RETIREMENT and not retirement.is_leaked(situation, step):
@@ -295,9 +297,9 @@ class Attempt:
         """After a refused or lost swap: whether it happened all the same. Not ours any more: LockedError; not yet: try again."""
         self.executor.secret = fresh = self.run.secrets.get_secret(self.credential.secret)
         there = fresh.annotations.get(ANNOTATION)
-        if there == encode(target):
+        if there == _annotation(target):
             return True
-        if there == (encode(before) if before != State() else None) or there == encode(before):
+        if there in {_annotation(before), encode(before)}:
             self.run.time.sleep(0.2)
             return False
         state = decode(fresh.annotations, fresh.name)
@@ -309,7 +311,7 @@ class Attempt:
         aliases, labels = aliases_of(secret.aliases, state), labels_of(secret.labels, state, self.credential.policy)
         return self.run.secrets.update_secret(
             secret,
-            annotations={**secret.annotations, ANNOTATION: encode(state)},
+            annotations=_annotations(secret, state),
             aliases=aliases if aliases != secret.aliases else None,
             labels=labels if labels != secret.labels else None,
         )
@@ -395,3 +397,14 @@ class Attempt:
     def _tell(self, step: Step, stage: StepStatus, note: str = "") -> None:
         generation = self._situation.state.generation if self._situation else 0
         self.run.tell(Event(self.run.time.now(), self.run.id, self.credential.name, generation, step, stage, note))
+
+
+def _annotation(state: State) -> str | None:
+    """The text of a state on its secret; None for the state of a secret that nobody looks after."""
+    return encode(state) if state != State() else None
+
+
+def _annotations(secret: SecretResource, state: State) -> dict[str, str]:
+    """The secret's annotations with the state brought up to date; those of others stay."""
+    text, others = _annotation(state), {name: value for name, value in secret.annotations.items() if name != ANNOTATION}
+    return others if text is None else {**others, ANNOTATION: text}

@@ -10,13 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.ports import Destination, SecretStore
-from orchestra_creds.errors import CredsError, PreconditionError, UnavailableError
-from orchestra_creds.rotation.issuer import IssuedCredential, Issuer
+from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.rotation.issuer import IssuedCredential, Issuer, RevocableIssuer
 from orchestra_creds.rotation.looks import Siblings, StepObserver
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import wrap_material
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target
 
 Hook = Callable[[Sequence[str], Mapping[str, str]], None]
 """Runs one of the operator's programs with these names and numbers in its environment; raises CredsError."""
@@ -34,8 +34,11 @@ class StepExecutor(StepObserver):
         siblings: Siblings,
         hook: Hook,
         list_credentials: Callable[[], Sequence[IssuedCredential]],
+        issuer_at: Callable[[Target], Issuer] | None = None,
     ) -> None:
-        super().__init__(secrets, issuer, destinations, siblings=siblings, list_credentials=list_credentials)
+        super().__init__(
+            secrets, issuer, destinations, siblings=siblings, list_credentials=list_credentials, issuer_at=issuer_at
+        )
         self._hook = hook
         self.secret: SecretResource | None = None
         self.needs_settle_time = issuer.needs_settle_time
@@ -43,6 +46,9 @@ class StepExecutor(StepObserver):
             StepKind.LOOK_AT_VERSIONS: self._look_at_versions,
             StepKind.LOOK_AT_STAGING: self._look_at_staging,
             StepKind.LOOK_FOR_STAGED: self._look_for_staged,
+            StepKind.LOOK_AT_STAGED: self._look_at_staged,
+            StepKind.LOOK_AT_LIVES: self._look_at_lives,
+            StepKind.REMOVE_STAGING: self._remove_staging,
             StepKind.LOOK_FOR_MADE: self._look_for_made,
             StepKind.LOOK_FOR_PUBLISHED: self._look_for_published,
             StepKind.LOOK_AT_USE: self._look_at_use,
@@ -170,8 +176,9 @@ class StepExecutor(StepObserver):
 
     def _enable(self, situation: Situation, _step: Step) -> StepResult:
         entry = self._entry(situation, situation.state.successor.id)
-        if self._revocable is not None:
-            self._revocable.enable(entry.id)
+        issuer = self._issuer_for(situation, entry.target)
+        if isinstance(issuer, RevocableIssuer):
+            issuer.enable(entry.id)
         name, number = situation.credential.secret, entry.versions[-1]
         if self._secrets.get_version(name, number).state is VersionState.DISABLED:
             self._secrets.enable_version(name, number)
@@ -179,15 +186,16 @@ class StepExecutor(StepObserver):
 
     def _disable(self, situation: Situation, step: Step) -> StepResult:
         entry = self._entry(situation, step.detail)
+        issuer = self._issuer_for(situation, entry.target)
         if entry.phase is Retirement.LEAKED:
-            self._issuer.end(entry.id, self._material(situation, entry))
+            issuer.end(entry.id, self._material(situation, entry))
             return StepResult()
-        if self._revocable is not None:
-            self._revocable.disable(entry.id)
+        if isinstance(issuer, RevocableIssuer):
+            issuer.disable(entry.id)
             return StepResult()
-        current = situation.state.current
+        current, ends = situation.state.current, situation.state.ended is not None
         for number in entry.versions:
-            if current is not None and number < current.version:
+            if ends or (current is not None and number < current.version):
                 self._disable_version(situation.credential.secret, number)
         return StepResult()
 
@@ -196,7 +204,13 @@ class StepExecutor(StepObserver):
         return StepResult()
 
     def _delete(self, situation: Situation, step: Step) -> StepResult:
-        self._issuer.delete(self._entry(situation, step.detail).id)
+        entry = self._entry(situation, step.detail)
+        self._issuer_for(situation, entry.target).delete(entry.id)
+        return StepResult()
+
+    def _remove_staging(self, situation: Situation, _step: Step) -> StepResult:
+        with contextlib.suppress(NotFoundError):
+            self._secrets.delete_secret(situation.staging)
         return StepResult()
 
     def _destroy(self, situation: Situation, step: Step) -> StepResult:

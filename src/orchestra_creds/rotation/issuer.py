@@ -28,10 +28,6 @@ class IssuedCredential:
     expires: datetime | None = None
     """When it ends by itself; None if it does not."""
 
-    def is_valid(self, now: datetime) -> bool:
-        """Return whether the issuer accepts it: it is enabled and has not expired."""
-        return self.enabled and (self.expires is None or now < self.expires)
-
 
 class Issuer(Protocol):
     """One kind of credential, bound to one declared credential: the part that local and remote kinds have in common."""
@@ -108,12 +104,29 @@ class LocalIssuer(Issuer, Protocol):
         """Return a public fingerprint of what `make` made, or empty if a fingerprint would tell something about the material."""
         ...
 
+    def find_activated(self, fingerprint: str, token: str) -> str:
+        """Return the id of what `activate` made valid in an attempt, known by its public fingerprint or token; else empty."""
+        ...
+
     def activate(self, made: Material, token: str) -> str:
         """Let the issuer accept the material, and return its id. Repeating it with the same material returns the same id.
 
         Raises:
             ConstraintError: an organization policy forbids it, and `create` may be tried instead.
         """
+        ...
+
+
+@runtime_checkable
+class AccountIssuer(Issuer, Protocol):
+    """A kind whose credentials belong to an account that can be deleted and made again under its old name."""
+
+    def account_id(self) -> str:
+        """Return the unique id of the account, which a new account of the same name does not have."""
+        ...
+
+    def account_of(self, value: Material) -> str:
+        """Return the account that the bytes of a version name, or empty if they name none."""
         ...
 
 

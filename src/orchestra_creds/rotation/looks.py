@@ -5,15 +5,24 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.credential import CredentialKind
+from orchestra_creds.core.durations import duration_text
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, ReadableDestination, SecretStore
-from orchestra_creds.errors import CredentialRefusedError, CredsError, NotFoundError, PreconditionError
-from orchestra_creds.rotation.issuer import IssuedCredential, Issuer, LocalIssuer, RemoteIssuer, RevocableIssuer
+from orchestra_creds.errors import CredentialRefusedError, CredsError, IncompleteError, NotFoundError, PreconditionError
+from orchestra_creds.rotation.issuer import (
+    AccountIssuer,
+    IssuedCredential,
+    Issuer,
+    LocalIssuer,
+    RemoteIssuer,
+    RevocableIssuer,
+)
 from orchestra_creds.rotation.machine import rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Observations, Situation, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target
 from orchestra_creds.rotation.timing import SKEW, SWEEP_AFTER
 from orchestra_creds.rotation.versions import NumberedVersions
 
@@ -32,12 +41,12 @@ class StepObserver(NumberedVersions):
         *,
         siblings: Siblings,
         list_credentials: Callable[[], Sequence[IssuedCredential]],
+        issuer_at: Callable[[Target], Issuer] | None = None,
     ) -> None:
         super().__init__(secrets)
         self._issuer = issuer
+        self._issuer_at = issuer_at
         self._local = issuer if isinstance(issuer, LocalIssuer) else None
-        self._remote = issuer if isinstance(issuer, RemoteIssuer) else None
-        self._revocable = issuer if isinstance(issuer, RevocableIssuer) else None
         self._destinations = {destination.name: destination for destination in destinations}
         self._siblings = siblings
         self._list_credentials = list_credentials
@@ -67,9 +76,10 @@ class StepObserver(NumberedVersions):
         return StepResult(seen=seen)
 
     def _look_at_staging(self, situation: Situation, _step: Step) -> StepResult:
-        there = self._secrets.find_secret(situation.staging) is not None
-        top = self._top(situation.staging, situation.state.staged_base) if there else 0
-        return StepResult(seen=replace(situation.seen, staging=there, staged_top=top))
+        there, base = self._secrets.find_secret(situation.staging) is not None, situation.state.staged_base
+        restarted = not there or (base > 0 and self._find_version(situation.staging, base) is None)
+        top = self._top(situation.staging, 0 if restarted else base) if there else 0
+        return StepResult(seen=replace(situation.seen, staging=there, staged_top=top, staging_restarted=restarted))
 
     def _look_for_staged(self, situation: Situation, _step: Step) -> StepResult:
         base = situation.state.staged_base
@@ -80,6 +90,91 @@ class StepObserver(NumberedVersions):
         if top > base and situation.state.phase is Phase.CREATING:
             self._made_material = self._secrets.access(situation.staging, top).material
             seen = replace(seen, made=unwrap_material(self._made_material)[0])
+        if top <= base and self._secrets.find_secret(situation.staging) is None:
+            seen = replace(seen, lost=self._made_id(situation))
+        return StepResult(seen=seen)
+
+    def _look_at_staged(self, situation: Situation, _step: Step) -> StepResult:
+        """Whether the staged copy is still there; what its issuer or the secret itself can tell replaces a lost one.
+
+        Raises:
+            PreconditionError: the copy is gone, and a version may hold it that nobody can tell apart.
+            IncompleteError: the copy is gone, and it is too early to say whether it became valid.
+        """
+        seen, state = replace(situation.seen, staged_checked=True), situation.state
+        version = self._find_version(situation.staging, state.successor.staged)
+        if version is not None and version.state is not VersionState.DESTROYED:
+            return StepResult(seen=seen)
+        issuer = self._successor_issuer(situation)
+        found = issuer.find(situation.token) if isinstance(issuer, RemoteIssuer) else None
+        if found is not None:
+            self._made_material = wrap_material(*found)
+            return StepResult(seen=seen)
+        if state.phase is Phase.ISSUED and self._recover_published(situation, issuer):
+            return StepResult(seen=seen)
+        return StepResult(seen=replace(seen, lost=self._made_id(situation)))
+
+    def _recover_published(self, situation: Situation, issuer: Issuer) -> bool:
+        """Take the successor's material from the version that readers get of it, if there is one."""
+        name, state = situation.credential.secret, situation.state
+        for number in range(self._top(name, state.base), state.base, -1):
+            value = self._readable_material(name, number)
+            if value is None:
+                continue
+            identifier = issuer.identify(value)
+            if identifier and identifier == state.successor.id:
+                self._made_material = value
+                return True
+            if not identifier and situation.credential.kind is not CredentialKind.GENERATED:
+                raise PreconditionError(
+                    f"the staged copy of {state.successor.id} is gone, and version {number} of {name} may hold it",
+                    hint=f"orchestra-creds rotate abandon {situation.credential.name}, then rotate it with --adopt",
+                )
+        return False
+
+    def _made_id(self, situation: Situation) -> str:
+        """Return the id of what an interrupted rotation made valid, empty if it made nothing or nobody can tell."""
+        state, issuer = situation.state, self._successor_issuer(situation)
+        if state.successor.id:
+            return state.successor.id
+        if state.phase is Phase.CREATING and isinstance(issuer, RemoteIssuer):
+            found = issuer.find(situation.token)
+            return found[0] if found else ""
+        if state.phase is Phase.PREPARED and isinstance(issuer, LocalIssuer):
+            made = issuer.find_activated(state.successor.fingerprint, situation.token)
+            early = situation.now - (state.started or situation.now) < SWEEP_AFTER
+            if not made and early and issuer.needs_settle_time:
+                raise IncompleteError(
+                    f"the staged copy of {situation.credential.name} is gone, and its issuer may list a new key late",
+                    hint=f"the next run after {duration_text(SWEEP_AFTER)} goes on",
+                )
+            return made
+        return ""
+
+    # -- the end of all
+
+    def _look_for_interrupted(self, situation: Situation, step: Step) -> Observations:
+        """Return the version that an interrupted rotation published, also when its staged copy is gone."""
+        seen = situation.seen
+        try:
+            return self._look_for_published(situation, step).seen or seen
+        except (NotFoundError, PreconditionError):
+            mine = seen.newest_id == situation.state.successor.id
+            return replace(seen, published=seen.newest if mine else 0)
+
+    def _look_at_lives(self, situation: Situation, step: Step) -> StepResult:
+        """What may be valid, what readers get, and whether somebody used the current one lately."""
+        seen, state = replace(situation.seen, lives_checked=True), situation.state
+        current = state.current
+        if state.phase in {Phase.PREPARED, Phase.CREATING}:
+            seen = replace(seen, lost=self._made_id(situation))
+        if situation.seen.exists:
+            found = self._look_at_versions(replace(situation, seen=seen), step).seen
+            seen = found or seen
+        if state.phase is Phase.ISSUED and state.successor.staged and (seen.newest or 0) > state.base:
+            seen = self._look_for_interrupted(replace(situation, seen=seen), step)
+        if current is not None and situation.credential.policy.require_unused and not situation.want.in_use:
+            seen = replace(seen, last_use=self._issuer_for(situation, current.target).last_used(current.id))
         return StepResult(seen=seen)
 
     def _look_for_published(self, situation: Situation, _step: Step) -> StepResult:
@@ -104,7 +199,7 @@ class StepObserver(NumberedVersions):
 
     def _look_at_use(self, situation: Situation, step: Step) -> StepResult:
         identifier = step.resource.rpartition("/")[2]
-        used = self._issuer.last_used(identifier)
+        used = self._issuer_for(situation, self._entry(situation, identifier).target).last_used(identifier)
         return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, identifier: used}))
 
     def _look_at_health(self, situation: Situation, step: Step) -> StepResult:
@@ -113,14 +208,31 @@ class StepObserver(NumberedVersions):
         if seen.dead:
             return StepResult(seen=replace(seen, healthy=False))
         situation = replace(situation, seen=seen)
-        issued = self._list_credentials()
+        target = situation.state.current.target if situation.state.current else None
+        issuer = self._issuer_for(situation, target)
+        issued = self._list_credentials() if issuer is self._issuer else issuer.list_credentials()
         mine = next((item for item in issued if item.id == step.detail), None)
         if mine is not None:
-            situation = replace(situation, seen=replace(seen, expires=mine.expires))
-        if not issued or (mine is not None and mine.is_valid(situation.now)):
+            learned = Target(str(situation.credential.kind), situation.credential.account)
+            situation = replace(situation, seen=replace(seen, expires=mine.expires, learned=target or learned))
+        if not issued or (mine is not None and mine.enabled):
             return StepResult(seen=replace(situation.seen, healthy=True))
+        if mine is None and target is not None and target.unique_id and issuer is self._issuer:
+            there = self._account_id()
+            situation = replace(
+                situation, seen=replace(situation.seen, remade=bool(there) and there != target.unique_id)
+            )
         seen = self._try_current(situation)
         return StepResult(seen=replace(seen, healthy=bool(seen.proved)))
+
+    def _account_id(self) -> str:
+        """Return the unique id of the declared account; empty if the kind has none, or nobody may look."""
+        if not isinstance(self._issuer, AccountIssuer):
+            return ""
+        try:
+            return self._issuer.account_id()
+        except CredsError:
+            return ""
 
     def _look_at_readers(self, situation: Situation) -> Observations:
         """Return what is known once somebody has looked at the version that readers of `latest` get: one call, if all is well."""
@@ -142,16 +254,18 @@ class StepObserver(NumberedVersions):
         siblings = list(self._siblings())
         others = frozenset[str]().union(*(state.referenced_ids for state in siblings))
         busy = [s for s in siblings if s.phase is Phase.CREATING or s.unresolved]
-        orphans = set()
-        for item in self._issuer.list_credentials():
-            foreign = item.id in situation.state.referenced_ids | others or item.last_used is not None
-            if foreign or item.created is None or busy or not item.enabled:
-                continue
-            for window in windows:
+        mine = situation.state.referenced_ids | others
+        orphans: dict[str, Target | None] = {}
+        for window in windows if not busy else ():
+            issuer = self._issuer_for(situation, window.target)
+            for item in issuer.list_credentials():
+                if item.id in mine or item.last_used is not None or item.created is None or not item.enabled:
+                    continue
                 lies_in = window.opened - SKEW <= item.created <= window.closed + SKEW
-                if lies_in and item.id not in window.known and self._issuer.last_used(item.id) is None:
-                    orphans.add(item.id)
-        return StepResult(seen=replace(situation.seen, orphans=tuple(sorted(orphans))))
+                if lies_in and item.id not in window.known and issuer.last_used(item.id) is None:
+                    orphans[item.id] = window.target
+        seen = replace(situation.seen, orphans=tuple(sorted(orphans)), orphan_targets=orphans)
+        return StepResult(seen=seen)
 
     def _preflight(self, situation: Situation, _step: Step) -> StepResult:
         emergency = situation.state.current_leaked
@@ -161,7 +275,8 @@ class StepObserver(NumberedVersions):
                 destination.check()
         local = self._local is not None and self._local.accepts_material()
         known = () if local else self._issued_ids()
-        return StepResult(seen=replace(situation.seen, ready=True, local=local, known=known))
+        seen = replace(situation.seen, ready=True, local=local, known=known, target_id=self._account_id())
+        return StepResult(seen=seen)
 
     def _issued_ids(self) -> tuple[str, ...]:
         return tuple(sorted(item.id for item in self._issuer.list_credentials()))
@@ -195,19 +310,26 @@ class StepObserver(NumberedVersions):
             if version is not None and version.state is VersionState.ENABLED:
                 raise  # we may not look: that says nothing about the credential
             return replace(seen, proved=False, dead=True, withdrawn=True)
+        if (
+            current.target is None
+            and isinstance(self._issuer, AccountIssuer)
+            and (account := self._issuer.account_of(value))
+        ):
+            seen = replace(seen, learned=Target(str(situation.credential.kind), account))
         try:
-            self._issuer.verify(value)
+            self._issuer_for(situation, current.target).verify(value)
         except CredentialRefusedError:
             return replace(seen, proved=False, dead=True)
         return replace(seen, proved=True)
 
     def _prove_end(self, situation: Situation, step: Step) -> StepResult:
         entry = self._entry(situation, step.detail)
-        ended = self._issuer.is_ended(entry.id, self._material(situation, entry))
+        issuer = self._issuer_for(situation, entry.target)
+        ended = issuer.is_ended(entry.id, self._material(situation, entry))
         return StepResult(seen=replace(situation.seen, ended={**situation.seen.ended, entry.id: ended}))
 
     def _verify(self, situation: Situation, _step: Step) -> StepResult:
-        self._issuer.verify(self._secret_value(situation))
+        self._successor_issuer(situation).verify(self._secret_value(situation))
         return StepResult()
 
     # -- who took a credential out of service
@@ -230,12 +352,14 @@ class StepObserver(NumberedVersions):
         ours = entry.phase is Retirement.DISABLED or (
             lease is not None and not situation.has_lease
         )  # or a run that died
-        item = next((item for item in self._issuer.list_credentials() if item.id == entry.id), None)
+        issuer = self._issuer_for(situation, entry.target)
+        item = next((item for item in issuer.list_credentials() if item.id == entry.id), None)
         if item is not None and not item.enabled and item.exposed:
             return "its issuer disabled it because it leaked"
         if item is not None and not item.enabled and not ours:
             return "a person disabled it, perhaps because it leaked"
-        number = entry.versions[-1] if entry.versions and not ours and self._revocable is None else 0
+        revocable = isinstance(issuer, RevocableIssuer)
+        number = entry.versions[-1] if entry.versions and not ours and not revocable else 0
         version = self._find_version(situation.credential.secret, number) if number else None
         if version is not None and version.state is not VersionState.ENABLED:
             return f"its version {number} is {version.state}"
@@ -243,15 +367,27 @@ class StepObserver(NumberedVersions):
 
     # -- what the steps share
 
+    def _issuer_for(self, situation: Situation, target: Target | None) -> Issuer:
+        """Return the issuer at a target: the declared one, unless the declaration has changed since."""
+        mine = situation.target
+        if target is None or self._issuer_at is None or (target.kind, target.account) == (mine.kind, mine.account):
+            return self._issuer
+        return self._issuer_at(target)
+
+    def _successor_issuer(self, situation: Situation) -> Issuer:
+        return self._issuer_for(situation, situation.state.successor.target)
+
     def _local_issuer(self, situation: Situation) -> LocalIssuer:
-        if self._local is None:
+        issuer = self._successor_issuer(situation)
+        if not isinstance(issuer, LocalIssuer):
             raise _kind_error(situation)
-        return self._local
+        return issuer
 
     def _remote_issuer(self, situation: Situation) -> RemoteIssuer:
-        if self._remote is None:
+        issuer = self._successor_issuer(situation)
+        if not isinstance(issuer, RemoteIssuer):
             raise _kind_error(situation)
-        return self._remote
+        return issuer
 
     def _staged_material(self, situation: Situation, number: int) -> Material:
         if self._made_material is None:
@@ -266,7 +402,7 @@ class StepObserver(NumberedVersions):
         staged = self._staged_material(situation, successor.staged)
         if is_wrapped(staged):
             _, staged = unwrap_material(staged)
-        return self._issuer.secret_value(staged, successor.id)
+        return self._successor_issuer(situation).secret_value(staged, successor.id)
 
     def _material(self, situation: Situation, entry: Predecessor) -> Material | None:
         """Return what readers had of a predecessor, or None once no version of it is enabled."""

@@ -8,10 +8,10 @@ and what a crash at each of them leaves behind, is in docs/rotation.md.
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import duration_text
 from orchestra_creds.errors import IncompleteError, PreconditionError
-from orchestra_creds.rotation import retirement
+from orchestra_creds.rotation import end_of_life, retirement
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, predecessor_resource, step_of, subject
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target
 
 
 def is_locked(situation: Situation) -> bool:
@@ -33,11 +33,19 @@ def reason(situation: Situation) -> str:
         return "the current one does not authenticate"
     if situation.want.force:
         return "it was asked for"
+    if situation.seen.remade:
+        return "its account was deleted and made again"
+    if situation.is_moved:
+        return f"it is declared for {_target_text(situation.target)}, and is of {_target_text(state.current.target or situation.seen.learned)}"
     if situation.now < due:
         return ""
     expires = situation.seen.expires or state.current.expires
     by_age = situation.credential.policy.due_at(state.current.since)
     return f"it expires on {expires:%Y-%m-%d}" if expires is not None and due < by_age else "it is due"
+
+
+def _target_text(target: Target | None) -> str:
+    return (target.account or f"kind {target.kind}") if target else "nobody knows what"
 
 
 def next_step(situation: Situation) -> Step | None:
@@ -50,6 +58,10 @@ def next_step(situation: Situation) -> Step | None:
     if situation.seen.finished:
         return None
     state, want = situation.state, situation.want
+    if want.abandon:
+        return end_of_life.abandon(situation)
+    if want.retire or state.ended is not None:
+        return end_of_life.end(situation)
     if want.leaked and state.current is not None and not state.current_leaked and not situation.seen.leak_recorded:
         return step_of(StepKind.LEAK, situation.credential.secret, state.current.id)
     urgent = state.current_leaked and not want.back
@@ -81,6 +93,9 @@ def next_step(situation: Situation) -> Step | None:
 def _go_on(situation: Situation) -> Step:
     if not situation.has_lease:
         return step_of(StepKind.TAKE_OVER, situation.credential.secret, situation.state.phase)
+    lost = _lost_copy(situation)
+    if lost is not None:
+        return lost
     match situation.state.phase:
         case Phase.STAGING:
             return _stage(situation)
@@ -91,6 +106,18 @@ def _go_on(situation: Situation) -> Step:
         case Phase.ISSUED:
             return _publish(situation)
     return _deliver(situation)
+
+
+def _lost_copy(situation: Situation) -> Step | None:
+    """Give up a successor whose staged copy somebody deleted; a run that did not stage it itself looks first."""
+    seen, state = situation.seen, situation.state
+    if seen.lost is not None:
+        return step_of(StepKind.GIVE_UP, situation.credential.secret, seen.lost)
+    if state.phase not in {Phase.PREPARED, Phase.ISSUED} or not state.successor.staged:
+        return None
+    if seen.staged or seen.staged_checked:
+        return None
+    return step_of(StepKind.LOOK_AT_STAGED, situation.staging)
 
 
 def _begin_behind(situation: Situation) -> Step | None:

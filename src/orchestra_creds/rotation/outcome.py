@@ -46,6 +46,7 @@ class Ending(StrEnum):
     ROTATED = "rotated"
     DELIVERED = "delivered"  # destinations that lacked the current one have it
     RETIRED = "retired"  # a predecessor went one step further
+    ABANDONED = "abandoned"  # nobody looks after it any more; nothing was destroyed
     PLANNED = "planned"  # a dry run
     LOCKED = "locked"  # another run has the lease
     STOPPED = "stopped"  # asked to stop; a next run goes on
@@ -54,7 +55,9 @@ class Ending(StrEnum):
     FAILED = "failed"
 
 
-QUIET = frozenset({Ending.NOTHING, Ending.LOCKED, Ending.ROTATED, Ending.DELIVERED, Ending.RETIRED, Ending.PLANNED})
+QUIET = frozenset(
+    {Ending.NOTHING, Ending.LOCKED, Ending.ROTATED, Ending.DELIVERED, Ending.RETIRED, Ending.ABANDONED, Ending.PLANNED}
+)
 """Endings that nobody has to look at."""
 
 

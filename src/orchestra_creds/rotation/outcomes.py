@@ -4,16 +4,19 @@ from collections.abc import Mapping
 
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import rough_text
+from orchestra_creds.core.google import MANAGED_BY, OWNER
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation import machine, retirement
 from orchestra_creds.rotation.outcome import Ending, Outcome, Step
 from orchestra_creds.rotation.situation import Situation, StepKind
-from orchestra_creds.rotation.state import CURRENT, PREVIOUS, State
+from orchestra_creds.rotation.state import CURRENT, PREVIOUS, Retirement, State
 from orchestra_creds.rotation.timing import SECRET_ENDS_SOON
 
 LABEL_DUE = "orchestra-due"
 """The day of the next rotation, so that anybody who may list secrets can see what is overdue without running us."""
+LABEL_PREFIX = "orchestra-"
+"""What all our labels begin with, beside `managed-by`."""
 _TURNED = frozenset({StepKind.DISABLE, StepKind.WITHDRAW, StepKind.DELETE, StepKind.DESTROY, StepKind.SWEEP})
 
 
@@ -30,7 +33,11 @@ def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
 
 
 def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) -> dict[str, str]:
-    """The secret's labels with the due date brought up to date."""
+    """The secret's labels with the due date brought up to date; without ours once nobody looks after it."""
+    if state == State():
+        ours = {name for name in there if name.startswith(LABEL_PREFIX)}
+        ours |= {MANAGED_BY} if there.get(MANAGED_BY) == OWNER else set()
+        return {name: text for name, text in there.items() if name not in ours}
     if state.current is None:
         return dict(there)
     return {**there, LABEL_DUE: f"{policy.due_at(state.current.since, state.current.expires):%Y%m%d}"}
@@ -43,6 +50,8 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
     if ending in {Ending.ROTATED, Ending.DELIVERED} and (ends := _secret_end(situation)):
         held = (*held, ends)
     current = situation.state.current
+    if situation.want.is_last or situation.state.ended is not None:
+        held = (*held, *situation.seen.left, *_left_elsewhere(situation, steps))
     return Outcome(
         situation.credential.name,
         ending,
@@ -57,11 +66,20 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
     )
 
 
+def _left_elsewhere(situation: Situation, steps: tuple[Step, ...]) -> tuple[str, ...]:
+    """Return the copies that nobody brings up to date any more."""
+    if StepKind.END not in {step.kind for step in steps}:
+        return ()
+    return tuple(f"the copy in {name} stays; remove it" for name in sorted(situation.state.delivered))
+
+
 def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tuple[Ending, str, ExitCode]:
     kinds = {StepKind(step.kind) for step in steps}
     seen, current = situation.seen, situation.state.current
     if dry and any(step.mutates for step in steps):
         return Ending.PLANNED, _begin_reason(steps), ExitCode.OK
+    if seen.forgotten or situation.state.ended is not None:
+        return _retire_ending(situation, steps)
     if seen.abandoned:
         return _given_up(situation)
     where = f"{current.id} is version {current.version}" if current else ""
@@ -77,14 +95,47 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if StepKind.ADOPT in kinds:
         return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
     if kinds & _TURNED:
-        return (
-            Ending.RETIRED,
-            "; ".join(
-                f"{step.kind} {step.resource}" for step in steps if step.mutates and StepKind(step.kind) in _TURNED
-            ),
-            ExitCode.OK,
-        )
+        return Ending.RETIRED, _turned_text(steps), ExitCode.OK
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
+
+
+def _turned_text(steps: tuple[Step, ...]) -> str:
+    return "; ".join(
+        f"{step.kind} {step.resource}" for step in steps if step.mutates and StepKind(step.kind) in _TURNED
+    )
+
+
+def _abandon_ending(situation: Situation) -> tuple[Ending, str, ExitCode]:
+    """The end of our care: after `rotate abandon`, or once all of a retired credential is gone."""
+    if not situation.want.abandon:
+        return Ending.RETIRED, "it has ended: nothing of it is left", ExitCode.OK
+    code = ExitCode.ATTENTION if situation.seen.left_unsafe else ExitCode.OK
+    return Ending.ABANDONED, "orchestra-creds does not look after it any more; nothing was destroyed", code
+
+
+def _retire_ending(situation: Situation, steps: tuple[Step, ...]) -> tuple[Ending, str, ExitCode]:
+    """How far the end of a credential has come."""
+    seen, state, credential = situation.seen, situation.state, situation.credential
+    if seen.forgotten:
+        return _abandon_ending(situation)
+    turned = _turned_text(steps)
+    unproven = [identifier for identifier, ended in seen.ended.items() if not ended]
+    alarms = [f"{identifier} is not proven dead" for identifier in unproven]
+    alarms += [f"{identifier} could not be retired" for identifier in sorted(seen.unretired)]
+    if seen.lives_checked and seen.newest_id and not seen.newest_is_ours and not seen.published:
+        alarms.append(f"version {seen.newest} was not made by orchestra-creds and stays readable")
+    if seen.lives_checked and credential.kind is CredentialKind.MANUAL:
+        alarms.append("it is valid until its issuer revokes it")
+    if state.unresolved:
+        alarms.append("a lost creation may have made a key; the next runs look for it")
+    disabled = [e.since for e in state.retiring if e.since is not None and e.phase is Retirement.DISABLED]
+    later = f"runs after {credential.policy.soak_ends(max(disabled)):%Y-%m-%d} delete it" if disabled else ""
+    if not state.retiring and not state.unresolved and not turned and credential.source != "none":
+        alarms.append(f"it has ended, and {credential.source} still declares it")
+    text = "; ".join(each for each in (turned, *alarms, later) if each)
+    if alarms:
+        return Ending.ATTENTION, text, ExitCode.ATTENTION
+    return (Ending.RETIRED if turned else Ending.NOTHING), text, ExitCode.OK
 
 
 def _leftover_code(situation: Situation) -> ExitCode:
@@ -155,8 +206,20 @@ def _next_rotation_text(situation: Situation) -> str:
     return f"next rotation in {rough_text(due - situation.now)}" if due > situation.now else "it is due"
 
 
+def _end_hint(situation: Situation) -> str:
+    """Return what to do about the declaration of a credential that has ended."""
+    name, source = situation.credential.name, situation.credential.source
+    if source == "none":
+        return ""
+    if situation.seen.forgotten and situation.want.abandon:
+        return f"remove its declaration ({source}), or take it over again: orchestra-creds rotate {name} --adopt"
+    return f"remove its declaration ({source}); until then no run makes a successor"
+
+
 def _hint(situation: Situation, ending: Ending) -> str:
     state, manual = situation.state, situation.credential.kind is CredentialKind.MANUAL
+    if situation.state.ended is not None or situation.seen.forgotten:
+        return _end_hint(situation)
     if ending is Ending.ATTENTION and manual and not machine.reason(situation):
         return "revoke it at its issuer; only its version of the secret is disabled"
     if ending is Ending.ATTENTION and state.alive and not manual:

@@ -123,13 +123,14 @@ def _is_time_over(situation: Situation, entry: Predecessor) -> bool:
 
 
 def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
-    """The steps that take a predecessor one stage further; a version that readers may get is never among them."""
+    """The steps that take a predecessor one stage further; a version that readers may get is among them only at the end of all."""
     secret = situation.credential.secret
     current = situation.state.current
-    numbers = [number for number in entry.versions if current is not None and number < current.version]
+    ends = situation.state.ended is not None
+    numbers = [n for n in entry.versions if ends or (current is not None and n < current.version)]
     if entry.phase is not Retirement.DISABLED:
         disable = step_of(StepKind.DISABLE, predecessor_resource(situation, entry), entry.id)
-        leaked = numbers if entry.phase is Retirement.LEAKED else []
+        leaked = numbers if ends or entry.phase is Retirement.LEAKED else []
         return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
     destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
     return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]

@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.rotation.outcome import Step
-from orchestra_creds.rotation.state import STAGING_SUFFIX, Predecessor, State
+from orchestra_creds.rotation.state import STAGING_SUFFIX, Predecessor, State, Target
 
 PREDICTED = "(new)"
 """The id of what does not exist yet, in plans."""
@@ -36,6 +36,12 @@ class StepKind(StrEnum):
     RECORD = "record a version set by hand"
     RECORD_END = "record its expiry"
     LEAK = "record the leak"
+    LOOK_AT_STAGED = "look at the staged copy"
+    GIVE_UP = "give up a successor whose copy is lost"
+    LOOK_AT_LIVES = "look at what is to end"
+    END = "record the end"
+    REMOVE_STAGING = "delete staging secret"
+    FORGET = "stop looking after it"
     BEGIN = "begin"
     ROLL_BACK = "begin to roll back"
     TAKE_OVER = "take over"
@@ -80,6 +86,8 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.LOOK_FOR_MADE: StepEffect.READS,
     StepKind.LOOK_FOR_PUBLISHED: StepEffect.READS,
     StepKind.LOOK_AT_USE: StepEffect.READS,
+    StepKind.LOOK_AT_STAGED: StepEffect.READS,
+    StepKind.LOOK_AT_LIVES: StepEffect.READS,
     StepKind.LOOK_AT_HEALTH: StepEffect.READS,
     StepKind.LOOK_FOR_ORPHANS: StepEffect.READS,
     StepKind.LOOK_AT_COPIES: StepEffect.READS,
@@ -102,10 +110,14 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.WITHDRAW: StepEffect.CHANGES,
     StepKind.DELETE: StepEffect.CHANGES,
     StepKind.DESTROY: StepEffect.CHANGES,
+    StepKind.REMOVE_STAGING: StepEffect.CHANGES,
     StepKind.ADOPT: StepEffect.RECORDS,
     StepKind.RECORD: StepEffect.RECORDS,
     StepKind.RECORD_END: StepEffect.RECORDS,
     StepKind.LEAK: StepEffect.RECORDS,
+    StepKind.GIVE_UP: StepEffect.RECORDS,
+    StepKind.END: StepEffect.RECORDS,
+    StepKind.FORGET: StepEffect.RECORDS,
     StepKind.BEGIN: StepEffect.RECORDS,
     StepKind.ROLL_BACK: StepEffect.RECORDS,
     StepKind.TAKE_OVER: StepEffect.RECORDS,
@@ -149,6 +161,19 @@ class RunRequest:
     leaked: bool = False
     start: bool = True
     back: bool = False
+    retire: bool = False
+    """End it: nobody needs it any more."""
+    in_use: bool = False
+    """With `retire`: also if it was used lately."""
+    abandon: bool = False
+    """Stop looking after it, and destroy nothing."""
+    undeclared: bool = False
+    """With `retire` or `abandon`: the name is that of a secret that nothing declares."""
+
+    @property
+    def is_last(self) -> bool:
+        """Whether it is about the end of looking after a credential, whoever declares it."""
+        return self.retire or self.abandon
 
 
 ORDINARY = RunRequest()
@@ -165,6 +190,26 @@ class Observations:
     """When the current one ends by itself, by what its issuer says; None if it does not, or nobody has asked."""
     newest: int | None = None
     newest_is_ours: bool = False
+    learned: Target | None = None
+    """Where the current one is valid, found out for a state that does not say it."""
+    target_id: str = ""
+    """The unique id of the account that a successor is made for, as far as it is known."""
+    remade: bool = False
+    """The account of the current one was deleted and made again."""
+    lost: str | None = None
+    """The id of the successor whose staged copy is gone, empty if it was valid nowhere; None while the copy is there."""
+    staged_checked: bool = False
+    staging_restarted: bool = False
+    """The staging secret was made anew since the state last counted its versions."""
+    last_use: datetime | None = None
+    lives_checked: bool = False
+    staging_removed: bool = False
+    forgotten: bool = False
+    left: tuple[str, ...] = ()
+    """What stays valid although nobody looks after it any more."""
+    left_unsafe: bool = False
+    """Something of that leaked, or nobody knows it."""
+    orphan_targets: Mapping[str, Target | None] = field(default_factory=dict)
     newest_unreadable: bool = False
     newest_id: str = ""
     newest_since: datetime | None = None
@@ -245,6 +290,18 @@ class Situation:
         return f"{self.credential.secret}-g{self.state.generation + 1}-{began}"
 
     @property
+    def target(self) -> Target:
+        """Where a successor is made: as declared, and as far as this run knows the account."""
+        return Target(str(self.credential.kind), self.credential.account, self.seen.target_id)
+
+    @property
+    def is_moved(self) -> bool:
+        """Whether the current one is valid elsewhere than where the credential is declared now."""
+        current = self.state.current
+        there = (current.target or self.seen.learned) if current is not None else None
+        return there is not None and not there.is_same(self.target)
+
+    @property
     def staging(self) -> str:
         """The name of the staging secret."""
         return self.credential.secret + STAGING_SUFFIX
@@ -273,4 +330,5 @@ def subject(situation: Situation) -> str:
 
 def predecessor_resource(situation: Situation, entry: Predecessor) -> str:
     """A predecessor as the resource of a step."""
-    return f"{subject(situation)}/{entry.id}"
+    account = entry.target.account if entry.target else ""
+    return f"{account or subject(situation)}/{entry.id}"

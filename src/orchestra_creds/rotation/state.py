@@ -7,7 +7,7 @@ everybody who may look at the secret. Short keys keep it under 2 KB; all annotat
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -19,7 +19,8 @@ ANNOTATION = STATE_ANNOTATION
 STAGING_SUFFIX = "--orchestra-staging"
 CURRENT, PREVIOUS = "current", "previous"
 """The version aliases that readers may pin."""
-FORMAT = 1
+FORMAT, FORMAT_OF_AN_END = 1, 2
+"""A state with the wish to end its credential has the later format: a program that does not know the wish must not rotate it."""
 LONGEST = 12_000
 """Bytes; the rest of the 16 KiB belongs to the annotations of others."""
 LATEST = 32_503_680_000
@@ -55,12 +56,33 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True)
+class Target:
+    """Where a credential is valid: its kind, and for a key its account and the account's unique id, empty when not known.
+
+    An account that is deleted and made again has the same mail address and another unique id.
+    """
+
+    kind: str
+    account: str = ""
+    unique_id: str = ""
+
+    def is_same(self, other: "Target") -> bool:
+        """Return whether both are one place, as far as it is known."""
+        ids = {self.unique_id, other.unique_id} - {""}
+        return (self.kind, self.account) == (other.kind, other.account) and len(ids) < 2
+
+
+@dataclass(frozen=True, slots=True)
 class Successor:
-    """The credential that is being made: number of its staged version, id at the issuer, public fingerprint; empty when not known."""
+    """The credential that is being made: number of its staged version, id at the issuer, public fingerprint; empty when not known.
+
+    `target` is where it is made, from the beginning of the rotation on; None in states of programs that did not record it.
+    """
 
     staged: int = 0
     id: str = ""
     fingerprint: str = ""
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +94,8 @@ class CurrentCredential:
     since: datetime
     expires: datetime | None = None
     """When it ends by itself, once a run saw that this makes it due earlier than its age does."""
+    target: Target | None = None
+    """Where it is valid; None in states of programs that did not record it."""
 
     @property
     def version(self) -> int:
@@ -91,6 +115,7 @@ class Predecessor:
     phase: Retirement
     since: datetime | None = None
     born: datetime | None = None
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +125,7 @@ class OrphanWindow:
     known: tuple[str, ...]
     opened: datetime
     closed: datetime
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +146,7 @@ class State:
     known, started  remote kinds: ids before creation, and its time
     delivered   destination -> id that it holds           hooked       generation whose deploy hook has succeeded
     settled     the last time that every destination held the current one
+    ended       when the operator asked for the end of the credential: from then on nothing is made, and all that is left is retired
     """
 
     generation: int = 0
@@ -137,6 +164,7 @@ class State:
     hooked: int = 0
     settled: datetime | None = None
     last_failure: LastFailure | None = None
+    ended: datetime | None = None
     leaked: tuple[str, ...] = ()
     """Ids that leaked, or that others took out of service: none comes back, and the current one among them is replaced at once."""
 
@@ -152,6 +180,26 @@ class State:
         return (*left, self.current.id) if self.current is not None and self.current_leaked else left
 
     @property
+    def valid_ids(self) -> tuple[str, ...]:
+        """The ids that may still authenticate, as far as this state knows."""
+        old = tuple(entry.id for entry in self.retiring if entry.phase is not Retirement.DISABLED)
+        mine = (self.current.id if self.current else "", self.successor.id, *old)
+        return tuple(dict.fromkeys(each for each in mine if each))
+
+    @property
+    def targets(self) -> tuple[Target | None, ...]:
+        """Where each is valid: the current one, the successor, the predecessors, and what lost creations may have made."""
+        current = self.current.target if self.current else None
+        lost = (window.target for window in self.unresolved)
+        return (current, self.successor.target, *(entry.target for entry in self.retiring), *lost)
+
+    def ids_at(self, account: str, declared: str) -> frozenset[str]:
+        """Every id of this state that belongs to an account; one of an unknown target counts for the account that is declared."""
+        ids = (self.current.id if self.current else "", self.successor.id, *(entry.id for entry in self.retiring))
+        places = ((target.account if target else declared) for target in self.targets)
+        return frozenset(each for each, place in zip(ids, places, strict=False) if each and place == account)
+
+    @property
     def referenced_ids(self) -> frozenset[str]:
         """Every id that this state speaks for."""
         mine = {self.successor.id, self.current.id if self.current else "", *(entry.id for entry in self.retiring)}
@@ -164,7 +212,9 @@ def encode(state: State) -> str:
     body: dict[str, Any] = {
         "lease": lease and [lease.run, _seconds(lease.until)],
         "base": [state.base, state.staged_base] if state.base or state.staged_base else None,
-        "next": [successor.staged, successor.id, successor.fingerprint] if successor != Successor() else None,
+        "next": [successor.staged, successor.id, successor.fingerprint]
+        if replace(successor, target=None) != Successor()
+        else None,
         "made": state.started and [_seconds(state.started), *state.known],
         "cur": current and [current.id, list(current.versions), _seconds(current.since)],
         "end": current and _seconds(current.expires),
@@ -174,10 +224,13 @@ def encode(state: State) -> str:
         "hook": state.hooked,
         "ok": _seconds(state.settled),
         "leak": list(state.leaked),
+        "bye": _seconds(state.ended),
+        **_encode_targets(state.targets),
         "err": trouble and [_seconds(trouble.at), trouble.step, trouble.error],
     }
     kept = {key: value for key, value in body.items() if value}
-    text = json.dumps({"v": FORMAT, "gen": state.generation, "ph": str(state.phase), **kept}, separators=(",", ":"))
+    version = FORMAT if state.ended is None else FORMAT_OF_AN_END
+    text = json.dumps({"v": version, "gen": state.generation, "ph": str(state.phase), **kept}, separators=(",", ":"))
     if len(text) > LONGEST:
         raise PreconditionError(
             "the state of this credential does not fit into its annotation",
@@ -197,7 +250,7 @@ def decode(annotations: Mapping[str, str], secret: str) -> State:
         return State()
     try:
         body = json.loads(text)
-        newer = body["v"] > FORMAT
+        newer = body["v"] > FORMAT_OF_AN_END
     except (ValueError, TypeError, KeyError, RecursionError):
         raise _damage_error(secret) from None
     if newer:
@@ -214,7 +267,7 @@ def decode(annotations: Mapping[str, str], secret: str) -> State:
 def _decode_body(body: Mapping[str, Any]) -> State:
     base, staged_base = body.get("base", (0, 0))
     made = body.get("made", ())
-    return State(
+    state = State(
         generation=_number(body["gen"]),
         phase=Phase(body["ph"]),
         lease=Lease(_text(body["lease"][0]), _moment(body["lease"][1])) if "lease" in body else None,
@@ -231,6 +284,31 @@ def _decode_body(body: Mapping[str, Any]) -> State:
         settled=_moment(body["ok"]) if "ok" in body else None,
         last_failure=_last_failure(*body["err"]) if "err" in body else None,
         leaked=tuple(_text(name) for name in body.get("leak", ())),
+        ended=_moment(body["bye"]) if "bye" in body else None,
+    )
+    return _with_targets(state, body["who"], body["at"]) if "who" in body else state
+
+
+def _encode_targets(targets: tuple[Target | None, ...]) -> dict[str, Any]:
+    """The targets as a table, and of each entry its place in it, -1 for unknown: `State.targets` has the order."""
+    table = list(dict.fromkeys(target for target in targets if target is not None))
+    places = [table.index(target) if target is not None else -1 for target in targets]
+    rows = [[target.kind, target.account, target.unique_id] for target in table]
+    return {"who": rows, "at": places} if rows else {}
+
+
+def _with_targets(state: State, rows: Any, places: Any) -> State:
+    table = [Target(*(_text(part) for part in row)) for row in rows]
+    if len(places) != len(state.targets):
+        raise ValueError("not a place for each entry")
+    current, successor, *others = (table[_number(place)] if place != -1 else None for place in places)
+    old, lost = others[: len(state.retiring)], others[len(state.retiring) :]
+    return replace(
+        state,
+        current=replace(state.current, target=current) if state.current else None,
+        successor=replace(state.successor, target=successor),
+        retiring=tuple(replace(entry, target=each) for entry, each in zip(state.retiring, old, strict=True)),
+        unresolved=tuple(replace(window, target=each) for window, each in zip(state.unresolved, lost, strict=True)),
     )
 
 

@@ -1,17 +1,17 @@
 """How every credential stands: pure functions of what is declared, what its secret says, what the issuer lists, and the time."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from orchestra_creds.core.cloud_types import SecretResource, Version, VersionState
-from orchestra_creds.core.credential import Credential, CredentialKind
+from orchestra_creds.core.credential import Credential, CredentialKind, IgnoredKey
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, decode
-from orchestra_creds.rotation.timing import LATE, SECRET_ENDS_SOON
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, decode
+from orchestra_creds.rotation.timing import LATE, LISTED_LATE, SECRET_ENDS_SOON
 
 
 class Problem(StrEnum):
@@ -34,6 +34,8 @@ class Problem(StrEnum):
     FOREIGN_VERSION = "foreign version"
     ENDING = "secret expires"
     EXPIRING = "key expires"
+    MOVED = "declared otherwise"
+    ENDED = "retired"
     NOT_READ = "not looked at"
 
 
@@ -106,6 +108,10 @@ class CredentialFacts:
     held: Sequence[IssuedCredential] | None
     spoken_for: frozenset[str] = frozenset()
     """Ids that any credential of the same account refers to."""
+    undeclared: Mapping[str, str] = field(default_factory=dict)
+    """Ids that the state of a secret speaks for which nothing declares, and the name of that secret."""
+    ignored: Mapping[str, IgnoredKey] = field(default_factory=dict)
+    """Foreign keys of the same account that the file accepts, by id."""
     latest: Version | None = None
     """The version that readers of `latest` get; None if there is none."""
     unread: str = ""
@@ -186,13 +192,17 @@ def _is_delivered(state: State, name: str) -> bool:
 def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: timedelta) -> list[CredentialProblem]:
     current, policy = state.current, facts.credential.policy
     found = []
-    if current is None:
+    if state.ended is not None:
+        found += _end_problems(facts, state)
+    elif current is None:
         found.append(CredentialProblem(Problem.NO_VERSION))
     else:
         found += _age_problems(policy, current.since, _expiry_of(facts, state), now, tolerance)
     at_work = state.lease is not None and now < state.lease.until
     if current is not None and not at_work:
         found += _reader_problems(facts, current.version, now)
+    if current is not None and not at_work:
+        found += _target_problems(facts, state, now)
     if state.phase not in {Phase.IDLE, Phase.PUBLISHED} and not at_work:
         found.append(CredentialProblem(Problem.STUCK, f"in phase {state.phase}"))
     behind = [copy.name for copy in facts.credential.copies if not _is_delivered(state, copy.name)]
@@ -208,7 +218,34 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
         for entry in state.retiring
         if _is_lingering(facts.credential, entry, now)
     ]
-    return found + _key_problems(facts, state)
+    return found + _key_problems(facts, state, now)
+
+
+def _end_problems(facts: CredentialFacts, state: State) -> list[CredentialProblem]:
+    """A credential that was retired and is declared all the same: nobody will make a successor."""
+    if facts.credential.source == "none" or state.retiring:
+        return []
+    return [
+        CredentialProblem(Problem.ENDED, f"nothing of it is left: remove its declaration ({facts.credential.source})")
+    ]
+
+
+def _target_problems(facts: CredentialFacts, state: State, now: datetime) -> list[CredentialProblem]:
+    """A current one that belongs to another account or kind than the declared, or that its account does not have."""
+    current, credential = state.current, facts.credential
+    if current is None:
+        return []
+    there, wanted = current.target, Target(str(credential.kind), credential.account)
+    if there is not None and not there.is_same(wanted):
+        detail = f"{current.id} is of {there.account or f'kind {there.kind}'}; the next run makes a successor"
+        return [CredentialProblem(Problem.MOVED, detail)]
+    if credential.kind is not CredentialKind.SERVICE_ACCOUNT_KEY or now - current.since < LISTED_LATE:
+        return []
+    if facts.held is None:
+        return [CredentialProblem(Problem.DEAD, f"{credential.account} does not exist")]
+    if all(item.id != current.id for item in facts.held):
+        return [CredentialProblem(Problem.DEAD, f"{current.id} is not among the keys of {credential.account}")]
+    return []
 
 
 def _age_problems(
@@ -249,7 +286,7 @@ def _is_lingering(credential: Credential, entry: Predecessor, now: datetime) -> 
     return now > ends + LATE
 
 
-def _key_problems(facts: CredentialFacts, state: State) -> list[CredentialProblem]:
+def _key_problems(facts: CredentialFacts, state: State, now: datetime) -> list[CredentialProblem]:
     found = []
     for item in facts.held or ():
         if state.current is not None and item.id == state.current.id and not item.enabled:
@@ -257,5 +294,18 @@ def _key_problems(facts: CredentialFacts, state: State) -> list[CredentialProble
         if item.exposed:
             found.append(CredentialProblem(Problem.EXPOSED, item.id))
         if item.id not in facts.spoken_for | state.referenced_ids:
-            found.append(CredentialProblem(Problem.FOREIGN, item.id))
+            found += _foreign_problems(facts, item.id, now)
     return found
+
+
+def _foreign_problems(facts: CredentialFacts, identifier: str, now: datetime) -> list[CredentialProblem]:
+    """A key that no declared credential speaks for, unless the file accepts it still."""
+    ignored, secret = facts.ignored.get(identifier), facts.undeclared.get(identifier)
+    if ignored is not None and now.date() <= ignored.until:
+        return []
+    detail = identifier
+    if ignored is not None:
+        detail += f", ignored until {ignored.until}"
+    if secret is not None:
+        detail += f", of secret {secret}, which nothing declares: orchestra-creds rotate retire {secret} --undeclared"
+    return [CredentialProblem(Problem.FOREIGN, detail)]

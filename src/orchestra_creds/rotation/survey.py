@@ -3,16 +3,17 @@
 It takes one list of the secrets, a look at each latest version, and one list of the keys for each account.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from orchestra_creds.core.cloud_types import KeyOrigin, SecretResource, Version
+from orchestra_creds.core.credential import IgnoredKey
 from orchestra_creds.core.ports import KeyStore, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.catalog import CatalogEntry, CredentialCatalog, RefusedEntry, UndeclaredSecret
 from orchestra_creds.rotation.issuer import IssuedCredential
+from orchestra_creds.rotation.state import State
 from orchestra_creds.rotation.status import (
     CredentialFacts,
     CredentialProblem,
@@ -41,11 +42,15 @@ def survey_catalog(
     """
     listed = list(catalog.select(names) if names else catalog.entries())
     entries, held, unread_rows = _find_secrets(secrets, [one for one in listed if isinstance(one, CatalogEntry)])
-    spoken: dict[str, set[str]] = {}
+    states = [(one.credential.account, _readable_state(held[one.credential.secret])) for one in entries]
+    spoken: dict[str, set[str]] = {one.credential.account: set() for one in entries}
+    for account, ids in spoken.items():
+        for declared, state in states:
+            ids.update(state.ids_at(account, declared))
+    others = {identifier: name for name, state in catalog.left_out_states for identifier in state.referenced_ids}
+    ignored: dict[str, dict[str, IgnoredKey]] = {}
     for one in entries:
-        with contextlib.suppress(PreconditionError):
-            ids = state_of(held[one.credential.secret]).referenced_ids
-            spoken.setdefault(one.credential.account, set()).update(ids)
+        ignored.setdefault(one.credential.account, {}).update({each.id: each for each in one.credential.ignored})
     unknown: dict[str, None] = {}
     unread_keys: dict[str, str] = {}
     issued = {account: _keys_of(keys, account, unknown, unread_keys) for account in spoken if account}
@@ -57,6 +62,8 @@ def survey_catalog(
                 held[one.credential.secret],
                 issued.get(one.credential.account),
                 frozenset(spoken.get(one.credential.account, ())),
+                others,
+                ignored[one.credential.account],
                 latest,
                 "; ".join(filter(None, (unread, unread_keys.get(one.credential.account)))),
             )
@@ -66,6 +73,11 @@ def survey_catalog(
     left_out = [] if names else catalog.undeclared_secrets(anything=bool(listed), now=moment)
     rows += _unusable([one for one in listed if isinstance(one, RefusedEntry)], left_out)
     notes = [f"last use is unknown: {text}" for text in unknown]
+    notes += [
+        f"key {each.id} of {account} is ignored until {each.until}: {each.reason}"
+        for account, keys_ignored in ignored.items()
+        for each in keys_ignored.values()
+    ]
     if listed and not names and catalog.unread_labels:
         notes.append(f"labels that do not count without --from-labels: {', '.join(catalog.unread_labels)}")
     return rows, notes
@@ -88,6 +100,14 @@ def _find_secrets(
     return seen, found, rows
 
 
+def _readable_state(secret: SecretResource | None) -> State:
+    """Return the state on a secret, an empty one if it cannot be read: its own row says so."""
+    try:
+        return state_of(secret)
+    except PreconditionError:
+        return State()
+
+
 def look_at_latest(secrets: SecretStore, secret: SecretResource | None) -> tuple[Version | None, str]:
     """Return the version that readers of `latest` get, or why nobody could look: one denied look hides no other credential."""
     if secret is None:
@@ -102,7 +122,10 @@ def look_at_latest(secrets: SecretStore, secret: SecretResource | None) -> tuple
 
 def _unusable(refused: Sequence[RefusedEntry], left_out: Sequence[UndeclaredSecret]) -> list[CredentialStatus]:
     rows = [unusable(r.name, r.secret, r.source, CredentialProblem(Problem.DECLARATION, str(r.error))) for r in refused]
-    rows += [unusable(u.secret, u.secret, "none", CredentialProblem(Problem.UNDECLARED, u.hint)) for u in left_out]
+    for one in left_out:
+        alive = f"{', '.join(one.alive)} may still be valid; " if one.alive else ""
+        problem = CredentialProblem(Problem.UNDECLARED, alive + one.hint)
+        rows.append(unusable(one.secret, one.secret, "none", problem))
     return rows
 
 

@@ -8,6 +8,8 @@ MARGIN = timedelta(seconds=30)
 """How much of the lease must be left beyond a call's deadline."""
 SWEEP_AFTER = timedelta(minutes=15)
 """How old a window must be before its orphans are looked for: new keys are listed late (keys.list may lag by minutes)."""
+LISTED_LATE = timedelta(minutes=15)
+"""How long a new key may be missing from the list of its account's keys before someone should look."""
 SKEW = timedelta(minutes=2)
 """How far the issuer's clock may be from ours when creation times are compared with a window."""
 VERIFY_CAP = timedelta(minutes=10)

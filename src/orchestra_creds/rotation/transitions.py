@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from orchestra_creds.core.credential import CredentialKind
+from orchestra_creds.rotation.end_of_life import left_alive
 from orchestra_creds.rotation.machine import is_behind, rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.retirement import end_of
@@ -88,6 +89,7 @@ _FACTS: Mapping[StepKind, Callable[[Observations, Step, StepResult], Observation
     StepKind.DELIVER: lambda seen, step, _result: replace(
         seen, delivered={**seen.delivered, step.resource: step.detail}
     ),
+    StepKind.REMOVE_STAGING: lambda seen, _step, _result: replace(seen, staging_removed=True),
     StepKind.DEPLOY_HOOK: lambda seen, _step, _result: replace(seen, hooked=True),
     StepKind.CLEAN: lambda seen, _step, result: replace(seen, cleaned=result.number),
     StepKind.DISABLE: lambda seen, step, _result: _add_done(seen, step),
@@ -123,7 +125,8 @@ def _after_leak(situation: Situation, _result: StepResult) -> tuple[State, Obser
 
 
 def _after_begin(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
-    seen, renewed, current = situation.seen, _renew_lease(situation), situation.state.current
+    seen, renewed = situation.seen, _with_learned(_renew_lease(situation), situation.seen)
+    current = renewed.current
     newest = seen.newest or 0
     if current is not None and newest > current.version and seen.newest_is_ours:
         current = replace(
@@ -133,14 +136,15 @@ def _after_begin(situation: Situation, _result: StepResult) -> tuple[State, Obse
         renewed,
         phase=Phase.STAGING if seen.local else Phase.CREATING,
         base=newest,
-        staged_base=max(seen.staged_top, renewed.staged_base),
-        successor=Successor(),
+        staged_base=seen.staged_top if seen.staging_restarted else max(seen.staged_top, renewed.staged_base),
+        successor=Successor(target=situation.target),
         known=() if seen.local else seen.known,
         started=situation.now,
         current=current,
         last_failure=None,
     )
-    return begun, replace(seen, staged=0, published=0, opened=True, made=None, verified=False)
+    cleaned = 0 if seen.staging_restarted else seen.cleaned  # numbers of the secret that was there before
+    return begun, replace(seen, staged=0, published=0, opened=True, made=None, verified=False, cleaned=cleaned)
 
 
 def _after_roll_back(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -150,7 +154,7 @@ def _after_roll_back(situation: Situation, _result: StepResult) -> tuple[State, 
         _renew_lease(situation),
         phase=Phase.ISSUED,
         base=situation.seen.newest or 0,
-        successor=Successor(id=back.id if back else ""),
+        successor=Successor(id=back.id, target=back.target) if back else Successor(),
         started=situation.now,
         last_failure=None,
     )
@@ -164,7 +168,7 @@ def _after_create_instead(situation: Situation, _result: StepResult) -> tuple[St
         _renew_lease(situation),
         phase=Phase.CREATING,
         staged_base=max(state.staged_base, state.successor.staged),
-        successor=Successor(),
+        successor=Successor(target=state.successor.target),
         known=situation.seen.known,
         started=situation.now,
     )
@@ -174,7 +178,7 @@ def _after_create_instead(situation: Situation, _result: StepResult) -> tuple[St
 def _after_reopen(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """A creation was lost on the way: remember what was there before it and when, so that its orphan can be found."""
     state, now = situation.state, situation.now
-    lost = OrphanWindow(state.known, state.started or now, now)
+    lost = OrphanWindow(state.known, state.started or now, now, state.successor.target)
     again = replace(
         _renew_lease(situation), unresolved=(*state.unresolved, lost), known=situation.seen.known, started=situation.now
     )
@@ -182,7 +186,7 @@ def _after_reopen(situation: Situation, _result: StepResult) -> tuple[State, Obs
 
 
 def _after_prepare(situation: Situation, result: StepResult) -> tuple[State, Observations]:
-    made = Successor(situation.seen.staged or 0, "", result.fingerprint)
+    made = Successor(situation.seen.staged or 0, "", result.fingerprint, situation.state.successor.target)
     return replace(_renew_lease(situation), phase=Phase.PREPARED, successor=made), situation.seen
 
 
@@ -209,7 +213,12 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
         _renew_lease(situation),
         generation=state.generation + 1,
         phase=Phase.PUBLISHED,
-        current=CurrentCredential(new, (*(back.versions if back else ()), situation.seen.published or 0), since),
+        current=CurrentCredential(
+            new,
+            (*(back.versions if back else ()), situation.seen.published or 0),
+            since,
+            target=state.successor.target,
+        ),
         retiring=retiring,
         started=None,
     )
@@ -228,12 +237,15 @@ def _forget_current(seen: Observations) -> Observations:
         newer=False,
         healthy=None,
         expires=None,
+        remade=False,
     )
 
 
 def _predecessor(state: State) -> tuple[Predecessor, ...]:
     phase, current = Retirement.LEAKED if state.current_leaked else Retirement.GRACE, state.current
-    return (Predecessor(current.id, current.versions, phase, born=current.since),) if current is not None else ()
+    if current is None:
+        return ()
+    return (Predecessor(current.id, current.versions, phase, born=current.since, target=current.target),)
 
 
 def _after_redeliver(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -258,15 +270,80 @@ def _after_abandon(situation: Situation, _result: StepResult) -> tuple[State, Ob
     if situation.seen.taken.get(state.successor.id):
         renewed = _with_leaked(renewed, state.successor.id)
     returning = any(entry.id == state.successor.id for entry in state.retiring)
-    entry = () if returning else (Predecessor(state.successor.id, (), Retirement.ORPHAN),)
+    entry = (
+        () if returning else (Predecessor(state.successor.id, (), Retirement.ORPHAN, target=state.successor.target),)
+    )
     left = Successor(state.successor.staged)
     given_up = replace(renewed, phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None)
     return given_up, replace(situation.seen, refused=False, abandoned=True, proved=None)
 
 
+def _after_give_up(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    """The staged copy is gone, so nobody can ever use the successor: it is retired, and a new one may begin at once."""
+    seen = situation.seen
+    state = _without_successor(_renew_lease(situation), seen, situation)
+    fresh = replace(
+        seen,
+        lost=None,
+        staged=None,
+        staging=None,
+        staged_checked=False,
+        made=None,
+        opened=False,
+        activated="",
+        ready=False,
+    )
+    return state, fresh
+
+
+def _without_successor(state: State, seen: Observations, situation: Situation) -> State:
+    """The state without the rotation that is under way; what it may have made valid is an orphan."""
+    made, target = state.successor.id or seen.lost or "", state.successor.target
+    retiring, unresolved = state.retiring, state.unresolved
+    if made and all(entry.id != made for entry in retiring) and (state.current is None or made != state.current.id):
+        versions = (seen.published,) if seen.published else ()
+        retiring = (*retiring, Predecessor(made, versions, Retirement.ORPHAN, target=target))
+    elif state.phase is Phase.CREATING and not made:
+        opened = state.started or situation.now
+        unresolved = (*unresolved, OrphanWindow(state.known, opened, situation.now, target))
+    left = Successor(state.successor.staged)
+    return replace(
+        state, phase=Phase.IDLE, retiring=retiring, unresolved=unresolved, successor=left, known=(), started=None
+    )
+
+
+def _with_learned(state: State, seen: Observations) -> State:
+    if state.current is None or state.current.target is not None:
+        return state
+    return replace(state, current=replace(state.current, target=seen.learned))
+
+
+def _after_end(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    """Nothing is current any more: whatever may be valid is to be disabled, without a grace."""
+    seen = situation.seen
+    state = _with_learned(_renew_lease(situation), seen)
+    if state.phase not in {Phase.IDLE, Phase.PUBLISHED}:
+        state = _without_successor(state, seen, situation)
+    current = state.current
+    if current is not None and seen.newest_is_ours:  # a run that came back from the dead published it again
+        state = replace(state, current=replace(current, versions=(*current.versions, seen.newest or 0)))
+    retiring = (*state.retiring, *_predecessor(state))
+    ended = replace(state, phase=Phase.IDLE, current=None, retiring=retiring, ended=situation.now, last_failure=None)
+    return ended, replace(seen, staged=None, staging=None, lost=None)
+
+
+def _after_forget(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    left = () if situation.state.ended else left_alive(situation.state, situation.staging)
+    state = situation.state
+    unsafe = bool(state.alive or state.unresolved or any(entry.phase is Retirement.ORPHAN for entry in state.retiring))
+    seen = replace(situation.seen, finished=True, forgotten=True, left=left, left_unsafe=bool(left) and unsafe)
+    return State(), seen
+
+
 def _after_adopt(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     seen = situation.seen
-    current = CurrentCredential(seen.newest_id, (seen.newest or 0,), seen.newest_since or situation.now)
+    since = seen.newest_since or situation.now
+    current = CurrentCredential(seen.newest_id, (seen.newest or 0,), since, target=situation.target)
     return replace(situation.state, current=current), seen
 
 
@@ -281,7 +358,7 @@ def _after_record(situation: Situation, _result: StepResult) -> tuple[State, Obs
         _renew_lease(situation),
         generation=state.generation + 1,
         phase=Phase.PUBLISHED,
-        current=CurrentCredential(f"v{number}", (number,), seen.newest_since or situation.now),
+        current=CurrentCredential(f"v{number}", (number,), seen.newest_since or situation.now, target=situation.target),
         retiring=retiring,
     )
     return recorded, _forget_current(seen)
@@ -296,7 +373,10 @@ def _after_record_end(situation: Situation, _result: StepResult) -> tuple[State,
 def _after_sweep(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     renewed = _renew_lease(situation)
     windows = tuple(window for window in renewed.unresolved if situation.now - window.closed < SWEEP_AFTER)
-    new = tuple(Predecessor(name, (), Retirement.ORPHAN) for name in situation.seen.orphans or ())
+    targets = situation.seen.orphan_targets
+    new = tuple(
+        Predecessor(name, (), Retirement.ORPHAN, target=targets.get(name)) for name in situation.seen.orphans or ()
+    )
     return replace(renewed, unresolved=windows, retiring=(*renewed.retiring, *new)), replace(
         situation.seen, orphans=None
     )
@@ -306,9 +386,9 @@ def _after_retire(situation: Situation, _result: StepResult) -> tuple[State, Obs
     state, seen, by_hand = situation.state, situation.seen, situation.credential.kind is CredentialKind.MANUAL
     left = []
     for entry in state.retiring:
-        alive = entry.phase is Retirement.LEAKED and not seen.ended.get(entry.id)
+        alive = (entry.phase is Retirement.LEAKED and not seen.ended.get(entry.id)) or seen.ended.get(entry.id) is False
         if not alive and all((StepKind(s.kind), s.resource) in seen.done for s in end_of(situation, entry)):
-            if entry.phase is Retirement.DISABLED or by_hand:
+            if entry.phase is Retirement.DISABLED or (by_hand and state.ended is None):
                 continue
             entry = replace(entry, phase=Retirement.DISABLED, since=situation.now)  # noqa: PLW2901
         left.append(entry)
@@ -333,6 +413,9 @@ _STATES: Mapping[StepKind, Callable[[Situation, StepResult], tuple[State, Observ
     StepKind.RECORD: _after_record,
     StepKind.RECORD_END: _after_record_end,
     StepKind.LEAK: _after_leak,
+    StepKind.GIVE_UP: _after_give_up,
+    StepKind.END: _after_end,
+    StepKind.FORGET: _after_forget,
     StepKind.BEGIN: _after_begin,
     StepKind.ROLL_BACK: _after_roll_back,
     StepKind.TAKE_OVER: _after_lease,

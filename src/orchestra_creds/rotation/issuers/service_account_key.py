@@ -150,7 +150,7 @@ class ServiceAccountKeys:
 
     def fingerprint(self, made: Material) -> str:
         """Return 32 hex digits of the SHA-256 of the public half."""
-        return hashlib.sha256(_public(_certificate(made))).hexdigest()[:32]
+        return _digest(_public(_certificate(made)))
 
     def activate(self, made: Material, token: str) -> str:
         """Upload the certificate, unless a key with its public half exists, and return the key's id."""
@@ -189,6 +189,27 @@ class ServiceAccountKeys:
                 if found.strip() == public.strip():
                     return key.id
         return None
+
+    def find_activated(self, fingerprint: str, token: str) -> str:
+        """Return the id of the uploaded key whose public half has this fingerprint; empty if there is none."""
+        for key in self._keys.list_keys(self._account):
+            if not key.uploaded:
+                continue
+            try:
+                public = self._keys.public_key(self._account, key.id)
+            except NotFoundError:  # listed late
+                continue
+            if _digest(public) == fingerprint:
+                return key.id
+        return ""
+
+    def account_id(self) -> str:
+        """Return the unique id of the service account."""
+        return self._keys.account_id(self._account)
+
+    def account_of(self, value: Material) -> str:
+        """Return the mail address in a key file."""
+        return _body(value).get("client_email", "")
 
     def create(self, token: str) -> tuple[str, Material]:
         """Let Google create a key pair, and return the key's id and key file."""
@@ -275,6 +296,11 @@ class ServiceAccountKeys:
             self._keys.delete_key(self._account, identifier)
         except NotFoundError:
             return
+
+
+def _digest(public: bytes) -> str:
+    """32 hex digits of the SHA-256 of a public key in PEM."""
+    return hashlib.sha256(public.strip() + b"\n").hexdigest()[:32]
 
 
 def _new_pair() -> rsa.RSAPrivateKey:
