@@ -76,7 +76,8 @@ def test_a_group_lists_its_subcommands(path: tuple[str, ...]) -> None:
 
 def test_a_subcommand_that_is_not_listed_would_be_missed() -> None:
     assert {"resume", "rollback", "retire", "abandon", "history"} == set(listed(help_of("rotate")))
-    assert listed(help_of("rotate").replace("  rollback ", "    rollback ")) == ["resume", "history"]
+    shown = listed(help_of("rotate").replace("  rollback ", "    rollback "))
+    assert shown == ["resume", "retire", "abandon", "history"]
 
 
 @pytest.mark.parametrize("path", [(), *GROUPS, *((verb,) for verb in VERBS)], ids=" ".join)

@@ -374,3 +374,21 @@ def test_a_key_that_google_found_in_public_does_not_come_back(rotator: Operator)
     assert (ended.code, told["outcome"], leaked in told["message"]) == (4, "failed", True)
     assert key_states(rotator, account)[leaked] == "disabled"
     assert current_key(rotator) != leaked
+
+
+def test_a_key_that_a_person_stored_is_adopted_and_the_one_before_it_retired(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    mail = f"app-one@{PROJECT}.iam.gserviceaccount.com"
+    assert rotator.call("key", "create", mail, "--secret", "app-key").code == 0
+    for verb in (["rotate", "--due"], ["status", "--check"]):
+        assert rotator.call(*verb).code != 0
+    adopted = rotator.call("rotate", "app-key", "--adopt", "--format", "json")
+    (one,) = document(adopted.stdout)["credentials"]
+    assert (adopted.code, one["outcome"], one["version"]) == (0, "adopted", 2)
+    schema = json.loads((Path(render.__file__).parent / "schemas" / "rotate-1.json").read_text(encoding="utf-8"))
+    jsonschema.validate(document(adopted.stdout), schema)
+    status = rotator.call("status", "app-key", "--check", "--format", "json")
+    (found,) = document(status.stdout)["credentials"]
+    assert (status.code, found["id"], [entry["phase"] for entry in found["retiring"]]) == (0, one["id"], ["grace"])
+    pass_time(rotator, "8d")
+    assert outcomes(rotator.call("rotate", "app-key", "--format", "json")) == {"app-key": "retired"}

@@ -38,7 +38,7 @@ from orchestra_creds.rotation.situation import (
     StepKind,
     StepResult,
 )
-from orchestra_creds.rotation.state import ANNOTATION, LastFailure, State, decode, encode
+from orchestra_creds.rotation.state import ANNOTATION, LastFailure, State, decode, encode, home_of, state_on
 from orchestra_creds.rotation.timing import LEASE, MARGIN, VERIFY_CAP, VERIFY_PAUSE
 from orchestra_creds.rotation.transitions import forget_doubtful, predict_result, situation_after
 
@@ -127,7 +127,9 @@ class Attempt:
         secret = self.known or self.run.secrets.find_secret(self.credential.secret)
         self.known = None
         self.executor.secret = secret
-        state = decode(secret.annotations, secret.name) if secret else State()
+        state = State()
+        if secret is not None:  # a copied state can be taken off, and nothing else
+            state = decode(secret.annotations, secret.name) if self.want.abandon else state_on(secret)
         seen = Observations(exists=secret is not None, secret_expires=secret.expires if secret else None)
         situation = Situation(self.credential, state, seen, self.want, self.run.id, self.run.time.now())
         if machine.is_locked(situation) and not self.take_over:
@@ -275,6 +277,8 @@ class Attempt:
     def _write(self, target: Situation) -> None:
         """Swap the state on the secret for that of `target`, if nobody else has touched it."""
         before = self._current_situation().state
+        if self.executor.secret is not None and target.state != State():
+            target = replace(target, state=replace(target.state, home=home_of(self.executor.secret)))
         for _ in range(TRIES):
             secret = self.executor.secret or self.run.secrets.get_secret(self.credential.secret)
             started = self.run.time.monotonic()

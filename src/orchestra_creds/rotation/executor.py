@@ -11,7 +11,7 @@ from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
-from orchestra_creds.rotation.issuer import IssuedCredential, Issuer, RevocableIssuer
+from orchestra_creds.rotation.issuer import AccountIssuer, IssuedCredential, Issuer, RevocableIssuer
 from orchestra_creds.rotation.looks import Siblings, StepObserver
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
@@ -73,6 +73,7 @@ class StepExecutor(StepObserver):
             StepKind.DEPLOY_HOOK: self._run_deploy_hook,
             StepKind.CLEAN: self._clean,
             StepKind.LEASE_RETIRE: self._look_at_graces,
+            StepKind.ADOPT: self._check_adopted,
             StepKind.DISABLE: self._disable,
             StepKind.WITHDRAW: self._withdraw,
             StepKind.DELETE: self._delete,
@@ -136,6 +137,25 @@ class StepExecutor(StepObserver):
         with contextlib.suppress(CredsError):  # a promotion does not fail for want of this
             entry = Predecessor(current.id, current.versions, Retirement.GRACE)
             return StepResult(seen=self._note_taken_out(situation, situation.seen, entry))
+        return StepResult()
+
+    def _check_adopted(self, situation: Situation, _step: Step) -> StepResult:
+        """Refuse to adopt a key that leaked or is of another account, or in place of a current one what does not authenticate."""
+        name, number, state = situation.credential.secret, situation.seen.newest or 0, situation.state
+        value = self._secrets.access(name, number).material
+        account = self._issuer.account_of(value) if isinstance(self._issuer, AccountIssuer) else ""
+        if account and account != situation.credential.account:
+            raise PreconditionError(
+                f"version {number} of secret {name} holds a key of {account}, not of {situation.credential.account}",
+                hint="declare that account, or store a key of this one; nothing was changed",
+            )
+        if situation.seen.newest_id in state.leaked:
+            raise PreconditionError(
+                f"version {number} of secret {name} holds {situation.seen.newest_id}, which leaked",
+                hint=f"a new one: orchestra-creds rotate {situation.credential.name} --force",
+            )
+        if state.current is not None:
+            self._issuer.verify(value)
         return StepResult()
 
     def _clean(self, situation: Situation, _step: Step) -> StepResult:

@@ -62,6 +62,8 @@ class StepObserver(NumberedVersions):
         back = rollback_predecessor(situation.state) if situation.want.back else None
         if back is not None:
             seen = self._note_taken_out(situation, seen, back)
+        if situation.want.adopt and current is not None:
+            seen = replace(seen, adoptable=self._adoptable_versions(situation, newest))
         if newest <= (current.version if current else 0):
             return StepResult(seen=seen)
         created = self._secrets.get_version(name, newest).created
@@ -74,6 +76,24 @@ class StepObserver(NumberedVersions):
             same = identifier == current.id if identifier else value == self._readable_material(name, current.version)
             seen = replace(seen, newest_is_ours=same)
         return StepResult(seen=seen)
+
+    def _adoptable_versions(self, situation: Situation, newest: int) -> tuple[tuple[int, str], ...]:
+        """Return the versions below the newest that hold a key of the account which no state speaks for, and its id."""
+        name, state = situation.credential.secret, situation.state
+        spoken = state.referenced_ids.union(*(sibling.referenced_ids for sibling in self._siblings()))
+        current = state.current.versions if state.current else ()
+        known = {*current, *(number for entry in state.retiring for number in entry.versions)}
+        found: dict[str, int] = {}
+        for version in self._secrets.list_versions(name):
+            if version.number in known or version.state is not VersionState.ENABLED:
+                continue
+            if version.number == newest and version.number > (state.current.version if state.current else 0):
+                continue  # it becomes the current one
+            value = self._readable_material(name, version.number)
+            identifier = self._issuer.identify(value) if value else ""
+            if identifier and identifier not in spoken:
+                found.setdefault(identifier, version.number)
+        return tuple(sorted((number, identifier) for identifier, number in found.items()))
 
     def _look_at_staging(self, situation: Situation, _step: Step) -> StepResult:
         there, base = self._secrets.find_secret(situation.staging) is not None, situation.state.staged_base
@@ -215,7 +235,8 @@ class StepObserver(NumberedVersions):
         if mine is not None:
             learned = Target(str(situation.credential.kind), situation.credential.account)
             situation = replace(situation, seen=replace(seen, expires=mine.expires, learned=target or learned))
-        if not issued or (mine is not None and mine.enabled):
+        unknown = not issued and not isinstance(issuer, AccountIssuer)  # an account without keys has lost this one
+        if unknown or (mine is not None and mine.enabled):
             return StepResult(seen=replace(situation.seen, healthy=True))
         if mine is None and target is not None and target.unique_id and issuer is self._issuer:
             there = self._account_id()

@@ -29,12 +29,12 @@ def reason(situation: Situation) -> str:
         return "the current one leaked"
     if situation.seen.withdrawn:
         return "readers cannot read the current version"
+    if situation.seen.remade:
+        return "its account was deleted and made again"
     if situation.seen.dead:
         return "the current one does not authenticate"
     if situation.want.force:
         return "it was asked for"
-    if situation.seen.remade:
-        return "its account was deleted and made again"
     if situation.is_moved:
         return f"it is declared for {_target_text(situation.target)}, and is of {_target_text(state.current.target or situation.seen.learned)}"
     if situation.now < due:
@@ -254,13 +254,25 @@ def _begin(situation: Situation) -> Step | None:
         return step_of(StepKind.LOOK_AT_HEALTH, subject(situation), state.current.id)
     if credential.kind is CredentialKind.MANUAL:
         return _watch(situation)
-    if not reason(situation) and not seen.newer:
+    if not reason(situation) and not seen.newer and not _may_adopt(situation):
         return None
     if not seen.exists:
         return step_of(StepKind.MAKE_SECRET, credential.secret)
     if seen.newest is None:
         return step_of(StepKind.LOOK_AT_VERSIONS, credential.secret)
-    return _foreign_version_step(situation) or (_prepare_to_begin(situation) if reason(situation) else None)
+    adopted = _foreign_version_step(situation) or _claim(situation)
+    return adopted or (_prepare_to_begin(situation) if reason(situation) else None)
+
+
+def _may_adopt(situation: Situation) -> bool:
+    return situation.want.adopt and situation.seen.exists and situation.state.current is not None
+
+
+def _claim(situation: Situation) -> Step | None:
+    """Take over what older versions hold, which nobody would retire else."""
+    if not situation.seen.adoptable or not _may_adopt(situation):
+        return None
+    return step_of(StepKind.CLAIM, situation.credential.secret, " ".join(name for _, name in situation.seen.adoptable))
 
 
 def _watch(situation: Situation) -> Step | None:
@@ -309,11 +321,11 @@ def _foreign_version_step(situation: Situation) -> Step | None:
     where = f"{credential.secret}/versions/{newest}"
     if credential.kind is CredentialKind.MANUAL:
         return step_of(StepKind.RECORD, where)
-    if current is None and want.adopt:
-        return step_of(StepKind.ADOPT, where, seen.newest_id)
     if current is not None and credential.kind is CredentialKind.GENERATED:
         return step_of(StepKind.RECORD, where)
-    if want.force or want.adopt or state.current_leaked:
+    if want.adopt and not state.current_leaked:
+        return step_of(StepKind.ADOPT, where, seen.newest_id)
+    if want.force or state.current_leaked:
         return None
     raise PreconditionError(
         f"version {newest} of secret {credential.secret} was not made by orchestra-creds",

@@ -46,6 +46,7 @@ class Ending(StrEnum):
     ROTATED = "rotated"
     DELIVERED = "delivered"  # destinations that lacked the current one have it
     RETIRED = "retired"  # a predecessor went one step further
+    ADOPTED = "adopted"  # what others made is looked after from now on
     ABANDONED = "abandoned"  # nobody looks after it any more; nothing was destroyed
     PLANNED = "planned"  # a dry run
     LOCKED = "locked"  # another run has the lease
@@ -56,7 +57,16 @@ class Ending(StrEnum):
 
 
 QUIET = frozenset(
-    {Ending.NOTHING, Ending.LOCKED, Ending.ROTATED, Ending.DELIVERED, Ending.RETIRED, Ending.ABANDONED, Ending.PLANNED}
+    {
+        Ending.NOTHING,
+        Ending.LOCKED,
+        Ending.ROTATED,
+        Ending.DELIVERED,
+        Ending.RETIRED,
+        Ending.ADOPTED,
+        Ending.ABANDONED,
+        Ending.PLANNED,
+    }
 )
 """Endings that nobody has to look at."""
 

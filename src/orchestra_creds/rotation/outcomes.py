@@ -89,14 +89,22 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if kinds & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
         if machine.is_behind(situation):
             return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
-        return Ending.DELIVERED if StepKind.REDELIVER in kinds else Ending.ROTATED, where, _leftover_code(situation)
+        return _successor_ending(kinds), where, _leftover_code(situation)
     if attention := _attention(situation):
         return Ending.ATTENTION, attention, ExitCode.ATTENTION
-    if StepKind.ADOPT in kinds:
-        return Ending.NOTHING, f"adopted: {where}", ExitCode.OK
+    if kinds & {StepKind.ADOPT, StepKind.CLAIM}:
+        claimed = [f"{step.detail} of older versions" for step in steps if StepKind(step.kind) is StepKind.CLAIM]
+        return Ending.ADOPTED, "; ".join([where, *claimed]), ExitCode.OK
     if kinds & _TURNED:
         return Ending.RETIRED, _turned_text(steps), ExitCode.OK
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
+
+
+def _successor_ending(kinds: set[StepKind]) -> Ending:
+    """What a run did that gave readers, or destinations, a credential."""
+    if StepKind.ADOPT in kinds:
+        return Ending.ADOPTED
+    return Ending.DELIVERED if StepKind.REDELIVER in kinds else Ending.ROTATED
 
 
 def _turned_text(steps: tuple[Step, ...]) -> str:

@@ -33,6 +33,7 @@ class StepKind(StrEnum):
     MAKE_SECRET = "create secret"  # noqa: S105  a name
     MAKE_STAGING = "create staging secret"
     ADOPT = "adopt"
+    CLAIM = "adopt older versions"
     RECORD = "record a version set by hand"
     RECORD_END = "record its expiry"
     LEAK = "record the leak"
@@ -112,6 +113,7 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.DESTROY: StepEffect.CHANGES,
     StepKind.REMOVE_STAGING: StepEffect.CHANGES,
     StepKind.ADOPT: StepEffect.RECORDS,
+    StepKind.CLAIM: StepEffect.RECORDS,
     StepKind.RECORD: StepEffect.RECORDS,
     StepKind.RECORD_END: StepEffect.RECORDS,
     StepKind.LEAK: StepEffect.RECORDS,
@@ -211,6 +213,8 @@ class Observations:
     """Something of that leaked, or nobody knows it."""
     orphan_targets: Mapping[str, Target | None] = field(default_factory=dict)
     newest_unreadable: bool = False
+    adoptable: tuple[tuple[int, str], ...] = ()
+    """Older versions that hold a key of the account which no state speaks for, with the key's id; looked for with `--adopt` only."""
     newest_id: str = ""
     newest_since: datetime | None = None
     staging: bool | None = None

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
+from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.google import STATE_ANNOTATION
 from orchestra_creds.errors import PreconditionError
 
@@ -165,6 +166,8 @@ class State:
     settled: datetime | None = None
     last_failure: LastFailure | None = None
     ended: datetime | None = None
+    home: str = ""
+    """The secret that carries the state, as `home_of` names it; empty in states of programs that did not record it."""
     leaked: tuple[str, ...] = ()
     """Ids that leaked, or that others took out of service: none comes back, and the current one among them is replaced at once."""
 
@@ -225,6 +228,7 @@ def encode(state: State) -> str:
         "ok": _seconds(state.settled),
         "leak": list(state.leaked),
         "bye": _seconds(state.ended),
+        "home": state.home,
         **_encode_targets(state.targets),
         "err": trouble and [_seconds(trouble.at), trouble.step, trouble.error],
     }
@@ -264,6 +268,26 @@ def decode(annotations: Mapping[str, str], secret: str) -> State:
         raise _damage_error(secret) from None
 
 
+def home_of(secret: SecretResource) -> str:
+    """Return what tells a secret from any other, one of the same name in another project or made later included."""
+    return f"{secret.name}@{int(secret.created.timestamp())}"
+
+
+def state_on(secret: SecretResource) -> State:
+    """Return the state on a secret.
+
+    Raises:
+        PreconditionError: it cannot be read, or was copied from another secret, whose credential it speaks of.
+    """
+    state = decode(secret.annotations, secret.name)
+    if state.home and state.home != home_of(secret):
+        raise PreconditionError(
+            f"the state on secret {secret.name} was copied from secret {state.home.partition('@')[0]}, or from an earlier one",
+            hint=f"take it off: orchestra-creds rotate abandon {secret.name} --undeclared; then rotate with --adopt",
+        )
+    return state
+
+
 def _decode_body(body: Mapping[str, Any]) -> State:
     base, staged_base = body.get("base", (0, 0))
     made = body.get("made", ())
@@ -285,6 +309,7 @@ def _decode_body(body: Mapping[str, Any]) -> State:
         last_failure=_last_failure(*body["err"]) if "err" in body else None,
         leaked=tuple(_text(name) for name in body.get("leak", ())),
         ended=_moment(body["bye"]) if "bye" in body else None,
+        home=_text(body.get("home", "")),
     )
     return _with_targets(state, body["who"], body["at"]) if "who" in body else state
 

@@ -10,7 +10,7 @@ from orchestra_creds.core.credential import Credential, CredentialKind, IgnoredK
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, decode
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, state_on
 from orchestra_creds.rotation.timing import LATE, LISTED_LATE, SECRET_ENDS_SOON
 
 
@@ -124,7 +124,7 @@ def state_of(secret: SecretResource | None) -> State:
     Raises:
         PreconditionError: it cannot be read.
     """
-    return decode(secret.annotations, secret.name) if secret else State()
+    return state_on(secret) if secret else State()
 
 
 def credential_status(facts: CredentialFacts, now: datetime, tolerance: timedelta = timedelta(0)) -> CredentialStatus:

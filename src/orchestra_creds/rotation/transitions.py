@@ -341,10 +341,30 @@ def _after_forget(situation: Situation, _result: StepResult) -> tuple[State, Obs
 
 
 def _after_adopt(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
-    seen = situation.seen
-    since = seen.newest_since or situation.now
-    current = CurrentCredential(seen.newest_id, (seen.newest or 0,), since, target=situation.target)
-    return replace(situation.state, current=current), seen
+    """A version that others made becomes the current one; the one before it is retired as after a promotion."""
+    seen, state = situation.seen, situation.state
+    back = next((entry for entry in state.retiring if entry.id == seen.newest_id), None)
+    versions = (*(back.versions if back else ()), seen.newest or 0)
+    current = CurrentCredential(seen.newest_id, versions, seen.newest_since or situation.now, target=situation.target)
+    if state.current is None:
+        return replace(state, current=current), seen
+    adopted = replace(
+        _renew_lease(situation),
+        generation=state.generation + 1,
+        phase=Phase.PUBLISHED,
+        current=current,
+        retiring=(*(entry for entry in state.retiring if entry is not back), *_predecessor(state)),
+    )
+    return adopted, _forget_current(seen)
+
+
+def _after_claim(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
+    state, seen = situation.state, situation.seen
+    claimed = tuple(
+        Predecessor(name, (number,), Retirement.GRACE, situation.now, target=situation.target)
+        for number, name in seen.adoptable
+    )
+    return replace(state, retiring=(*claimed, *state.retiring)), replace(seen, adoptable=())
 
 
 def _after_record(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -410,6 +430,7 @@ def _drop_lease(state: State, seen: Observations) -> State:
 
 _STATES: Mapping[StepKind, Callable[[Situation, StepResult], tuple[State, Observations]]] = {
     StepKind.ADOPT: _after_adopt,
+    StepKind.CLAIM: _after_claim,
     StepKind.RECORD: _after_record,
     StepKind.RECORD_END: _after_record_end,
     StepKind.LEAK: _after_leak,
