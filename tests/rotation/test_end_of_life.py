@@ -1,5 +1,6 @@
 """A credential that nobody needs any more: ended by steps that survive any crash, or let go with everything that stays named."""
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,8 +25,10 @@ from orchestra_creds.rotation.state import (
     STAGING_SUFFIX,
     OrphanWindow,
     Phase,
+    Predecessor,
     Retirement,
     State,
+    Target,
     decode,
     encode,
 )
@@ -70,10 +73,12 @@ def test_a_retired_key_is_disabled_and_proven_at_once_and_gone_after_the_soak(
     assert (outcome.ending, outcome.code) == (Ending.RETIRED, ExitCode.OK), outcome.message
     assert "delete it" in outcome.message
     assert world.enabled_keys(account) == set()
-    assert world.versions() == {1: VersionState.DISABLED, 2: VersionState.DISABLED}
     assert not world.authenticates("db-key", 2)
     assert [entry.phase for entry in world.state().retiring] == [Retirement.DISABLED] * 2
-    assert world.rotate(credential, RunRequest(force=True)).ending is Ending.NOTHING
+    for want in (RunRequest(force=True), RunRequest(adopt=True), RunRequest(back=True)):
+        refused = world.rotate(credential, want)
+        assert (refused.ending, refused.code) == (Ending.FAILED, ExitCode.PRECONDITION)
+    assert world.rotate(credential).ending is Ending.NOTHING
     assert len(world.versions()) == 2
     world.pass_time(POLICY.soak)
     over = world.rotate(undeclared(credential))
@@ -135,10 +140,49 @@ def test_every_kind_can_be_retired(world: World, kind: CredentialKind) -> None:
     assert (outcome.ending, outcome.code) == (Ending.RETIRED, ExitCode.OK)
     assert world.versions() == {1: VersionState.DISABLED}
     world.pass_time(POLICY.soak)
+    if kind is not CredentialKind.GENERATED:  # their end needs their declaration
+        outcome = world.rotate(undeclared(credential), issuer=issuer)
+        assert (outcome.code, made in outcome.message) == (ExitCode.ATTENTION, True)
+        assert world.rotate(credential, issuer=issuer).code is ExitCode.OK
     assert world.rotate(undeclared(credential), issuer=issuer).code is ExitCode.OK
     assert world.versions() == {1: VersionState.DESTROYED}
     assert issuer.is_ended(made, None)
     assert world.state() == State()
+
+
+@pytest.mark.parametrize("held", ["nothing", "a forged key file"])
+def test_a_forged_state_ends_no_key_of_another_account(world: World, account: str, held: str) -> None:
+    """Whoever may write annotations and versions of one secret has no more keys to end than those that it holds."""
+    victim = world.account("app-two")
+    new = world.keys.create_key(victim)
+    forged = json.loads(world.keys.create_key(account).material.reveal()) | {
+        "client_email": victim,
+        "private_key_id": new.key.id,
+    }
+    world.secrets.create_secret("planted")
+    world.secrets.add_version("planted", Material(json.dumps(forged).encode() if held != "nothing" else b"x"))
+    target = Target("service-account-key", victim)
+    entry = Predecessor(new.key.id, (1,), Retirement.ORPHAN, target=target)
+    planted = replace(service_account_key(victim), name="planted", secret="planted", source="none")
+    for state, credential in (
+        (State(ended=world.clock, retiring=(entry,)), planted),
+        (
+            State(
+                ended=world.clock,
+                retiring=(replace(entry, phase=Retirement.DISABLED, since=world.began - POLICY.soak),),
+            ),
+            planted,
+        ),
+        (State(ended=world.clock, retiring=(entry,)), replace(planted, account=account, source="file")),
+    ):
+        secret = world.secrets.get_secret("planted")
+        world.secrets.update_secret(secret, annotations={ANNOTATION: encode(state)})
+        attempt = world.attempt(credential)
+        attempt.executor._issuer_at = lambda at: world.issuer(replace(planted, account=at.account))
+        outcome = world.finish(attempt)
+        assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION), outcome.message
+        assert any("only the state calls" in note for note in outcome.notes)
+        assert world.enabled_keys(victim) == {new.key.id}
 
 
 def test_a_manual_one_is_disabled_and_its_issuer_is_named_as_what_is_left(world: World) -> None:
@@ -157,7 +201,8 @@ def test_a_version_that_others_added_is_left_alone_and_named(world: World, crede
     world.secrets.add_version("db-key", Material(b"of somebody else"))
     outcome = world.rotate(credential, RETIRE)
     assert (outcome.code, "version 2" in outcome.message) == (ExitCode.ATTENTION, True)
-    assert world.versions() == {1: VersionState.DISABLED, 2: VersionState.ENABLED}
+    assert world.versions()[2] is VersionState.ENABLED
+    assert not world.authenticates("db-key", 1)
 
 
 def test_an_end_that_is_refused_is_told_and_tried_again(world: World, credential: Credential, account: str) -> None:
@@ -240,7 +285,8 @@ def test_a_rotation_that_died_anywhere_can_be_retired(strategy: Strategy, exhaus
         world.rotate(credential, RETIRE)
         for _ in range(4):
             world.pass_time(POLICY.soak)
-            world.rotate(undeclared(credential)) if world.state() != State() else None
+            world.rotate(credential)
+        world.rotate(undeclared(credential))
         assert world.state() == State(), number
         assert [key for key in world.keys.list_keys(credential.account) if key.origin == "user"] == [], number
         assert set(world.versions().values()) == {VersionState.DESTROYED}, number
@@ -334,6 +380,31 @@ def test_a_rotation_whose_staging_secret_was_deleted_goes_on(
         assert world.enabled_keys(credential.account) == {current.id}, number
         assert world.staged() == []
         world.close()
+
+
+def test_a_key_that_was_uploaded_and_lost_is_found_by_its_public_half(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+
+    def die(method: str, _mutates: bool) -> None:
+        if method.endswith("/UploadServiceAccountKey"):
+            raise Died
+
+    alive, world.emulator.after = world.emulator.after, die
+    with pytest.raises(Died):
+        world.rotate(credential)
+    world.emulator.after = alive
+    assert (world.state().phase, world.state().successor.id) == (Phase.PREPARED, "")
+    world.secrets.delete_secret("db-key" + STAGING_SUFFIX)
+    world.pass_time(AFTER_LEASE)
+    assert world.rotate(credential).code is ExitCode.OK
+    world.pass_time(POLICY.grace)
+    world.rotate(credential)
+    current = world.state().current
+    assert current is not None
+    assert world.enabled_keys(account) == {current.id}
 
 
 def test_a_state_of_an_earlier_program_is_read(world: World, credential: Credential) -> None:

@@ -18,6 +18,9 @@ from orchestra_creds.rotation.outcomes import LABEL_DUE
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, Target, decode
 from orchestra_creds.rotation.timing import OVERDUE_AFTER
 
+ENDABLE = frozenset({CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.GENERATED, CredentialKind.MANUAL})
+"""Kinds that can be ended without their declaration: the others need its programs, servers or names."""
+
 
 class Declarations(Protocol):
     """What the configuration says about the credentials of one project."""
@@ -250,7 +253,7 @@ class CredentialCatalog:
             self._left_out_states[secret.name] = state
             elsewhere = self._declarations.is_elsewhere(secret.name)
             due = secret.labels.get(LABEL_DUE, "")
-            self._left_out.append(UndeclaredSecret(secret.name, due, labelled, state.valid_ids, elsewhere))
+            self._left_out.append(UndeclaredSecret(secret.name, due, labelled, _alive(state), elsewhere))
 
     def _entry_of_labels(self, secret: SecretResource) -> CatalogEntry | RefusedEntry | None:
         try:
@@ -278,6 +281,12 @@ def undeclared_credential(secret: SecretResource) -> Credential:
     return Credential(secret.name, CredentialKind(target.kind), secret.name, account=target.account, source="none")
 
 
+def _alive(state: State) -> tuple[str, ...]:
+    """Return what may still be valid: of kinds whose issuer cannot disable, also what only its version was taken away from."""
+    hidden = (e.id for e in state.retiring if e.target is not None and e.target.kind in {"api-key", "command"})
+    return tuple(dict.fromkeys((*state.valid_ids, *hidden)))
+
+
 def _readable_state(secret: SecretResource) -> State:
     try:
         return decode(secret.annotations, secret.name)
@@ -286,4 +295,5 @@ def _readable_state(secret: SecretResource) -> State:
 
 
 def _is_ending(secret: SecretResource) -> bool:
-    return _readable_state(secret).ended is not None
+    state = _readable_state(secret)
+    return state.ended is not None and all(target is None or target.kind in ENDABLE for target in state.targets)

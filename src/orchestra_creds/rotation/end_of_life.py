@@ -4,15 +4,11 @@
 run, and deleted after the soak by the next runs. `rotate abandon` takes our marks off the secret and destroys nothing.
 """
 
-from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.errors import PreconditionError
 from orchestra_creds.rotation import retirement
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, predecessor_resource, step_of, subject
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State
-
-PROVABLE = frozenset({CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.POSTGRES})
-"""Kinds that their issuer can disable: a key or role that is disabled is tried until it is refused."""
 
 
 def abandon(situation: Situation) -> Step:
@@ -107,8 +103,7 @@ def _next_of(situation: Situation, entry: Predecessor) -> Step | None:
 
 
 def _is_provable(situation: Situation, entry: Predecessor) -> bool:
-    kind = CredentialKind(entry.target.kind) if entry.target else situation.credential.kind
-    return entry.phase is Retirement.LEAKED or kind in PROVABLE
+    return entry.phase is Retirement.LEAKED or retirement.kind_of(situation, entry) in retirement.PROVABLE
 
 
 def _remove_marks(situation: Situation) -> Step | None:

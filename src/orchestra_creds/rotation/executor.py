@@ -8,12 +8,14 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 
 from orchestra_creds.core.cloud_types import SecretResource, VersionState
+from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuer import AccountIssuer, IssuedCredential, Issuer, RevocableIssuer
 from orchestra_creds.rotation.looks import Siblings, StepObserver
 from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.retirement import is_guarded, kind_of
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target
@@ -196,6 +198,7 @@ class StepExecutor(StepObserver):
 
     def _enable(self, situation: Situation, _step: Step) -> StepResult:
         entry = self._entry(situation, situation.state.successor.id)
+        self._require_proof(situation, entry)
         issuer = self._issuer_for(situation, entry.target)
         if isinstance(issuer, RevocableIssuer):
             issuer.enable(entry.id)
@@ -206,6 +209,7 @@ class StepExecutor(StepObserver):
 
     def _disable(self, situation: Situation, step: Step) -> StepResult:
         entry = self._entry(situation, step.detail)
+        self._require_proof(situation, entry)
         issuer = self._issuer_for(situation, entry.target)
         if entry.phase is Retirement.LEAKED:
             issuer.end(entry.id, self._material(situation, entry))
@@ -225,8 +229,29 @@ class StepExecutor(StepObserver):
 
     def _delete(self, situation: Situation, step: Step) -> StepResult:
         entry = self._entry(situation, step.detail)
+        self._require_proof(situation, entry)
         self._issuer_for(situation, entry.target).delete(entry.id)
         return StepResult()
+
+    def _require_proof(self, situation: Situation, entry: Predecessor) -> None:
+        """Refuse to touch what nothing but the state calls ours: a version of the secret must hold it.
+
+        Raises:
+            PreconditionError: none does, or the kind has no way to tell.
+        """
+        kind = kind_of(situation, entry)
+        if not is_guarded(situation, entry) or kind in {CredentialKind.GENERATED, CredentialKind.MANUAL}:
+            return  # of these kinds only the versions of this very secret are ended
+        issuer, account = self._issuer_for(situation, entry.target), entry.target.account if entry.target else ""
+        if isinstance(issuer, AccountIssuer):
+            name = situation.credential.secret
+            values = (self._readable_material(name, number) for number in entry.versions)
+            if not issuer.exists(entry.id) or any(issuer.holds(value, entry.id) for value in values if value):
+                return
+        raise PreconditionError(
+            f"only the state calls {entry.id} of {account or kind} ours, and no version that can be read holds it: it stays",
+            hint=f"end it by hand, for example: orchestra-creds key disable {account or 'ACCOUNT'} {entry.id}; or declare it as before",
+        )
 
     def _remove_staging(self, situation: Situation, _step: Step) -> StepResult:
         with contextlib.suppress(NotFoundError):

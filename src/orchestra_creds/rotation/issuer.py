@@ -125,6 +125,14 @@ class AccountIssuer(Issuer, Protocol):
         """Return the unique id of the account, which a new account of the same name does not have."""
         ...
 
+    def exists(self, identifier: str) -> bool:
+        """Return whether the account has this credential, enabled or not."""
+        ...
+
+    def holds(self, value: Material, identifier: str) -> bool:
+        """Return whether a version holds the private half of this credential of the account, by its public half at the issuer."""
+        ...
+
     def account_of(self, value: Material) -> str:
         """Return the account that the bytes of a version name, or empty if they name none."""
         ...

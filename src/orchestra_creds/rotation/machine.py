@@ -60,6 +60,11 @@ def next_step(situation: Situation) -> Step | None:
     state, want = situation.state, situation.want
     if want.abandon:
         return end_of_life.abandon(situation)
+    if state.ended is not None and (want.back or want.adopt or (want.force and not want.leaked)):
+        raise PreconditionError(
+            f"credential {situation.credential.name} was retired: no run makes a successor",
+            hint=f"to take it up again: orchestra-creds rotate abandon {situation.credential.name}, then rotate it",
+        )
     if want.retire or state.ended is not None:
         return end_of_life.end(situation)
     if want.leaked and state.current is not None and not state.current_leaked and not situation.seen.leak_recorded:

@@ -122,6 +122,27 @@ def _is_time_over(situation: Situation, entry: Predecessor) -> bool:
     return situation.now >= ends
 
 
+PROVABLE = frozenset({CredentialKind.SERVICE_ACCOUNT_KEY, CredentialKind.POSTGRES})
+"""Kinds that their issuer can disable: a key or role that is disabled is tried until it is refused."""
+
+
+def kind_of(situation: Situation, entry: Predecessor) -> CredentialKind:
+    """The kind of a predecessor, which may be another one than is declared now."""
+    return CredentialKind(entry.target.kind) if entry.target else situation.credential.kind
+
+
+def is_guarded(situation: Situation, entry: Predecessor) -> bool:
+    """Whether no declaration but only the state says where an entry is valid.
+
+    Whoever may write annotations must not be able to end the keys of any account: such an entry is ended only with a proof that a
+    version of the secret holds it.
+    """
+    credential, target = situation.credential, entry.target
+    if credential.source == "none":
+        return True
+    return target is not None and (target.kind, target.account) != (str(credential.kind), credential.account)
+
+
 def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
     """The steps that take a predecessor one stage further; a version that readers may get is among them only at the end of all."""
     secret = situation.credential.secret
@@ -130,7 +151,9 @@ def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
     numbers = [n for n in entry.versions if ends or (current is not None and n < current.version)]
     if entry.phase is not Retirement.DISABLED:
         disable = step_of(StepKind.DISABLE, predecessor_resource(situation, entry), entry.id)
-        leaked = numbers if ends or entry.phase is Retirement.LEAKED else []
+        provable = kind_of(situation, entry) in PROVABLE
+        useless = (ends and not provable) or (entry.phase is Retirement.LEAKED and not is_guarded(situation, entry))
+        leaked = numbers if useless else []
         return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
     destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
     return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]

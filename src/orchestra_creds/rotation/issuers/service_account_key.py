@@ -207,6 +207,22 @@ class ServiceAccountKeys:
         """Return the unique id of the service account."""
         return self._keys.account_id(self._account)
 
+    def exists(self, identifier: str) -> bool:
+        """Return whether the account has the key, enabled or not."""
+        return self._keys.find_key(self._account, identifier) is not None
+
+    def holds(self, value: Material, identifier: str) -> bool:
+        """Return whether a key file holds the private half of a key of this account, by the public half that Google has."""
+        if self.identify(value) != identifier:
+            return False
+        try:
+            private = serialization.load_pem_private_key(_body(value).get("private_key", "").encode(), None)
+        except (ValueError, TypeError):
+            return False
+        form = serialization.PublicFormat.SubjectPublicKeyInfo
+        public = private.public_key().public_bytes(serialization.Encoding.PEM, form)
+        return _digest(public) == _digest(self._keys.public_key(self._account, identifier))
+
     def account_of(self, value: Material) -> str:
         """Return the mail address in a key file."""
         return _body(value).get("client_email", "")
