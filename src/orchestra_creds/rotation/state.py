@@ -6,7 +6,7 @@ everybody who may look at the secret. Short keys keep it under 2 KB; all annotat
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -196,11 +196,12 @@ class State:
         lost = (window.target for window in self.unresolved)
         return (current, self.successor.target, *(entry.target for entry in self.retiring), *lost)
 
-    def ids_at(self, account: str, declared: str) -> frozenset[str]:
-        """Every id of this state that belongs to an account; one of an unknown target counts for the account that is declared."""
+    def ids_by_account(self, declared: str) -> Iterator[tuple[str, str]]:
+        """Yield an account and each id of this state that belongs to it; one of an unknown target counts for the account that is declared."""
         ids = (self.current.id if self.current else "", self.successor.id, *(entry.id for entry in self.retiring))
-        places = ((target.account if target else declared) for target in self.targets)
-        return frozenset(each for each, place in zip(ids, places, strict=False) if each and place == account)
+        for identifier, target in zip(ids, self.targets, strict=False):
+            if identifier:
+                yield target.account if target else declared, identifier
 
     @property
     def referenced_ids(self) -> frozenset[str]:

@@ -42,11 +42,11 @@ def survey_catalog(
     """
     listed = list(catalog.select(names) if names else catalog.entries())
     entries, held, unread_rows = _find_secrets(secrets, [one for one in listed if isinstance(one, CatalogEntry)])
-    states = [(one.credential.account, _readable_state(held[one.credential.secret])) for one in entries]
     spoken: dict[str, set[str]] = {one.credential.account: set() for one in entries}
-    for account, ids in spoken.items():
-        for declared, state in states:
-            ids.update(state.ids_at(account, declared))
+    for one in entries:
+        for account, identifier in _readable_state(held[one.credential.secret]).ids_by_account(one.credential.account):
+            if account in spoken:
+                spoken[account].add(identifier)
     others = {identifier: name for name, state in catalog.left_out_states for identifier in state.referenced_ids}
     ignored: dict[str, dict[str, IgnoredKey]] = {}
     for one in entries:
