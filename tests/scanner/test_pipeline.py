@@ -19,6 +19,7 @@ from orchestra_creds.scanner.content.archives import ArchiveLimits
 from orchestra_creds.scanner.content.blobscan import MOST_SIGHTINGS, BlobScan
 from orchestra_creds.scanner.content.explore import ExploreResult
 from orchestra_creds.scanner.detection import Sighting
+from orchestra_creds.scanner.engine.budget import places_of
 from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.parallel import workers
 from orchestra_creds.scanner.parallel.wire import SightingCodec
@@ -376,11 +377,11 @@ def test_archives_of_a_tree_are_opened_small_and_large(tmp_path: Path) -> None:
 
 
 def test_one_file_of_nothing_but_tokens_is_cut_and_says_so(tmp_path: Path) -> None:
-    write(tmp_path, {"a.txt": b"".join(token(n % 99) + b"\n" for n in range(MOST_SIGHTINGS + 10))})
-    write(tmp_path, {"b.txt": b"".join(token(n % 99) + b"\n" for n in range(3 * MOST_SIGHTINGS))})
+    small, large = (b"".join(token(n % 99) + b"\n" for n in range(count * MOST_SIGHTINGS)) for count in (1, 3))
+    write(tmp_path, {"a.txt": small, "b.txt": large})
     report = look(tmp_path)
     assert set(skipped(report)) == {"a.txt", "b.txt"}
-    assert len(places(report)) == 2 * MOST_SIGHTINGS
+    assert len(places(report)) == places_of(len(small)) + MOST_SIGHTINGS
 
 
 Feed = Callable[[bytes], None]
