@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -262,8 +262,9 @@ def test_a_retirement_survives_at_every_changing_call(strategy: Strategy, loss: 
         world.close()
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
-def test_a_rotation_that_died_anywhere_can_be_retired(strategy: Strategy, exhaustive: bool) -> None:
+def dead_rotations(strategy: Strategy, *, exhaustive: bool) -> Iterator[tuple[int, World, Credential]]:
+    """A world for each changing call after which a rotation may die, with the number of the call and the credential that was rotating."""
+
     def due() -> tuple[World, Credential]:
         world = World()
         credential = service_account_key(world.account(), strategy=strategy)
@@ -281,6 +282,12 @@ def test_a_rotation_that_died_anywhere_can_be_retired(strategy: Strategy, exhaus
         world.lose({number: Loss.DEATH_AFTER})
         with pytest.raises(Died):
             world.rotate(credential)
+        yield number, world, credential
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_rotation_that_died_anywhere_can_be_retired(strategy: Strategy, exhaustive: bool) -> None:
+    for number, world, credential in dead_rotations(strategy, exhaustive=exhaustive):
         world.pass_time(AFTER_LEASE)
         world.rotate(credential, RETIRE)
         for _ in range(4):
@@ -343,23 +350,7 @@ def test_a_lease_of_another_run_is_no_success(world: World, credential: Credenti
 def test_a_rotation_whose_staging_secret_was_deleted_goes_on(
     strategy: Strategy, want: RunRequest, exhaustive: bool
 ) -> None:
-    def due() -> tuple[World, Credential]:
-        world = World()
-        credential = service_account_key(world.account(), strategy=strategy)
-        world.rotate(credential)
-        world.pass_time(POLICY.every)
-        return world, credential
-
-    world, credential = due()
-    here = len(world.emulator.calls)
-    world.rotate(credential)
-    numbers = [n for n, (_, mutates) in enumerate(world.emulator.calls[here:]) if mutates]
-    world.close()
-    for number in sample(numbers, exhaustive):
-        world, credential = due()
-        world.lose({number: Loss.DEATH_AFTER})
-        with pytest.raises(Died):
-            world.rotate(credential)
+    for number, world, credential in dead_rotations(strategy, exhaustive=exhaustive):
         published = {n for n in world.versions() if n > 1 and world.authenticates("db-key", n)}
         if world.secrets.find_secret("db-key" + STAGING_SUFFIX) is not None:
             world.secrets.delete_secret("db-key" + STAGING_SUFFIX)

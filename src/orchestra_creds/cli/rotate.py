@@ -144,8 +144,7 @@ def resume(
         jobs=jobs,
         log_format=log_format,
     )
-    with catch_stop_signals() as stop:
-        return _run_result(rotation_run.run(cloud, session, options, stop), stop, quiet=session.quiet)
+    return _plan_or_run(session, cloud, options, dry_run=False)
 
 
 @app.command()
@@ -160,10 +159,7 @@ def rollback(
 ) -> Result | None:
     """Let the predecessor of a credential return, as a new version; what it replaces is retired like any other."""
     options = RunOptions([name], RunRequest(back=True), from_labels=from_labels)
-    with catch_stop_signals() as stop:
-        if dry_run:
-            return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
-        return _run_result(rotation_run.run(cloud, session, options, stop), stop, quiet=session.quiet)
+    return _plan_or_run(session, cloud, options, dry_run=dry_run)
 
 
 @app.command()
@@ -192,9 +188,9 @@ def retire(
         fail_if_locked=True,
         log_format=log_format,
     )
-    return _run_last(
-        session, cloud, options, f"retiring {name} ends every key and version of it", yes, confirmed, dry_run
-    )
+    if not dry_run:
+        confirm_name(f"retiring {name} ends every key and version of it", name, given=name if yes else confirmed)
+    return _plan_or_run(session, cloud, options, dry_run=dry_run)
 
 
 @app.command()
@@ -219,22 +215,13 @@ def abandon(
         fail_if_locked=True,
         log_format=log_format,
     )
-    return _run_last(session, cloud, options, f"abandoning {name} forgets its predecessors", yes, confirmed, dry_run)
-
-
-def _run_last(
-    session: Session,
-    cloud: Cloud,
-    options: RunOptions,
-    why: str,
-    yes: bool,  # noqa: FBT001  as the operator gave them
-    confirmed: str,
-    dry_run: bool,  # noqa: FBT001
-) -> Result | None:
-    """Run what ends the care for a credential, once its name was typed."""
-    (name,) = options.names
     if not dry_run:
-        confirm_name(why, name, given=name if yes else confirmed)
+        confirm_name(f"abandoning {name} forgets its predecessors", name, given=name if yes else confirmed)
+    return _plan_or_run(session, cloud, options, dry_run=dry_run)
+
+
+def _plan_or_run(session: Session, cloud: Cloud, options: RunOptions, *, dry_run: bool) -> Result | None:
+    """Show the steps, or take them."""
     with catch_stop_signals() as stop:
         if dry_run:
             return _run_result(rotation_run.dry_run(cloud, options, stop), stop, dry=True)
