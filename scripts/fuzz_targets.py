@@ -137,7 +137,9 @@ def plant(folder: bytes, lines: list[bytes]) -> None:
         try:
             match line[:1]:
                 case b"0":
-                    Path(os.fsdecode(path)).write_bytes(line)
+                    os.close(
+                        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+                    )  # a pipe of that name would wait for a reader
                 case b"1":
                     os.mkdir(path)
                     folder = path
