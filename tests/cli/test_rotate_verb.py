@@ -351,6 +351,42 @@ def test_what_leaked_is_dead_when_the_command_ends_with_0(rotator: Operator) -> 
         assert rotator.call("rotate", "rollback", name).code == 4
 
 
+def test_a_predecessor_that_leaked_is_named_by_its_id(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    leaked = current_key(rotator)
+    rotator.call("rotate", "app-key", "--force")
+    told = rotator.call("rotate", "app-key", "--leaked", "--dry-run")
+    assert f"--leaked --key {leaked}" in told.text
+    ended = rotator.call("rotate", "app-key", "--leaked", "--key", leaked)
+    assert (ended.code, f"disable app-one@{PROJECT}.iam.gserviceaccount.com/{leaked}" in ended.text) == (0, True)
+    assert rotator.call("status", "--check").code == 0
+
+
+def test_killing_first_asks(rotator: Operator) -> None:
+    rotator.call("rotate", "--all")
+    leaked, before = current_key(rotator), mutations(rotator)
+    refused = rotator.call("rotate", "app-key", "--leaked", "--kill-first")
+    assert (refused.code, "--confirm app-key" in refused.stderr, mutations(rotator)) == (2, True, before)
+    ended = rotator.call("rotate", "app-key", "--leaked", "--kill-first", "--confirm", "app-key")
+    assert (ended.code, current_key(rotator) == leaked) == (0, False), ended.text
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("app-key", "--key", "0" * 40),
+        ("app-key", "db-password", "--leaked", "--key", "0" * 40),
+        ("--all", "--leaked", "--kill-first", "--yes"),
+        ("app-key", "--kill-first", "--yes"),
+    ],
+)
+def test_what_leaked_is_told_of_one_credential(rotator: Operator, arguments: tuple[str, ...]) -> None:
+    before = mutations(rotator)
+    refused = rotator.call("rotate", *arguments)
+    assert (refused.code, "need --leaked and the name of one" in refused.stderr) == (2, True)
+    assert mutations(rotator) == before
+
+
 def test_what_leaked_and_still_works_is_told_by_every_run_and_by_status(rotator: Operator) -> None:
     rotator.call("rotate", "--all")
     leaked = current_key(rotator)

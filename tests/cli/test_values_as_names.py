@@ -89,16 +89,25 @@ def test_the_accounts_of_google_are_taken(operator: Operator) -> None:
     assert operator.call("key", "list", ACCOUNT, "--backend", "local").code == 0
 
 
+REFUSALS = (
+    names.require_secret_name,
+    names.require_version,
+    names.require_account,
+    names.require_key_id,
+    names.require_credential_id,
+)
+
+
 @given(st.text(max_size=300))
 def test_a_refusal_never_depends_on_the_text(text: str) -> None:
     told = set()
-    for require in (names.require_secret_name, names.require_version, names.require_account, names.require_key_id):
+    for require in REFUSALS:
         try:
             require(text)
         except ConfigError as error:
             told.add(f"{error} {error.hint}")
     fixed = set()
-    for require in (names.require_secret_name, names.require_version, names.require_account, names.require_key_id):
+    for require in REFUSALS:
         with pytest.raises(ConfigError) as caught:
             require("\n")
         fixed.add(f"{caught.value} {caught.value.hint}")

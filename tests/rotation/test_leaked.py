@@ -80,7 +80,7 @@ def test_a_leaked_key_is_dead_at_the_end_of_the_run(world: World, credential: Cr
     outcome = world.rotate(credential, LEAKED)
     assert (outcome.ending, outcome.code) == (Ending.ROTATED, ExitCode.OK)
     assert leaked not in world.enabled_keys(account)
-    assert world.versions()[1] is VersionState.DISABLED
+    assert world.versions()[1] is VersionState.ENABLED  # the proof of whose key it is
     state = world.state()
     assert (state.phase, state.lease, state.alive) == (Phase.IDLE, None, ())
     assert [entry.phase for entry in state.retiring] == [Retirement.DISABLED]
@@ -305,6 +305,124 @@ def test_the_state_is_readable_for_versions_that_know_no_leaks(world: World, cre
     old = text.replace(f'"leak":["{state.leaked[0]}"]', '"none":[]')
     assert old != text
     assert replace(state, leaked=()) == decode({ANNOTATION: old}, "db-key")
+
+
+# -- what leaked is a predecessor, or has to die first
+
+
+def test_a_predecessor_that_leaked_is_ended_and_the_current_one_stays(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    current = first_id(world)
+    outcome = world.rotate(credential, RunRequest(leaked=True, leaked_id=leaked))
+    assert (outcome.code, world.enabled_keys(account)) == (ExitCode.OK, {current}), outcome.message
+    assert not world.authenticates("db-key", 1)
+    assert (world.state().generation, world.state().leaked) == (2, (leaked,))
+    assert world.rotate(credential, BACK).code is ExitCode.PRECONDITION
+    world.pass_time(POLICY.soak)
+    assert world.rotate(credential).ending is Ending.RETIRED
+    assert world.keys.find_key(account, leaked) is None
+
+
+def test_a_predecessor_that_somebody_enabled_again_is_ended_too(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    world.pass_time(POLICY.grace)
+    world.rotate(credential)
+    world.keys.enable_key(account, leaked)
+    outcome = world.rotate(credential, RunRequest(leaked=True, leaked_id=leaked))
+    assert (outcome.code, leaked in world.enabled_keys(account)) == (ExitCode.OK, False), outcome.message
+
+
+def test_the_wish_about_a_predecessor_survives_the_run(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    attempt = world.attempt(credential, RunRequest(leaked=True, leaked_id=leaked))
+    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.kind == StepKind.LEAK)
+    assert world.finish(attempt).code is ExitCode.TERMINATED
+    world.stopping = False
+    assert leaked in world.enabled_keys(account)
+    assert world.rotate(credential).code is ExitCode.OK
+    assert leaked not in world.enabled_keys(account)
+
+
+def test_a_rotation_that_is_under_way_does_not_hold_up_the_end_of_a_predecessor(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    world.rotate(credential, RunRequest(force=True))
+    world.arm("AddSecretVersion", Code.PERMISSION_DENIED)
+    world.rotate(credential, RunRequest(force=True))
+    assert world.state().phase is not Phase.IDLE
+    outcome = world.rotate(credential, RunRequest(leaked=True, leaked_id=leaked))
+    assert (outcome.ending, leaked in world.enabled_keys(account)) == (Ending.FAILED, False)
+    world.disarm()
+    assert world.rotate(credential).code is ExitCode.OK
+
+
+def test_an_id_that_nobody_looks_after_is_refused(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    foreign = world.keys.create_key(account).key.id
+    before = len(world.emulator.mutations)
+    outcome = world.rotate(credential, RunRequest(leaked=True, leaked_id=foreign))
+    assert (outcome.code, foreign in outcome.message) == (ExitCode.PRECONDITION, True)
+    assert "key disable" in outcome.hint
+    assert len(world.emulator.mutations) == before
+
+
+def test_what_may_have_leaked_too_is_named(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    older = first_id(world)
+    world.rotate(credential, RunRequest(force=True))
+    outcome = world.rotate(credential, LEAKED)
+    assert any(f"--key {older}" in note for note in outcome.notes), outcome.notes
+
+
+def test_the_leaked_one_can_die_before_its_successor_exists(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    dead_at: list[str] = []
+    attempt = world.attempt(credential, replace(LEAKED, kill_first=True))
+    attempt.run.tell = lambda event: (
+        dead_at.append(event.step.kind) if leaked not in world.enabled_keys(account) else None
+    )
+    outcome = world.finish(attempt)
+    assert (outcome.ending, outcome.code) == (Ending.ROTATED, ExitCode.OK), outcome.message
+    assert {StepKind.PROVE_END, StepKind.BEGIN, StepKind.PUBLISH} <= set(dead_at)
+    assert world.authenticates("db-key", "latest")
+
+
+def test_killing_first_survives_the_death_of_the_run(world: World, credential: Credential, account: str) -> None:
+    world.rotate(credential)
+    leaked = first_id(world)
+    attempt = world.attempt(credential, replace(LEAKED, kill_first=True))
+    attempt.run.tell = lambda event: setattr(world, "stopping", event.step.kind == StepKind.KILL)
+    assert world.finish(attempt).code is ExitCode.TERMINATED
+    world.stopping = False
+    assert leaked not in world.enabled_keys(account)
+    assert world.rotate(credential).ending is Ending.ROTATED
+    assert world.authenticates("db-key", "latest")
+    assert world.state().alive == ()
+
+
+def test_what_no_issuer_can_end_is_not_killed_first(world: World) -> None:
+    credential = plain(CredentialKind.GENERATED)
+    issuer = GeneratedValues(credential, random.Random(1).randbytes)
+    world.rotate(credential, issuer=issuer)
+    outcome = world.rotate(credential, replace(LEAKED, kill_first=True), issuer=issuer)
+    assert outcome.code is ExitCode.PRECONDITION
+    assert world.state().leaked == ()
 
 
 # -- who does not come back

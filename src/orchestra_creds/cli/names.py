@@ -52,6 +52,7 @@ check_secret_names = _checked_by(_require_secret_names)
 check_secret_and_version = _checked_by(_require_secret_and_version)
 check_version = _checked_by(names.require_version)
 check_account = _checked_by(names.require_account)
+check_credential_id = _checked_by(names.require_credential_id)
 check_each_secret_name = _each_checked_by(names.require_secret_name)
 check_each_mapping = _each_checked_by(_require_secret_and_variable)
 

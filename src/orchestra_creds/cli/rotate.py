@@ -8,7 +8,13 @@ import typer
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import rotation_run
 from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
-from orchestra_creds.cli.names import CredentialArgument, CredentialsArgument, ManagedArgument, check_secret_name
+from orchestra_creds.cli.names import (
+    CredentialArgument,
+    CredentialsArgument,
+    ManagedArgument,
+    check_credential_id,
+    check_secret_name,
+)
 from orchestra_creds.cli.rotation_run import LogFormat, RunOptions
 from orchestra_creds.cli.session import (
     STDOUT,
@@ -65,6 +71,18 @@ def rotate(
     from_labels: FromLabelsOption = False,
     force: Annotated[bool, typer.Option("--force", help="Also what is not due.")] = False,
     leaked: Annotated[bool, typer.Option("--leaked", help="It leaked: replace it, and end it in this run.")] = False,
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            metavar="ID",
+            help="With --leaked: the id of what leaked, if it is a predecessor.",
+            callback=check_credential_id,
+        ),
+    ] = "",
+    kill_first: Annotated[
+        bool, typer.Option("--kill-first", help="With --leaked: end it before its successor exists; readers fail.")
+    ] = False,
     adopt: Annotated[
         bool, typer.Option("--adopt", help="Take over a version that others made, and retire it later.")
     ] = False,
@@ -94,6 +112,8 @@ def rotate(
         ),
     ] = "",
     log_format: LogFormatOption = LogFormat.AUTO,
+    yes: YesOption = False,
+    confirmed: ConfirmOption = "",
 ) -> Result | None:
     """Rotate what is due, without an outage; goes on where a crash left off.
 
@@ -102,9 +122,16 @@ def rotate(
     """
     if bool(names) + all_ + due != 1:
         raise ConfigError("say what to rotate", hint="credentials by name, or --all, or --due")
+    if (key or kill_first) and not (leaked and names and len(names) == 1):
+        raise ConfigError("--key and --kill-first need --leaked and the name of one credential")
+    if kill_first and not dry_run:
+        name = (names or [""])[0]
+        confirm_name(f"readers of {name} fail until its successor is there", name, given=name if yes else confirmed)
     options = RunOptions(
         names or (),
-        RunRequest(force=force or leaked, leaked=leaked, adopt=adopt),
+        RunRequest(
+            force=force or (leaked and not key), leaked=leaked, adopt=adopt, leaked_id=key, kill_first=kill_first
+        ),
         from_labels=from_labels,
         jobs=jobs,
         quiet_when_idle=due,

@@ -16,6 +16,9 @@ _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9.-]{0,62}@[a-z0-9.:-]{1,253}\.gserviceacc
 _KEY = re.compile(r"[0-9a-f]{1,64}")
 """Google makes 40 hexadecimal digits."""
 
+_CREDENTIAL_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:@-]{0,63}")
+"""The id of a key, of a version (`v3`), of a role, or what the operator's program calls it."""
+
 
 def require_secret_name(name: str) -> None:
     """Refuse text that cannot be the name of a secret, or of a credential that is named after its secret.
@@ -66,4 +69,17 @@ def require_key_id(key_id: str) -> None:
         raise ConfigError(
             "this cannot be the id of a key: an id has 40 hexadecimal digits",
             hint="list them: orchestra-creds key list ACCOUNT",
+        )
+
+
+def require_credential_id(identifier: str) -> None:
+    """Refuse text that cannot be the id of a credential, as `status` shows it.
+
+    Raises:
+        ConfigError: it cannot; the text is not repeated.
+    """
+    if not _CREDENTIAL_ID.fullmatch(identifier):
+        raise ConfigError(
+            "this cannot be the id of a credential: an id has 1 to 64 letters, digits and . _ : @ -",
+            hint="see them: orchestra-creds status --format json",
         )

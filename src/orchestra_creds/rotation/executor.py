@@ -17,8 +17,9 @@ from orchestra_creds.rotation.looks import Siblings, StepObserver
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.retirement import is_guarded, kind_of
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
-from orchestra_creds.rotation.staged import wrap_material
+from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target
+from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW
 
 Hook = Callable[[Sequence[str], Mapping[str, str]], None]
 """Runs one of the operator's programs with these names and numbers in its environment; raises CredsError."""
@@ -76,6 +77,7 @@ class StepExecutor(StepObserver):
             StepKind.CLEAN: self._clean,
             StepKind.LEASE_RETIRE: self._look_at_graces,
             StepKind.ADOPT: self._check_adopted,
+            StepKind.KILL: self._disable,
             StepKind.DISABLE: self._disable,
             StepKind.WITHDRAW: self._withdraw,
             StepKind.DELETE: self._delete,
@@ -198,13 +200,13 @@ class StepExecutor(StepObserver):
 
     def _enable(self, situation: Situation, _step: Step) -> StepResult:
         entry = self._entry(situation, situation.state.successor.id)
+        name, number = situation.credential.secret, entry.versions[-1]
+        if self._secrets.get_version(name, number).state is VersionState.DISABLED:
+            self._secrets.enable_version(name, number)
         self._require_proof(situation, entry)
         issuer = self._issuer_for(situation, entry.target)
         if isinstance(issuer, RevocableIssuer):
             issuer.enable(entry.id)
-        name, number = situation.credential.secret, entry.versions[-1]
-        if self._secrets.get_version(name, number).state is VersionState.DISABLED:
-            self._secrets.enable_version(name, number)
         return StepResult()
 
     def _disable(self, situation: Situation, step: Step) -> StepResult:
@@ -234,24 +236,60 @@ class StepExecutor(StepObserver):
         return StepResult()
 
     def _require_proof(self, situation: Situation, entry: Predecessor) -> None:
-        """Refuse to touch what nothing but the state calls ours: a version of the secret must hold it.
+        """Refuse to touch what nothing but the state calls ours: whoever may write annotations must not end the keys of others.
 
         Raises:
-            PreconditionError: none does, or the kind has no way to tell.
+            PreconditionError: nothing proves that the credential came from this secret.
+            CredsError: the issuer does not say when it was used.
         """
-        kind = kind_of(situation, entry)
-        if not is_guarded(situation, entry) or kind in {CredentialKind.GENERATED, CredentialKind.MANUAL}:
+        kind, issuer = kind_of(situation, entry), self._issuer_for(situation, entry.target)
+        if kind in {CredentialKind.GENERATED, CredentialKind.MANUAL}:
             return  # of these kinds only the versions of this very secret are ended
-        issuer, account = self._issuer_for(situation, entry.target), entry.target.account if entry.target else ""
         if isinstance(issuer, AccountIssuer):
-            name = situation.credential.secret
-            values = (self._readable_material(name, number) for number in entry.versions)
-            if not issuer.exists(entry.id) or any(issuer.holds(value, entry.id) for value in values if value):
+            if self._is_ours(situation, issuer, entry):
                 return
+        elif not is_guarded(situation, entry):
+            return  # the declaration names its users or its program
+        account = entry.target.account if entry.target else situation.credential.account
         raise PreconditionError(
             f"only the state calls {entry.id} of {account or kind} ours, and no version that can be read holds it: it stays",
             hint=f"end it by hand, for example: orchestra-creds key disable {account or 'ACCOUNT'} {entry.id}; or declare it as before",
         )
+
+    def _is_ours(self, situation: Situation, issuer: AccountIssuer, entry: Predecessor) -> bool:
+        """Whether a key is gone, or held by a version of the secret or its staging secret, or an orphan of a creation of ours."""
+        if not issuer.exists(entry.id):
+            return True
+        name = situation.credential.secret
+        published = (self._readable_material(name, number) for number in entry.versions)
+        if any(issuer.holds(value, entry.id) for value in published if value):
+            return True
+        if situation.want.leaked and entry.phase is Retirement.LEAKED and not is_guarded(situation, entry):
+            return True  # the operator says so in this very run
+        return not entry.versions and (
+            self._is_staged(situation, issuer, entry) or self._is_unused_orphan(situation, entry)
+        )
+
+    def _is_staged(self, situation: Situation, issuer: AccountIssuer, entry: Predecessor) -> bool:
+        """Whether the last staged copy is the private half of a key."""
+        number = max(situation.state.successor.staged, situation.seen.staged_top)
+        if not number or self._find_version(situation.staging, number) is None:
+            return False
+        staged = self._readable_material(situation.staging, number)
+        if staged is None:
+            return False
+        if is_wrapped(staged):
+            _, staged = unwrap_material(staged)
+        return issuer.holds(issuer.secret_value(staged, entry.id), entry.id)
+
+    def _is_unused_orphan(self, situation: Situation, entry: Predecessor) -> bool:
+        """Whether nobody ever used a key that came to be while a rotation of ours was making one."""
+        issuer = self._issuer_for(situation, entry.target)
+        item = next((item for item in issuer.list_credentials() if item.id == entry.id), None)
+        if item is None or item.created is None or entry.born is None or entry.since is None:
+            return False
+        lies_in = entry.born - MADE_BEFORE <= item.created <= entry.since + SKEW
+        return lies_in and item.last_used is None and issuer.last_used(entry.id) is None
 
     def _remove_staging(self, situation: Situation, _step: Step) -> StepResult:
         with contextlib.suppress(NotFoundError):

@@ -440,7 +440,8 @@ class StepObserver(NumberedVersions):
         return next((entry for entry in situation.state.retiring if entry.id == successor), None)
 
     def _entry(self, situation: Situation, identifier: str) -> Predecessor:
-        return next(entry for entry in situation.state.retiring if entry.id == identifier)
+        entries = (*situation.state.retiring, *situation.state.as_leaked)
+        return next(entry for entry in entries if entry.id == identifier)
 
 
 def _with_taken(seen: Observations, taken: Mapping[str, str]) -> Observations:

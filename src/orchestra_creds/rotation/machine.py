@@ -67,15 +67,17 @@ def next_step(situation: Situation) -> Step | None:
         )
     if want.retire or state.ended is not None:
         return end_of_life.end(situation)
-    if want.leaked and state.current is not None and not state.current_leaked and not situation.seen.leak_recorded:
-        return step_of(StepKind.LEAK, situation.credential.secret, state.current.id)
+    leak = _leak(situation)
+    if leak is not None:
+        return leak
     urgent = state.current_leaked and not want.back
     if (
         state.phase is Phase.PUBLISHED and want.back and not situation.seen.rotated
     ):  # what fails to arrive may be why the predecessor is to return
         return retirement.tidy(situation) or _roll_back(situation)
     if state.phase is not Phase.IDLE and not (urgent and state.phase is Phase.PUBLISHED):
-        step = _go_on(situation)
+        early = None if urgent or state.phase is Phase.PUBLISHED else retirement.end_leaked(situation)
+        step = early or _go_on(situation)
         return (_begin_behind(situation) or step) if step.kind == StepKind.FINISH else step
     if want.back:
         return _roll_back(situation)
@@ -90,6 +92,41 @@ def next_step(situation: Situation) -> Step | None:
         or retirement.retire(situation)
     )
     return ends or _begin(situation) or _record_end(situation) or _converge(situation) or _release(situation)
+
+
+# -- what leaked
+
+
+def _leak(situation: Situation) -> Step | None:
+    """Record what leaked before anything else; with `kill_first`, end the current one before it has a successor.
+
+    Raises:
+        PreconditionError: the id that leaked is none that this program looks after.
+    """
+    want, seen, state, name = situation.want, situation.seen, situation.state, situation.credential.name
+    if not want.leaked:
+        return None
+    current = state.current.id if state.current else ""
+    leaked = want.leaked_id or current
+    if want.leaked_id and leaked not in state.referenced_ids and not seen.leak_recorded:
+        raise PreconditionError(
+            f"{leaked} is neither the current one of {name} nor one of its predecessors",
+            hint=f"see: orchestra-creds status {name}; a key that others made: orchestra-creds key disable ACCOUNT {leaked}",
+        )
+    if want.kill_first and situation.credential.kind in {CredentialKind.GENERATED, CredentialKind.MANUAL}:
+        raise PreconditionError(
+            f"kind {situation.credential.kind} has no issuer that could end {name} first",
+            hint=f"a successor first: orchestra-creds rotate {name} --leaked",
+        )
+    if leaked and leaked not in state.leaked and not seen.leak_recorded:
+        return step_of(StepKind.LEAK, situation.credential.secret, leaked)
+    if not want.kill_first or leaked != current or seen.rotated or current not in state.leaked:
+        return None
+    if not situation.has_lease:
+        return step_of(StepKind.LEASE_RETIRE, situation.credential.secret)
+    if not seen.killed:
+        return step_of(StepKind.KILL, f"{subject(situation)}/{current}", current)
+    return None if current in seen.ended else step_of(StepKind.PROVE_END, f"{subject(situation)}/{current}", current)
 
 
 # -- a rotation that is under way
@@ -253,7 +290,7 @@ def is_behind(situation: Situation) -> bool:
 def _begin(situation: Situation) -> Step | None:
     seen, state, credential = situation.seen, situation.state, situation.credential
     urgent = state.current_leaked
-    if not (situation.want.start or urgent) or seen.abandoned:
+    if not (situation.want.start or urgent) or seen.abandoned or seen.rotated:
         return None
     if state.current is not None and seen.healthy is None and not urgent:
         return step_of(StepKind.LOOK_AT_HEALTH, subject(situation), state.current.id)

@@ -50,6 +50,7 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
     if ending in {Ending.ROTATED, Ending.DELIVERED} and (ends := _secret_end(situation)):
         held = (*held, ends)
     current = situation.state.current
+    held = (*held, *_perhaps_leaked(situation))
     if situation.want.is_last or situation.state.ended is not None:
         held = (*held, *situation.seen.left, *_left_elsewhere(situation, steps))
     return Outcome(
@@ -63,6 +64,18 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
         steps=steps,
         notes=(*notes, *held),
         code=code,
+    )
+
+
+def _perhaps_leaked(situation: Situation) -> tuple[str, ...]:
+    """Name the predecessors that are valid in their grace while the operator deals with a leak."""
+    want, name = situation.want, situation.credential.name
+    if not want.leaked or want.leaked_id:
+        return ()
+    valid = (entry.id for entry in situation.state.retiring if entry.phase is Retirement.GRACE)
+    return tuple(
+        f"predecessor {each} stays valid in its grace; if it leaked too: orchestra-creds rotate {name} --leaked --key {each}"
+        for each in valid
     )
 
 
@@ -181,8 +194,9 @@ def _alive(situation: Situation, kinds: set[StepKind], where: str) -> str:
     state, credential = situation.state, situation.credential
     if credential.kind is CredentialKind.MANUAL and state.current_leaked:
         return "it leaked, and only a person can make its successor"
-    if state.alive:
-        return f"{', '.join(state.alive)} leaked and is not proven dead; {where}"
+    alive = [each for each in state.alive if not situation.seen.ended.get(each)]
+    if alive:
+        return f"{', '.join(alive)} leaked and is not proven dead; {where}"
     if credential.kind is CredentialKind.MANUAL and StepKind.DISABLE in kinds and not credential.probe:
         return f"{where}; the leaked one is valid until its issuer revokes it"
     return ""

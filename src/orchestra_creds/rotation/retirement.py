@@ -152,8 +152,11 @@ def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
     if entry.phase is not Retirement.DISABLED:
         disable = step_of(StepKind.DISABLE, predecessor_resource(situation, entry), entry.id)
         provable = kind_of(situation, entry) in PROVABLE
-        useless = (ends and not provable) or (entry.phase is Retirement.LEAKED and not is_guarded(situation, entry))
-        leaked = numbers if useless else []
+        kept = kind_of(situation, entry) is CredentialKind.SERVICE_ACCOUNT_KEY or is_guarded(situation, entry)
+        useless = (ends and not provable) or (entry.phase is Retirement.LEAKED and not kept)
+        leaked = (
+            numbers if useless else []
+        )  # a version that proves whose key it is stays readable until the key is deleted
         return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
     destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
     return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]

@@ -37,6 +37,7 @@ class StepKind(StrEnum):
     RECORD = "record a version set by hand"
     RECORD_END = "record its expiry"
     LEAK = "record the leak"
+    KILL = "end the current one first"
     LOOK_AT_STAGED = "look at the staged copy"
     GIVE_UP = "give up a successor whose copy is lost"
     LOOK_AT_LIVES = "look at what is to end"
@@ -107,6 +108,7 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.DELIVER: StepEffect.CHANGES,
     StepKind.DEPLOY_HOOK: StepEffect.CHANGES,
     StepKind.CLEAN: StepEffect.CHANGES,
+    StepKind.KILL: StepEffect.CHANGES,
     StepKind.DISABLE: StepEffect.CHANGES,
     StepKind.WITHDRAW: StepEffect.CHANGES,
     StepKind.DELETE: StepEffect.CHANGES,
@@ -171,6 +173,10 @@ class RunRequest:
     """Stop looking after it, and destroy nothing."""
     undeclared: bool = False
     """With `retire` or `abandon`: the name is that of a secret that nothing declares."""
+    leaked_id: str = ""
+    """With `leaked`: the id that leaked, if it is not the current one."""
+    kill_first: bool = False
+    """With `leaked`: end the current one before its successor exists, although readers fail until then."""
 
     @property
     def is_last(self) -> bool:
@@ -243,6 +249,8 @@ class Observations:
     ended: Mapping[str, bool] = field(default_factory=dict)
     """Leaked ids, and whether they were proven dead."""
     leak_recorded: bool = False
+    killed: bool = False
+    """The current one was ended before its successor exists."""
     rotated: bool = False
     """This run gave readers a successor: it does not begin another generation."""
     delivered: Mapping[str, str] = field(default_factory=dict)

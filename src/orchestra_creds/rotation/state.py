@@ -177,6 +177,16 @@ class State:
         return self.current is not None and self.current.id in self.leaked
 
     @property
+    def as_leaked(self) -> tuple[Predecessor, ...]:
+        """The current one as a predecessor that leaked; empty while there is none."""
+        current = self.current
+        if current is None:
+            return ()
+        return (
+            Predecessor(current.id, current.versions, Retirement.LEAKED, born=current.since, target=current.target),
+        )
+
+    @property
     def alive(self) -> tuple[str, ...]:
         """Return the ids that leaked and are not proven dead."""
         left = tuple(entry.id for entry in self.retiring if entry.phase is Retirement.LEAKED)

@@ -12,6 +12,8 @@ LISTED_LATE = timedelta(minutes=15)
 """How long a new key may be missing from the list of its account's keys before someone should look."""
 SKEW = timedelta(minutes=2)
 """How far the issuer's clock may be from ours when creation times are compared with a window."""
+MADE_BEFORE = timedelta(minutes=10)
+"""How long before its rotation a key of ours may seem to have been made: an uploaded one counts from the beginning of its certificate."""
 VERIFY_CAP = timedelta(minutes=10)
 """How long a new key may be refused; keys usually work after 2 minutes, "potentially 7 minutes or longer" (docs/rotation.md)."""
 VERIFY_PAUSE = timedelta(seconds=15)

@@ -92,6 +92,7 @@ _FACTS: Mapping[StepKind, Callable[[Observations, Step, StepResult], Observation
     StepKind.REMOVE_STAGING: lambda seen, _step, _result: replace(seen, staging_removed=True),
     StepKind.DEPLOY_HOOK: lambda seen, _step, _result: replace(seen, hooked=True),
     StepKind.CLEAN: lambda seen, _step, result: replace(seen, cleaned=result.number),
+    StepKind.KILL: lambda seen, _step, _result: replace(seen, killed=True),
     StepKind.DISABLE: lambda seen, step, _result: _add_done(seen, step),
     StepKind.WITHDRAW: lambda seen, step, _result: _add_done(seen, step),
     StepKind.DELETE: lambda seen, step, _result: _add_done(seen, step),
@@ -120,8 +121,15 @@ def _with_leaked(state: State, *identifiers: str) -> State:
 def _after_leak(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """The wish outlives this run: whoever goes on replaces the current one, gives it no grace, and ends it."""
     current = situation.state.current
-    wish = _with_leaked(_renew_lease(situation), current.id if current else "")
-    return wish, replace(situation.seen, leak_recorded=True)
+    leaked = situation.want.leaked_id or (current.id if current else "")
+    wish = _with_leaked(_renew_lease(situation), leaked)
+    retiring = tuple(_as_leaked(entry) if entry.id == leaked else entry for entry in wish.retiring)
+    return replace(wish, retiring=retiring), replace(situation.seen, leak_recorded=True)
+
+
+def _as_leaked(entry: Predecessor) -> Predecessor:
+    """A predecessor without a grace; one that was disabled for its age is proven dead once more."""
+    return replace(entry, phase=Retirement.LEAKED, since=None)
 
 
 def _after_begin(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -242,10 +250,9 @@ def _forget_current(seen: Observations) -> Observations:
 
 
 def _predecessor(state: State) -> tuple[Predecessor, ...]:
-    phase, current = Retirement.LEAKED if state.current_leaked else Retirement.GRACE, state.current
-    if current is None:
-        return ()
-    return (Predecessor(current.id, current.versions, phase, born=current.since, target=current.target),)
+    if state.current_leaked:
+        return state.as_leaked
+    return tuple(replace(entry, phase=Retirement.GRACE) for entry in state.as_leaked)
 
 
 def _after_redeliver(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -270,9 +277,7 @@ def _after_abandon(situation: Situation, _result: StepResult) -> tuple[State, Ob
     if situation.seen.taken.get(state.successor.id):
         renewed = _with_leaked(renewed, state.successor.id)
     returning = any(entry.id == state.successor.id for entry in state.retiring)
-    entry = (
-        () if returning else (Predecessor(state.successor.id, (), Retirement.ORPHAN, target=state.successor.target),)
-    )
+    entry = () if returning else (_orphan(situation, state.successor.id),)
     left = Successor(state.successor.staged)
     given_up = replace(renewed, phase=Phase.IDLE, retiring=(*state.retiring, *entry), successor=left, started=None)
     return given_up, replace(situation.seen, refused=False, abandoned=True, proved=None)
@@ -301,8 +306,8 @@ def _without_successor(state: State, seen: Observations, situation: Situation) -
     made, target = state.successor.id or seen.lost or "", state.successor.target
     retiring, unresolved = state.retiring, state.unresolved
     if made and all(entry.id != made for entry in retiring) and (state.current is None or made != state.current.id):
-        versions = (seen.published,) if seen.published else ()
-        retiring = (*retiring, Predecessor(made, versions, Retirement.ORPHAN, target=target))
+        orphan = _orphan(situation, made)
+        retiring = (*retiring, replace(orphan, versions=(seen.published,)) if seen.published else orphan)
     elif state.phase is Phase.CREATING and not made:
         opened = state.started or situation.now
         unresolved = (*unresolved, OrphanWindow(state.known, opened, situation.now, target))
@@ -310,6 +315,12 @@ def _without_successor(state: State, seen: Observations, situation: Situation) -
     return replace(
         state, phase=Phase.IDLE, retiring=retiring, unresolved=unresolved, successor=left, known=(), started=None
     )
+
+
+def _orphan(situation: Situation, identifier: str) -> Predecessor:
+    """What the rotation under way made, and no reader ever got."""
+    begun, target = situation.state.started, situation.state.successor.target
+    return Predecessor(identifier, (), Retirement.ORPHAN, situation.now, begun, target=target)
 
 
 def _with_learned(state: State, seen: Observations) -> State:
@@ -394,8 +405,10 @@ def _after_sweep(situation: Situation, _result: StepResult) -> tuple[State, Obse
     renewed = _renew_lease(situation)
     windows = tuple(window for window in renewed.unresolved if situation.now - window.closed < SWEEP_AFTER)
     targets = situation.seen.orphan_targets
+    opened = min((window.opened for window in renewed.unresolved), default=None)
     new = tuple(
-        Predecessor(name, (), Retirement.ORPHAN, target=targets.get(name)) for name in situation.seen.orphans or ()
+        Predecessor(name, (), Retirement.ORPHAN, situation.now, opened, target=targets.get(name))
+        for name in situation.seen.orphans or ()
     )
     return replace(renewed, unresolved=windows, retiring=(*renewed.retiring, *new)), replace(
         situation.seen, orphans=None
