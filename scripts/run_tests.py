@@ -1,9 +1,10 @@
-"""Run every test in two runs side by side, those of scanner and code and those of the cloud; arguments go to pytest.
+"""Run every test in three runs side by side: scanner and code, the rotation engine, and the cloud; arguments go to pytest.
 
-Two processes, and not one with threads: the scanner forks workers, which a process with threads must not. What the local part prints comes
-last. For root, the tests of owners and permissions follow, see `run_unprivileged`.
+Processes, and not one with threads: the scanner forks workers, which a process with threads must not. What the cloud part prints comes
+first, while it runs. For root, the tests of owners and permissions follow, see `run_unprivileged`.
 """
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -22,24 +23,23 @@ def worst(codes: list[int]) -> int:
 
 
 def run_parts(arguments: list[str]) -> int:
-    """Run both parts at once and print one after the other; return the exit code of both."""
+    """Run all parts at once and print one after the other; return the exit code of all."""
     command = [sys.executable, "-m", "pytest"]
-    with tempfile.TemporaryFile() as output:
-        local = subprocess.Popen(
-            [*command, "--part=local", "-p", "no:cacheprovider", *arguments],
-            cwd=ROOT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            cloud = subprocess.run([*command, "--part=cloud", *arguments], cwd=ROOT, check=False).returncode
-            code = local.wait()
-        finally:
-            local.kill()  # an interrupt ends both
-        output.seek(0)
-        sys.stdout.buffer.write(output.read())
-        sys.stdout.flush()
-    return worst([cloud, code])
+    with contextlib.ExitStack() as stack:
+        beside = []
+        for part in ("rotation", "local"):
+            output = stack.enter_context(tempfile.TemporaryFile())
+            options = [f"--part={part}", "-p", "no:cacheprovider", *arguments]
+            process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
+            stack.callback(process.kill)  # an interrupt ends all
+            beside.append((process, output))
+        codes = [subprocess.run([*command, "--part=cloud", *arguments], cwd=ROOT, check=False).returncode]
+        for process, output in beside:
+            codes.append(process.wait())
+            output.seek(0)
+            sys.stdout.buffer.write(output.read())
+            sys.stdout.flush()
+    return worst(codes)
 
 
 def main() -> int:

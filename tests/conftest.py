@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tests.parts import forks, part_of
+from tests.parts import PARTS, forks, part_of
 from tests.privileges import overrides_permissions
 
 os.environ["GRPC_VERBOSITY"] = "NONE"  # read when grpc is imported
@@ -37,7 +37,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--exhaustive", action="store_true", help="Run every crash point, pair and interleaving, not a seeded sample."
     )
-    parser.addoption("--part", choices=["local", "cloud"], help="Run the tests of scanner and code, or all others.")
+    parser.addoption(
+        "--part", choices=PARTS, help="Run the tests of scanner and code, of the rotation engine, or all others."
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -65,10 +65,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def runs_everything(config: pytest.Config) -> bool:
-    """Whether no file, name or marker was asked for; `scripts/test` may run the scanner's tests elsewhere."""
+    """Whether no file, name or marker was asked for; `scripts/test` runs the tests of the scanner and of the engine elsewhere."""
     asked = ("keyword", "deselect", "ignore", "ignore_glob", "lf")
     whole = config.args_source is pytest.Config.ArgsSource.TESTPATHS and config.option.markexpr == "not live"
-    return whole and not any(getattr(config.option, name, None) for name in asked)
+    return (
+        whole
+        and config.option.part in {None, "cloud"}
+        and not any(getattr(config.option, name, None) for name in asked)
+    )
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

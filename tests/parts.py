@@ -1,11 +1,12 @@
-"""The two parts of the suite that run side by side."""
+"""The three parts of the suite that run side by side."""
 
 from pathlib import Path
 
 import pytest
 
 _TESTS = Path(__file__).parent
-_SCANNER = _TESTS / "scanner"
+_SCANNER, _ROTATION = _TESTS / "scanner", _TESTS / "rotation"
+PARTS = ("local", "rotation", "cloud")
 
 
 def forks(item: pytest.Item) -> bool:
@@ -14,6 +15,8 @@ def forks(item: pytest.Item) -> bool:
 
 
 def part_of(item: pytest.Item) -> str:
-    """The part that a test belongs to: `local` holds those of the scanner, its verb and the code itself, `cloud` the rest."""
+    """The part that a test belongs to: `local` holds those of the scanner, its verb and the code itself, `rotation` those of the engine."""
     of_verb, of_code = item.path.name.startswith("test_scan_"), item.path.parent == _TESTS
-    return "local" if forks(item) or of_verb or of_code else "cloud"
+    if forks(item) or of_verb or of_code:
+        return "local"
+    return "rotation" if _ROTATION in item.path.parents else "cloud"

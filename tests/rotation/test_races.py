@@ -18,7 +18,7 @@ from orchestra_creds.rotation.timing import LEASE
 from tests.rotation.lives import Life
 from tests.rotation.world import POLICY
 
-RACES_BY_DEFAULT, RACES = 60, 2000
+RACES_BY_DEFAULT, RACES = 36, 2000
 READ_BEFORE_PUBLISHED_AFTER = {Strategy.UPLOAD: 841, Strategy.CREATE: 356}
 """Seeds in which one rotator reads the state before another publishes, and the versions after it."""
 ZOMBIES_BY_DEFAULT = 10
