@@ -1,11 +1,14 @@
 """A refusal that is not about the credential is no proof against it: the attempt ends, and nothing is begun."""
 
+import time
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from google.auth.exceptions import RefreshError
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
+from pytest_mock import MockerFixture
 
 from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import Strategy
@@ -13,7 +16,10 @@ from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.errors import AuthError, CredentialRefusedError, CredsError, NotLoggedInError, PreconditionError
 from orchestra_creds.gcp.errors import proving, translate_errors
 from orchestra_creds.rotation.outcome import Ending
+from orchestra_creds.rotation.run_clock import seconds_since_boot
 from orchestra_creds.rotation.situation import StepKind
+from orchestra_creds.rotation.state import ANNOTATION, OrphanWindow, encode
+from orchestra_creds.rotation.timing import SWEEP_AFTER
 from tests.rotation.world import POLICY, World, service_account_key
 
 
@@ -199,3 +205,35 @@ def test_a_denied_look_at_a_young_key_gives_nothing_up(world: World) -> None:
 def refuse_tokens(name: str) -> None:
     if "token" in name.lower():
         raise EmuError(Code.PERMISSION_DENIED, "Request is prohibited by organization's policy.")
+
+
+def test_annotations_of_others_that_leave_no_room_are_refused_before_anything_is_changed(world: World) -> None:
+    credential = service_account_key(world.account())
+    world.rotate(credential)
+    secret = world.secrets.get_secret("db-key")
+    world.secrets.update_secret(secret, annotations={**secret.annotations, "of-others": "x" * 15_000})
+    world.pass_time(POLICY.every)
+    before = len(world.emulator.mutations)
+    outcome = world.rotate(credential)
+    assert (outcome.ending, "no room for the state" in outcome.message) == (Ending.FAILED, True), outcome.message
+    assert len(world.emulator.mutations) == before
+    assert world.state().lease is None
+
+
+def test_a_sweep_that_finds_no_orphan_claims_none(world: World) -> None:
+    credential = service_account_key(world.account(), strategy=Strategy.CREATE)
+    world.rotate(credential)
+    secret, state = world.secrets.get_secret("db-key"), world.state()
+    window = OrphanWindow(state.valid_ids, world.clock, world.clock)
+    written = {**secret.annotations, ANNOTATION: encode(replace(state, unresolved=(window,)))}
+    world.secrets.update_secret(secret, annotations=written)
+    world.pass_time(SWEEP_AFTER)
+    outcome = world.rotate(credential)
+    assert (outcome.ending, "claim" in outcome.message) == (Ending.NOTHING, False), outcome.message
+    assert world.state().unresolved == ()
+
+
+def test_the_stopwatch_of_a_lease_goes_on_while_the_host_is_suspended(mocker: MockerFixture) -> None:
+    mocker.patch("time.clock_gettime", side_effect=lambda clock: 90.0 if clock == time.CLOCK_BOOTTIME else 1.0)
+    mocker.patch("time.monotonic", return_value=1.0)
+    assert seconds_since_boot() == 90.0

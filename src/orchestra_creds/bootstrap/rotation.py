@@ -4,7 +4,6 @@ import secrets as randomness
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from time import monotonic
 from typing import Protocol
 
 from orchestra_creds.bootstrap.clock import utc_now
@@ -13,7 +12,7 @@ from orchestra_creds.bootstrap.declarations import open_catalog
 from orchestra_creds.rotation.attempts import AttemptFactory, rotate
 from orchestra_creds.rotation.engine import Run
 from orchestra_creds.rotation.outcome import Event, Report
-from orchestra_creds.rotation.run_clock import RunClock
+from orchestra_creds.rotation.run_clock import RunClock, seconds_since_boot
 from orchestra_creds.rotation.situation import RunRequest
 from orchestra_creds.rotation.status import Survey, survey
 from orchestra_creds.rotation.survey import survey_catalog
@@ -62,7 +61,7 @@ def rotate_credentials(
     catalog = open_catalog(cloud, from_labels=from_labels)
     run = Run(
         f"{utc_now():%Y%m%d%H%M%S}-{randomness.token_hex(4)}",
-        RunClock(service_clock(cloud), monotonic, stopping.sleep),
+        RunClock(service_clock(cloud), seconds_since_boot, stopping.sleep),
         cloud.secrets,
         cloud.session.deadline,
         tell=tell,

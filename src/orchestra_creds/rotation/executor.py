@@ -43,7 +43,6 @@ class StepExecutor(StepObserver):
             secrets, issuer, destinations, siblings=siblings, list_credentials=list_credentials, issuer_at=issuer_at
         )
         self._hook = hook
-        self.secret: SecretResource | None = None
         self.needs_settle_time = issuer.needs_settle_time
         self.effects: Mapping[StepKind, Callable[[Situation, Step], StepResult]] = {
             StepKind.LOOK_AT_VERSIONS: self._look_at_versions,

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from orchestra_creds.core.cloud_types import VersionState
+from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import duration_text
 from orchestra_creds.core.material import Material
@@ -22,7 +22,7 @@ from orchestra_creds.rotation.machine import rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Observations, Situation, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, require_room
 from orchestra_creds.rotation.timing import SKEW, SWEEP_AFTER
 from orchestra_creds.rotation.versions import NumberedVersions
 
@@ -51,6 +51,8 @@ class StepObserver(NumberedVersions):
         self._siblings = siblings
         self._list_credentials = list_credentials
         self._made_material: Material | None = None
+        self.secret: SecretResource | None = None
+        """The secret as the run last read or wrote it."""
 
     # -- the secret and its staging secret
 
@@ -290,6 +292,8 @@ class StepObserver(NumberedVersions):
 
     def _preflight(self, situation: Situation, _step: Step) -> StepResult:
         emergency = situation.state.current_leaked
+        if self.secret is not None:
+            require_room(self.secret)
         self._issuer.check(emergency=emergency)
         if not emergency:  # no copy may hold up the successor of one that leaked
             for destination in self._destinations.values():

@@ -108,8 +108,8 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if kinds & {StepKind.ADOPT, StepKind.CLAIM}:
         claimed = [f"{step.detail} of older versions" for step in steps if StepKind(step.kind) is StepKind.CLAIM]
         return Ending.ADOPTED, "; ".join([where, *claimed]), ExitCode.OK
-    if kinds & _TURNED:
-        return Ending.RETIRED, _turned_text(steps), ExitCode.OK
+    if turned := _turned_text(steps):
+        return Ending.RETIRED, turned, ExitCode.OK
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
 
 
@@ -121,8 +121,11 @@ def _successor_ending(kinds: set[StepKind]) -> Ending:
 
 
 def _turned_text(steps: tuple[Step, ...]) -> str:
+    done = (step for step in steps if step.mutates and StepKind(step.kind) in _TURNED)
     return "; ".join(
-        f"{step.kind} {step.resource}" for step in steps if step.mutates and StepKind(step.kind) in _TURNED
+        f"claim {step.detail}" if StepKind(step.kind) is StepKind.SWEEP else f"{step.kind} {step.resource}"
+        for step in done
+        if StepKind(step.kind) is not StepKind.SWEEP or step.detail
     )
 
 

@@ -24,6 +24,10 @@ FORMAT, FORMAT_OF_AN_END = 1, 2
 """A state with the wish to end its credential has the later format: a program that does not know the wish must not rotate it."""
 LONGEST = 12_000
 """Bytes; the rest of the 16 KiB belongs to the annotations of others."""
+ALL_ANNOTATIONS = 16 << 10
+"""Bytes of the keys and values of all annotations of a secret (google.cloud.secretmanager.v1.Secret.annotations)."""
+ROOM = 2_048
+"""Bytes that a state needs at most while a rotation is under way, with the usual number of predecessors."""
 LATEST = 32_503_680_000
 """Seconds of Unix time: the year 3000. A later moment is damage, and adding a policy to it could overflow."""
 
@@ -277,6 +281,21 @@ def decode(annotations: Mapping[str, str], secret: str) -> State:
         return _decode_body(body)
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError):
         raise _damage_error(secret) from None
+
+
+def require_room(secret: SecretResource) -> None:
+    """Refuse a secret on which the annotations of others leave no room for the state of a rotation.
+
+    Raises:
+        PreconditionError: they do; nothing was changed.
+    """
+    others = {name: text for name, text in secret.annotations.items() if name != ANNOTATION}
+    taken = sum(len(name.encode()) + len(text.encode()) for name, text in others.items())
+    if taken > ALL_ANNOTATIONS - ROOM:
+        raise PreconditionError(
+            f"the annotations of others on secret {secret.name} take {taken:,} of {ALL_ANNOTATIONS:,} bytes: no room for the state",
+            hint=f"remove some: gcloud secrets update {secret.name} --remove-annotations=NAME; nothing was changed",
+        )
 
 
 def home_of(secret: SecretResource) -> str:
