@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AccessDeniedError",
     "AsyncCredentialManager",
+    "Connector",
     "CredentialManager",
     "CredsError",
     "NoEnabledVersionError",
@@ -15,6 +16,7 @@ __all__ = [
     "ServiceAccountKey",
     "UnavailableError",
     "get_credential_manager",
+    "set_credential_manager",
 ]
 
 

@@ -1,18 +1,21 @@
 from orchestra_creds.errors import CredsError, UnavailableError
 from orchestra_creds.library.aio import AsyncCredentialManager
+from orchestra_creds.library.connectors import Connector
+from orchestra_creds.library.decoding import ServiceAccountKey
 from orchestra_creds.library.manager import (
     AccessDeniedError,
     CredentialManager,
     NoEnabledVersionError,
     SecretNotFoundError,
-    ServiceAccountKey,
     get_credential_manager,
+    set_credential_manager,
 )
 
 __version__: str
 __all__ = [
     "AccessDeniedError",
     "AsyncCredentialManager",
+    "Connector",
     "CredentialManager",
     "CredsError",
     "NoEnabledVersionError",
@@ -20,4 +23,5 @@ __all__ = [
     "ServiceAccountKey",
     "UnavailableError",
     "get_credential_manager",
+    "set_credential_manager",
 ]

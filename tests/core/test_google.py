@@ -32,8 +32,3 @@ def test_no_fact_stands_twice(path: Path) -> None:
 )
 def test_a_copy_is_named(code: str) -> None:
     assert len(list(copies(code))) == 1
-
-
-def test_a_key_secret_is_known_by_its_name() -> None:
-    assert google.is_key_secret(google.key_secret("runner-one"))
-    assert not google.is_key_secret("runner-one")

@@ -17,13 +17,14 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ConfigError, UnavailableError
 from orchestra_creds.library.aio import AsyncCredentialManager
+from orchestra_creds.library.decoding import ServiceAccountKey
 from orchestra_creds.library.manager import (
     AccessDeniedError,
     CredentialManager,
     NoEnabledVersionError,
     SecretNotFoundError,
-    ServiceAccountKey,
 )
+from orchestra_creds.library.threads import CALLBACKS
 from tests.rotation.world import POLICY, World, service_account_key
 
 CANARY = "swordfish" + "-9000"
@@ -36,7 +37,7 @@ class Counting:
         self.world, self.reads = world, 0
         self.gate: threading.Event | None = None
 
-    def access(self, name: str, version: int | str) -> VersionMaterial:
+    def access(self, name: str, version: int | str, *, deadline: float | None = None) -> VersionMaterial:  # noqa: ARG002  as SecretStore
         self.reads += 1
         if self.gate is not None:
             self.gate.wait(10)
@@ -72,6 +73,12 @@ def manager(world: World, store: Any, **options: Any) -> CredentialManager:
     )
 
 
+def wait_for_callbacks() -> None:
+    for thread in threading.enumerate():
+        if thread.name == CALLBACKS:
+            thread.join(60)
+
+
 def later(world: World, seconds: float) -> None:
     world.pass_time(timedelta(seconds=seconds))
 
@@ -100,7 +107,9 @@ def test_a_rotation_is_seen_within_the_time_to_live_and_told(world: World, store
     assert creds.get_secret("db") == CANARY
     later(world, 301)
     assert creds.get_secret("db") == "new"
+    wait_for_callbacks()
     assert told == [("db", 2)]
+    creds.close()
 
 
 def test_an_error_is_never_kept(world: World, store: Counting) -> None:

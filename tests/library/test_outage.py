@@ -33,7 +33,7 @@ class Store:
         self.gate = threading.Event()
         self.gate.set()
 
-    def access(self, name: str, _version: int | str) -> VersionMaterial:
+    def access(self, name: str, _version: int | str, *, deadline: float | None = None) -> VersionMaterial:  # noqa: ARG002  as SecretStore
         self.reads += 1
         self.gate.wait(20)
         if self.error is not None:
@@ -72,10 +72,14 @@ def options(store: Store, clock: Clock, chance: float = 1.0) -> dict[str, Any]:
     return {"environment": "dev", "store": cast("Any", store), "clock": clock, "chance": lambda: chance}
 
 
-def wait_for_reads() -> None:
+def wait_for(name: str) -> None:
     for thread in threading.enumerate():
-        if thread.name == "orchestra-creds-read":
+        if thread.name == name:
             thread.join(60)
+
+
+def wait_for_reads() -> None:
+    wait_for("orchestra-creds-read")
 
 
 def run_together(work: Callable[[], object], *, before_join: Callable[[], object] = lambda: None) -> list[object]:
@@ -225,6 +229,8 @@ def test_a_listener_can_neither_break_a_read_nor_stop_it(
     store.number = 2
     creds.refresh("db")
     assert creds.get_secret("db") == "value-2"
+    wait_for("orchestra-creds-callback")
+    creds.close()
     assert "ValueError" in caplog.text
     assert "value-2" not in caplog.text
 
@@ -350,7 +356,7 @@ class Store:
         self.gate.set()
         opened.append(self)
 
-    def access(self, name, version):
+    def access(self, name, version, deadline=None):
         self.reads.set()
         self.gate.wait(20)
         return VersionMaterial(name, len(opened), Material(f"value-{len(opened)}".encode()))

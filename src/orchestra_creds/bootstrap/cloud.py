@@ -6,7 +6,7 @@ that a cloud needs is imported when one is opened or a store first used; `silenc
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from orchestra_creds import folders
 from orchestra_creds.config import settings as configuration
-from orchestra_creds.config.environments import is_guarded, project_of
-from orchestra_creds.core.values import full_name
+from orchestra_creds.config.environments import choose_project, environment_of, is_guarded, secret_name
 from orchestra_creds.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,11 +40,17 @@ class Cloud:
     """The stores of one cloud, made when first used; close it, or use it in a `with` block."""
 
     def __init__(
-        self, session: "ApiSession", settings: "Settings", location: str, embedded: "InProcessEmulator | None"
+        self,
+        session: "ApiSession",
+        settings: "Settings",
+        location: str,
+        embedded: "InProcessEmulator | None",
+        environment: str = "",
     ) -> None:
         self.session = session
         self.project = session.project
         self.settings = settings
+        self.environment = environment
         self._location = location
         self._embedded = embedded
 
@@ -104,12 +109,7 @@ class Cloud:
         Raises:
             ConfigError: the configuration has environments, and this is none of them.
         """
-        known = self.settings.document.environments
-        if environment and known and environment not in known:
-            raise ConfigError(
-                f"there is no environment {environment!r}", hint=f"configured: {', '.join(sorted(known))}"
-            )
-        return full_name(name, environment, self.settings.document.naming.secret)
+        return secret_name(self.settings.document, name, environment)
 
     def is_guarded(self, environment: str) -> bool:
         """Whether a person who works on it is asked for more."""
@@ -147,39 +147,45 @@ def open_cloud(
     config: Path | None = None,
     location: str = "",
     environment: str = "",
+    timeout: float | None = None,
+    client: object = None,
     say: Callable[[str], None] = lambda _line: None,
 ) -> Cloud:
     """The cloud that the options, the variables and the settings choose; `environment` is one of the file, which may have a project.
 
     The embedded cloud is chosen by `local`, or by the variables of `emulator env`; Google by `gcp`, or by a project. A running
-    daemon is used, with its permissions; else this process serves the same state for as long as the verb takes.
+    daemon is used, with its permissions; else this process serves the same state for as long as the verb takes. `timeout` is the
+    deadline of each call in seconds. `client` is a SecretManagerServiceClient that reads secrets instead of one made here.
 
     Raises:
-        ConfigError: nothing chooses one.
+        ConfigError: nothing chooses one, or the file has environments and `environment` is none of them.
     """
     settings = configuration.load(config)
+    here = environment_of(settings.document, environment)
     endpoints = None if backend == "gcp" else endpoints_from_environment(os.environ)
-    wanted = project or project_of(settings.document, environment)
-    options = _CallOptions(impersonate, reason, say)
+    wanted = choose_project(settings.document, here, project, os.environ)
+    options = _CallOptions(impersonate, reason, say, timeout, client)
     silence_libraries()
-    if backend == "local" or endpoints is not None:
+    if client is None and (backend == "local" or endpoints is not None):
         session, embedded = _open_embedded(wanted, endpoints, options)
-        return Cloud(session, settings, location, embedded)
+        return Cloud(session, settings, location, embedded, here)
     if not wanted:
         raise ConfigError(
             "no project is named",
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
-    return Cloud(_open_google(wanted, options), settings, location, None)
+    return Cloud(_open_google(wanted, options), settings, location, None, here)
 
 
 @dataclass(frozen=True, slots=True)
 class _CallOptions:
-    """How calls are made: the account to act as, the reason for the audit log, and who is told about waits."""
+    """How calls are made: the account to act as, the reason for the audit log, who is told about waits, deadline, and client."""
 
     impersonate: str
     reason: str
     announce: Callable[[str], None]
+    timeout: float | None
+    client: object
 
 
 def _open_google(project: str, options: _CallOptions) -> "ApiSession":
@@ -187,7 +193,13 @@ def _open_google(project: str, options: _CallOptions) -> "ApiSession":
     from orchestra_creds.gcp.session import ApiSession
 
     return ApiSession(
-        project, impersonate=options.impersonate, reason=options.reason, announce=options.announce, pace=Pace()
+        project,
+        impersonate=options.impersonate,
+        reason=options.reason,
+        announce=options.announce,
+        pace=Pace(),
+        deadline=options.timeout,
+        client=options.client,
     )
 
 
@@ -212,6 +224,7 @@ def _open_embedded(
         reason=options.reason,
         owner_token=owner,
         announce=options.announce,
+        deadline=options.timeout,
     )
     return session, embedded
 
@@ -226,6 +239,16 @@ def key_credentials(key_file: "Material", scopes: tuple[str, ...]) -> object:
 
     ends = endpoints_from_environment(os.environ)
     return files.credentials(files.parse(key_file), ends[1] if ends else "").with_scopes(scopes)
+
+
+def rotating_key_credentials(
+    read: "Callable[[], Material]", replace: "Callable[[Material], Material | None]", scopes: Sequence[str]
+) -> object:
+    """Credentials for Google's clients that follow a rotation of their key: see RotatingKeyCredentials."""
+    from orchestra_creds.gcp.rotating_key import RotatingKeyCredentials
+
+    ends = endpoints_from_environment(os.environ)
+    return RotatingKeyCredentials(read, replace, ends[1] if ends else "", scopes)
 
 
 def silence_libraries() -> None:

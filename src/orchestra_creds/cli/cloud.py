@@ -93,6 +93,8 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
             environment=options.get("env", ""),
             say=session.say,
         ) as cloud:
+            if "env" in options:
+                options["env"] = cloud.environment  # an alias such as `production` is its short form from here on
             result = verb(session, cloud, **options)
         if result is not None:
             emit(result, chosen["format_"])

@@ -7,13 +7,12 @@ from datetime import date
 from orchestra_creds.config import credential_declarations
 from orchestra_creds.config.credentials import CredentialTable
 from orchestra_creds.config.document import Document
-from orchestra_creds.config.environments import number_of
+from orchestra_creds.config.environments import number_of, secret_name
 from orchestra_creds.config.resources import AccountTable, ConsumerTable, FederationTable, GithubTable, SecretTable
 from orchestra_creds.core import credential, durations, federation, google
 from orchestra_creds.core.accounts import mail
 from orchestra_creds.core.policies import distinct_grants
-from orchestra_creds.core.resources import DesiredState, Grant, Ref, Resource, ResourceKind
-from orchestra_creds.core.values import full_name
+from orchestra_creds.core.resources import PROJECT_WIDE, DesiredState, Grant, Ref, Resource, ResourceKind
 from orchestra_creds.errors import ConfigError
 
 NEEDED_SERVICES = (
@@ -107,7 +106,7 @@ def _accounts(document: Document, project: str) -> Iterator[tuple[str, Resource]
 def _secrets(document: Document, project: str) -> Iterator[tuple[str, Resource]]:
     for name, table in document.secrets.items():
         for environment in _environments(document, name, table):
-            secret = full_name(name, environment, document.naming.secret)
+            secret = secret_name(document, name, environment)
             labels = {**google.MANAGED_LABELS, **({"env": environment} if environment else {})}
             if table.rotation:
                 labels |= _policy_labels(document, table.rotation, secret, "", project)
@@ -167,10 +166,20 @@ def _environments(document: Document, name: str, table: SecretTable) -> tuple[st
     return table.environments or ("",)
 
 
+def _require_narrow(role: str, account: str) -> None:
+    """Refuse a role that would let an account read every secret of the project, or become every other account."""
+    if role in PROJECT_WIDE:
+        raise ConfigError(
+            f"{role} for {account} would reach the whole project",
+            hint="name the role that it needs; consumers of [secrets.NAME] may read that one secret; see docs/setup.md",
+        )
+
+
 def _grants(document: Document, project: str) -> Iterator[Grant]:
     for name, table in document.service_accounts.items():
         member = f"serviceAccount:{mail(name, project)}"
         for role in table.project_roles:
+            _require_narrow(role, name)
             yield Grant(f"projects/{project}", role, member)
         for role in table.custom_roles:
             if role not in document.custom_roles:
@@ -194,7 +203,7 @@ def _grants(document: Document, project: str) -> Iterator[Grant]:
 def _accessors(document: Document, project: str) -> Iterator[Grant]:
     for name, table in document.secrets.items():
         for environment in _environments(document, name, table):
-            holder = f"projects/{project}/secrets/{full_name(name, environment, document.naming.secret)}"
+            holder = f"projects/{project}/secrets/{secret_name(document, name, environment)}"
             for consumer in table.consumers:
                 one = consumer if isinstance(consumer, ConsumerTable) else ConsumerTable(consumer)
                 if one.only and environment not in one.only:
@@ -229,7 +238,7 @@ def _exact_holders(document: Document, project: str) -> Iterator[str]:
             raise ConfigError(f"secret {name}: accessors {table.accessors!r} is not known", hint="additive or exact")
         if table.accessors == "exact":
             for environment in _environments(document, name, table):
-                yield f"projects/{project}/secrets/{full_name(name, environment, document.naming.secret)}"
+                yield f"projects/{project}/secrets/{secret_name(document, name, environment)}"
 
 
 def _guarded_resources(document: Document, project: str) -> Iterator[tuple[str, str]]:
@@ -237,7 +246,7 @@ def _guarded_resources(document: Document, project: str) -> Iterator[tuple[str, 
     asking = {name for name, one in document.environments.items() if one.confirm}
     for name, table in document.secrets.items():
         for environment in asking & set(_environments(document, name, table)):
-            secret = full_name(name, environment, document.naming.secret)
+            secret = secret_name(document, name, environment)
             yield f"projects/{project}/secrets/{secret}", environment
             yield str(Ref(ResourceKind.SECRET, secret)), environment
     for rule in document.github.federation if document.github is not None else ():

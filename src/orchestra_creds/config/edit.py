@@ -4,8 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.parse import parse
-from orchestra_creds.core.resources import PROJECT_WIDE
-from orchestra_creds.errors import ConfigError, PreconditionError
+from orchestra_creds.errors import PreconditionError
 
 
 def with_account(text: str, file: str, name: str, fields: Mapping[str, str | Sequence[str]]) -> str:
@@ -20,12 +19,6 @@ def with_account(text: str, file: str, name: str, fields: Mapping[str, str | Seq
     if name in parse(text, file).service_accounts:
         raise PreconditionError(f"{file} declares {name} already", hint="edit it there, then: orchestra-creds setup")
     roles = [r if r.startswith(("roles/", "projects/")) else f"roles/{r}" for r in fields.get("project_roles", ())]
-    for role in roles:
-        if role in PROJECT_WIDE:
-            raise ConfigError(
-                f"{role} for {name} would reach the whole project",
-                hint="name the role that it needs; see docs/setup.md",
-            )
     document = tomlkit.parse(text)
     accounts = document.setdefault("service_accounts", tomlkit.table(is_super_table=True))
     table = tomlkit.table()

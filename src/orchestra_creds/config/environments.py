@@ -6,9 +6,50 @@ import msgspec
 
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.resources import SecretTable
+from orchestra_creds.core.values import full_name
 from orchestra_creds.errors import ConfigError
 
 PRODUCTION = frozenset({"prod", "production"})
+ALIASES = {"development": "dev", "production": "prod", "stage": "staging"}
+"""Names of environments that services use, and the ones that secrets end in."""
+PROJECT_VARIABLE = "ORCHESTRA_CREDS_PROJECT"
+GOOGLE_PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
+"""Set on Cloud Run, in Cloud Shell and by many CI set-ups, so it counts last."""
+
+
+def environment_of(document: Document, name: str) -> str:
+    """Return the environment that `name` means: one of the file, or the short form of an alias; "" for none.
+
+    Raises:
+        ConfigError: the file has environments, and this is none of them.
+    """
+    known = document.environments
+    found = name if name in known else ALIASES.get(name, name)
+    if found and known and found not in known:
+        raise ConfigError(f"there is no environment {name!r}", hint=f"configured: {', '.join(sorted(known))}")
+    return found
+
+
+def secret_name(document: Document, name: str, environment: str) -> str:
+    """Return the full name of a secret in an environment, by the file's `[naming] secret`. All verbs and the library use it.
+
+    Raises:
+        ConfigError: the file has environments, and this is none of them.
+    """
+    return full_name(name, environment_of(document, environment), document.naming.secret)
+
+
+def choose_project(document: Document, environment: str, given: str, variables: Mapping[str, str]) -> str:
+    """Return the project that is meant, or "" if nothing names one. All verbs and the library use it.
+
+    The order: what the caller gave, ORCHESTRA_CREDS_PROJECT, the environment's project, the file's project, GOOGLE_CLOUD_PROJECT.
+    """
+    return (
+        given
+        or variables.get(PROJECT_VARIABLE, "")
+        or project_of(document, environment)
+        or variables.get(GOOGLE_PROJECT_VARIABLE, "")
+    )
 
 
 def project_of(document: Document, environment: str) -> str:

@@ -6,6 +6,7 @@ SECRET_VERSION_MANAGER = "roles/secretmanager.secretVersionManager"  # noqa: S10
 SECRET_VIEWER = "roles/secretmanager.viewer"  # noqa: S105  a role
 SECRET_ADMIN = "roles/secretmanager.admin"  # noqa: S105  a role
 ACCOUNT_USER = "roles/iam.serviceAccountUser"
+ACCOUNT_TOKEN_CREATOR = "roles/iam.serviceAccountTokenCreator"  # noqa: S105  a role
 ACCOUNT_KEY_ADMIN = "roles/iam.serviceAccountKeyAdmin"
 WORKLOAD_IDENTITY_USER = "roles/iam.workloadIdentityUser"
 RUN_INVOKER = "roles/run.invoker"
@@ -32,6 +33,8 @@ OWNER = "orchestra-creds"
 MANAGED_LABELS = {MANAGED_BY: OWNER}
 STATE_ANNOTATION = "orchestra-creds.state"
 """The annotation of a secret that holds the state of its rotation."""
+LABEL_DUE = "orchestra-due"
+"""The label of a secret with the day of its next rotation, YYYYMMDD in UTC: who may list secrets sees what is overdue without us."""
 
 _KEY_SUFFIX = "-key"
 
@@ -39,8 +42,3 @@ _KEY_SUFFIX = "-key"
 def key_secret(account: str) -> str:
     """Return the name of the secret that holds the key of a service account; `account` is the name before the @."""
     return f"{account}{_KEY_SUFFIX}"
-
-
-def is_key_secret(name: str) -> bool:
-    """Return whether a secret holds the key of a service account, by its name."""
-    return name.endswith(_KEY_SUFFIX)

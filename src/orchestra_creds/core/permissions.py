@@ -44,7 +44,7 @@ _EXACT: Mapping[str, str] = {
     "iam.serviceAccounts.delete": "roles/iam.serviceAccountDeleter",
     "iam.serviceAccounts.getIamPolicy": "roles/iam.serviceAccountViewer",
     "iam.serviceAccounts.actAs": google.ACCOUNT_USER,
-    "iam.serviceAccounts.getAccessToken": "roles/iam.serviceAccountTokenCreator",
+    "iam.serviceAccounts.getAccessToken": google.ACCOUNT_TOKEN_CREATOR,
     "resourcemanager.projects.getIamPolicy": "roles/browser",
     "run.jobs.getIamPolicy": "roles/run.viewer",
     "run.jobs.setIamPolicy": "roles/run.admin",

@@ -81,8 +81,11 @@ class SecretStore(Protocol):
         """All versions, newest first."""
         ...
 
-    def access(self, name: str, version: int | str) -> VersionMaterial:
-        """The material of a version by number, alias or `latest`; its checksum is verified."""
+    def access(self, name: str, version: int | str, *, deadline: float | None = None) -> VersionMaterial:
+        """The material of a version by number, alias or `latest`; its checksum is verified.
+
+        `deadline` is the most seconds that the call may take, if that is less than the store's own.
+        """
         ...
 
     def enable_version(self, name: str, number: int, *, etag: str = "") -> Version:

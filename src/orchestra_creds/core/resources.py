@@ -101,8 +101,17 @@ NUMBER = "{number}"
 """Stands for the project's number in the members of grants, until it is known."""
 
 
-PROJECT_WIDE = frozenset({google.SECRET_ADMIN, google.ACCOUNT_KEY_ADMIN, "roles/owner", "roles/editor"})
-"""Roles that no account is to have in a project: each reaches every secret, or makes a key for every account."""
+PROJECT_WIDE = frozenset(
+    {
+        google.SECRET_ADMIN,
+        google.SECRET_ACCESSOR,
+        google.ACCOUNT_KEY_ADMIN,
+        google.ACCOUNT_TOKEN_CREATOR,
+        "roles/owner",
+        "roles/editor",
+    }
+)
+"""Roles that no account is to have in a project: each reads every secret, or makes a key or a token for every account."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

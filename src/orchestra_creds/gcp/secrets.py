@@ -150,11 +150,12 @@ class SecretManagerStore:
             for version in self._session.call(doing, self._client.list_secret_versions, request, repeatable=True):
                 yield _version(version)
 
-    def access(self, name: str, version: int | str) -> VersionMaterial:
+    def access(self, name: str, version: int | str, *, deadline: float | None = None) -> VersionMaterial:
         """See SecretStore."""
         request = sm.AccessSecretVersionRequest(name=self._version_name(name, version))
         doing = f"access version {version} of {name}"
-        reply = self._session.call(doing, self._client.access_secret_version, request, repeatable=True)
+        method = self._client.access_secret_version
+        reply = self._session.call(doing, method, request, repeatable=True, deadline=deadline)
         if google_crc32c.value(reply.payload.data) != reply.payload.data_crc32c:
             raise ChecksumError(f"cannot {doing}: {_DAMAGED}", hint="try again")
         return VersionMaterial(secret=name, number=_number(reply.name), material=Material(reply.payload.data))

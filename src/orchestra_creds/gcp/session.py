@@ -35,6 +35,9 @@ LOCAL_DEADLINE = 5.0
 LAST_ATTEMPT = 1.0
 """Seconds before the deadline after which nothing is tried again; api-core gives an attempt with less time all of it anew."""
 
+RECONNECT = (("grpc.initial_reconnect_backoff_ms", 200), ("grpc.max_reconnect_backoff_ms", 5_000))
+"""gRPC's own pause between two connections grows to two minutes, in which every call is refused although the service is back."""
+
 REASON_HEADER = "x-goog-request-reason"
 LONGEST_REASON = 256
 
@@ -53,6 +56,7 @@ class ApiSession:
     `endpoints` None means Google. `impersonate` is the mail of a service account to act as. `reason` stands in Google's audit log with
     every call (cloud.google.com/apis/docs/system-parameters). `environment` names the identity,
     else `owner_token` is that of the embedded cloud's owner. `announce` is told about waits. `pace` holds calls back to stay under quotas.
+    `deadline` is that of each call in seconds. `client` is a Secret Manager client that is used, and not closed, instead of one made here.
     """
 
     def __init__(
@@ -66,10 +70,15 @@ class ApiSession:
         owner_token: str = "",
         announce: Callable[[str], None] = lambda _line: None,
         pace: Pace | None = None,
+        deadline: float | None = None,
+        client: Any = None,
     ) -> None:
+        if client is not None and impersonate:
+            raise ConfigError("a client has its own identity", hint="make the client with the credentials to act as")
         self.project = project
         self.endpoints = endpoints
-        self.deadline = LOCAL_DEADLINE if endpoints else DEADLINE
+        self.deadline = deadline or (LOCAL_DEADLINE if endpoints else DEADLINE)
+        self._client: secretmanager_v1.SecretManagerServiceClient | None = client
         self._impersonate = impersonate
         if not (reason.isascii() and reason.isprintable() and len(reason) <= LONGEST_REASON):
             raise ConfigError(
@@ -96,6 +105,8 @@ class ApiSession:
     @cached_property
     def _own_credentials(self) -> TokenCredentials | None:
         """The operator's own identity, before any impersonation."""
+        if self._client is not None:
+            return None
         if self.endpoints is None:
             return identity.application_default(self.http, self.deadline)
         root = self.endpoints.http
@@ -111,8 +122,9 @@ class ApiSession:
         *,
         repeatable: bool,
         refusals: Sequence[KnownRefusal] = (),
+        deadline: float | None = None,
     ) -> Any:
-        """Call one RPC of a client within the deadline; retried only when repeating it cannot do harm.
+        """Call one RPC of a client within the deadline, in seconds; retried only when repeating it cannot do harm.
 
         Raises:
             CredsError: per the table in `errors.py`.
@@ -122,9 +134,10 @@ class ApiSession:
             self._pace.take(bucket_of(service, method.__name__))
         with self._translate(self.credentials, doing, refusals):
             _fetch_token(self.credentials)
-            retry = self._retry(doing, repeatable=repeatable)
+            seconds = min(deadline or self.deadline, self.deadline)
+            retry = self._retry(doing, repeatable=repeatable, deadline=seconds)
             metadata = ((REASON_HEADER, self.reason),) if self.reason else ()
-            return method(request=request, retry=retry, timeout=self.deadline, metadata=metadata)
+            return method(request=request, retry=retry, timeout=seconds, metadata=metadata)
 
     def _translate(
         self, credentials: TokenCredentials | None, doing: str, refusals: Sequence[KnownRefusal]
@@ -132,14 +145,14 @@ class ApiSession:
         payer = credentials.quota_project if credentials is not None else ""
         return translate_errors(doing, project=self.project, quota_project=payer, refusals=refusals)
 
-    def _retry(self, doing: str, *, repeatable: bool) -> Retry:
+    def _retry(self, doing: str, *, repeatable: bool, deadline: float) -> Retry:
         """Return a policy that retries a call refused for a quota, because it did nothing, and a call without an answer if repeatable."""
         lost = (exceptions.ServiceUnavailable,) if repeatable else ()
         return Retry(
             predicate=if_exception_type(exceptions.TooManyRequests, *lost),
             initial=0.2,
             maximum=2.0,
-            timeout=self.deadline - LAST_ATTEMPT,
+            timeout=max(deadline - LAST_ATTEMPT, 0.0),
             on_error=self._once(f"still trying to {doing}"),
         )
 
@@ -225,7 +238,7 @@ class ApiSession:
 
         with self._translate(credentials, doing, refusals):
             _fetch_token(credentials)
-            reply = self._retry(doing, repeatable=repeatable)(once)()
+            reply = self._retry(doing, repeatable=repeatable, deadline=self.deadline)(once)()
         try:
             return dict(reply.json()) if reply.content else {}
         except ValueError:
@@ -242,12 +255,18 @@ class ApiSession:
 
     def secret_manager(self, location: str = "") -> secretmanager_v1.SecretManagerServiceClient:
         """The Secret Manager client; regional secrets have an endpoint of their own."""
+        if self._client is not None:
+            return self._client
         if self.endpoints:
             transport = SecretManagerServiceGrpcTransport(channel=self.channel)
             return secretmanager_v1.SecretManagerServiceClient(transport=transport)
         options = {"api_endpoint": f"secretmanager.{location}.rep.googleapis.com"} if location else None
         with translate_errors("connect to Secret Manager"):
-            client = secretmanager_v1.SecretManagerServiceClient(credentials=self.credentials, client_options=options)
+            client = secretmanager_v1.SecretManagerServiceClient(
+                credentials=self.credentials,
+                client_options=options,
+                transport=functools.partial(SecretManagerServiceGrpcTransport, channel=_reconnecting_channel),
+            )
         self._open.callback(client.transport.close)
         return client
 
@@ -272,11 +291,17 @@ class ApiSession:
         """A bare channel to the embedded cloud; refused in words where there is none."""
         if self.endpoints is None:
             raise ConfigError("there is no embedded cloud to connect to")
-        return grpc.insecure_channel(self.endpoints.grpc, options=[("grpc.enable_http_proxy", 0)])
+        return grpc.insecure_channel(self.endpoints.grpc, options=[("grpc.enable_http_proxy", 0), *RECONNECT])
 
     def close(self) -> None:
         """End the connections; the session is not used again."""
         self._open.close()
+
+
+def _reconnecting_channel(*arguments: Any, **settings: Any) -> grpc.Channel:
+    """The channel that the client of Secret Manager would make itself, but for when it connects again."""
+    options = [*(settings.pop("options", None) or ()), *RECONNECT]
+    return SecretManagerServiceGrpcTransport.create_channel(*arguments, options=options, **settings)
 
 
 def _fetch_token(credentials: TokenCredentials | None) -> None:

@@ -1,4 +1,7 @@
-"""The manager for asyncio: reads run in threads of our own, so neither the event loop nor its executor waits for Google."""
+"""The manager for asyncio: reads run in threads of our own, so neither the event loop nor its executor waits for Google.
+
+A value that is in memory is returned without any thread.
+"""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -6,7 +9,9 @@ from typing import Any, TypeVar
 
 from orchestra_creds.core.google import key_secret
 from orchestra_creds.errors import AuthError
-from orchestra_creds.library.manager import CredentialManager, ServiceAccountKey, decode_json, decode_key, decode_text
+from orchestra_creds.library.decoding import ServiceAccountKey, decode_json, decode_key, decode_text
+from orchestra_creds.library.manager import CredentialManager
+from orchestra_creds.library.refusals import Refused
 
 T = TypeVar("T")
 
@@ -15,7 +20,7 @@ class AsyncCredentialManager:
     """A CredentialManager whose reading methods are coroutines; it takes the same arguments.
 
     Every reading method raises what the method of the same name of CredentialManager raises.
-    `manager` is that CredentialManager: its `version` and `subscribe` are used as they are.
+    `manager` is that CredentialManager: `version`, `subscribe`, `connector`, `inject` and the rest are used as they are.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -24,24 +29,24 @@ class AsyncCredentialManager:
     def __repr__(self) -> str:
         return f"Async{self.manager!r}"
 
-    async def get_bytes(self, name: str) -> bytes:
+    async def get_bytes(self, name: str, version: int | str = "latest", *, max_age: float | None = None) -> bytes:
         """Return the value of a secret, in this environment."""
-        return (await self.manager.get_material(name)).reveal()
+        return (await self.manager.get_material(name, version, max_age=max_age)).reveal()
 
-    async def get_secret(self, name: str) -> str:
+    async def get_secret(self, name: str, version: int | str = "latest", *, max_age: float | None = None) -> str:
         """Return the value as text."""
-        return decode_text(name, await self.manager.get_material(name))
+        return decode_text(name, await self.manager.get_material(name, version, max_age=max_age))
 
-    async def get_json_secret(self, name: str) -> Any:
+    async def get_json_secret(self, name: str, version: int | str = "latest", *, max_age: float | None = None) -> Any:
         """Return the value, parsed as JSON."""
-        return decode_json(name, await self.manager.get_material(name))
+        return decode_json(name, await self.manager.get_material(name, version, max_age=max_age))
 
-    async def get_service_account_key(self, name: str) -> ServiceAccountKey:
+    async def get_service_account_key(self, name: str, version: int | str = "latest") -> ServiceAccountKey:
         """Return the key of the account called `name`, from the secret `NAME-key`."""
-        return decode_key(key_secret(name), await self.manager.get_material(key_secret(name)))
+        return decode_key(key_secret(name), await self.manager.get_key_material(name, version))
 
     async def refresh(self, *names: str) -> None:
-        """Read these secrets again, or all that were read; raise one error at the end."""
+        """Read these secrets again, or all in memory; raise one error at the end."""
         await self.manager.refresh_async(*names)
 
     def invalidate(self, name: str) -> None:
@@ -49,18 +54,16 @@ class AsyncCredentialManager:
         self.manager.invalidate(name)
 
     async def on_auth_failure(
-        self, name: str, attempt: Callable[[str], Awaitable[T]], refused: type[Exception] = AuthError
+        self,
+        name: str,
+        attempt: Callable[[Any], Awaitable[T]],
+        refused: Refused = AuthError,
+        *,
+        kind: str = "text",
+        min_age: float | None = None,
     ) -> T:
-        """Await `attempt` with the value; when it raises `refused`, read the value again and try once more."""
-        value = await self.get_secret(name)
-        try:
-            return await attempt(value)
-        except refused:
-            await self.refresh(name)
-            newer = await self.get_secret(name)
-            if newer == value:
-                raise
-            return await attempt(newer)
+        """Await `attempt` with the value; when it is refused, read the value anew and try once more with another one."""
+        return await self.manager.on_auth_failure_async(name, attempt, refused, kind=kind, min_age=min_age)
 
     async def close(self) -> None:
         """End the connection."""

@@ -6,12 +6,15 @@ from collections.abc import Callable
 
 LIMIT = 8
 """The largest number of reads that run in the background at the same time."""
+READERS, CALLBACKS = "orchestra-creds-read", "orchestra-creds-callback"
+"""Names of the threads that read, and of the one that runs callbacks."""
 
 
-class ReadThreads:
-    """Run jobs in up to LIMIT daemon threads; a thread ends when no job is left. A job must not raise."""
+class BackgroundThreads:
+    """Run jobs in up to `limit` daemon threads called `name`; a thread ends when no job is left. A job must not raise."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str, limit: int) -> None:
+        self._name, self._limit = name, limit
         self.reset()
 
     def reset(self) -> None:
@@ -20,18 +23,18 @@ class ReadThreads:
         self._jobs: deque[Callable[[], None]] = deque()
         self._running = 0
 
-    def run(self, job: Callable[[], None], *, first: bool) -> None:
+    def run(self, job: Callable[[], None], *, first: bool = False) -> None:
         """Run the job soon; `first` puts it before those that wait."""
         with self._lock:
             if first:
                 self._jobs.appendleft(job)
             else:
                 self._jobs.append(job)
-            if self._running >= LIMIT:
+            if self._running >= self._limit:
                 return
             self._running += 1
         try:
-            threading.Thread(target=self._work, name="orchestra-creds-read", daemon=True).start()
+            threading.Thread(target=self._work, name=self._name, daemon=True).start()
         except RuntimeError:  # the interpreter is shutting down, or the system allows no more threads
             self._work()
 

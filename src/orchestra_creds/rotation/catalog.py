@@ -12,9 +12,9 @@ from typing import Protocol
 
 from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.credential import Credential, CredentialKind
+from orchestra_creds.core.google import LABEL_DUE
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PermissionDeniedError, PreconditionError
-from orchestra_creds.rotation.outcomes import LABEL_DUE
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, Target, decode
 from orchestra_creds.rotation.timing import OVERDUE_AFTER
 

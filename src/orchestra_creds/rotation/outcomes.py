@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import rough_text
-from orchestra_creds.core.google import MANAGED_BY, OWNER
+from orchestra_creds.core.google import LABEL_DUE, MANAGED_BY, OWNER
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation import machine, retirement
@@ -13,8 +13,6 @@ from orchestra_creds.rotation.situation import Situation, StepKind
 from orchestra_creds.rotation.state import CURRENT, PREVIOUS, Retirement, State
 from orchestra_creds.rotation.timing import SECRET_ENDS_SOON
 
-LABEL_DUE = "orchestra-due"
-"""The day of the next rotation, so that anybody who may list secrets can see what is overdue without running us."""
 LABEL_PREFIX = "orchestra-"
 """What all our labels begin with, beside `managed-by`."""
 _TURNED = frozenset({StepKind.DISABLE, StepKind.WITHDRAW, StepKind.DELETE, StepKind.DESTROY, StepKind.SWEEP})
