@@ -24,6 +24,7 @@ FLAGS = {
     "--no-cache",
     "--quiet",
     "--no-color",
+    "--pre-commit",
     *(o for o, one in CHOICES.items() if not one.takes_value),
 }
 VALUES = {"--format", "--jobs", *(option for option, source in CHOICES.items() if source.takes_value)}
@@ -43,13 +44,21 @@ class PlainArguments:
         self.format = options.get("--format", DEFAULT_FORMAT)
         sources = [source for option, source in CHOICES.items() if option in options]
         self.source = sources[0] if sources else SOURCES["tree"]
+        self.since = options.get("--since", "")
         self.is_plain = (
             _is_format(self.format)
-            and len(sources) <= 1
+            and len(sources) + ("--pre-commit" in options) <= 1
             and options.get("--since") != ""
             and _is_small_number(options.get("--jobs", "0"))
             and self.paths[:1] not in {(name,) for name in SUBCOMMANDS}
         )
+
+    def choose_for_pre_commit(self) -> None:
+        """Take the source, the revisions and the paths that pre-commit asks for."""
+        from orchestra_creds.cli.pre_commit import choose_source
+
+        name, self.since, paths = choose_source(self.paths)
+        self.source, self.paths = SOURCES[name], () if paths == (".",) else paths
 
 
 def scan(arguments: list[str]) -> int | None:
@@ -59,6 +68,8 @@ def scan(arguments: list[str]) -> int | None:
     if plain is None or _on_a_terminal() or _has_settings():
         return None
     try:
+        if "--pre-commit" in plain.options:
+            plain.choose_for_pre_commit()
         quick = QUICK_ANSWERS.get(plain.source.name)
         answer = quick(plain, began) if quick is not None else None
         text, code = answer or _render_report(_scan(plain), plain)
@@ -127,7 +138,7 @@ def _scan(plain: PlainArguments) -> "ScanReport":
     choice = scanning.ScanChoice(
         paths=plain.paths or (".",),
         source=plain.source.name,
-        since=plain.options.get("--since", ""),
+        since=plain.since,
         all_files="--all-files" in plain.options,
         jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
         use_cache="--no-cache" not in plain.options,

@@ -13,6 +13,7 @@ import typer
 from orchestra_creds import outfile
 from orchestra_creds.bootstrap import scanning
 from orchestra_creds.cli import baseline, rules
+from orchestra_creds.cli.pre_commit import choose_source
 from orchestra_creds.cli.session import (
     DefaultCommand,
     DefaultGroup,
@@ -82,7 +83,16 @@ HistoryOption = Annotated[
 ]
 StagedOption = Annotated[bool, typer.Option("--staged", help="What the next commit would add.")]
 SinceOption = Annotated[
-    str | None, typer.Option("--since", metavar="REV", help="Only objects that came after a revision.")
+    str | None,
+    typer.Option(
+        "--since", metavar="REV[..REV]", help="Only objects that came after a revision, up to HEAD or another."
+    ),
+]
+PreCommitOption = Annotated[
+    bool,
+    typer.Option(
+        "--pre-commit", help="For its hook: scan the commits, staged changes or files that it was started for."
+    ),
 ]
 FormatOption = Annotated[
     ReportFormat,
@@ -164,6 +174,7 @@ def scan(
     history: HistoryOption = False,
     staged: StagedOption = False,
     since: SinceOption = None,
+    pre_commit: PreCommitOption = False,
     all_files: AllFilesOption = False,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
@@ -196,9 +207,12 @@ def scan(
     Exit codes: 0 clean, 1 findings, 2 usage, 4 no such path or repository, 5 something could not be looked at.
     """
     session, output = Session.of(ctx), file_of(output)
-    source = one_source(ctx.params)
+    source, wanted = one_source(ctx.params), tuple(paths or (".",))
+    if pre_commit:
+        name, since, wanted = choose_source(tuple(paths or ()))
+        source = SOURCES[name]
     choice = scanning.ScanChoice(
-        paths=tuple(paths or (".",)),
+        paths=wanted,
         source=source.name,
         since=since or "",
         all_files=all_files,
@@ -247,8 +261,9 @@ def one_source(parameters: Mapping[str, object]) -> Source:
             "--since names no revision", hint="a branch, a tag or a commit; without it the files are scanned"
         )
     chosen = [source for source in SOURCES.values() if parameters.get(source.name)]
-    if len(chosen) > 1:
-        raise ConfigError(f"{chosen[0].option} and {chosen[1].option} exclude each other", hint="run one scan for each")
+    options = [source.option for source in chosen] + ["--pre-commit"] * bool(parameters.get("pre_commit"))
+    if len(options) > 1:
+        raise ConfigError(f"{options[0]} and {options[1]} exclude each other", hint="run one scan for each")
     return chosen[0] if chosen else SOURCES["tree"]
 
 

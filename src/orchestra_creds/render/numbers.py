@@ -30,6 +30,13 @@ def scan_extent(things: str, size_: int, seconds_: float) -> str:
     return f"{things}, {size(size_)}, {seconds(seconds_)}"
 
 
+def nothing_scanned(noun: str) -> str:
+    """The sentence on a scan that had nothing to look at: it proves nothing."""
+    return f"nothing was scanned: there is no {noun} to look at"
+
+
 def clean(files: int, size_: int, seconds_: float) -> str:
     """The sentence on a scan of files that found nothing, missed nothing and hid nothing."""
+    if not files:
+        return nothing_scanned("file")
     return f"no credentials found ({scan_extent(count(files, 'file'), size_, seconds_)})"

@@ -1,7 +1,7 @@
 """Names and spots in the words that all human-readable formats share."""
 
 from orchestra_creds.core.text import visible
-from orchestra_creds.render.numbers import count, scan_extent
+from orchestra_creds.render.numbers import count, nothing_scanned, scan_extent
 from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 from orchestra_creds.scanner.source import SOURCES
 
@@ -37,6 +37,8 @@ def by_credential(findings: tuple[Finding, ...]) -> list[list[Finding]]:
 
 def summary(report: ScanReport) -> str:
     """One sentence on the result, never "no credentials" without saying when something was not looked at."""
+    if not (report.findings or report.skipped or report.stats.blobs or report.stats.cached):
+        return nothing_scanned(SOURCES[report.source].unit)
     seen = scan_extent(things(report), report.stats.bytes, report.stats.seconds)
     if report.findings:
         credentials = len({finding.credential for finding in report.findings})

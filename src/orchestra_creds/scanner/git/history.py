@@ -84,7 +84,7 @@ def scan_history(
     progress: Progress | None = None,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> HistoryResult:
-    """Scans all objects, or those that HEAD reaches and `since` does not.
+    """Scans all objects, or those that HEAD reaches and `since` does not; `since` may also be `FROM..TO`, with TO instead of HEAD.
 
     jobs        processes; 0 asks for one per processor
     max_size    bytes of the largest object to scan; 0 means `LIMIT`; a larger one is named in `skipped`
@@ -141,13 +141,15 @@ def _scan_since(
     progress: Progress,
     meanwhile: Callable[[], None],
 ) -> _Result:
-    """What HEAD reaches and `since` does not: the content that a branch adds."""
-    start = repository.commit(since)
-    if start is None:
-        raise PreconditionError(f"no commit is called {since!r} here", hint="name a commit, branch or tag")
-    revisions = ("HEAD", f"^{start}")
-    if repository.head() is None:
+    """What HEAD, or TO of `FROM..TO`, reaches and `since` does not: the content that a branch adds."""
+    first, _, last = since.partition("..")
+    start, end = repository.commit(first), repository.commit(last or "HEAD")
+    for name, commit in ((first, start), (last, end)):
+        if name and commit is None:
+            raise PreconditionError(f"no commit is called {name!r} here", hint="name a commit, branch or tag")
+    if repository.head() is None or end is None:
         return CollectionResult(), [], 0
+    revisions = (end, f"^{start}")
     log = attribution.CommitLog(repository, *revisions)
     try:
         plan = plan_since(repository, revisions)
