@@ -88,3 +88,18 @@ def test_what_cannot_be_is_one_line_and_nothing_is_called(
     refused = operator.call(*SETUP, "--plan")
     assert (refused.code, refused.stdout) == (2, b"")
     assert said in refused.stderr
+
+
+def test_m5_an_export_imports_nothing_before_setup_and_everything_after_it(operator: Operator) -> None:
+    operator.write("orchestra-creds.toml", FILE)
+    enable_apis(operator, PROJECT)
+    export = (SETUP[0], "export", *SETUP[1:], "--to", "terraform")
+    before = json.loads(operator.call(*export).stdout)
+    imported = {block["to"].partition(".")[0] for block in before.get("import", [])}
+    assert imported <= {"google_project_service"}  # these were enabled
+    assert operator.call(*SETUP, "--yes", "--allow-widening").code == 0
+    done = operator.call(*export)
+    after = json.loads(done.stdout)
+    imported = {block["to"].partition(".")[0] for block in after["import"]}
+    assert {"google_service_account", "google_storage_bucket", "google_cloud_run_v2_job"} <= imported
+    assert "notification channel email:ops@example.com exists" in done.stderr

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from orchestra_creds.bootstrap.cloud import Cloud
+from orchestra_creds.bootstrap.declarations import only_in_file
 from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import foreign_environments, narrow_document
@@ -16,9 +17,18 @@ from orchestra_creds.setup.destroy import require_deletable
 from orchestra_creds.setup.operations import AlertSettings, BucketSettings, RunSettings, add_operations
 from orchestra_creds.setup.parts import locations, select_part
 from orchestra_creds.setup.plan import plan
-from orchestra_creds.setup.snapshot import ProjectPorts, SecretResourceStore, take_partial_snapshot, take_snapshot
+from orchestra_creds.setup.snapshot import (
+    ExistingParts,
+    ProjectPorts,
+    SecretResourceStore,
+    find_existing,
+    take_partial_snapshot,
+    take_snapshot,
+)
 from orchestra_creds.setup.waiting import Waiter
 
+SCHEDULE_PART = "schedule"
+"""The value of `setup --only` that means the daily run in the cloud."""
 EXAMPLE_ID = 9_007_199_254_740_991
 """The owner and repositories of the example that `setup init` writes: no number that GitHub will give in our lifetime."""
 
@@ -67,7 +77,23 @@ def load_desired_state(cloud: Cloud, only: str = "", environment: str = "") -> D
             hint="gh api users/OWNER --jq .id; gh api repos/OWNER/REPOSITORY --jq .id",
         )
     document = narrow_document(settings.document, cloud.project, environment)
+    if document.schedule is not None and document.credentials and only in {"", SCHEDULE_PART}:
+        _require_labels(cloud)
     return select_part(state_of(document, cloud.project), only)
+
+
+def _require_labels(cloud: Cloud) -> None:
+    """Refuse a daily run in the cloud that would leave credentials of the file unrotated.
+
+    Raises:
+        ConfigError: credentials are declared only in the file, which the Cloud Run job does not have.
+    """
+    names = only_in_file(cloud)
+    if names:
+        raise ConfigError(
+            f"the Cloud Run job of [schedule] will not have {cloud.settings.path}, and only that declares {', '.join(names)}",
+            hint="label their secrets with the same (docs/rotation.md), or run them elsewhere: schedule install",
+        )
 
 
 def state_of(document: Document, project: str) -> DesiredState:
@@ -89,6 +115,11 @@ def state_of(document: Document, project: str) -> DesiredState:
 def list_foreign_environments(cloud: Cloud) -> Mapping[str, str]:
     """Environments of the file that live in another project -> that project."""
     return foreign_environments(cloud.settings.document, cloud.project)
+
+
+def find_existing_parts(cloud: Cloud, wanted: DesiredState) -> ExistingParts:
+    """What exists of it now."""
+    return find_existing(project_ports(cloud, locations(wanted)), wanted)
 
 
 def make_plan(cloud: Cloud, wanted: DesiredState) -> Plan:

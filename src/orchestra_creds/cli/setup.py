@@ -30,6 +30,7 @@ from orchestra_creds.render.result import as_table
 from orchestra_creds.setup.adopt import suggestion
 from orchestra_creds.setup.example import example
 from orchestra_creds.setup.export import export as written
+from orchestra_creds.setup.export import unimportable
 
 app = typer.Typer(
     name="setup",
@@ -134,9 +135,12 @@ def export(
     only: Annotated[str, typer.Option("--only", metavar="PART", help="As for setup.")] = "",
     env: EnvOption = "",
 ) -> None:
-    """Print the same desired state for another tool; no value of a secret is in it."""
+    """Print the same desired state for another tool, with imports of what exists; no value of a secret is in it."""
     wanted = making.load_desired_state(cloud, only, env)
-    write_stdout(written(wanted, making.project_ports(cloud).itself.number(), form))
+    existing = making.find_existing_parts(cloud, wanted)
+    for ref in unimportable(wanted, existing) if form != "gcloud" else ():
+        session.say(f"{ref} exists and only the service knows its id: import it by hand, or it is made a second time")
+    write_stdout(written(wanted, making.project_ports(cloud).itself.number(), form, existing))
 
 
 @app.command()

@@ -58,6 +58,7 @@ class KindEntry:
     widens     whether every change of it may let someone do more
     located    whether its name begins with a location
     needs      names of the resources that must be there first, from name and fields
+    api        the API that makes it, such as `run.googleapis.com`
     references arguments of Terraform that name resources of another kind
     """
 
@@ -74,6 +75,7 @@ class KindEntry:
     located: bool = False
     needs: Callable[[str, Body], Iterable[str]] = _needs_nothing
     references: Mapping[str, ResourceKind] = field(default_factory=dict)
+    api: str = ""
 
 
 def display_arguments(fields: Body) -> Body:

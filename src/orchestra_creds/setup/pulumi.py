@@ -18,7 +18,10 @@ CLASSES = {
 """Type of Terraform -> class of pulumi-gcp."""
 _PLURAL = {"audit_log_config": "audit_log_configs", "env": "envs"}
 """Lists that Pulumi names by more than one."""
-_HEAD = '''"""Written by `orchestra-creds setup export --to pulumi-python`: what is there already is imported, and stays when this goes."""
+_HEAD = '''"""Written by `orchestra-creds setup export --to pulumi-python`: what is there already is imported, and stays when this goes.
+
+Needs the packages pulumi and pulumi-gcp (8 or 9).
+"""
 
 import pulumi
 import pulumi_gcp as gcp
@@ -50,15 +53,19 @@ def program(found: list[Block]) -> str:
         lines.append(f"    {block.label!r},")
         lines += (f"    {_property_name(key, value)}={expression(value)}," for key, value in block.body.items())
         options = f"import_={block.identifier!r}, " if block.identifier else ""
+        options += f"depends_on=[{', '.join(variables[place] for place in block.needs)}], " if block.needs else ""
         lines += [f"    opts=pulumi.ResourceOptions({options}retain_on_delete=True),", ")"]
     return "\n".join(lines) + "\n"
 
 
 def _variables(found: list[Block]) -> Iterator[tuple[tuple[str, str], str]]:
     """Yield type and label of each block that another may name, and the variable that holds it: `channel_1`."""
-    for kind in sorted({kind for entry in ENTRIES.values() for kind in entry.references.values()}):
-        blocks = (block for block in found if block.kind == ENTRIES[kind].terraform.type)
-        yield from (((block.kind, block.label), f"{kind.name.lower()}_{n}") for n, block in enumerate(blocks, 1))
+    named = {ENTRIES[kind].terraform.type for entry in ENTRIES.values() for kind in entry.references.values()}
+    needed = {place for block in found for place in block.needs}
+    for entry in ENTRIES.values():
+        kind = entry.terraform.type
+        blocks = [block for block in found if block.kind == kind and (kind in named or (kind, block.label) in needed)]
+        yield from (((kind, block.label), f"{entry.kind.name.lower()}_{n}") for n, block in enumerate(blocks, 1))
 
 
 def _property_name(key: str, value: object) -> str:

@@ -7,7 +7,7 @@ when the caller may read values in the whole project, compared and forgotten.
 Where an API is not enabled yet and the file enables it, there is nothing behind it: its kinds count as absent.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import Enum, auto
@@ -40,6 +40,14 @@ class LatestVersion(Enum):
     CLOSED = auto()
     PLACEHOLDER = auto()
     VALUE = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class ExistingParts:
+    """What the project holds of the desired state: resources, and services whose calls are logged."""
+
+    resources: Collection[Ref]
+    audited: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +224,19 @@ def take_partial_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapsh
     holders = sorted({grant.holder for grant in wanted.grants if _exists(grant.holder, resources)})
     policies = {holder: project.policies.get_policy(holder) for holder in holders}
     return Snapshot("", resources, policies, off=frozenset(gate.off))
+
+
+def find_existing(project: ProjectPorts, wanted: DesiredState) -> ExistingParts:
+    """See which resources of the file exist, and what is audited: one list call a kind and page. No policy and no value is read."""
+    gate = _ApiGate(project, wanted)
+    refs: set[Ref] = set()
+    nothing: dict[Ref, Resource] = {}
+    for kind in {resource.ref.kind for resource in wanted.resources}:
+        found = gate.look(partial(_list_all, project, kind), nothing)
+        refs |= {ref for ref, resource in found.items() if not resource.deleted}
+    logged: Mapping[str, frozenset[str]] = {}
+    audited = gate.look(project.itself.audit, logged) if wanted.audit else logged
+    return ExistingParts(refs, frozenset(audited))
 
 
 def _list_all(project: ProjectPorts, kind: ResourceKind) -> dict[Ref, Resource]:

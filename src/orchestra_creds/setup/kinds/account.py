@@ -27,4 +27,5 @@ ENTRY = KindEntry(
         arguments=lambda _project, _name, holder: {"service_account_id": holder},
         gcloud=("iam", "service-accounts"),
     ),
+    api="iam.googleapis.com",
 )

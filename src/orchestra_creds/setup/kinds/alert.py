@@ -44,4 +44,5 @@ ENTRY = KindEntry(
     pulumi="monitoring.AlertPolicy",
     needs=_channels_and_metrics,
     references={"notification_channels": ResourceKind.CHANNEL},
+    api="monitoring.googleapis.com",
 )

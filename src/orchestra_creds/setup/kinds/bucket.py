@@ -22,4 +22,5 @@ ENTRY = KindEntry(
     pulumi="storage.Bucket",
     policy=PolicyForm("projects/_/buckets/{name}"),
     immutable="location",
+    api="storage.googleapis.com",
 )

@@ -14,4 +14,5 @@ ENTRY = KindEntry(
     part="alerts",
     terraform=TerraformForm("google_monitoring_notification_channel", _arguments),
     pulumi="monitoring.NotificationChannel",
+    api="monitoring.googleapis.com",
 )

@@ -43,4 +43,5 @@ ENTRY = KindEntry(
     ),
     grant_role=google.RUN_INVOKER,
     located=True,
+    api="run.googleapis.com",
 )

@@ -13,4 +13,5 @@ ENTRY = KindEntry(
     part="alerts",
     terraform=TerraformForm("google_logging_metric", _arguments, "{name}"),
     pulumi="logging.Metric",
+    api="logging.googleapis.com",
 )

@@ -22,4 +22,5 @@ ENTRY = KindEntry(
     terraform=TerraformForm("google_iam_workload_identity_pool", _arguments, PATH + "/{name}"),
     pulumi="iam.WorkloadIdentityPool",
     gcloud=_command,
+    api="iam.googleapis.com",
 )

@@ -33,4 +33,5 @@ ENTRY = KindEntry(
     grant_role=google.WORKLOAD_IDENTITY_USER,
     widens=True,
     needs=_pool,
+    api="iam.googleapis.com",
 )

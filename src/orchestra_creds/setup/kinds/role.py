@@ -14,4 +14,5 @@ ENTRY = KindEntry(
     part="roles",
     terraform=TerraformForm("google_project_iam_custom_role", _arguments, "projects/{project}/roles/{name}"),
     pulumi="projects.IAMCustomRole",
+    api="iam.googleapis.com",
 )

@@ -35,4 +35,5 @@ ENTRY = KindEntry(
     pulumi="cloudscheduler.Job",
     located=True,
     needs=_job,
+    api="cloudscheduler.googleapis.com",
 )

@@ -33,4 +33,5 @@ ENTRY = KindEntry(
         gcloud=("secrets",),
     ),
     immutable="replication",
+    api="secretmanager.googleapis.com",
 )
