@@ -13,6 +13,7 @@ from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
 
 PROGRAM = "orchestra-creds"
+STATE_VARIABLE = "ORCHESTRA_CREDS_STATE_DIR"
 _HINT = "set ORCHESTRA_CREDS_STATE_DIR and ORCHESTRA_CREDS_CACHE_DIR to folders that you may write"
 
 

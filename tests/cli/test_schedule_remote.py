@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.emulator.server import control
-from orchestra_creds.schedule.workflow import FILE
+from orchestra_creds.schedule.workflow import FILE, LOCK
 from tests.cli.cloud import PROJECT, arm, enable_apis, make_account, state_of
 from tests.cli.conftest import Operator, one_error
 
@@ -13,6 +13,14 @@ IMAGE = "us-central1-docker.pkg.dev/demo-project/ops/orchestra-creds@sha256:" + 
 PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github-prod/providers/github-provider"
 MAIL = "creds-rotator@demo-project.iam.gserviceaccount.com"
 JOB = ("schedule", "install", "--runner", "cloud-run-job", "--backend", "local", "--identity", MAIL)
+HASH = "--hash=sha256:" + "0" * 64
+REQUIREMENTS = f"certifi==2026.1.1 {HASH}\n./wheels/orchestra_creds-0.1.0-cp311-abi3-linux_x86_64.whl {HASH}\n"
+
+
+def lock(operator: Operator) -> None:
+    """Write the requirements that a workflow installs."""
+    (operator.folder / LOCK).parent.mkdir(exist_ok=True)
+    operator.write(LOCK, REQUIREMENTS)
 
 
 def mutations(operator: Operator) -> list[str]:
@@ -58,6 +66,9 @@ def test_what_cannot_be_is_one_line(operator: Operator, arguments: tuple[str, ..
 def test_a_workflow_is_written_once_and_a_changed_one_is_kept(operator: Operator) -> None:
     line = ("schedule", "install", "--runner", "github-actions", "--project", "demo-project")
     options = ("--identity", MAIL, "--provider", PROVIDER)
+    missing = operator.call(*line, *options)
+    assert (missing.code, f"there is no {LOCK}" in missing.stderr) == (2, True)
+    lock(operator)
     first = operator.call(*line, *options)
     path = Path(operator.folder) / FILE
     assert (first.code, b"installed" in first.stdout, PROVIDER in path.read_text()) == (0, True, True)
@@ -94,6 +105,7 @@ def test_the_job_is_shown_and_removed_with_its_schedule(operator: Operator) -> N
 
 def test_the_workflow_is_shown_and_removed(operator: Operator) -> None:
     line = ("--project", "demo-project", "--runner", "github-actions")
+    lock(operator)
     done = operator.call("schedule", "install", *line, "--identity", MAIL, "--provider", PROVIDER, "--at", "03:17")
     assert done.code == 0
     shown = operator.call("schedule", "show", *line).text

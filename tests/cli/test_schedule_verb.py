@@ -68,6 +68,7 @@ def test_a_systemd_unit_may_write_the_files_that_are_declared(operator: Operator
     assert [line for line in unit if line.startswith("ReadWritePaths")] == [
         'ReadWritePaths="-/etc/app one"',
         f"ReadWritePaths=-{metrics.parent}",
+        f"ReadWritePaths=-{operator.environment['ORCHESTRA_CREDS_STATE_DIR']}",
     ]
     assert unit.index("ProtectSystem=full") < unit.index(f"ReadWritePaths=-{metrics.parent}")
 
@@ -84,3 +85,18 @@ def test_a_run_without_the_file_reads_labels(
     line = next(line for line in crontab.read_text().splitlines() if "rotate --due" in line)
     assert (done.code, "--from-labels" in line, "--config" in line) == (0, labels, file)
     assert ("the run trusts the labels" in done.text) == (not file)
+
+
+def test_m9_the_state_folder_is_carried_into_crontab_and_unit(operator: Operator, crontab: Path) -> None:
+    operator.environment |= {
+        "XDG_CONFIG_HOME": str(operator.folder / "etc"),
+        "ORCHESTRA_CREDS_STATE_DIR": str(operator.folder / "own state"),
+    }
+    (operator.folder / "own state").mkdir(mode=0o700)
+    assert operator.call("schedule", "install", "--project", PROJECT).code == 0
+    line = next(line for line in crontab.read_text().splitlines() if "rotate --due" in line)
+    state = f"ORCHESTRA_CREDS_STATE_DIR='{operator.folder}/own state'"
+    assert line.split(" * * * ")[1].startswith(f"{state} ")
+    assert operator.call("schedule", "install", "--runner", "systemd", "--project", PROJECT).code in {0, 1}
+    unit = next((operator.folder / "etc/systemd/user").glob("*.service")).read_text()
+    assert f'Environment="ORCHESTRA_CREDS_STATE_DIR={operator.folder}/own state"\n' in unit

@@ -9,7 +9,7 @@ from orchestra_creds.emulator.protocol.routes import SECRET_MANAGER
 from orchestra_creds.schedule.workflow import FILE
 from tests.cli.cloud import PROJECT, ask, document, make_account
 from tests.cli.conftest import Operator, one_error
-from tests.cli.test_schedule_remote import IMAGE, JOB, MAIL, PROVIDER
+from tests.cli.test_schedule_remote import IMAGE, JOB, MAIL, PROVIDER, lock
 
 HEAD = f'schema = 1\n[project]\nid = "{PROJECT}"\n'
 PASSWORD = '[credentials.db-password]\nkind = "generated"\nevery = "30d"\n'
@@ -114,6 +114,11 @@ def test_a_runner_that_will_not_have_the_file_is_refused(
     rotator.write("orchestra-creds.toml", HEAD + PASSWORD + more)
     if labels is not None:
         make_secret(rotator, "db-password", labels)
+    if runner is WORKFLOW:  # a file outside of the repository is in no checkout
+        lock(rotator)
+        elsewhere = rotator.folder.parent / "elsewhere.toml"
+        (rotator.folder / "orchestra-creds.toml").rename(elsewhere)
+        runner = (*runner, "--config", str(elsewhere))
     done = rotator.call(*runner)
     assert (done.code, done.stdout, (rotator.folder / FILE).exists()) == (2, b"", False)
     assert "only that declares db-password" in one_error(done)
@@ -123,8 +128,29 @@ def test_a_runner_that_will_not_have_the_file_is_refused(
 def test_a_runner_whose_labels_say_the_same_is_installed(rotator: Operator, runner: tuple[str, ...]) -> None:
     make_account(rotator, "creds-rotator")
     make_secret(rotator, "db-password", SAME)
+    lock(rotator)
+    rotator.environment["ORCHESTRA_CREDS_CONFIG"] = str(rotator.folder.parent / "elsewhere.toml")
+    (rotator.folder / "orchestra-creds.toml").rename(rotator.environment["ORCHESTRA_CREDS_CONFIG"])
     assert rotator.call(*runner).code == 0
     shown = rotator.call("schedule", "show", "--runner", runner[3]).text
     workflow = rotator.folder / FILE
     written = workflow.read_text() if workflow.exists() else shown
     assert "rotate --due --from-labels --backend gcp" in written
+
+
+def test_m4_a_workflow_in_the_repository_of_the_file_uses_it(rotator: Operator) -> None:
+    lock(rotator)
+    assert rotator.call(*WORKFLOW).code == 0
+    written = (rotator.folder / FILE).read_text()
+    assert "rotate --due --config orchestra-creds.toml --backend gcp" in written
+    assert "--from-labels" not in written
+
+
+def test_m4_a_daily_run_of_the_file_itself_is_refused_for_credentials_that_it_will_not_see(rotator: Operator) -> None:
+    schedule = f'[schedule]\nimage = "{IMAGE}"\nidentity = "creds-rotator"\nregion = "us-central1"\n[service_accounts.creds-rotator]\n'
+    rotator.write("orchestra-creds.toml", HEAD + schedule + PASSWORD)
+    done = rotator.call("setup", "--plan")
+    assert done.code == 2
+    assert "only that declares db-password" in one_error(done)
+    make_secret(rotator, "db-password", SAME)
+    assert rotator.call("setup", "--plan").code == 0

@@ -4,10 +4,10 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from orchestra_creds import __version__
 from orchestra_creds.cli.remote_schedule import RemoteOptions, workflow
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.schedule import workflow as workflows
@@ -18,8 +18,30 @@ PROVIDER = "projects/123456789012/locations/global/workloadIdentityPools/github-
 MAIL = "creds-rotator@acme-prod.iam.gserviceaccount.com"
 
 
-def text(*, provider: str = PROVIDER, identity: str = MAIL, environment: str = "production") -> str:
-    return workflows.workflow(WANTED, provider=provider, identity=identity, environment=environment)
+HASH = "--hash=sha256:" + "0" * 64
+REQUIREMENTS = f"certifi==2026.1.1 \\\n    {HASH} \\\n    {HASH}\n# ours\n./wheels/orchestra_creds-0.1.0-cp311-abi3-linux_x86_64.whl {HASH}\n"
+
+
+def text(
+    *,
+    provider: str = PROVIDER,
+    identity: str = MAIL,
+    environment: str = "production",
+    lock: str = workflows.LOCK,
+    requirements: str = REQUIREMENTS,
+    config: str = "",
+    from_labels: bool = True,
+) -> str:
+    return workflows.workflow(
+        WANTED,
+        provider=provider,
+        identity=identity,
+        environment=environment,
+        lock=lock,
+        requirements=requirements,
+        config=config,
+        from_labels=from_labels,
+    )
 
 
 def block(of: str, head: str) -> list[str]:
@@ -39,7 +61,6 @@ def block(of: str, head: str) -> list[str]:
 def test_every_place_is_filled() -> None:
     found = text()
     assert "@@" not in found
-    assert f'"orchestra-creds=={__version__}"' in found
     assert '- cron: "17 3 * * *" # UTC' in found
     assert f'workload_identity_provider: "{PROVIDER}"' in found
     assert f'service_account: "{MAIL}"' in found
@@ -53,7 +74,7 @@ def test_it_has_no_right_but_to_ask_for_its_token() -> None:
         "    permissions:",
     ]
     job = found[found.index("\njobs:") :]
-    assert block(job, "permissions") == ["id-token: write"]
+    assert block(job, "permissions") == ["contents: read", "id-token: write"]
 
 
 def test_it_holds_no_long_lived_credential_and_reads_none() -> None:
@@ -75,7 +96,7 @@ def test_actions_are_pinned_and_few_and_the_machine_is_named() -> None:
     found = text()
     used = re.findall(r"uses: (\S+)", found)
     names, commits = zip(*(one.split("@") for one in used), strict=True)
-    assert names == ("actions/setup-python", "google-github-actions/auth")
+    assert names == ("actions/checkout", "actions/setup-python", "google-github-actions/auth")
     assert all(re.fullmatch(r"[0-9a-f]{40}", commit) for commit in commits)
     assert "runs-on: ubuntu-24.04" in found
     assert "timeout-minutes: 60" in found
@@ -87,7 +108,7 @@ def test_it_is_indented_by_twos_without_tabs_and_every_step_does_one_thing() -> 
         assert line == line.rstrip()
         assert (len(line) - len(line.lstrip())) % 2 == 0
     steps = text().partition("steps:")[2]
-    assert len(re.findall(r"(?m)^      - ", steps)) == len(re.findall(r"(?m)^ +(?:- )?(?:uses|run): ", steps)) == 4
+    assert len(re.findall(r"(?m)^      - ", steps)) == len(re.findall(r"(?m)^ +(?:- )?(?:uses|run): ", steps)) == 5
 
 
 @pytest.mark.parametrize(
@@ -97,14 +118,43 @@ def test_it_is_indented_by_twos_without_tabs_and_every_step_does_one_thing() -> 
         ("identity", 'x@acme.iam.gserviceaccount.com" # ', "no service account"),
         ("environment", "", "no environment"),
         ("environment", 'a"\nb', "no environment"),
+        ("lock", "a b", "no plain path"),
+        ("lock", "../lock", "no plain path"),
+        ("config", "--x", "no plain path"),
+        ("requirements", REQUIREMENTS + "requests==2.0\n", "names requests==2.0 without a hash"),
+        ("requirements", f"certifi==1 {HASH}\n", "does not name orchestra-creds"),
     ],
 )
 def test_what_could_break_out_of_the_file_is_refused(field: str, value: str, said: str) -> None:
     with pytest.raises(ConfigError, match=said):
-        text(**{field: value})
+        text(**cast("Any", {field: value}))
 
 
-def test_it_is_written_once_and_what_a_person_changed_is_kept(tmp_path: Path) -> None:
+def test_m11_everything_is_installed_by_hash_before_the_job_has_an_identity() -> None:
+    found = text()
+    install, auth, rotate = (
+        found.index(word) for word in ("pip install", "google-github-actions/auth@", "rotate --due")
+    )
+    assert install < auth < rotate
+    line = found[install:].splitlines()[0]
+    assert line.endswith(f"--no-deps --require-hashes --only-binary :all: --requirement {workflows.LOCK}")
+    assert "orchestra-creds==" not in found  # no name that somebody could register on an index
+
+
+def test_m4_the_workflow_checks_out_the_configuration_and_uses_it() -> None:
+    found = text(config="ops/orchestra-creds.toml", from_labels=False)
+    assert found.index("actions/checkout@") < found.index("pip install")
+    assert "persist-credentials: false" in found
+    assert "rotate --due --config ops/orchestra-creds.toml --backend gcp" in found
+    both = text(config="orchestra-creds.toml")
+    assert "rotate --due --config orchestra-creds.toml --from-labels --backend gcp" in both
+    assert "rotate --due --from-labels --backend gcp" in text()
+
+
+def test_it_is_written_once_and_what_a_person_changed_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".github").mkdir()
+    (tmp_path / workflows.LOCK).write_text(REQUIREMENTS)
     path = tmp_path / ".github" / "workflows" / "rotate.yml"
     remote = RemoteOptions(identity=MAIL, provider=PROVIDER, environment="production", output=str(path))
     assert workflow(WANTED, remote).changed

@@ -1,5 +1,6 @@
 """`schedule` for runners that are not on this machine: a Cloud Run job, and a workflow of GitHub Actions."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +33,17 @@ class RemoteOptions:
     output: str = ""
     ping_url: str = ""
     yes: bool = False
+    lock: str = workflows.LOCK
+    config: str = ""
+    from_labels: bool = False
+
+
+def file_in_checkout(path: str) -> str:
+    """Return the path of a file relative to the working folder, the repository's top, with slashes; "" if it lies elsewhere."""
+    if not path:
+        return ""
+    relative = os.path.relpath(os.path.realpath(path), os.path.realpath("."))
+    return "" if relative.startswith(os.pardir) or os.path.isabs(relative) else Path(relative).as_posix()
 
 
 def require_labels(cloud: Cloud, runner: str) -> None:
@@ -74,8 +86,25 @@ def print_workflow(wanted: ScheduleEntry, remote: RemoteOptions) -> None:
 
 def _workflow_text(wanted: ScheduleEntry, remote: RemoteOptions) -> str:
     return workflows.workflow(
-        wanted, provider=remote.provider, identity=remote.identity, environment=remote.environment
+        wanted,
+        provider=remote.provider,
+        identity=remote.identity,
+        environment=remote.environment,
+        lock=remote.lock,
+        requirements=_lock_text(remote.lock),
+        config=remote.config,
+        from_labels=remote.from_labels or not remote.config,
     )
+
+
+def _lock_text(lock: str) -> str:
+    text = _text(Path(lock))
+    if text is None:
+        raise ConfigError(
+            f"there is no {lock}",
+            hint="the workflow installs what it names by hash, orchestra-creds included; docs/cron.md shows how to make it",
+        )
+    return text
 
 
 def workflow(wanted: ScheduleEntry, remote: RemoteOptions) -> Installation:

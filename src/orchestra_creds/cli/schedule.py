@@ -16,6 +16,7 @@ from orchestra_creds.cli.cloud import Backend, BackendOption, ConfigOption, Proj
 from orchestra_creds.cli.remote_schedule import (
     RemoteOptions,
     cloud_run_job,
+    file_in_checkout,
     find_job,
     find_workflow,
     print_workflow,
@@ -27,12 +28,15 @@ from orchestra_creds.cli.remote_schedule import (
 from orchestra_creds.cli.session import STDOUT, Format, FormatOption, QuietOption, YesOption, emit
 from orchestra_creds.config import credential_declarations as declarations
 from orchestra_creds.config import settings as configuration
+from orchestra_creds.config.environments import choose_project
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError, ExitCode
+from orchestra_creds.folders import STATE_VARIABLE
 from orchestra_creds.rotation.destinations import path_of
 from orchestra_creds.schedule import entry as entries
 from orchestra_creds.schedule import install as installing
 from orchestra_creds.schedule.install import Installation
+from orchestra_creds.schedule.workflow import LOCK
 
 app = typer.Typer(
     name="schedule", no_args_is_help=True, rich_markup_mode=None, help="Let a scheduler run `rotate --due` every day."
@@ -84,6 +88,10 @@ def install(
     github_environment: Annotated[
         str, typer.Option("--github-environment", metavar="NAME", help="github-actions: the protected environment.")
     ] = "production",
+    lock: Annotated[
+        str,
+        typer.Option("--lock", metavar="FILE", help="github-actions: requirements with hashes, in the repository."),
+    ] = LOCK,
     output: WorkflowOption = "",
     yes: YesOption = False,
     backend: BackendOption = None,
@@ -95,18 +103,20 @@ def install(
     """Install the daily run for a project; a second time changes nothing.
 
     cron and systemd run it on this machine. A Cloud Run job runs it in the project, as an account, started by Cloud Scheduler; times are
-    UTC. GitHub Actions runs a workflow that is written here, with federation and no key. These two do not have the file: their run reads
-    the labels of secrets, and a credential that only the file declares is refused.
+    UTC. GitHub Actions runs a workflow that is written here, with federation and no key; it checks out the file if that lies in the working
+    folder, and installs what --lock names by hash. A run without the file reads the labels of secrets: then a credential that only the
+    file declares is refused.
     """
     path, project = _config_and_project(project, config)
-    remote = RemoteOptions(identity, image, region, provider, github_environment, output, ping_url, yes)
+    remote = RemoteOptions(identity, image, region, provider, github_environment, output, ping_url, yes, lock)
     if runner is Runner.CLOUD_RUN_JOB:
         with _cloud(project, backend, config) as cloud:
             require_labels(cloud, runner.value)
             made = cloud_run_job(cloud, entries.entry(cloud.project, ("orchestra-creds",), at), remote)
         emit(made, format_)
     if runner is Runner.GITHUB_ACTIONS:
-        if configuration.load(config).document.credentials:
+        remote = replace(remote, config=file_in_checkout(path), from_labels=from_labels)
+        if configuration.load(config).document.credentials and not remote.config:
             with _cloud(project, backend, config) as cloud:
                 require_labels(cloud, runner.value)
         daily = entries.entry(project, ("orchestra-creds",), at)
@@ -120,7 +130,10 @@ def install(
     metrics = os.path.abspath(metrics_file) if metrics_file else ""
     by_labels = from_labels or not path
     command = _command(project, path, backend, ping_url, metrics, from_labels=by_labels)
-    wanted = replace(entries.entry(project, command, at), folders=_folders_to_write(config, project, metrics))
+    state = os.environ.get(STATE_VARIABLE, "")
+    variables = ((STATE_VARIABLE, os.path.abspath(state)),) if state else ()
+    folders = (*_folders_to_write(config, project, metrics), *(value for _, value in variables))
+    wanted = replace(entries.entry(project, command, at, variables), folders=folders)
     if runner is Runner.CRONTAB:
         done = installing.install_crontab(wanted)
     else:
@@ -192,7 +205,7 @@ def _config_and_project(project: str, config: Path | None) -> tuple[str, str]:
     """The configuration file as a scheduler must be given it, and the project."""
     settings = configuration.load(config)
     path = str(settings.path.resolve()) if settings.path else ""
-    return path, project or settings.document.project.id
+    return path, choose_project(settings.document, "", project, os.environ)
 
 
 def _command(

@@ -15,6 +15,7 @@ def service(wanted: ScheduleEntry) -> str:
     missing when it starts is passed over.
     """
     writable = "".join(f"ReadWritePaths={_quote('-' + folder)}\n" for folder in wanted.folders)
+    variables = "".join(f"Environment={_quote(f'{name}={value}')}\n" for name, value in wanted.variables)
     command = " ".join(_quote_argument(argument) for argument in wanted.command)
     return f"""[Unit]
 Description=Rotate the credentials of {wanted.project} that are due
@@ -23,7 +24,7 @@ After=network-online.target
 
 [Service]
 Type=oneshot
-ExecStart={command}
+{variables}ExecStart={command}
 TimeoutStartSec=1h
 TimeoutStopSec=2min
 SuccessExitStatus=143
