@@ -8,8 +8,13 @@ from pathlib import Path
 import pytest
 
 from orchestra_creds.cli import legacy
+from orchestra_creds.core.policies import change_policy
+from orchestra_creds.core.resources import Grant
+from orchestra_creds.emulator.server import control
+from orchestra_creds.gcp.policies import RestPolicyStore
+from orchestra_creds.gcp.session import ApiSession, Endpoints
 from orchestra_creds.scanner.samples.sample import render
-from tests.cli.cloud import PROJECT, make_account
+from tests.cli.cloud import PROJECT, arm, disarm, make_account, state_of
 from tests.cli.conftest import Ended, Operator, appears
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -89,7 +94,7 @@ def test_env_was_spliced_into_sed_and_now_sets_one_line(caller: Operator) -> Non
     caller.write(".env", "OTHER=kept\nORCHESTRA_PROJECT_ID=old\n")
     for _ in range(2):
         assert old(caller, "env").code == 0
-    assert (caller.folder / ".env").read_text().splitlines() == ["OTHER=kept", "ORCHESTRA_PROJECT_ID=acme&dev/x"]
+    assert (caller.folder / ".env").read_text().splitlines() == ["OTHER=kept", "ORCHESTRA_PROJECT_ID='acme&dev/x'"]
 
 
 def test_create_sa_granted_admin_and_now_declares_and_refuses_overbroad_roles(caller: Operator) -> None:
@@ -155,3 +160,72 @@ def test_every_verb_is_in_the_help_and_the_help_is_on_stdout(caller: Operator) -
 def test_no_value_is_ever_on_stderr(caller: Operator) -> None:
     ended = old(caller, "create-secret", "db-dev", "value.txt")
     assert appears([VALUE.strip()], ended.stderr, ended.stdout) == []
+
+
+def test_m6_only_absent_is_absent(caller: Operator) -> None:
+    old(caller, "create-secret", "db-dev", "value.txt")
+    caller.write("value.txt", "another one")
+    for code, own in (("PERMISSION_DENIED", 3), ("UNAVAILABLE", 6)):
+        arm(caller, "GetSecretVersion", "before", code=code)
+        checked = old(caller, "check-secret", "db-dev")
+        assert (checked.code, checked.stdout, "error:" in checked.stderr) == (own, b"", True)
+        created = old(caller, "create-secret", "db-dev", "value.txt")
+        assert (created.code, "error:" in created.stderr) == (1, True)
+        disarm(caller)
+    assert old(caller, "get-secret", "db-dev").stdout == VALUE.rstrip("\n").encode()
+
+
+@pytest.mark.parametrize("name", ["ORCHESTRA_PROJECT_ID", "GCP_PROJECT_ID", "GCP_PROJECT"])
+def test_m6_old_variables_name_the_project_and_the_new_one_is_told(caller: Operator, name: str) -> None:
+    caller.write("orchestra-creds.toml", "schema = 1\n")
+    caller.environment[name] = "acme-old"
+    ended = old(caller, "env")
+    assert ended.code == 0
+    assert f"{name} names the project; the new variable is ORCHESTRA_CREDS_PROJECT" in ended.stderr
+    assert (caller.folder / ".env").read_text().strip() == "ORCHESTRA_PROJECT_ID=acme-old"
+    caller.environment["ORCHESTRA_CREDS_PROJECT"] = "acme-new"
+    assert "new variable" not in old(caller, "env").stderr
+    assert (caller.folder / ".env").read_text().strip() == "ORCHESTRA_PROJECT_ID=acme-new"
+
+
+def test_m6_a_command_that_is_not_on_path_is_told(caller: Operator, tmp_path: Path) -> None:
+    moved = tmp_path / "scripts" / "secure_credential_manager.sh"
+    moved.parent.mkdir()
+    moved.write_bytes((SCRIPTS / moved.name).read_bytes())
+    moved.chmod(0o755)
+    bare = {**caller.environment, "PATH": "/usr/bin:/bin"}
+    done = subprocess.run([moved, "list-secrets"], env=bare, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (127, "")
+    assert "is not on PATH" in done.stderr
+    assert "hint:" in done.stderr
+    link = tmp_path / "link.sh"
+    link.symlink_to(SCRIPTS / moved.name)
+    linked = subprocess.run([link, "help"], env=bare, capture_output=True, text=True, check=False)
+    assert (linked.returncode, "usage:" in linked.stdout) == (0, True), linked.stderr
+
+
+@pytest.mark.parametrize("role", ["roles/secretmanager.secretAccessor", "iam.serviceAccountTokenCreator"])
+def test_m10_a_reader_of_every_secret_is_refused_at_its_declaration(caller: Operator, role: str) -> None:
+    refused = old(caller, "create-sa", "vertex-agent", role)
+    assert refused.code == 1
+    assert "whole project" in refused.stderr
+    full = role if role.startswith("roles/") else f"roles/{role}"
+    caller.write(
+        "orchestra-creds.toml",
+        f'schema = 1\n[project]\nid = "{PROJECT}"\n[service_accounts.vertex-agent]\nproject_roles = ["{full}"]\n',
+    )
+    planned = caller.call("setup", "--plan")
+    assert (planned.code, "whole project" in planned.stderr) == (2, True)
+
+
+def test_m10_a_reader_of_every_secret_is_named_by_the_check(caller: Operator) -> None:
+    account = make_account(caller, "app-one")
+    grant = Grant(f"projects/{PROJECT}", "roles/secretmanager.secretAccessor", f"serviceAccount:{account}")
+    with control.start_in_process(state_of(caller)) as running:
+        session = ApiSession(PROJECT, endpoints=Endpoints(running.endpoints.grpc, running.endpoints.http))
+        assert change_policy(RestPolicyStore(session), grant.holder, [grant], tries=1)
+        session.close()
+    ended = caller.call("setup", "--check")
+    assert ended.code == 1
+    assert "access.project-wide" in ended.text
+    assert account in ended.text

@@ -1,11 +1,13 @@
 """`legacy`: the verbs of the two replaced shell scripts, and those that their documents promised, made safe.
 
-What a caller of an old script relies on stays: a bare value on stdout, everything human on stderr, exit codes 0 and 1. What was dangerous
+What a caller of an old script relies on stays: a bare value on stdout, everything human on stderr, exit codes 0 and 1 (`check-secret`:
+1 only for a secret that is not there; 3, 4 or 6 if nobody knows). What was dangerous
 does not: nothing is deleted that has no proven successor, no placeholder becomes a value, nothing is granted for a whole project. Each
 verb says on stderr which new one to use.
 """
 
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,9 +16,12 @@ from typing import Annotated, Any
 import typer
 from dotenv import set_key
 
+from orchestra_creds.bootstrap.cloud import open_cloud
+from orchestra_creds.cli.names import check_secret_name
 from orchestra_creds.cli.session import write_stdout
 from orchestra_creds.cli.setup_add import declare
 from orchestra_creds.config import settings as configuration
+from orchestra_creds.config.environments import PROJECT_VARIABLE, choose_project
 from orchestra_creds.core.google import key_secret
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, NotFoundError, PreconditionError
@@ -27,6 +32,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="The verbs of secure_credential_manager.sh and setup_secure_credentials.sh, made safe.",
 )
+OLD_PROJECT_VARIABLES = ("ORCHESTRA_PROJECT_ID", "GCP_PROJECT_ID", "GCP_PROJECT")
+"""Variables from which the old scripts took the project, in their order."""
+_PLAIN = re.compile(r"[A-Za-z0-9._:-]+")
+"""A project that a .env file holds without quotes."""
 USAGE = """usage: secure_credential_manager.sh VERB
 
   get-secret NAME          orchestra-creds secret get NAME
@@ -63,8 +72,11 @@ def secure_credential_manager(ctx: typer.Context, words: ArgumentsArgument = Non
 
 
 @app.command("setup-secure-credentials")
-def setup_secure_credentials(ctx: typer.Context) -> None:
+def setup_secure_credentials(ctx: typer.Context, words: ArgumentsArgument = None) -> None:
     """What setup_secure_credentials.sh was for: shows what differs from orchestra-creds.toml; never pushes a value."""
+    if words:
+        sys.stderr.write("error: setup_secure_credentials.sh takes no arguments\n")
+        raise typer.Exit(1)
     _advise("setup", "it shows first and asks; values are stored with: orchestra-creds secret set NAME")
     _end(lambda: _run_verb(ctx, "setup", "--plan"))
 
@@ -74,14 +86,31 @@ def _end(work: Callable[[], int]) -> None:
     try:
         code = work()
     except CredsError as error:
-        sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
-        code = 1
+        code = _tell(error)
     raise typer.Exit(1 if code else 0)
+
+
+def _tell(error: CredsError) -> int:
+    """Print the error; return its own exit code."""
+    sys.stderr.write(f"error: {error}\n" + (f"hint: {error.hint}\n" if error.hint else ""))
+    return int(error.exit_code)
+
+
+def _take_old_variables() -> None:
+    """Let a variable that the old scripts read name the project, if none of ours does, and say what to set instead."""
+    if os.environ.get(PROJECT_VARIABLE):
+        return
+    for name in OLD_PROJECT_VARIABLES:
+        if project := os.environ.get(name, ""):
+            os.environ[PROJECT_VARIABLE] = project
+            sys.stderr.write(f"note: {name} names the project; the new variable is {PROJECT_VARIABLE}\n")
+            return
 
 
 def _run_verb(ctx: typer.Context, *arguments: str) -> int:
     """Run one of our own verbs in this process and return its exit code."""
     root: Any = ctx.find_root().command
+    _take_old_variables()
     code = root.main(args=list(arguments), prog_name="orchestra-creds", standalone_mode=False)
     return int(code or 0)
 
@@ -99,16 +128,31 @@ def _get(ctx: typer.Context, name: str) -> int:
     return _run_verb(ctx, "secret", "get", name, "--reveal")
 
 
-def _check(ctx: typer.Context, name: str) -> int:
-    """Silent: callers read the exit code only."""
-    with _Silence():
-        return _run_verb(ctx, "secret", "get", name, "--exists")
+def _check(_ctx: typer.Context, name: str) -> int:
+    """Silent if the secret is there or absent: callers read the exit code only. A look that failed has its own code, and is told."""
+    try:
+        return 0 if _exists(name) else 1
+    except CredsError as error:
+        raise typer.Exit(_tell(error)) from None
+
+
+def _exists(name: str) -> bool:
+    """Return whether the secret has a version.
+
+    Raises:
+        CredsError: nobody knows: the look was refused or not answered.
+    """
+    _take_old_variables()
+    with open_cloud(backend=os.environ.get("ORCHESTRA_CREDS_BACKEND", "")) as cloud:
+        try:
+            cloud.secrets.get_version(cloud.full_name(check_secret_name(name), ""), "latest")
+        except NotFoundError:
+            return False
+    return True
 
 
 def _create(ctx: typer.Context, name: str, file: str) -> int:
-    with _Silence():
-        there = _run_verb(ctx, "secret", "get", name, "--exists") == 0
-    if there:
+    if _exists(name):
         raise PreconditionError(f"secret {name} has a value already", hint="update-secret stores a new version")
     return _update(ctx, name, file)
 
@@ -133,8 +177,9 @@ def _list(ctx: typer.Context) -> int:
 
 
 def _rotate(ctx: typer.Context, account: str) -> int:
-    _advise(f"rotate {key_secret(account)}", "the predecessor stays valid for its grace")
-    return _run_verb(ctx, "rotate", key_secret(account.partition("@")[0]))
+    name = key_secret(account.partition("@")[0])
+    _advise(f"rotate {name}", "the predecessor stays valid for its grace")
+    return _run_verb(ctx, "rotate", name)
 
 
 def _federation(ctx: typer.Context) -> int:
@@ -159,13 +204,16 @@ def _secure(ctx: typer.Context) -> int:
 
 
 def _environment(_ctx: typer.Context) -> int:
-    project = os.environ.get("ORCHESTRA_CREDS_PROJECT") or os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+    _take_old_variables()
+    project = choose_project(configuration.load().document, "", "", os.environ)
     if not project:
-        raise ConfigError("no project is named", hint="set ORCHESTRA_CREDS_PROJECT")
+        raise ConfigError("no project is named", hint=f"set {PROJECT_VARIABLE}")
     file = Path(".env")
     if not file.exists():
         file.touch(mode=0o600)
-    set_key(file, "ORCHESTRA_PROJECT_ID", project, quote_mode="never")
+        if Path(".env.example").is_file():
+            file.write_bytes(Path(".env.example").read_bytes())
+    set_key(file, "ORCHESTRA_PROJECT_ID", project, quote_mode="never" if _PLAIN.fullmatch(project) else "always")
     _advise("run -- COMMAND", "gives a program its secrets without a file")
     return 0
 
@@ -176,22 +224,6 @@ def _template(_ctx: typer.Context) -> int:
         "identity federation (orchestra-creds setup); `orchestra-creds doctor` tells what is missing.\n"
     )
     return 0
-
-
-class _Silence:
-    """Nothing on stderr within the block."""
-
-    def __enter__(self) -> None:
-        sys.stderr.flush()
-        self._before = os.dup(2)
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, 2)
-        os.close(null)
-
-    def __exit__(self, *_error: object) -> None:
-        sys.stderr.flush()
-        os.dup2(self._before, 2)
-        os.close(self._before)
 
 
 _VERBS: dict[str, tuple[int, Callable[..., int]]] = {
