@@ -300,3 +300,17 @@ def test_every_lag_is_set_at_once(operator: Operator) -> None:
     assert shown == {lag.value: 8.0 for lag in faults.Lag}
     shown = document(operator.call("emulator", "fault", "--lag", "all=0s", "--format", "json").stdout)["lags"]
     assert shown == {}
+
+
+def test_m9_a_restart_keeps_both_ports(operator: Operator) -> None:
+    ports = []
+    for _ in range(2):
+        with daemon_of(operator) as daemon:
+            ports.append((daemon.endpoints.grpc_port, daemon.endpoints.http_port))
+    assert ports[0] == ports[1]
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", ports[0][0]))
+        taken.listen()
+        with daemon_of(operator) as daemon:
+            assert daemon.endpoints.grpc_port not in {0, ports[0][0]}
+            assert daemon.endpoints.http_port == ports[0][1]

@@ -25,7 +25,7 @@ app = typer.Typer(
     name="emulator", rich_markup_mode=None, no_args_is_help=True, help="The embedded Google Cloud on this machine."
 )
 
-PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="gRPC port; 0 takes any free one.")]
+PortOption = Annotated[int, typer.Option("--port", min=0, max=65535, help="gRPC port; 0 takes the remembered one.")]
 HttpPortOption = Annotated[
     int, typer.Option("--http-port", min=0, max=65535, help="HTTP port; 0 takes the remembered one.")
 ]

@@ -100,12 +100,14 @@ def start_in_process(
     host: str = LOOPBACK,
     grpc_port: int = 0,
     http_port: int = 0,
+    keep_grpc_port: bool = False,
     sleep: Callable[[float], None] = time.sleep,
 ) -> InProcessEmulator:
     """Serve the state file from this process.
 
     With port 0 the HTTP port is the one that the state remembers, so that keys made earlier keep a `token_uri` that
-    answers; when another process has it, any free port. With `auth`, callers are identified and need permissions.
+    answers; when another process has it, any free port. With `keep_grpc_port`, which is for a daemon, the same goes for the gRPC port,
+    so that a client outlives a restart. With `auth`, callers are identified and need permissions.
     `strict` switches strict mode on or off; None leaves the state as it is.
     """
     require_loopback(host)
@@ -121,7 +123,7 @@ def start_in_process(
             authorize=access.authorize if auth else dispatch.allow_all,
             sleep=sleep,
         )
-        servers = _start_servers(emulator, host, grpc_port, http_port)
+        servers = _start_servers(emulator, host, grpc_port, http_port, keep_grpc_port=keep_grpc_port)
     except BaseException:
         store.close()
         raise
@@ -223,7 +225,13 @@ def run_daemon(
     with lock:
         try:
             with start_in_process(
-                state, auth=auth, strict=strict, host=host, grpc_port=grpc_port, http_port=http_port
+                state,
+                auth=auth,
+                strict=strict,
+                host=host,
+                grpc_port=grpc_port,
+                http_port=http_port,
+                keep_grpc_port=True,
             ) as running:
                 with running.emulator.store.transaction() as txn:
                     is_strict = strict_mode.is_strict(txn)
@@ -325,18 +333,28 @@ def advance_clock(state: Path, step: timedelta) -> datetime:
         return store.advance(step)
 
 
-def _start_servers(emulator: Emulator, host: str, grpc_port: int, http_port: int) -> Servers:
+def _start_servers(emulator: Emulator, host: str, grpc_port: int, http_port: int, *, keep_grpc_port: bool) -> Servers:
     with emulator.store.transaction() as txn:
-        remembered = int(txn.setting("http_port", 0))
-    try:
-        servers = Servers(emulator, host=host, grpc_port=grpc_port, http_port=http_port or remembered)
-    except UnavailableError:
-        if http_port or not remembered:
-            raise
-        return Servers(emulator, host=host, grpc_port=grpc_port)
-    if servers.endpoints.http_port != remembered:
+        grpc_before = int(txn.setting("grpc_port", 0)) if keep_grpc_port and not grpc_port else 0
+        http_before = int(txn.setting("http_port", 0)) if not http_port else 0
+    wanted = [(grpc_port or grpc, http_port or http) for grpc in (grpc_before, 0) for http in (http_before, 0)]
+    choices = list(dict.fromkeys(wanted))
+    for grpc, http in choices:
+        try:
+            servers = Servers(emulator, host=host, grpc_port=grpc, http_port=http)
+            break
+        except UnavailableError:
+            if (grpc, http) == choices[-1]:
+                raise
+    kept = {"http_port": servers.endpoints.http_port} | (
+        {"grpc_port": servers.endpoints.grpc_port} if keep_grpc_port else {}
+    )
+    with emulator.store.transaction() as txn:
+        changed = {name: port for name, port in kept.items() if txn.setting(name, 0) != port}
+    if changed:
         with emulator.store.transaction() as txn:
-            txn.set_setting("http_port", servers.endpoints.http_port)
+            for name, port in changed.items():
+                txn.set_setting(name, port)
     return servers
 
 
