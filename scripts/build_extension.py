@@ -1,7 +1,7 @@
 """Builds the optional C extensions with the wheel; where they cannot be built, the wheel is pure Python.
 
 Hatchling runs this for `pip install .`, `pip install -e .` and wheels. They use CPython's stable ABI, so one build
-serves every later version. ORCHESTRA_CREDS_PURE=1 leaves them out.
+serves every later version. ORCHESTRA_CREDS_PURE=1 leaves them out, ORCHESTRA_CREDS_NATIVE=1 lets the build fail without them.
 """
 
 import os
@@ -27,6 +27,8 @@ class CustomBuildHook(BuildHookInterface):  # type: ignore[type-arg,unused-ignor
         if self.target_name != "wheel":
             return
         reason = build(Path(self.root))
+        if reason and os.environ.get("ORCHESTRA_CREDS_NATIVE"):
+            raise RuntimeError(f"the C extensions cannot be built: {reason}")
         if reason:
             self.app.display_warning(f"building without the C extensions: {reason}; scans take longer")
             return
