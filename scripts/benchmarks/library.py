@@ -5,10 +5,12 @@ fails if its answer is not 200, or does not come within the deadline. Needs the 
 """
 
 import argparse
+import asyncio
 import contextlib
 import glob
 import http.client
 import json
+import logging
 import os
 import pwd
 import shutil
@@ -22,10 +24,17 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
+
+from orchestra_creds.core.cloud_types import VersionMaterial
+from orchestra_creds.core.material import Material
+from orchestra_creds.errors import UnavailableError
+from orchestra_creds.library.aio import AsyncCredentialManager
 
 PROJECT = "demo-project"
 COMMAND = str(Path(sys.executable).with_name("orchestra-creds"))
@@ -112,16 +121,17 @@ CONFIG = """schema = 1
 id = "{project}"
 [credentials.app-db]
 kind = "postgres"
-host = "127.0.0.1"
-port = {port}
-database = "postgres"
-sslmode = "disable"
-users = ["app_a", "app_b"]
-admin_secret = "pg-admin"
 every = "30d"
 grace = "1d"
 soak = "0s"
 settle = "0s"
+[credentials.app-db.postgres]
+users = ["app_a", "app_b"]
+admin_secret = "pg-admin"
+host = "127.0.0.1"
+port = {port}
+database = "postgres"
+sslmode = "disable"
 [credentials.app-one-key]
 kind = "service-account-key"
 account = "app-one"
@@ -320,8 +330,8 @@ def percentile(values: Sequence[float], share: float) -> float:
 def report(load: Load, phases: Sequence[str]) -> tuple[str, bool]:
     """A table by phase, and whether all holds that must: nothing failed but what asked for a disabled version."""
     lines = [
-        "| phase | requests | failed | cached p50 ms | cached p99 ms | database p99 ms | why |",
-        "| --- |" + " --- |" * 6,
+        "| phase | requests | failed | cached p50 ms | cached p99 ms | no secret p99 ms | database p99 ms | why |",
+        "| --- |" + " --- |" * 7,
     ]
     good = True
     for phase in phases:
@@ -338,9 +348,83 @@ def report(load: Load, phases: Sequence[str]) -> tuple[str, bool]:
         total = sum(len(load.seconds[place]) for place in places)
         lines.append(
             f"| {phase} | {total} | {shown} | {percentile(cached, 0.5):.1f} | {percentile(cached, 0.99):.1f} "
-            f"| {percentile(database, 0.99):.1f} | {why} |"
+            f"| {percentile(load.seconds[phase, '/health'], 0.99):.1f} | {percentile(database, 0.99):.1f} | {why} |"
         )
     return "\n".join(lines), good
+
+
+class SilentStore:
+    """Answers once, and then not at all, or with a refusal to answer; counts the calls."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        self.hangs, self.calls = hangs, 0
+
+    def access(self, name: str, _version: int | str, *, deadline: float | None = None) -> VersionMaterial:
+        """The value at first; then an outage."""
+        self.calls += 1
+        if self.calls == 1:
+            return VersionMaterial(name, 1, Material(b"held"))
+        if self.hangs:
+            time.sleep(deadline or 10.0)
+        raise UnavailableError("no answer")
+
+
+def read_in_process(seconds: float) -> str:
+    """A table of reads a second by 40 threads and by 1,000 coroutines that hold a value, while the store hangs or refuses."""
+    lines = ["| callers | store | reads a second | slowest read ms | calls of the store |", "| --- |" + " --- |" * 4]
+    for callers, count in (("40 threads", count_in_threads), ("1,000 coroutines", count_in_coroutines)):
+        for what, hangs in (("hangs", True), ("UNAVAILABLE", False)):
+            store, start = SilentStore(hangs=hangs), time.monotonic()
+            later = [0.0]
+            options: dict[str, Any] = {
+                "ttl": 20.0,
+                "store": store,
+                "clock": lambda later=later: time.monotonic() + later[0],
+            }
+            manager = AsyncCredentialManager(environment="", **options)
+            manager.manager.get_secret("db")
+            later[0] = 21.0
+            reads, slowest = count(manager, seconds)
+            rate = reads / (time.monotonic() - start)
+            lines.append(f"| {callers} | {what} | {rate:,.0f} | {slowest * 1000:.0f} | {store.calls - 1} |")
+    return "\n".join(lines)
+
+
+def count_in_threads(manager: AsyncCredentialManager, seconds: float) -> tuple[int, float]:
+    """Reads by 40 threads, and the slowest."""
+    end = time.monotonic() + seconds
+
+    def read(_number: int) -> tuple[int, float]:
+        count, slowest = 0, 0.0
+        while (start := time.monotonic()) < end:
+            manager.manager.get_secret("db")
+            slowest = max(slowest, time.monotonic() - start)
+            count += 1
+        return count, slowest
+
+    with ThreadPoolExecutor(40) as pool:
+        found = list(pool.map(read, range(40)))
+    return sum(count for count, _ in found), max(slowest for _, slowest in found)
+
+
+def count_in_coroutines(manager: AsyncCredentialManager, seconds: float) -> tuple[int, float]:
+    """Reads by 1,000 coroutines, each of which lets the others go on after a read, and the slowest."""
+    end = time.monotonic() + seconds
+
+    async def read() -> tuple[int, float]:
+        count, slowest = 0, 0.0
+        while (start := time.monotonic()) < end:
+            await manager.get_secret("db")
+            slowest = max(slowest, time.monotonic() - start)
+            count += 1
+            await asyncio.sleep(0)
+        return count, slowest
+
+    async def read_all() -> list[tuple[int, float]]:
+        return await asyncio.gather(*(read() for _ in range(1000)))
+
+    found = asyncio.run(read_all())
+    return sum(count for count, _ in found), max(slowest for _, slowest in found)
 
 
 def main() -> None:
@@ -350,7 +434,13 @@ def main() -> None:
     parser.add_argument("--ttl", type=float, default=20.0, help="seconds a value is kept")
     parser.add_argument("--quiet-for", type=float, default=30.0, help="seconds of a phase beside its disturbance")
     parser.add_argument("--outage", type=float, default=60.0, help="seconds that Secret Manager is down, and slow")
+    parser.add_argument(
+        "--in-process", type=float, default=15.0, help="seconds of each reading without a service; 0 for none"
+    )
     options = parser.parse_args()
+    logging.getLogger("orchestra_creds").setLevel(logging.ERROR)
+    if options.in_process:
+        print(read_in_process(options.in_process) + "\n")
     folder = Path(tempfile.mkdtemp(prefix="bench-library-", dir="/tmp"))
     folder.chmod(0o755)
     try:
@@ -395,6 +485,11 @@ def measure(folder: Path, database: int, options: argparse.Namespace) -> None:
         print(text)
         quiet = percentile(load.seconds["quiet", "/cached"], 0.99)
         worst = max(percentile(load.seconds[phase, "/cached"], 0.99) for phase in phases[1:])
+        beside = max(
+            percentile(load.seconds[phase, "/cached"], 0.99) / percentile(load.seconds[phase, "/health"], 0.99)
+            for phase in phases[1:]
+        )
+        print(f"beside a route without a secret in the same phase: {beside:.1f} times at worst")
         rates = [len(values) for values in load.seconds.values()]
         print(f"p99 of /cached: {quiet:.1f} ms undisturbed, {worst:.1f} ms at worst ({worst / quiet:.1f} times)")
         print(f"{sum(rates)} requests, median per phase and route {statistics.median(rates):.0f}")

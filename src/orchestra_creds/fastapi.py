@@ -24,21 +24,15 @@ _LOG = logging.getLogger("orchestra_creds")
 _UNAVAILABLE = 503
 
 
-def get_credential_manager() -> CredentialManager:
-    """Return the manager of this process.
+async def get_credential_manager() -> CredentialManager:
+    """Return the manager of this process; a coroutine, because FastAPI runs any other dependency in a thread.
 
     `library.manager.set_credential_manager` chooses one with options of your own; tests override it with `app.dependency_overrides`.
     """
     return library.get_credential_manager()
 
 
-async def _manager_in_the_loop(
-    manager: Annotated[CredentialManager, Depends(get_credential_manager)],
-) -> CredentialManager:
-    return manager
-
-
-_ManagerDependency = Annotated[CredentialManager, Depends(_manager_in_the_loop)]
+_ManagerDependency = Annotated[CredentialManager, Depends(get_credential_manager)]
 
 
 class Secret:

@@ -364,6 +364,7 @@ class Store:
 manager.open_cloud = lambda **_options: SimpleNamespace(secrets=Store(), close=lambda: None)
 creds = CredentialManager(environment="dev", clock=lambda: now[0])
 print(creds.get_secret("db"))
+creds.subscribe("db", lambda name, version: None)
 opened[0].gate.clear()
 opened[0].reads.clear()
 now[0] += 301
@@ -375,6 +376,7 @@ child = os.fork()
 if child == 0:
     signal.alarm(20)
     print(creds.get_secret("db"), creds.get_secret("other"), get_credential_manager() is get_credential_manager())
+    print("orchestra-creds-watch" in {thread.name for thread in threading.enumerate()})
     sys.stdout.flush()
     os._exit(0)
 print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
@@ -386,6 +388,6 @@ def test_a_forked_child_reads_over_a_connection_of_its_own() -> None:
     done = subprocess.run(  # the read of the parent still hangs at its end, and must not keep it
         [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=120, check=False
     )
-    assert (done.stdout.split("\n"), done.returncode) == (["value-1", "value-2 value-2 True", "0", "1", ""], 0), (
+    assert (done.stdout.split("\n"), done.returncode) == (["value-1", "value-2 value-2 True", "True", "0", "1", ""], 0), (
         done.stderr
     )

@@ -11,9 +11,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Annotated, Any, cast
 
+import fastapi.dependencies.utils
+import google_crc32c
 import pytest
 from fastapi import Depends, FastAPI
 from fastapi.testclient import TestClient
+from google.cloud import secretmanager_v1
 
 from orchestra_creds import fastapi as ours
 from orchestra_creds.bootstrap import cloud as clouds
@@ -141,19 +144,24 @@ def test_b1_a_variable_that_replaces_a_secret_is_kept_like_a_value(
 def test_b1_a_callback_that_never_ends_blocks_no_read(shelf: Shelf, clock: Clock) -> None:
     creds, release = manager(shelf, clock), threading.Event()
     creds.get_secret("db")
+    seen: list[str] = []
 
     def wait_for_ever(_name: str, _version: int) -> None:
-        release.wait(20)
+        release.wait(60)
 
-    creds.subscribe("db", wait_for_ever)
-    try:
+    def read_on() -> None:
         for number in range(2, 12):
             shelf.versions["db-dev"].append(f"value-{number}")
             creds.refresh("db")
-            assert creds.get_secret("db") == f"value-{number}"
-    finally:
-        release.set()
-        creds.close()
+            seen.append(creds.get_secret("db"))
+
+    creds.subscribe("db", wait_for_ever)
+    reader = threading.Thread(target=read_on, daemon=True)
+    reader.start()
+    reader.join(10)
+    release.set()
+    creds.close()
+    assert seen == [f"value-{number}" for number in range(2, 12)]
 
 
 def test_b1_a_callback_is_told_after_the_value_was_forgotten_and_without_a_reader(shelf: Shelf) -> None:
@@ -292,6 +300,31 @@ def test_a_value_may_be_kept_until_its_secret_is_due(due: str, kept: float, shel
     clock.now += 2
     creds.get_secret("db")
     assert len(shelf.asked) == 2
+
+
+class Client:
+    """What stands for a client of Secret Manager; it notes how it is called."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, float]] = []
+
+    def access_secret_version(self, *, request: Any, timeout: float, **_options: Any) -> Any:
+        self.calls.append((request.name, timeout))
+        data = b"from the client"
+        payload = secretmanager_v1.SecretPayload(data=data, data_crc32c=google_crc32c.value(data))
+        return secretmanager_v1.AccessSecretVersionResponse(name=f"{request.name[:-6]}7", payload=payload)
+
+
+def test_a_client_a_location_and_a_timeout_are_used(config: Path) -> None:
+    client = Client()
+    creds = CredentialManager(
+        "acme", "dev", config=config, client=client, location="europe-west3", timeout=3.0, ttl=300.0
+    )
+    assert (creds.get_secret("db"), creds.version("db")) == ("from the client", 7)
+    assert client.calls == [("projects/acme/locations/europe-west3/secrets/dev-db/versions/latest", 3.0)]
+    creds.close()
+    with pytest.raises(ConfigError, match="own identity"):
+        CredentialManager("acme", "dev", config=config, client=client, impersonate="a@b").get_secret("db")
 
 
 # -- M7: objects that rotate with the secret
@@ -435,7 +468,9 @@ def test_m7_functions_get_secrets_as_arguments(shelf: Shelf, clock: Clock) -> No
         fail()
 
 
-def test_m7_routes_retry_after_a_refusal_and_use_no_thread_for_a_cached_value(shelf: Shelf, clock: Clock) -> None:
+def test_m7_routes_retry_after_a_refusal_and_use_no_thread_for_a_cached_value(
+    shelf: Shelf, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
     shelf.versions["config-dev"] = ['{"a": 1}']
     creds = manager(shelf, clock)
     app = FastAPI()
@@ -470,6 +505,17 @@ def test_m7_routes_retry_after_a_refusal_and_use_no_thread_for_a_cached_value(sh
 
     web = TestClient(app)
     assert (web.get("/sync").json(), web.get("/json").json(), web.get("/absent").status_code) == ("two", 1, 503)
+
+    async def fail(*_arguments: object, **_options: object) -> None:
+        raise AssertionError("a thread is used")
+
+    async def this_manager() -> CredentialManager:
+        return creds
+
+    app.dependency_overrides[ours.get_credential_manager] = this_manager
+    with monkeypatch.context() as patch:
+        patch.setattr(fastapi.dependencies.utils, "run_in_threadpool", fail)
+        assert web.get("/json").json() == 1
     shelf.versions["db-dev"] = ["one"]
     creds.invalidate("db")
     assert web.get("/async").json() == "two"
@@ -482,4 +528,4 @@ def test_a_manager_with_options_of_its_own_is_that_of_the_process(
     monkeypatch.delenv("ENVIRONMENT", raising=False)
     creds = manager(shelf, clock, ttl=20)
     library.set_credential_manager(creds)
-    assert ours.get_credential_manager() is creds
+    assert asyncio.run(ours.get_credential_manager()) is creds
