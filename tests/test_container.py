@@ -146,9 +146,9 @@ def test_m9_a_build_without_the_compiled_extensions_fails_where_they_are_demande
 
 
 def interpreter(version: str) -> str:
-    """The path of a Python of this version, of the machine or of pyenv; empty if there is none."""
+    """The path of a Python of this version, of pyenv (whose command on PATH may only say that it is there) or of the machine; or empty."""
     found = sorted(glob.glob(os.path.expanduser(f"~/.pyenv/versions/{version}.*/bin/python3")))
-    return shutil.which(f"python{version}") or (found[-1] if found else "")
+    return found[-1] if found else shutil.which(f"python{version}") or ""
 
 
 @pytest.mark.parametrize("version", ["3.11", "3.13"])

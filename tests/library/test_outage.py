@@ -388,6 +388,7 @@ def test_a_forked_child_reads_over_a_connection_of_its_own() -> None:
     done = subprocess.run(  # the read of the parent still hangs at its end, and must not keep it
         [sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, timeout=120, check=False
     )
-    assert (done.stdout.split("\n"), done.returncode) == (["value-1", "value-2 value-2 True", "True", "0", "1", ""], 0), (
-        done.stderr
-    )
+    assert (done.stdout.split("\n"), done.returncode) == (
+        ["value-1", "value-2 value-2 True", "True", "0", "1", ""],
+        0,
+    ), done.stderr
