@@ -76,6 +76,8 @@ def run(repo: Path, cache: Path, *arguments: str, typer: bool = False) -> tuple[
         ("finding", ["--all-files", "-j", "2", "--format", "json"]),
         ("finding", ["--history", "--no-cache"]),
         ("finding", ["--since", "HEAD"]),
+        ("finding", ["--pre-commit", "a.py", "b.py"]),
+        ("finding", ["--pre-commit", "old.txt", "b.py"]),
     ],
 )
 def test_the_fast_way_says_what_the_verb_says(content: str, arguments: list[str], repo: Path, cache: Path) -> None:

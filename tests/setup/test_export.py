@@ -134,8 +134,11 @@ def test_m5_a_first_apply_does_not_race() -> None:
 
 def test_m5_the_provider_and_the_versions_are_named() -> None:
     document = json.loads(export.export(everything(), NUMBER, "terraform", ExistingParts(frozenset())))
-    assert document["terraform"]["required_version"] == ">= 1.5"  # the first version with import blocks
-    assert document["terraform"]["required_providers"]["google"]["source"] == "hashicorp/google"
+    providers = {"google": {"source": "hashicorp/google", "version": ">= 6.0, < 8.0"}}
+    assert document["terraform"] == {
+        "required_version": ">= 1.5",
+        "required_providers": providers,
+    }  # 1.5 has import blocks
     assert document["provider"] == {"google": {"project": PROJECT}}
 
 
