@@ -2,7 +2,10 @@
 
 import pytest
 
-from tests.cli.cloud import PROJECT, document, make_account
+from orchestra_creds.emulator.protocol import faults
+from orchestra_creds.emulator.protocol.errors import Code
+from orchestra_creds.emulator.server import control
+from tests.cli.cloud import PROJECT, document, make_account, state_of
 from tests.cli.conftest import Ended, Operator, one_error
 from tests.cli.test_rotate_verb import outcomes, pass_time
 
@@ -58,7 +61,7 @@ def test_a_credential_that_was_removed_from_the_file_is_named_until_it_is_retire
     refused = rotator.call("rotate", "retire", "app-key")
     assert (refused.code, "--confirm app-key" in refused.stderr) == (2, True)
     used = rotator.call("rotate", "retire", "app-key", "--yes")
-    assert (used.code, "is in use" in used.text, keys(rotator)) == (4, True, {made: True})
+    assert (used.code, "may be in use" in used.text, keys(rotator)) == (4, True, {made: True})
     plan = rotator.call("rotate", "retire", "app-key", "--dry-run", "--in-use")
     assert (plan.code, "would disable" in plan.text, keys(rotator)) == (0, True, {made: True})
     ended = rotator.call("rotate", "retire", "app-key", "--yes", "--in-use")
@@ -148,3 +151,32 @@ def test_another_account_in_the_file_is_a_reason_to_rotate_and_the_old_key_dies_
     assert rotator.call("rotate", "app-key").code == 0
     assert keys(rotator) == {}
     assert list(keys(rotator, "app-two").values()) == [True]
+
+
+def test_predecessors_are_disabled_once_both_records_show_that_nobody_uses_them(operator: Operator) -> None:
+    """With the usual `require_unused`, and one query to each record for all keys of the project."""
+    operator.environment |= {"ORCHESTRA_CREDS_BACKEND": "local"}
+    tables = [key(name=f"key-{name}", account=f"app-{name}") for name in ("one", "two")]
+    declare(operator, *(table.replace('require_unused = "0s"', 'require_unused = "1d"') for table in tables))
+    for name in ("one", "two"):
+        make_account(operator, f"app-{name}")
+    assert operator.call("rotate", "--all").code == 0
+    assert operator.call("rotate", "--all", "--force").code == 0
+    pass_time(operator, "7d")
+    with control.change_state(state_of(operator)) as txn:
+        faults.arm(txn, faults.Fault("*/ListTimeSeries", Code.PERMISSION_DENIED, times=0))
+    denied = operator.call("rotate", "--due", "--format", "json")
+    assert (denied.code, set(outcomes(denied).values())) == (1, {"attention"})
+    assert "cannot ask Cloud Monitoring" in denied.text
+    assert list(keys(operator).values()) == [True, True]
+    with control.change_state(state_of(operator)) as txn:
+        faults.clear(txn)
+        before = [entry.method.rpartition("/")[2] for entry in txn.audit()]
+    assert outcomes(operator.call("rotate", "--due", "--format", "json")) == {
+        "key-one": "retired",
+        "key-two": "retired",
+    }
+    assert sorted(keys(operator).values()) == [False, True]
+    with control.change_state(state_of(operator)) as txn:
+        asked = [entry.method.rpartition("/")[2] for entry in txn.audit()][len(before) :]
+    assert (asked.count("ListTimeSeries"), asked.count("QueryActivity")) == (1, 2)  # `key list` asked once

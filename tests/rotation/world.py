@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
 from orchestra_creds.core.credential import Credential, CredentialKind, Strategy
 from orchestra_creds.core.policy import RotationPolicy
-from orchestra_creds.core.ports import Destination
+from orchestra_creds.core.ports import Destination, UsageSource
 from orchestra_creds.emulator.iam import key_records
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
@@ -33,6 +33,7 @@ from orchestra_creds.emulator.server.dispatch import Emulator
 from orchestra_creds.emulator.service_usage.services import TITLES
 from orchestra_creds.emulator.store.store import Store
 from orchestra_creds.errors import CredsError
+from orchestra_creds.gcp.key_usage import AnalyzerUsage, MonitoringUsage
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
@@ -41,6 +42,7 @@ from orchestra_creds.rotation.engine import Attempt, Pause, Run
 from orchestra_creds.rotation.executor import StepExecutor
 from orchestra_creds.rotation.issuer import Issuer
 from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
+from orchestra_creds.rotation.key_usage import UsageReader
 from orchestra_creds.rotation.outcome import Event, Outcome
 from orchestra_creds.rotation.run_clock import RunClock
 from orchestra_creds.rotation.situation import ORDINARY, RunRequest
@@ -228,6 +230,11 @@ class World:
             sleep=lambda seconds: self.pass_time(timedelta(seconds=seconds)),
         )
 
+    @property
+    def usage_sources(self) -> tuple[UsageSource, ...]:
+        """The records of the use of keys."""
+        return (MonitoringUsage(self.session), AnalyzerUsage(self.session))
+
     def issuer(self, credential: Credential) -> ServiceAccountKeys:
         assert credential.kind is CredentialKind.SERVICE_ACCOUNT_KEY
         return ServiceAccountKeys(
@@ -235,6 +242,7 @@ class World:
             self.keys,
             self.tokens,
             self.inspector,
+            UsageReader(self.usage_sources, PROJECT, lambda: self.clock),
             token_uri="http://127.0.0.1:1/token",
             now=lambda: self.clock,
             new_pair=lambda: next(self.uploads[credential.account]),

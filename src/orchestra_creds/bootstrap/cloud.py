@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ProjectInspector,
         SecretStore,
         TokenIssuer,
+        UsageSource,
     )
     from orchestra_creds.emulator.server.control import InProcessEmulator
     from orchestra_creds.gcp.session import ApiSession
@@ -67,6 +68,13 @@ class Cloud:
         from orchestra_creds.gcp.keys import IamKeyStore
 
         return IamKeyStore(self.session)
+
+    @cached_property
+    def usage_sources(self) -> "tuple[UsageSource, ...]":
+        """Records of the use of keys."""
+        from orchestra_creds.gcp.key_usage import AnalyzerUsage, MonitoringUsage
+
+        return (MonitoringUsage(self.session), AnalyzerUsage(self.session))
 
     @cached_property
     def api_keys(self) -> "ApiKeyStore":

@@ -5,6 +5,7 @@ The kinds and their keys in the file stand in `config/credentials.py`; tests hol
 
 import secrets as randomness
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 
 from orchestra_creds.bootstrap.cloud import Cloud
@@ -19,34 +20,49 @@ from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.issuers.postgres import PostgresRoles
 from orchestra_creds.rotation.issuers.service_account_key import ServiceAccountKeys
+from orchestra_creds.rotation.key_usage import UsageReader
 
 GOOGLE_TOKEN_URI = "https://oauth2.googleapis.com/token"  # noqa: S105  an address
 
-Now = Callable[[], datetime]
-"""The time, aware UTC."""
+
+@dataclass(frozen=True, slots=True)
+class IssuerContext:
+    """What issuers are built from: the cloud, the time (aware UTC), and the proof that a key is unused, which a run asks for once."""
+
+    cloud: Cloud
+    now: Callable[[], datetime]
+    usage: UsageReader
 
 
-def _service_account_keys(credential: Credential, cloud: Cloud, now: Now) -> Issuer:
+def issuer_context(cloud: Cloud, now: Callable[[], datetime]) -> IssuerContext:
+    """Return the context of one run."""
+    return IssuerContext(cloud, now, UsageReader(cloud.usage_sources, cloud.project, now))
+
+
+def _service_account_keys(credential: Credential, context: IssuerContext) -> Issuer:
+    cloud = context.cloud
     ends = cloud.session.endpoints
     uri = f"{ends.http}/token" if ends else GOOGLE_TOKEN_URI
-    return ServiceAccountKeys(credential, cloud.keys, cloud.tokens, cloud.inspector, token_uri=uri, now=now)
+    return ServiceAccountKeys(
+        credential, cloud.keys, cloud.tokens, cloud.inspector, context.usage, token_uri=uri, now=context.now
+    )
 
 
-ISSUERS: Mapping[CredentialKind, Callable[[Credential, Cloud, Now], Issuer]] = {
+ISSUERS: Mapping[CredentialKind, Callable[[Credential, IssuerContext], Issuer]] = {
     CredentialKind.SERVICE_ACCOUNT_KEY: _service_account_keys,
-    CredentialKind.GENERATED: lambda credential, _cloud, _now: GeneratedValues(credential, randomness.token_bytes),
-    CredentialKind.COMMAND: lambda credential, _cloud, _now: ProgramIssuer(credential),
-    CredentialKind.API_KEY: lambda credential, cloud, _now: ApiKeys(credential, cloud.api_keys),
-    CredentialKind.POSTGRES: lambda credential, cloud, _now: PostgresRoles(
-        credential, cloud.secrets, randomness.token_bytes
+    CredentialKind.GENERATED: lambda credential, _context: GeneratedValues(credential, randomness.token_bytes),
+    CredentialKind.COMMAND: lambda credential, _context: ProgramIssuer(credential),
+    CredentialKind.API_KEY: lambda credential, context: ApiKeys(credential, context.cloud.api_keys),
+    CredentialKind.POSTGRES: lambda credential, context: PostgresRoles(
+        credential, context.cloud.secrets, randomness.token_bytes
     ),
-    CredentialKind.MANUAL: lambda credential, _cloud, _now: ManualIssuer(credential),
+    CredentialKind.MANUAL: lambda credential, _context: ManualIssuer(credential),
 }
 
 
-def issuer_of(credential: Credential, cloud: Cloud, *, now: Now) -> Issuer:
+def issuer_of(credential: Credential, context: IssuerContext) -> Issuer:
     """Return the issuer of the credential's kind."""
-    return ISSUERS[credential.kind](credential, cloud, now)
+    return ISSUERS[credential.kind](credential, context)
 
 
 def destinations_of(credential: Credential, cloud: Cloud) -> tuple[Destination, ...]:

@@ -56,7 +56,7 @@ def rotate_credentials(
     Raises:
         CredsError: the run could not begin; what fails later is an outcome.
     """
-    from orchestra_creds.bootstrap.issuers import destinations_of, issuer_of
+    from orchestra_creds.bootstrap.issuers import destinations_of, issuer_context, issuer_of
 
     catalog = open_catalog(cloud, from_labels=from_labels)
     run = Run(
@@ -70,7 +70,7 @@ def rotate_credentials(
     factory = AttemptFactory(
         run,
         catalog,
-        partial(issuer_of, cloud=cloud, now=run.time.now),
+        partial(issuer_of, context=issuer_context(cloud, run.time.now)),
         partial(destinations_of, cloud=cloud),
         want,
         dry=dry,

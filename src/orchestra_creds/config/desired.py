@@ -23,6 +23,7 @@ NEEDED_SERVICES = (
     "serviceusage.googleapis.com",
     "orgpolicy.googleapis.com",
     "policyanalyzer.googleapis.com",
+    "monitoring.googleapis.com",
 )
 """APIs that `setup`, `rotate`, `status`, `secret` and `key` call whatever the file says."""
 STS = "sts.googleapis.com"

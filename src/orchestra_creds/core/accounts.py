@@ -14,6 +14,13 @@ def mail(name: str, project: str) -> str:
     return f"{name}@{project}{ACCOUNT_DOMAIN}"
 
 
+def account_project(account: str, default: str) -> str:
+    """Return the project in the mail address of an account; Google's own accounts (appspot, developer) do not tell it: `default`."""
+    _, _, domain = account.partition("@")
+    project, suffix, _ = domain.partition(ACCOUNT_DOMAIN)
+    return project if suffix else default
+
+
 def require_identity(identity: str) -> None:
     """Refuse what cannot be the mail address of a service account that something runs as.
 

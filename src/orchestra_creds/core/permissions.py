@@ -34,6 +34,7 @@ _BY_RESOURCE: Mapping[str, tuple[str, str]] = {
     "logging.logMetrics": ("roles/logging.viewer", "roles/logging.configWriter"),
     "monitoring.alertPolicies": ("roles/monitoring.viewer", "roles/monitoring.editor"),
     "monitoring.notificationChannels": ("roles/monitoring.viewer", "roles/monitoring.editor"),
+    "monitoring.timeSeries": ("roles/monitoring.viewer", ""),
 }
 """Resource -> the role that reads, and the one that changes."""
 _EXACT: Mapping[str, str] = {

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from orchestra_creds.core.durations import LONGEST, duration_text
+from orchestra_creds.core.key_usage import LONGEST_UNUSED, KeyUsage
 from orchestra_creds.errors import ConfigError
 
 SHORTEST_GRACE = timedelta(hours=6)
@@ -22,7 +23,7 @@ class RotationPolicy:
     every           age at which a successor is made            grace   how long the predecessor stays valid after promotion
     settle          how long a new key must keep authenticating before it is published
     soak            how long a disabled predecessor can still be enabled again before it is deleted
-    require_unused  the predecessor must not have authenticated for so long before it is disabled; zero asks nothing
+    require_unused  the predecessor must be proven unused for so long before it is disabled; zero asks nothing
     """
 
     every: timedelta = timedelta(days=90)
@@ -42,6 +43,11 @@ class RotationPolicy:
             raise ConfigError(
                 f"credential {name}: {duration_text(longest)} is longer than a hundred years",
                 hint="write 90d, 72h or 120s",
+            )
+        if self.require_unused > LONGEST_UNUSED:
+            raise ConfigError(
+                f"credential {name}: require_unused {duration_text(self.require_unused)} is longer than can be known",
+                hint=f"Google counts the uses of a key for six weeks: at most {duration_text(LONGEST_UNUSED)}",
             )
         if self.grace < SHORTEST_GRACE:
             raise ConfigError(
@@ -75,9 +81,11 @@ class RotationPolicy:
         """When a disabled predecessor may be deleted."""
         return disabled + self.soak
 
-    def is_quiet(self, last_used: datetime | None, now: datetime) -> bool:
-        """Whether a predecessor has not been used for long enough."""
-        return not self.require_unused or last_used is None or now - last_used >= self.require_unused
+    def reason_to_keep(self, usage: KeyUsage | None, now: datetime) -> str:
+        """Why a predecessor is not proven unused for long enough, as a sentence; empty if it is, or if nothing keeps a record of uses."""
+        if not self.require_unused or usage is None:
+            return ""
+        return usage.reason_to_keep(self.require_unused, now)
 
 
 def _expiry_slack(lifetime: timedelta) -> timedelta:

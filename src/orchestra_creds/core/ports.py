@@ -17,6 +17,7 @@ from orchestra_creds.core.cloud_types import (
     Version,
     VersionMaterial,
 )
+from orchestra_creds.core.key_usage import ProjectUsage
 from orchestra_creds.core.material import Material
 
 
@@ -146,6 +147,17 @@ class KeyStore(Protocol):
 
     def last_uses(self, account: str) -> Mapping[str, datetime]:
         """Key id -> last authentication that Google's Policy Analyzer knows of; day granularity, unused keys absent."""
+        ...
+
+
+class UsageSource(Protocol):
+    """A record that Google keeps of when keys of service accounts authenticated; errors as in SecretStore."""
+
+    def read_usage(self, project: str, since: datetime, now: datetime) -> ProjectUsage:
+        """What it knows of all keys of a project from `since` to `now`; a record that keeps only the last use may answer for longer.
+
+        An answer that is not complete is an error.
+        """
         ...
 
 

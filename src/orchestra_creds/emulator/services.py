@@ -6,6 +6,7 @@ from orchestra_creds.emulator.iam import accounts, analyzer, keys, roles
 from orchestra_creds.emulator.identity import credentials, federation, oauth, sts
 from orchestra_creds.emulator.logging import metrics as log_metrics
 from orchestra_creds.emulator.monitoring import alerts as monitoring
+from orchestra_creds.emulator.monitoring import time_series
 from orchestra_creds.emulator.protocol import rest
 from orchestra_creds.emulator.protocol.service import Service
 from orchestra_creds.emulator.resource_manager import org_policy, projects
@@ -19,7 +20,8 @@ SERVICES: tuple[Service, ...] = tuple(
     module.SERVICE
     for module in (
         secrets, locations, policies, accounts, keys, roles, credentials, oauth, federation, sts, projects,
-        api_services, analyzer, api_keys, org_policy, buckets, scheduler_jobs, run_jobs, log_metrics, monitoring, rest,
+        api_services, analyzer, api_keys, org_policy, buckets, scheduler_jobs, run_jobs, log_metrics, monitoring, time_series,
+        rest,
     )
 )  # fmt: skip
 """The services, in the order in which paths are tried."""

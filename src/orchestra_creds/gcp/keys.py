@@ -8,8 +8,8 @@ from typing import Any
 
 from google.cloud import iam_admin_v1 as iam
 
+from orchestra_creds.core.accounts import account_project
 from orchestra_creds.core.cloud_types import Key, KeyOrigin, NewKey
-from orchestra_creds.core.google import ACCOUNT_DOMAIN
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError
 from orchestra_creds.gcp.session import ApiSession
@@ -109,7 +109,7 @@ class IamKeyStore:
 
     def last_uses(self, account: str) -> Mapping[str, datetime]:
         """See KeyStore."""
-        project = project_of(account, self._session.project)
+        project = account_project(account, self._session.project)
         path = f"v1/projects/{project}/locations/global/activityTypes/{ACTIVITY}/activities:query"
         doing = f"ask when the keys of {account} were used"
         uses: dict[str, datetime] = {}
@@ -132,19 +132,12 @@ class IamKeyStore:
                 f"{account!r} is not a service account",
                 hint="name it by its mail address: NAME@PROJECT.iam.gserviceaccount.com",
             )
-        return f"projects/{project_of(account, self._session.project)}/serviceAccounts/{account}"
+        return f"projects/{account_project(account, self._session.project)}/serviceAccounts/{account}"
 
     def _key(self, account: str, key_id: str) -> str:
         if not _KEY_ID.fullmatch(key_id):
             raise ConfigError(f"{key_id!r} is not a key's id", hint=f"see: orchestra-creds key list {account}")
         return f"{self._account(account)}/keys/{key_id}"
-
-
-def project_of(account: str, default: str) -> str:
-    """The project in a service account's mail; Google's own accounts (appspot, developer) do not tell it."""
-    _, _, domain = account.partition("@")
-    project, suffix, _ = domain.partition(ACCOUNT_DOMAIN)
-    return project if suffix else default
 
 
 def _key(item: Mapping[str, Any], account: str) -> Key:

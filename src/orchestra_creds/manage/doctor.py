@@ -23,6 +23,7 @@ TITLES = {
     "iamcredentials.googleapis.com": "IAM Service Account Credentials",
     "orgpolicy.googleapis.com": "Organization Policy (whether keys may be uploaded)",
     "policyanalyzer.googleapis.com": "Policy Analyzer (last use of keys)",
+    "monitoring.googleapis.com": "Cloud Monitoring (counts of the use of keys)",
 }
 """What an API is for; others are shown by their name alone."""
 PERMISSIONS = (
@@ -34,8 +35,10 @@ PERMISSIONS = (
     "iam.serviceAccountKeys.list",
     "iam.serviceAccountKeys.create",
     "iam.serviceAccountKeys.disable",
+    "monitoring.timeSeries.list",
+    "policyanalyzer.serviceAccountKeyLastAuthenticationActivities.query",
 )
-"""What the secret and key verbs need."""
+"""What the secret and key verbs and the retirement of keys need."""
 
 CONSTRAINTS = {
     "iam.disableServiceAccountKeyCreation": "keys cannot be created; upload your own public keys, or ask for an exemption",
@@ -147,7 +150,7 @@ def _permissions(policies: PolicyStore, project: str) -> Check:
     has = policies.test_permissions(f"projects/{project}", PERMISSIONS)
     missing = [permission for permission in PERMISSIONS if permission not in has]
     if not missing:
-        return Check("permissions", Health.OK, "all that the secret and key verbs need")
+        return Check("permissions", Health.OK, "all that the secret and key verbs and the retirement of keys need")
     roles = ", ".join(sorted({least_role(permission) for permission in missing}))
     return Check(
         "permissions",

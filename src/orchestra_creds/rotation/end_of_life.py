@@ -46,9 +46,10 @@ def _begin_end(situation: Situation) -> Step:
     if not seen.lives_checked:
         return step_of(StepKind.LOOK_AT_LIVES, subject(situation), state.current.id if state.current else "")
     policy = situation.credential.policy
-    if not situation.want.in_use and not policy.is_quiet(seen.last_use, situation.now):
+    why = "" if situation.want.in_use else policy.reason_to_keep(seen.usage, situation.now)
+    if why:
         raise PreconditionError(
-            f"{name} is in use: {state.current.id if state.current else ''} last authenticated at {seen.last_use:%Y-%m-%d %H:%M} UTC",
+            f"{name} may be in use: {state.current.id if state.current else ''}: {why}",
             hint="stop its readers first and wait for require_unused (a run's own proof counts as use); "
             "--in-use ends it all the same; nothing was changed",
         )

@@ -8,9 +8,10 @@ first, so that it can be repeated after a lost reply; UnavailableError means tha
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol, runtime_checkable
 
+from orchestra_creds.core.key_usage import KeyUsage
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredentialRefusedError
 
@@ -67,8 +68,12 @@ class Issuer(Protocol):
         """
         ...
 
-    def last_used(self, identifier: str) -> datetime | None:
-        """Return when a credential last authenticated; None if never or not known."""
+    def usage_of(self, identifier: str, span: timedelta) -> KeyUsage | None:
+        """Return what is known of the use of a credential in the last `span`; None for a kind of whose use nothing keeps a record.
+
+        Raises:
+            CredsError: a record could not be read: it may be in use.
+        """
         ...
 
     def end(self, identifier: str, value: Material | None) -> None:

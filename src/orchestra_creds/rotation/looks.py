@@ -196,7 +196,8 @@ class StepObserver(NumberedVersions):
         if state.phase is Phase.ISSUED and state.successor.staged and (seen.newest or 0) > state.base:
             seen = self._look_for_interrupted(replace(situation, seen=seen), step)
         if current is not None and situation.credential.policy.require_unused and not situation.want.in_use:
-            seen = replace(seen, last_use=self._issuer_for(situation, current.target).last_used(current.id))
+            span = situation.credential.policy.require_unused
+            seen = replace(seen, usage=self._issuer_for(situation, current.target).usage_of(current.id, span))
         return StepResult(seen=seen)
 
     def _look_for_published(self, situation: Situation, _step: Step) -> StepResult:
@@ -221,8 +222,9 @@ class StepObserver(NumberedVersions):
 
     def _look_at_use(self, situation: Situation, step: Step) -> StepResult:
         identifier = step.resource.rpartition("/")[2]
-        used = self._issuer_for(situation, self._entry(situation, identifier).target).last_used(identifier)
-        return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, identifier: used}))
+        issuer = self._issuer_for(situation, self._entry(situation, identifier).target)
+        usage = issuer.usage_of(identifier, situation.credential.policy.require_unused)
+        return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, identifier: usage}))
 
     def _look_at_health(self, situation: Situation, step: Step) -> StepResult:
         """Readers must get a value, and it must be ours; then a credential that the issuer lists as valid is believed."""
@@ -285,7 +287,10 @@ class StepObserver(NumberedVersions):
                 if item.id in mine or item.last_used is not None or item.created is None or not item.enabled:
                     continue
                 lies_in = window.opened - SKEW <= item.created <= window.closed + SKEW
-                if lies_in and item.id not in window.known and issuer.last_used(item.id) is None:
+                if not lies_in or item.id in window.known:
+                    continue
+                usage = issuer.usage_of(item.id, situation.now - window.opened)
+                if usage is None or usage.last_used is None:
                     orphans[item.id] = window.target
         seen = replace(situation.seen, orphans=tuple(sorted(orphans)), orphan_targets=orphans)
         return StepResult(seen=seen)

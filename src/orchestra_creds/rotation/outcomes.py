@@ -44,7 +44,10 @@ def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) ->
 def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, ...], *, dry: bool) -> Outcome:
     """What became of the credential once nothing more is to be done."""
     ending, message, code = _ending(situation, steps, dry=dry)
-    held = tuple(f"predecessor {name} is still in use: it stays enabled" for name in retirement.in_use(situation))
+    held = tuple(
+        f"predecessor {name} may still be in use and stays enabled: {why}"
+        for name, why in retirement.in_use(situation).items()
+    )
     if ending in {Ending.ROTATED, Ending.DELIVERED} and (ends := _secret_end(situation)):
         held = (*held, ends)
     current = situation.state.current

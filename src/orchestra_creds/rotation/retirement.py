@@ -64,7 +64,7 @@ def retire(situation: Situation) -> Step | None:
     ripe = [
         e
         for e in timely
-        if not _must_be_quiet(situation, e) or credential.policy.is_quiet(seen.uses[e.id], situation.now)
+        if not _must_be_quiet(situation, e) or not credential.policy.reason_to_keep(seen.uses[e.id], situation.now)
     ]
     if not ripe or seen.proved is False:
         return None
@@ -99,17 +99,15 @@ def _must_be_quiet(situation: Situation, entry: Predecessor) -> bool:
     return entry.phase is Retirement.GRACE and bool(situation.credential.policy.require_unused)
 
 
-def in_use(situation: Situation) -> tuple[str, ...]:
-    """Predecessors whose grace is over, but that somebody still uses."""
-    policy = situation.credential.policy
-    return tuple(
-        entry.id
+def in_use(situation: Situation) -> dict[str, str]:
+    """Predecessors whose grace is over, but that are not proven unused, and why not."""
+    policy, uses = situation.credential.policy, situation.seen.uses
+    found = {
+        entry.id: policy.reason_to_keep(uses[entry.id], situation.now)
         for entry in situation.state.retiring
-        if entry.phase is Retirement.GRACE
-        and _is_time_over(situation, entry)
-        and entry.id in situation.seen.uses
-        and not policy.is_quiet(situation.seen.uses[entry.id], situation.now)
-    )
+        if entry.phase is Retirement.GRACE and _is_time_over(situation, entry) and entry.id in uses
+    }
+    return {identifier: why for identifier, why in found.items() if why}
 
 
 def _is_time_over(situation: Situation, entry: Predecessor) -> bool:

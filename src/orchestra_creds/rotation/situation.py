@@ -6,6 +6,7 @@ from datetime import datetime
 from enum import Enum, StrEnum
 
 from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.key_usage import KeyUsage
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.state import STAGING_SUFFIX, Predecessor, State, Target
 
@@ -209,7 +210,8 @@ class Observations:
     staged_checked: bool = False
     staging_restarted: bool = False
     """The staging secret was made anew since the state last counted its versions."""
-    last_use: datetime | None = None
+    usage: KeyUsage | None = None
+    """What is known of the use of the current one; None if nobody asked, or nothing keeps a record."""
     lives_checked: bool = False
     staging_removed: bool = False
     forgotten: bool = False
@@ -262,7 +264,8 @@ class Observations:
     finished: bool = False
     abandoned: bool = False
     healthy: bool | None = None
-    uses: Mapping[str, datetime | None] = field(default_factory=dict)
+    uses: Mapping[str, KeyUsage | None] = field(default_factory=dict)
+    """What is known of the use of predecessors; None for those of whose use nothing keeps a record."""
     orphans: tuple[str, ...] | None = None
     unretired: frozenset[str] = frozenset()
     """Predecessors whose retirement failed in this run."""

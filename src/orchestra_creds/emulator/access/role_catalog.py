@@ -55,6 +55,7 @@ _POOLS_ALL = (
     | _on("iam.workloadIdentityPools", "create update delete undelete setIamPolicy")
     | _on("iam.workloadIdentityPoolProviders", "create update delete undelete")
 )
+_COUNTS_READ = _on("monitoring.timeSeries", "list")
 _SERVICES_READ = _on("serviceusage.services", "get list")
 _SERVICES_ALL = _SERVICES_READ | _on("serviceusage.services", "enable disable use")
 _API_KEYS_READ = _on("apikeys.keys", "get list getKeyString") | _on("apikeys.keys", "lookup")
@@ -83,7 +84,7 @@ _ALERTS_ALL = (
 )
 _LOGS = _on("logging.logEntries", "list")
 _PUBLISH = _on("pubsub.topics", "publish")
-_OPERATIONS_READ = _SCHEDULES_READ | _JOBS_READ | _METRICS_READ | _ALERTS_READ
+_OPERATIONS_READ = _SCHEDULES_READ | _JOBS_READ | _METRICS_READ | _ALERTS_READ | _COUNTS_READ
 
 _VIEWER = (
     _SECRET_READ | _VERSION_READ | _PROJECT_LIST | _on("resourcemanager.projects", "getIamPolicy") | _ACCOUNT_READ
@@ -109,7 +110,7 @@ _REVIEW = (
     | _on("storage.buckets", "list getIamPolicy") | _on("storage.objects", "list getIamPolicy")
     | _on("cloudscheduler.jobs", "list") | _on("run.jobs", "list getIamPolicy") | _on("run.operations", "list") | _LOGS
     | _on("logging.logMetrics", "list") | _on("monitoring.alertPolicies", "list")
-    | _on("monitoring.notificationChannels", "list")
+    | _on("monitoring.notificationChannels", "list") | _COUNTS_READ
 )  # fmt: skip
 """Every list and every policy: what a reviewer of access may read."""
 _SET_POLICIES = frozenset(
@@ -171,11 +172,12 @@ _ROLES = (
     PredefinedRole("roles/policyanalyzer.activityAnalysisViewer", "Activity Analysis Viewer",
                    "View last authentication of accounts and keys.", _ANALYZER),
     PredefinedRole("roles/serviceusage.serviceUsageAdmin", "Service Usage Admin", "Enable and disable services.",
-                   _SERVICES_ALL),
+                   _SERVICES_ALL | _COUNTS_READ),
     PredefinedRole("roles/serviceusage.serviceUsageConsumer", "Service Usage Consumer",
-                   "Inspect service states and use services.", _SERVICES_READ | _on("serviceusage.services", "use")),
+                   "Inspect service states and use services.",
+                   _SERVICES_READ | _COUNTS_READ | _on("serviceusage.services", "use")),
     PredefinedRole("roles/serviceusage.serviceUsageViewer", "Service Usage Viewer", "Inspect service states.",
-                   _SERVICES_READ),
+                   _SERVICES_READ | _COUNTS_READ),
     PredefinedRole("roles/serviceusage.apiKeysAdmin", "API Keys Admin", "Create and manage API keys.",
                    _API_KEYS_ALL | _on("orgpolicy", "policy.get")),
     PredefinedRole("roles/serviceusage.apiKeysViewer", "API Keys Viewer", "View API keys.", _API_KEYS_READ),
@@ -199,9 +201,9 @@ _ROLES = (
     PredefinedRole("roles/logging.configWriter", "Logs Configuration Writer", "Configure sinks, metrics and buckets.",
                    _METRICS_ALL | _PROJECT_LIST),
     PredefinedRole("roles/monitoring.editor", "Monitoring Editor", "Write monitoring data and configurations.",
-                   _ALERTS_ALL | _PROJECT_LIST | _on("serviceusage.services", "enable get")),
+                   _ALERTS_ALL | _COUNTS_READ | _PROJECT_LIST | _on("serviceusage.services", "enable get")),
     PredefinedRole("roles/monitoring.viewer", "Monitoring Viewer", "Read monitoring data and configurations.",
-                   _ALERTS_READ | _PROJECT_LIST),
+                   _ALERTS_READ | _COUNTS_READ | _PROJECT_LIST),
     PredefinedRole("roles/logging.viewer", "Logs Viewer", "View logs.", _LOGS | _METRICS_READ | _PROJECT),
     PredefinedRole("roles/pubsub.publisher", "Pub/Sub Publisher", "Publish messages.",
                    _PUBLISH),

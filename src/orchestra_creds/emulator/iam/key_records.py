@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
+from orchestra_creds.emulator.iam import key_events
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.store.store import ResourceRow, Txn
 
@@ -137,7 +138,8 @@ def usable_key(txn: Txn, account: Any, key_id: str) -> KeyRecord | None:
 
 
 def note_use(txn: Txn, account: Any, key_id: str) -> None:
-    """Remember that the key authenticated just now."""
+    """Remember that the key authenticated just now, and count it."""
+    key_events.note(txn, account, key_id)
     txn.put(_USED, _name(account, key_id), txn.now.isoformat().encode())
 
 

@@ -7,12 +7,13 @@ newer one of the same role. The server gets a SCRAM verifier, computed here: the
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from orchestra_creds.core import values
 from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.key_usage import KeyUsage
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
@@ -167,7 +168,7 @@ class PostgresRoles:
         except PostgresLoginError as error:
             return error
 
-    def last_used(self, identifier: str) -> datetime | None:
+    def usage_of(self, identifier: str, span: timedelta) -> KeyUsage | None:
         """Return None: PostgreSQL does not keep it."""
         return None
 

@@ -21,11 +21,13 @@ from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.core.credential import Credential, Strategy
 from orchestra_creds.core.durations import duration_text
 from orchestra_creds.core.google import ACCOUNT_DOMAIN, KEYS_OF_ACCOUNT
+from orchestra_creds.core.key_usage import KeyUsage
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.policy import SHORTEST_EVERY, SHORTEST_GRACE
 from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
+from orchestra_creds.rotation.key_usage import UsageReader
 
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
@@ -51,6 +53,7 @@ class ServiceAccountKeys:
         keys: KeyStore,
         tokens: TokenIssuer,
         inspector: ProjectInspector,
+        usage: UsageReader,
         *,
         token_uri: str,
         now: Callable[[], datetime],
@@ -61,6 +64,7 @@ class ServiceAccountKeys:
         self._keys = keys
         self._tokens = tokens
         self._inspector = inspector
+        self._usage = usage
         self._token_uri = token_uri
         self._now = now
         self._new_pair = new_pair or _new_pair
@@ -267,9 +271,9 @@ class ServiceAccountKeys:
             raise CredentialRefusedError(f"what the secret of {self._credential.name} holds is no key of an account")
         self._tokens.mint(value)
 
-    def last_used(self, identifier: str) -> datetime | None:
-        """Return the last use that Policy Analyzer knows, to the day."""
-        return self._keys.last_uses(self._account).get(identifier)
+    def usage_of(self, identifier: str, span: timedelta) -> KeyUsage | None:
+        """Return what Cloud Monitoring and Policy Analyzer know of the key."""
+        return self._usage.usage_of(self._account, identifier, span)
 
     def disable(self, identifier: str) -> None:
         """Disable the key by its id, because lists may not show a young key yet."""

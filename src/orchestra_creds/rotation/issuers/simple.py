@@ -1,10 +1,11 @@
 """What all kinds without disabling at an issuer have in common: their end is the end of the secret's version."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import timedelta
 from functools import partial
 
 from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.key_usage import KeyUsage
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import CredentialRefusedError
 from orchestra_creds.rotation import programs
@@ -40,7 +41,7 @@ class VersionOnly:
         """Let the probe program prove it, if there is one."""
         probe(self._credential, value)
 
-    def last_used(self, identifier: str) -> datetime | None:
+    def usage_of(self, identifier: str, span: timedelta) -> KeyUsage | None:
         """Return None: no issuer notes its use."""
         return None
 
