@@ -32,6 +32,7 @@ class DirectSession(ApiSession):
     @cached_property
     def http(self) -> requests.Session:
         session = requests.Session()
+        session.trust_env = False
         session.mount("http://", DirectAdapter(self._emulator))
         return session
 

@@ -120,6 +120,15 @@ def test_what_is_no_certificate_is_refused(world: CloudUnderTest, account: str, 
     assert ours(world, account) == []
 
 
+def test_whether_an_account_is_disabled_is_told(world: CloudUnderTest, account: str) -> None:
+    assert not world.keys.is_account_disabled(account)
+    with pytest.raises(NotFoundError):
+        world.keys.is_account_disabled("nobody@" + account.partition("@")[2])
+    world.emulator  # noqa: B018  the account of a real project stays enabled
+    world.rpc("DisableServiceAccount", name=f"projects/-/serviceAccounts/{account}")
+    assert world.keys.is_account_disabled(account)
+
+
 def test_why_google_disabled_a_key_is_told(world: CloudUnderTest, account: str) -> None:
     key_id = world.keys.create_key(account).key.id
     with world.emulator.store.transaction() as txn:

@@ -11,8 +11,8 @@ from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import Copy, Credential, Strategy
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.errors import AuthError, PreconditionError, UnavailableError
-from orchestra_creds.rotation.outcome import Ending, Outcome
+from orchestra_creds.errors import AuthError, ExitCode, PreconditionError, UnavailableError
+from orchestra_creds.rotation.outcome import Ending, Event, Outcome
 from orchestra_creds.rotation.situation import PREDICTED, RunRequest, StepKind
 from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement
 from tests.rotation.promises import Watch
@@ -456,3 +456,31 @@ def forbid(world: World, constraint: str) -> None:
 
     with world.store.transaction() as txn:
         org_policy.set_rules(txn, PROJECT, constraint, {"enforce": True})
+
+
+@pytest.mark.parametrize("lost", ["key", "account"])
+def test_a_rollback_to_a_key_that_does_not_authenticate_ends_and_changes_nothing_for_readers(
+    world: World, credential: Credential, account: str, lost: str
+) -> None:
+    """Also when a person deleted the key: the run gives up after one try, instead of trying it for ever."""
+    first = world.rotate(credential)
+    second = rotate_when_due(world, credential)
+    if lost == "key":
+        world.keys.delete_key(account, first.identifier)
+    else:
+        world.rpc("DisableServiceAccount", name=f"projects/-/serviceAccounts/{account}")
+    attempt = world.attempt(credential, RunRequest(back=True))
+    taken: list[str] = []
+
+    def count(event: Event) -> None:
+        taken.append(event.step.kind)
+        assert len(taken) < 30, f"no end: {taken[-6:]}"
+
+    attempt.run.tell = count
+    outcome = world.finish(attempt)
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.ATTENTION), outcome
+    assert taken.count(StepKind.ABANDON) == 1
+    state = world.state()
+    assert state.current is not None
+    assert (state.current.id, state.phase, state.lease) == (second.identifier, Phase.IDLE, None)
+    assert len(world.versions()) == 2

@@ -12,6 +12,7 @@ from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
+from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.situation import RunRequest
 from orchestra_creds.rotation.state import ANNOTATION
 from orchestra_creds.rotation.status import CredentialFacts, CredentialStatus, Problem, credential_status, survey
@@ -44,7 +45,8 @@ def stands(world: World, credential: Credential, tolerance: timedelta = timedelt
     ]
     secret = world.secrets.find_secret(credential.secret)
     latest, unread = look_at_latest(world.secrets, secret)
-    facts = CredentialFacts(credential, secret, held, latest=latest, unread=unread)
+    disabled = bool(credential.account) and world.keys.is_account_disabled(credential.account)
+    facts = CredentialFacts(credential, secret, held, latest=latest, unread=unread, account_disabled=disabled)
     return credential_status(facts, world.clock, tolerance)
 
 
@@ -102,6 +104,30 @@ def test_a_foreign_key_and_a_disabled_current_key_are_told(world: World, credent
     assert current is not None
     world.keys.disable_key(credential.account, current.id)
     assert problems(world, credential) == {Problem.FOREIGN, Problem.DEAD}
+
+
+def test_a_disabled_account_is_told_and_no_run_is_green(world: World, credential: Credential) -> None:
+    """No key of it authenticates, although the issuer lists them as enabled, and no successor would."""
+    world.rotate(credential)
+    name = f"projects/-/serviceAccounts/{credential.account}"
+    world.rpc("DisableServiceAccount", name=name)
+    told = [(one.problem, "is disabled" in one.detail) for one in stands(world, credential).problems]
+    assert told == [(Problem.DEAD, True)]
+    outcome = world.rotate(credential)
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION)
+    assert "the account of db-key is disabled" in outcome.message
+    assert len(world.enabled_keys(credential.account)) == 1
+    world.rpc("EnableServiceAccount", name=name)
+    assert problems(world, credential) == set()
+    assert world.rotate(credential).code is ExitCode.OK
+
+
+def test_an_account_that_nobody_may_look_at_is_proven_by_its_key(world: World, credential: Credential) -> None:
+    world.rotate(credential)
+    world.arm("GetServiceAccount", Code.PERMISSION_DENIED)
+    assert world.rotate(credential).ending is Ending.NOTHING
+    world.rpc("DisableServiceAccount", name=f"projects/-/serviceAccounts/{credential.account}")
+    assert world.rotate(credential).code is not ExitCode.OK
 
 
 def test_a_key_that_google_found_in_public_is_told(world: World, credential: Credential) -> None:

@@ -117,6 +117,10 @@ class KeyStore(Protocol):
         """The unique id of the account: another account of the same mail address, made later, has another one."""
         ...
 
+    def is_account_disabled(self, account: str) -> bool:
+        """Whether the account is disabled: then none of its keys authenticates, whatever the keys' own state."""
+        ...
+
     def find_key(self, account: str, key_id: str) -> Key | None:
         """One key, or None when it does not exist; a refusal is never taken for absence."""
         ...

@@ -54,8 +54,15 @@ class IamKeyStore:
 
     def account_id(self, account: str) -> str:
         """See KeyStore."""
+        return str(self._read_account(account).get("uniqueId", ""))
+
+    def is_account_disabled(self, account: str) -> bool:
+        """See KeyStore."""
+        return bool(self._read_account(account).get("disabled", False))
+
+    def _read_account(self, account: str) -> dict[str, Any]:
         path = f"v1/{self._account(account)}"
-        return str(self._session.rest(f"read {account}", "GET", "iam", path, repeatable=True).get("uniqueId", ""))
+        return self._session.rest(f"read {account}", "GET", "iam", path, repeatable=True)
 
     def find_key(self, account: str, key_id: str) -> Key | None:
         """See KeyStore."""

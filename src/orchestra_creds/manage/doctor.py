@@ -35,6 +35,7 @@ PERMISSIONS = (
     "iam.serviceAccountKeys.list",
     "iam.serviceAccountKeys.create",
     "iam.serviceAccountKeys.disable",
+    "iam.serviceAccounts.get",
     "monitoring.timeSeries.list",
     "policyanalyzer.serviceAccountKeyLastAuthenticationActivities.query",
 )

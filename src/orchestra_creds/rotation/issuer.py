@@ -130,6 +130,10 @@ class AccountIssuer(Issuer, Protocol):
         """Return the unique id of the account, which a new account of the same name does not have."""
         ...
 
+    def is_account_disabled(self) -> bool:
+        """Return whether the account is disabled, so that none of its credentials authenticates."""
+        ...
+
     def exists(self, identifier: str) -> bool:
         """Return whether the account has this credential, enabled or not."""
         ...

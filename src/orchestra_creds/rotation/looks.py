@@ -240,7 +240,7 @@ class StepObserver(NumberedVersions):
             learned = Target(str(situation.credential.kind), situation.credential.account)
             situation = replace(situation, seen=replace(seen, expires=mine.expires, learned=target or learned))
         unknown = not issued and not isinstance(issuer, AccountIssuer)  # an account without keys has lost this one
-        if unknown or (mine is not None and mine.enabled):
+        if unknown or (mine is not None and mine.enabled and _is_account_enabled(situation, issuer)):
             return StepResult(seen=replace(situation.seen, healthy=True))
         if mine is None and target is not None and target.unique_id and issuer is self._issuer:
             there = self._account_id()
@@ -455,6 +455,26 @@ class StepObserver(NumberedVersions):
 
 def _with_taken(seen: Observations, taken: Mapping[str, str]) -> Observations:
     return replace(seen, taken={**seen.taken, **taken})
+
+
+def _is_account_enabled(situation: Situation, issuer: Issuer) -> bool:
+    """Return whether the account of a key is known to be enabled.
+
+    Raises:
+        PreconditionError: it is disabled, so that a successor would not authenticate either.
+    """
+    if not isinstance(issuer, AccountIssuer):
+        return True
+    try:
+        disabled = issuer.is_account_disabled()
+    except CredsError:
+        return False  # nobody may look: then the key itself is tried
+    if disabled:
+        raise PreconditionError(
+            f"the account of {situation.credential.name} is disabled: no key of it authenticates, and no successor would",
+            hint=f"enable it: gcloud iam service-accounts enable {situation.credential.account}; nothing was changed",
+        )
+    return True
 
 
 def _kind_error(situation: Situation) -> PreconditionError:

@@ -375,12 +375,14 @@ def _foreign_version_step(situation: Situation) -> Step | None:
     )
 
 
-def _roll_back(situation: Situation) -> Step:
+def _roll_back(situation: Situation) -> Step | None:
     """Let the last predecessor that still exists become current again, by a new version: the newest one is never disabled.
 
     Raises:
         PreconditionError: there is none.
     """
+    if situation.seen.abandoned:  # the predecessor was tried and refused: trying it again would never end
+        return retirement.tidy(situation) or _release(situation)
     if situation.seen.newest is None:
         return step_of(StepKind.LOOK_AT_VERSIONS, situation.credential.secret)
     state, name = situation.state, situation.credential.name

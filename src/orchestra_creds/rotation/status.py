@@ -116,6 +116,7 @@ class CredentialFacts:
     """The version that readers of `latest` get; None if there is none."""
     unread: str = ""
     """Why nobody could look at that version."""
+    account_disabled: bool = False
 
 
 def state_of(secret: SecretResource | None) -> State:
@@ -239,7 +240,11 @@ def _target_problems(facts: CredentialFacts, state: State, now: datetime) -> lis
     if there is not None and not there.is_same(wanted):
         detail = f"{current.id} is of {there.account or f'kind {there.kind}'}; the next run makes a successor"
         return [CredentialProblem(Problem.MOVED, detail)]
-    if credential.kind is not CredentialKind.SERVICE_ACCOUNT_KEY or now - current.since < LISTED_LATE:
+    if credential.kind is not CredentialKind.SERVICE_ACCOUNT_KEY:
+        return []
+    if facts.account_disabled:
+        return [CredentialProblem(Problem.DEAD, f"{credential.account} is disabled: no key of it authenticates")]
+    if now - current.since < LISTED_LATE:
         return []
     if facts.held is None:
         return [CredentialProblem(Problem.DEAD, f"{credential.account} does not exist")]

@@ -54,6 +54,9 @@ def survey_catalog(
     unknown: dict[str, None] = {}
     unread_keys: dict[str, str] = {}
     issued = {account: _keys_of(keys, account, unknown, unread_keys) for account in spoken if account}
+    disabled = {
+        account: _is_disabled(keys, account, unread_keys) for account in spoken if issued.get(account) is not None
+    }
     with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="status") as pool:
         versions = pool.map(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
         facts = [
@@ -66,6 +69,7 @@ def survey_catalog(
                 ignored[one.credential.account],
                 latest,
                 "; ".join(filter(None, (unread, unread_keys.get(one.credential.account)))),
+                disabled.get(one.credential.account, False),
             )
             for one, (latest, unread) in zip(entries, versions, strict=True)
         ]
@@ -153,3 +157,12 @@ def _keys_of(
         for key in keys
         if key.origin is KeyOrigin.USER
     ]
+
+
+def _is_disabled(store: KeyStore, account: str, unread: dict[str, str]) -> bool:
+    """Return whether an account is disabled; why nobody could look goes to `unread`."""
+    try:
+        return store.is_account_disabled(account)
+    except CredsError as error:
+        unread[account] = str(error)
+        return False

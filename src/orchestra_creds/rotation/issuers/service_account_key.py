@@ -211,6 +211,10 @@ class ServiceAccountKeys:
         """Return the unique id of the service account."""
         return self._keys.account_id(self._account)
 
+    def is_account_disabled(self) -> bool:
+        """Return whether the account is disabled."""
+        return self._keys.is_account_disabled(self._account)
+
     def exists(self, identifier: str) -> bool:
         """Return whether the account has the key, enabled or not."""
         return self._keys.find_key(self._account, identifier) is not None
