@@ -484,3 +484,48 @@ def test_a_rollback_to_a_key_that_does_not_authenticate_ends_and_changes_nothing
     assert state.current is not None
     assert (state.current.id, state.phase, state.lease) == (second.identifier, Phase.IDLE, None)
     assert len(world.versions()) == 2
+
+
+@pytest.mark.parametrize("how", ["lost reply", "refused"])
+def test_a_key_that_a_person_makes_after_a_lost_creation_is_not_claimed(world: World, account: str, how: str) -> None:
+    """A lost creation was over within minutes: what others made later, before the next run, is theirs."""
+    credential = service_account_key(account, strategy=Strategy.CREATE)
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    if how == "refused":
+        world.arm("AddSecretVersion", Code.PERMISSION_DENIED, times=1)
+        assert world.rotate(credential).ending is Ending.FAILED
+    else:
+        numbers = [name for name, _ in calls_of_a_rotation(account)]
+        world.lose({numbers.index("CreateServiceAccountKey"): Loss.DEATH_AFTER})
+        with pytest.raises(Died):
+            world.rotate(credential)
+    ours = world.enabled_keys(account) - world.state().referenced_ids
+    assert len(ours) == 1
+    world.pass_time(timedelta(hours=6))
+    persons = world.keys.create_key(account).key.id
+    for _ in range(3):
+        world.pass_time(timedelta(hours=1))
+        world.rotate(credential)
+    world.pass_time(POLICY.grace + POLICY.soak)
+    for _ in range(2):
+        world.rotate(credential)
+        world.pass_time(POLICY.soak)
+    left = {key.id for key in world.keys.list_keys(account)}
+    assert persons in world.enabled_keys(account)
+    assert not ours & left
+
+
+def calls_of_a_rotation(account: str) -> list[tuple[str, bool]]:
+    """The calls of a second rotation by creation, in a world of its own."""
+    world = World()
+    try:
+        mine = world.account(account.partition("@")[0])
+        credential = service_account_key(mine, strategy=Strategy.CREATE)
+        world.rotate(credential)
+        world.pass_time(POLICY.every)
+        world.emulator.calls.clear()
+        world.rotate(credential)
+        return list(world.emulator.calls)
+    finally:
+        world.close()

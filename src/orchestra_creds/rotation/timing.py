@@ -10,6 +10,8 @@ SWEEP_AFTER = timedelta(minutes=15)
 """How old a window must be before its orphans are looked for: new keys are listed late (keys.list may lag by minutes)."""
 LISTED_LATE = timedelta(minutes=15)
 """How long a new key may be missing from the list of its account's keys before someone should look."""
+CREATED_WITHIN = 2 * LEASE
+"""How long after its record a creation can still happen: it is sent under the lease, which is renewed at most once before it."""
 SKEW = timedelta(minutes=2)
 """How far the issuer's clock may be from ours when creation times are compared with a window."""
 MADE_BEFORE = timedelta(minutes=10)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime
 
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.rotation.end_of_life import left_alive
@@ -25,7 +26,7 @@ from orchestra_creds.rotation.state import (
     State,
     Successor,
 )
-from orchestra_creds.rotation.timing import LEASE, SWEEP_AFTER
+from orchestra_creds.rotation.timing import CREATED_WITHIN, LEASE, SWEEP_AFTER
 
 
 def situation_after(situation: Situation, step: Step, result: StepResult) -> Situation:
@@ -186,11 +187,17 @@ def _after_create_instead(situation: Situation, _result: StepResult) -> tuple[St
 def _after_reopen(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """A creation was lost on the way: remember what was there before it and when, so that its orphan can be found."""
     state, now = situation.state, situation.now
-    lost = OrphanWindow(state.known, state.started or now, now, state.successor.target)
+    lost = _orphan_window(state, now)
     again = replace(
         _renew_lease(situation), unresolved=(*state.unresolved, lost), known=situation.seen.known, started=situation.now
     )
     return again, replace(situation.seen, opened=True, made=None, staged=0)
+
+
+def _orphan_window(state: State, now: datetime) -> OrphanWindow:
+    """The time in which a creation of ours was lost. What others made later, before a run came back to it, is theirs."""
+    opened = state.started or now
+    return OrphanWindow(state.known, opened, min(now, opened + CREATED_WITHIN), state.successor.target)
 
 
 def _after_prepare(situation: Situation, result: StepResult) -> tuple[State, Observations]:
@@ -309,8 +316,7 @@ def _without_successor(state: State, seen: Observations, situation: Situation) -
         orphan = _orphan(situation, made)
         retiring = (*retiring, replace(orphan, versions=(seen.published,)) if seen.published else orphan)
     elif state.phase is Phase.CREATING and not made:
-        opened = state.started or situation.now
-        unresolved = (*unresolved, OrphanWindow(state.known, opened, situation.now, target))
+        unresolved = (*unresolved, _orphan_window(state, situation.now))
     left = Successor(state.successor.staged)
     return replace(
         state, phase=Phase.IDLE, retiring=retiring, unresolved=unresolved, successor=left, known=(), started=None
