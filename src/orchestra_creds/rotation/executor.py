@@ -13,7 +13,7 @@ from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuer import AccountIssuer, IssuedCredential, Issuer, RevocableIssuer
-from orchestra_creds.rotation.looks import Siblings, StepObserver
+from orchestra_creds.rotation.looks import Siblings, StepObserver, was_used
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.retirement import is_guarded, kind_of
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
@@ -288,7 +288,7 @@ class StepExecutor(StepObserver):
         if item is None or item.created is None or entry.born is None or entry.since is None:
             return False
         lies_in = entry.born - MADE_BEFORE <= item.created <= entry.since + SKEW
-        return lies_in and item.last_used is None and issuer.last_used(entry.id) is None
+        return lies_in and not was_used(situation, issuer, item, entry.born)
 
     def _remove_staging(self, situation: Situation, _step: Step) -> StepResult:
         with contextlib.suppress(NotFoundError):

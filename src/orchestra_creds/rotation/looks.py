@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.credential import CredentialKind
@@ -284,13 +285,10 @@ class StepObserver(NumberedVersions):
         for window in windows if not busy else ():
             issuer = self._issuer_for(situation, window.target)
             for item in issuer.list_credentials():
-                if item.id in mine or item.last_used is not None or item.created is None or not item.enabled:
+                if item.id in mine or item.created is None or not item.enabled:
                     continue
                 lies_in = window.opened - SKEW <= item.created <= window.closed + SKEW
-                if not lies_in or item.id in window.known:
-                    continue
-                usage = issuer.usage_of(item.id, situation.now - window.opened)
-                if usage is None or usage.last_used is None:
+                if lies_in and item.id not in window.known and not was_used(situation, issuer, item, window.opened):
                     orphans[item.id] = window.target
         seen = replace(situation.seen, orphans=tuple(sorted(orphans)), orphan_targets=orphans)
         return StepResult(seen=seen)
@@ -451,6 +449,18 @@ class StepObserver(NumberedVersions):
     def _entry(self, situation: Situation, identifier: str) -> Predecessor:
         entries = (*situation.state.retiring, *situation.state.as_leaked)
         return next(entry for entry in entries if entry.id == identifier)
+
+
+def was_used(situation: Situation, issuer: Issuer, item: IssuedCredential, since: datetime) -> bool:
+    """Return whether any record shows a use of a credential that was made after `since`.
+
+    Raises:
+        CredsError: a record could not be read.
+    """
+    if item.last_used is not None:
+        return True
+    usage = issuer.usage_of(item.id, situation.now - since)
+    return usage is not None and usage.last_used is not None
 
 
 def _with_taken(seen: Observations, taken: Mapping[str, str]) -> Observations:

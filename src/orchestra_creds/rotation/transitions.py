@@ -310,7 +310,7 @@ def _after_give_up(situation: Situation, _result: StepResult) -> tuple[State, Ob
 
 def _without_successor(state: State, seen: Observations, situation: Situation) -> State:
     """The state without the rotation that is under way; what it may have made valid is an orphan."""
-    made, target = state.successor.id or seen.lost or "", state.successor.target
+    made = state.successor.id or seen.lost or ""
     retiring, unresolved = state.retiring, state.unresolved
     if made and all(entry.id != made for entry in retiring) and (state.current is None or made != state.current.id):
         orphan = _orphan(situation, made)
