@@ -57,7 +57,11 @@ def check(found: Pack) -> None:
         text = found.text(number, PLENTY)
         name = NAMES[found.columns.kind[number]]
         assert packs.oid_of(name, text) == found.oid(number)
-        assert found.find(found.oid(number)) == number
+    start, ids = found.ids_between(0, 256)
+    assert (start, [found.oid(found.number_at(place)) for place in range(len(found))]) == (0, ids)
+    for low, high in ((0, 100), (100, 101), (101, 256), (7, 7)):
+        start, some = found.ids_between(low, high)
+        assert some == ids[start : start + len(some)] == [oid for oid in ids if low <= oid[0] < high]
 
 
 @pytest.mark.parametrize("packing", PACKINGS)

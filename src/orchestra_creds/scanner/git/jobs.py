@@ -5,7 +5,7 @@ here; what cannot be read here, for a damaged or unknown pack, is asked of git b
 repository (`JobList.unaided`). What is not there at all, as in a partial clone, is named and never fetched.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from itertools import compress
 from pathlib import Path
@@ -29,6 +29,9 @@ LOOSE_JOB = 64
 
 NAMED_JOB = 256
 """How many objects one job asks git for."""
+
+IDS_AT_ONCE = 1 << 16
+"""How many ids of packs are in memory at a time, about."""
 
 LOOSE, NAMED = -1, -2
 _LARGEST_INDEX = 256 << 20  # bytes of an index that git reads for us
@@ -96,7 +99,9 @@ def plan_all(
         except (ValueError, OSError) as error:
             _plan_unread(plan, index, width, str(error) or type(error).__name__)
         else:
-            _plan_pack(plan, pack)
+            _take_pack(plan, pack)
+    for number, twice in enumerate(find_duplicates(plan.packs)):
+        _plan_pack(plan, number, twice)
     if plan.unaided:
         plan.skipped += (
             SkippedItem(f"object {oid}", "damaged, and git was not asked for another copy") for oid in plan.named
@@ -108,26 +113,32 @@ def plan_all(
     return plan
 
 
-def _plan_pack(plan: JobList, pack: Pack) -> None:
-    number = len(plan.packs)
-    known = plan.packs[:]
+def _take_pack(plan: JobList, pack: Pack) -> None:
+    """Take a pack into the plan, with what is to be said of it as a whole."""
     plan.packs.append(pack)
     if pack.has_large_delta():
         plan.unaided = True
         plan.skipped.append(
             SkippedItem(f"objects/pack/{pack.path.name}", "a delta in it is larger than any that git makes")
         )
-    parent, weight = pack.columns.parent, pack.columns.weight
     kinds = bytes(pack.columns.kind)
     if BROKEN in kinds:
         _plan_cycle(plan, pack)
         plan.named += (pack.oid(number).hex() for number, kind in enumerate(kinds) if kind == BROKEN)
+    plan.objects += sum(map(kinds.count, SCANNED))
+
+
+def _plan_pack(plan: JobList, number: int, twice: Collection[int]) -> None:
+    """Divide the work of a pack; an object of `twice` on which no other is based is left to the earlier pack that has it."""
+    pack = plan.packs[number]
+    parent, weight, first = pack.columns.parent, pack.columns.weight, pack.columns.first
+    kinds = bytes(pack.columns.kind)
     roots = [root for root in compress(range(len(kinds)), kinds.translate(_IS_SCANNED)) if parent[root] < 0]
     light: list[list[int]] = []
     heavy: list[list[int]] = []
     work = JOB
     for root in roots:
-        if known and _elsewhere(pack, root, known):
+        if root in twice and first[root] < 0:
             continue
         if weight[root] >= JOB:
             heavy.append([root])
@@ -139,7 +150,23 @@ def _plan_pack(plan: JobList, pack: Pack) -> None:
         work += weight[root]
     heavy.sort(key=lambda group: (-weight[group[0]], group[0]))
     plan.roots += ((number, group) for group in heavy + light)
-    plan.objects += sum(map(kinds.count, SCANNED))
+
+
+def find_duplicates(packs: Sequence[Pack]) -> list[frozenset[int]]:
+    """For each pack the numbers of the objects that an earlier one holds, too.
+
+    The time is proportional to the objects, however many packs they lie in; the ids of one part of them are in memory at a time.
+    """
+    places: list[list[int]] = [[] for _ in packs]
+    parts = min(256, sum(map(len, packs)) // IDS_AT_ONCE + 1) if len(packs) > 1 else 0
+    for part in range(parts):
+        seen: set[bytes] = set()
+        for found, pack in zip(places, packs, strict=True):
+            start, ids = pack.ids_between(256 * part // parts, 256 * (part + 1) // parts)
+            if twice := seen.intersection(ids):
+                found.extend(start + at for at, oid in enumerate(ids) if oid in twice)
+            seen.update(ids)
+    return [frozenset(map(pack.number_at, found)) for pack, found in zip(packs, places, strict=True)]
 
 
 def _plan_cycle(plan: JobList, pack: Pack) -> None:
@@ -166,14 +193,6 @@ def _plan_unread(plan: JobList, index: Path, width: int, reason: str) -> None:
     oids = [line.split()[1].decode() for line in out.splitlines()]
     plan.named += oids
     plan.objects += len(oids)
-
-
-def _elsewhere(pack: Pack, root: int, known: Iterable[Pack]) -> bool:
-    """Whether an object on which no other is based is in a pack that is scanned anyhow."""
-    if pack.columns.first[root] >= 0:
-        return False
-    oid = pack.oid(root)
-    return any(other.find(oid) is not None for other in known)
 
 
 def _missing(count: int) -> list[SkippedItem]:

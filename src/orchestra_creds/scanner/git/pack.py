@@ -157,10 +157,20 @@ class Pack:
             numbers[place] = number
         return numbers
 
-    def find(self, oid: bytes) -> int | None:
-        """The number of the object with this id."""
-        place = _find(self._index, self._names, oid, self.width)
-        return None if place is None else self._by_place[place]
+    def ids_between(self, low: int, high: int) -> tuple[int, list[bytes]]:
+        """The ids whose first byte is in [low, high), as the index sorts them, and the place of the first of them."""
+        start, stop = (min(self._count_below(byte), len(self)) for byte in (low, high))
+        first, width = self._names + start * self.width, self.width
+        names = bytes(self._index[first : self._names + stop * width])
+        return start, [names[at : at + width] for at in range(0, len(names), width)]
+
+    def _count_below(self, byte: int) -> int:
+        """How many ids have a smaller first byte, by the table at the start of the index."""
+        return int.from_bytes(self._index[4 + 4 * byte : 8 + 4 * byte], "big") if byte else 0
+
+    def number_at(self, place: int) -> int:
+        """The number of the object at a place of the index."""
+        return self._by_place[place]
 
     def has_cycle(self) -> bool:
         """Whether deltas are based on each other in a cycle: git would follow it for ever."""
