@@ -26,6 +26,7 @@ LAYER = {
     "folders": 2,
     "textfile": 2,
     "outfile": 2,
+    "parallel": 2,
     "core": 1,
     "errors": 0,
     "__init__": 6,

@@ -150,7 +150,10 @@ class KeyStore(Protocol):
         ...
 
     def last_uses(self, account: str) -> Mapping[str, datetime]:
-        """Key id -> last authentication that Google's Policy Analyzer knows of; day granularity, unused keys absent."""
+        """Return the last authentication that Google's Policy Analyzer knows of for each used key of the account's project, by key id.
+
+        To the day (UTC).
+        """
         ...
 
 

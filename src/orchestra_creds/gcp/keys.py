@@ -118,7 +118,7 @@ class IamKeyStore:
         """See KeyStore."""
         project = account_project(account, self._session.project)
         path = f"v1/projects/{project}/locations/global/activityTypes/{ACTIVITY}/activities:query"
-        doing = f"ask when the keys of {account} were used"
+        doing = f"ask when the keys of {project} were used"
         uses: dict[str, datetime] = {}
         page = ""
         while True:
@@ -126,8 +126,7 @@ class IamKeyStore:
             reply = self._session.rest(doing, "GET", "policyanalyzer", path, query=query, repeatable=True)
             for item in reply.get("activities", []):
                 name, activity = str(item.get("fullResourceName", "")), item.get("activity", {})
-                owner = name.partition("/serviceAccounts/")[2].partition("/keys/")[0]  # a mail address, or a unique id
-                if (owner == account or owner.isdigit()) and (last := activity.get("lastAuthenticatedTime")):
+                if last := activity.get("lastAuthenticatedTime"):
                     uses[name.rpartition("/")[2]] = _time(last)
             page = str(reply.get("nextPageToken", ""))
             if not page:

@@ -4,6 +4,7 @@ Guarantees: one read of a secret at a time, however many callers there are; an e
 Google does not answer, and then at once; nothing of a value is in a repr or an error. A forked child opens a connection of its own.
 """
 
+import asyncio
 import functools
 import os
 import random
@@ -37,6 +38,7 @@ from orchestra_creds.library.decoding import DECODERS, ServiceAccountKey, decode
 from orchestra_creds.library.injection import SecretInjector, json_injector, text_injector
 from orchestra_creds.library.listeners import ListenerList
 from orchestra_creds.library.refusals import Refused, is_refusal
+from orchestra_creds.parallel import map_in_order
 
 T = TypeVar("T")
 
@@ -239,25 +241,25 @@ class CredentialManager:
 
     def refresh(self, *names: str) -> None:
         """Read these secrets again, or all in memory; raise one error at the end. A value stays unless its secret was refused."""
-        failure: CredsError | None = None
-        for ref in self._refs_to_refresh(names):
+
+        def read(ref: SecretRef) -> CredsError | None:
             try:
                 self._cache.refresh(ref)
             except CredsError as error:
-                failure = error
-        if failure is not None:
-            raise failure
+                return error
+            return None
+
+        failures = [error for error in map_in_order(read, self._refs_to_refresh(names)) if error is not None]
+        if failures:
+            raise failures[-1]
 
     async def refresh_async(self, *names: str) -> None:
         """Do the same as `refresh`, for a caller in an event loop."""
-        failure: CredsError | None = None
-        for ref in self._refs_to_refresh(names):
-            try:
-                await self._cache.refresh_async(ref)
-            except CredsError as error:
-                failure = error
-        if failure is not None:
-            raise failure
+        reads = (self._cache.refresh_async(ref) for ref in self._refs_to_refresh(names))
+        results = await asyncio.gather(*reads, return_exceptions=True)
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            raise failures[-1]
 
     def invalidate(self, name: str) -> None:
         """Forget the value: the next call reads it."""

@@ -8,6 +8,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.manage import secrets
+from orchestra_creds.parallel import map_in_order
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STEERING = re.compile(
@@ -69,11 +70,11 @@ def values(
     Raises:
         NotFoundError, PreconditionError, AuthError: one of them cannot be read; its name is told, and nothing was started.
     """
-    found = {}
-    for one in wanted:
-        name = full_name[one.secret]
+
+    def read(one: Delivery) -> Material:
         try:
-            found[one.variable] = secrets.access(store, name, version).material
+            return secrets.access(store, full_name[one.secret], version).material
         except (NotFoundError, PreconditionError) as error:
             raise type(error)(f"{error}; nothing was started", hint=error.hint) from None
-    return found
+
+    return dict(zip((one.variable for one in wanted), map_in_order(read, wanted), strict=True))

@@ -4,13 +4,15 @@ It takes one list of the secrets, a look at each latest version, and one list of
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
+from threading import Lock
 
+from orchestra_creds.core.accounts import account_project
 from orchestra_creds.core.cloud_types import KeyOrigin, SecretResource, Version
 from orchestra_creds.core.credential import IgnoredKey
 from orchestra_creds.core.ports import KeyStore, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
+from orchestra_creds.parallel import map_in_order
 from orchestra_creds.rotation.catalog import CatalogEntry, CredentialCatalog, RefusedEntry, UndeclaredSecret
 from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.state import State
@@ -23,9 +25,6 @@ from orchestra_creds.rotation.status import (
     state_of,
     unusable,
 )
-
-READERS = 8
-"""Versions that are looked at at once."""
 
 
 def survey_catalog(
@@ -53,26 +52,28 @@ def survey_catalog(
         ignored.setdefault(one.credential.account, {}).update({each.id: each for each in one.credential.ignored})
     unknown: dict[str, None] = {}
     unread_keys: dict[str, str] = {}
-    issued = {account: _keys_of(keys, account, unknown, unread_keys) for account in spoken if account}
-    disabled = {
-        account: _is_disabled(keys, account, unread_keys) for account in spoken if issued.get(account) is not None
-    }
-    with ThreadPoolExecutor(max_workers=READERS, thread_name_prefix="status") as pool:
-        versions = pool.map(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
-        facts = [
-            CredentialFacts(
-                one.credential,
-                held[one.credential.secret],
-                issued.get(one.credential.account),
-                frozenset(spoken.get(one.credential.account, ())),
-                others,
-                ignored[one.credential.account],
-                latest,
-                "; ".join(filter(None, (unread, unread_keys.get(one.credential.account)))),
-                disabled.get(one.credential.account, False),
-            )
-            for one, (latest, unread) in zip(entries, versions, strict=True)
-        ]
+    accounts = [account for account in spoken if account]
+    uses = _UseReader(keys, unknown)
+    issued = dict(
+        zip(accounts, map_in_order(lambda one: _keys_of(keys, one, uses, unread_keys), accounts), strict=True)
+    )
+    known = [account for account in accounts if issued[account] is not None]
+    disabled = dict(zip(known, map_in_order(lambda one: _is_disabled(keys, one, unread_keys), known), strict=True))
+    versions = map_in_order(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
+    facts = [
+        CredentialFacts(
+            one.credential,
+            held[one.credential.secret],
+            issued.get(one.credential.account),
+            frozenset(spoken.get(one.credential.account, ())),
+            others,
+            ignored[one.credential.account],
+            latest,
+            "; ".join(filter(None, (unread, unread_keys.get(one.credential.account)))),
+            disabled.get(one.credential.account, False),
+        )
+        for one, (latest, unread) in zip(entries, versions, strict=True)
+    ]
     rows = [credential_status(each, moment, tolerance) for each in facts] + unread_rows
     left_out = [] if names else catalog.undeclared_secrets(anything=bool(listed), now=moment)
     rows += _unusable([one for one in listed if isinstance(one, RefusedEntry)], left_out)
@@ -133,14 +134,32 @@ def _unusable(refused: Sequence[RefusedEntry], left_out: Sequence[UndeclaredSecr
     return rows
 
 
-def _keys_of(
-    store: KeyStore, account: str, unknown: dict[str, None], unread: dict[str, str]
-) -> Sequence[IssuedCredential] | None:
-    """Return the account's keys with their last use; None if there is no such account, or nobody could look.
+class _UseReader:
+    """When keys were used last, asked once for each project; why that is unknown goes to `unknown`. Thread-safe."""
 
-    Why a last use is unknown goes to `unknown`, and why nobody could look at the account to `unread`.
-    """
-    uses: Mapping[str, datetime] = {}
+    def __init__(self, store: KeyStore, unknown: dict[str, None]) -> None:
+        self._store = store
+        self._unknown = unknown
+        self._known: dict[str, Mapping[str, datetime]] = {}
+        self._lock = Lock()
+
+    def uses_beside(self, account: str) -> Mapping[str, datetime]:
+        """Return the last use of each key of the project of an account, by key id; empty if it is unknown."""
+        project = account_project(account, "")
+        with self._lock:
+            if project not in self._known:
+                self._known[project] = {}
+                try:
+                    self._known[project] = self._store.last_uses(account)
+                except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
+                    self._unknown[str(error)] = None
+            return self._known[project]
+
+
+def _keys_of(
+    store: KeyStore, account: str, uses: _UseReader, unread: dict[str, str]
+) -> Sequence[IssuedCredential] | None:
+    """Return the account's keys with their last use; None if there is no such account, or nobody could look, for `unread`."""
     try:
         keys = list(store.list_keys(account))
     except NotFoundError:
@@ -148,12 +167,9 @@ def _keys_of(
     except CredsError as error:
         unread[account] = str(error)
         return None
-    try:
-        uses = store.last_uses(account)
-    except CredsError as error:  # a brake and a column of the table, and no reason to show nothing at all
-        unknown[str(error)] = None
+    used = uses.uses_beside(account)
     return [
-        IssuedCredential(key.id, not key.disabled, key.created, uses.get(key.id), key.exposed, key.expires)
+        IssuedCredential(key.id, not key.disabled, key.created, used.get(key.id), key.exposed, key.expires)
         for key in keys
         if key.origin is KeyOrigin.USER
     ]

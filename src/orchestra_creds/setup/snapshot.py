@@ -27,6 +27,7 @@ from orchestra_creds.errors import (
     NotFoundError,
     PreconditionError,
 )
+from orchestra_creds.parallel import map_in_order
 from orchestra_creds.setup.registry import holder_ref
 
 _T = TypeVar("_T")
@@ -151,30 +152,33 @@ def take_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     gate = _ApiGate(project, wanted)
     nothing: dict[Ref, Resource] = {}
     resources = dict(nothing)
-    for kind in (kind for kind in ResourceKind if kind in kinds):
-        resources |= gate.look(partial(_list_all, project, kind), nothing)
+    listed = [kind for kind in ResourceKind if kind in kinds]
+    for found in map_in_order(lambda kind: gate.look(partial(_list_all, project, kind), nothing), listed):
+        resources |= found
     there = {holder for holder in holders if _exists(holder, resources)}
     named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is ResourceKind.SECRET and r.ref in resources)
     itself = f"projects/{project.project}"
     may_read = bool(named) and bool(
         gate.look(lambda: project.policies.test_permissions(itself, [ACCESS]), frozenset[str]())
     )
-    values = {name: _latest(project, name) for name in named} if may_read else {}
+    readable = named if may_read else []
+    values = dict(zip(readable, map_in_order(partial(_latest, project), readable), strict=True))
     waiting = wanted.waiting - set(values)
     policies: dict[str, IamPolicy] = {}
-    for holder in sorted(there):
-        policy = gate.look(partial(_policy, project, holder), None)
+    for holder, policy in map_in_order(
+        lambda holder: (holder, gate.look(partial(_policy, project, holder), None)), sorted(there)
+    ):
         policies |= {holder: policy} if policy is not None else {}
+    keyless = [mail for mail in wanted.keyless if Ref(ResourceKind.ACCOUNT, mail) in resources]
+    empty = map_in_order(lambda name: _is_empty(project, name, resources), sorted(waiting))
     return Snapshot(
         number=number,
         resources=resources,
         policies=policies,
         audit=gate.look(project.itself.audit, {}),
-        user_keys={
-            mail: _user_keys(project, mail) for mail in wanted.keyless if Ref(ResourceKind.ACCOUNT, mail) in resources
-        },
+        user_keys=dict(zip(keyless, map_in_order(partial(_user_keys, project), keyless), strict=True)),
         empty=frozenset(
-            {name for name in waiting if _is_empty(project, name, resources)}
+            {name for name, is_empty in zip(sorted(waiting), empty, strict=True) if is_empty}
             | {name for name, found in values.items() if found is LatestVersion.NONE}
         ),
         placeholders=frozenset(name for name, found in values.items() if found is LatestVersion.PLACEHOLDER),
