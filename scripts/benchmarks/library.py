@@ -15,7 +15,6 @@ import os
 import pwd
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from typing import Any
 
 import psycopg
 
+from benchmarks import page
 from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import UnavailableError
@@ -437,21 +437,29 @@ def main() -> None:
     parser.add_argument(
         "--in-process", type=float, default=15.0, help="seconds of each reading without a service; 0 for none"
     )
+    parser.add_argument("--write", type=Path, help="a page with marks for `library`; the tables go there")
     options = parser.parse_args()
     logging.getLogger("orchestra_creds").setLevel(logging.ERROR)
-    if options.in_process:
-        print(read_in_process(options.in_process) + "\n")
+    tables = [read_in_process(options.in_process)] if options.in_process else []
     folder = Path(tempfile.mkdtemp(prefix="bench-library-", dir="/tmp"))
     folder.chmod(0o755)
     try:
         with postgres(folder / "pg") as database:
-            measure(folder, database, options)
+            tables.append(measure(folder, database, options))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    if options.write:
+        page.replace(options.write, "library", "\n\n".join(tables))
+    else:
+        print("\n\n".join(tables))
 
 
-def measure(folder: Path, database: int, options: argparse.Namespace) -> None:
-    """Start cloud, service and load; disturb; print the table."""
+def measure(folder: Path, database: int, options: argparse.Namespace) -> str:
+    """Start cloud, service and load; disturb; return the table.
+
+    Raises:
+        SystemExit: a request failed that must not.
+    """
     stage = Stage(folder, database)
     (folder / "app.py").write_text(textwrap.dedent(APP))
     port = free_port()
@@ -482,20 +490,20 @@ def measure(folder: Path, database: int, options: argparse.Namespace) -> None:
         load.stop.set()
         runner.join(DEADLINE + 5)
         text, good = report(load, phases)
-        print(text)
         quiet = percentile(load.seconds["quiet", "/cached"], 0.99)
         worst = max(percentile(load.seconds[phase, "/cached"], 0.99) for phase in phases[1:])
         beside = max(
             percentile(load.seconds[phase, "/cached"], 0.99) / percentile(load.seconds[phase, "/health"], 0.99)
             for phase in phases[1:]
         )
-        print(f"beside a route without a secret in the same phase: {beside:.1f} times at worst")
-        rates = [len(values) for values in load.seconds.values()]
-        print(f"p99 of /cached: {quiet:.1f} ms undisturbed, {worst:.1f} ms at worst ({worst / quiet:.1f} times)")
-        print(f"{sum(rates)} requests, median per phase and route {statistics.median(rates):.0f}")
+        text += (
+            f"\n\nThe 99th percentile of the cached route: {quiet:.1f} ms undisturbed, {worst:.1f} ms at worst "
+            f"({worst / quiet:.1f} times); {beside:.1f} times that of a route without a secret in the same phase at worst."
+        )
         if not good:
-            print((folder / "app.log").read_text()[-4000:], file=sys.stderr)
+            print(text, (folder / "app.log").read_text()[-4000:], sep="\n", file=sys.stderr)
             raise SystemExit(1)
+        return text
     finally:
         load.stop.set()
         service.terminate()

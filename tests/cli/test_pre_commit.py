@@ -1,5 +1,6 @@
 """The hook of pre-commit: it looks at what pre-commit was started for, and never at nothing in silence."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,21 @@ WAYS = pytest.mark.parametrize("way", ["run", "call"], ids=["fast path", "Typer"
 """The methods of an operator that start a process, whose arguments are plain, and that call Typer in this one."""
 
 
-@pytest.fixture
-def author(operator: Operator) -> Operator:
-    """An operator in a repository whose second commit holds a leak, which the third takes away."""
-    repository(operator.folder)
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository whose second commit holds a leak, which the third takes away."""
+    folder = repository(tmp_path_factory.mktemp("template"))
     for number, content in enumerate((b"clean\n", LEAK, b"clean again\n")):
-        write(operator.folder, {"a.txt": content, f"{number}.txt": b"x\n"})
-        git(operator.folder, "add", ".")
-        git(operator.folder, "commit", "-qm", f"commit {number}")
+        write(folder, {"a.txt": content, f"{number}.txt": b"x\n"})
+        git(folder, "add", ".")
+        git(folder, "commit", "-qm", f"commit {number}")
+    return folder
+
+
+@pytest.fixture
+def author(operator: Operator, template: Path) -> Operator:
+    """An operator in a copy of it."""
+    shutil.copytree(template, operator.folder, dirs_exist_ok=True)
     return operator
 
 

@@ -431,7 +431,7 @@ def test_m7_every_kind_of_value_is_retried_with_the_new_one(
     [
         ("bare:p@ss", {"password": "bare:p@ss"}),
         (
-            "postgresql://a%40b:p%2Fw@db:5433/app?sslmode=require",
+            "postgresql://a%40b" + ":p%2Fw@db:5433/app?sslmode=require",
             {
                 "user": "a@b",
                 "password": "p/w",
