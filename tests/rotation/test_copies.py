@@ -2,21 +2,23 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from orchestra_creds.core.credential import Copy, Credential
+from orchestra_creds.core.credential import Copy, Credential, CredentialKind
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation.destinations import FileCopy, SecretCopy
-from orchestra_creds.rotation.outcome import Ending
+from orchestra_creds.rotation.issuers.manual import ManualIssuer
+from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.situation import StepKind
 from orchestra_creds.rotation.state import Phase
 from orchestra_creds.rotation.status import Problem
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.test_status import problems
-from tests.rotation.world import World, service_account_key
+from tests.rotation.world import POLICY, World, service_account_key
 
 
 @pytest.fixture
@@ -97,3 +99,23 @@ def test_copies_that_hold_the_key_cost_no_change(world: World, in_file: tuple[Cr
     before = len(world.emulator.mutations)
     assert world.rotate(declared, destinations=[FileCopy(declared.copies[0])]).ending is Ending.NOTHING
     assert len(world.emulator.mutations) == before
+
+
+def test_a_delivery_does_not_hide_that_a_person_has_to_make_the_successor(world: World, tmp_path: Path) -> None:
+    file = tmp_path / "value"
+    copy = Copy("file", "file", {"path": str(file)})
+    by_hand = Credential("hand", CredentialKind.MANUAL, "hand", POLICY, copies=(copy,))
+    world.secrets.create_secret("hand")
+    world.secrets.add_version("hand", Material(b"by hand"))
+
+    def rotate() -> Outcome:
+        return world.rotate(by_hand, issuer=ManualIssuer(by_hand), destinations=[FileCopy(copy)])
+
+    assert rotate().code is ExitCode.OK
+    world.pass_time(POLICY.every + timedelta(days=1))
+    lose(file)
+    outcome = rotate()
+    assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION)
+    assert "only a person can make its successor" in outcome.message
+    assert file.read_bytes() == b"by hand"
+    assert rotate().code is ExitCode.ATTENTION

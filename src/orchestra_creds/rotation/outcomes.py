@@ -101,9 +101,7 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if alive:
         return Ending.ATTENTION, alive, ExitCode.ATTENTION
     if kinds & {StepKind.PROMOTE, StepKind.RECORD, StepKind.FINISH}:
-        if machine.is_behind(situation):
-            return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
-        return _successor_ending(kinds), where, _leftover_code(situation)
+        return _delivered_ending(situation, kinds, where)
     if attention := _attention(situation):
         return Ending.ATTENTION, attention, ExitCode.ATTENTION
     if kinds & {StepKind.ADOPT, StepKind.CLAIM}:
@@ -112,6 +110,15 @@ def _ending(situation: Situation, steps: tuple[Step, ...], *, dry: bool) -> tupl
     if turned := _turned_text(steps):
         return Ending.RETIRED, turned, ExitCode.OK
     return Ending.NOTHING, _next_rotation_text(situation), ExitCode.OK
+
+
+def _delivered_ending(situation: Situation, kinds: set[StepKind], where: str) -> tuple[Ending, str, ExitCode]:
+    """How a run ends that gave readers or destinations a credential; a delivery alone mends nothing else."""
+    if machine.is_behind(situation):
+        return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
+    if StepKind.REDELIVER in kinds and (attention := _attention(situation)):
+        return Ending.ATTENTION, f"{where}, and its destinations have it; {attention}", ExitCode.ATTENTION
+    return _successor_ending(kinds), where, _leftover_code(situation)
 
 
 def _successor_ending(kinds: set[StepKind]) -> Ending:
