@@ -52,6 +52,7 @@ MAGICS = {
     b"ANDROID BACKUP\n": "android-backup",
     b"\x03\xd9\xa2\x9a": "keepass",
     b"LUKS\xba\xbe": "luks",
+    b"SQLite format 3\0": "sqlite",
 }
 """First bytes of an archive, to the name of its format in `content/formats.py`. `_files.c` has their first four bytes too."""
 

@@ -9,6 +9,12 @@ from enum import IntEnum
 
 from orchestra_creds.core.record import dataclass
 
+LEAD = r"(?:\b|\\[nrt]|%[0-9A-Fa-f]{2}|[\x00-\x08\n\x0e-\x1f\x80-\xff][0-9A-Za-z])"
+"""Before a token in a pattern: no letter of a longer word, the last letter of an escape, or a letter that may be the length of what follows.
+
+The last is confirmed by `engine.confirm`: serialized data writes the length of a text in a byte before it.
+"""
+
 
 class Severity(IntEnum):
     """How bad it is when the credential is live; ordered, so that `>=` filters."""

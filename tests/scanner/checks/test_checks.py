@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from orchestra_creds.scanner.checks import der, pem
 from orchestra_creds.scanner.checks import generic as generic_checks
+from orchestra_creds.scanner.checks.judge import is_password, is_secret
+from orchestra_creds.scanner.checks.names import NameClass
 from orchestra_creds.scanner.checks.verdict import Subject
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine.engine import Engine
@@ -325,8 +327,9 @@ def test_a_token_says_how_it_is_signed_and_when_it_ends(engine: Engine) -> None:
     assert one(engine, render("{gtoken:1}"), "google-signed-token").note == "RS256, until 2030-01-01T00:00:00Z"
 
 
-def test_a_token_without_a_signature_is_only_possible(engine: Engine) -> None:
-    assert one(engine, render("x={gtoken:3}\n"), "jwt").confidence is Confidence.POSSIBLE
+def test_a_token_that_nobody_signed_is_no_finding(engine: Engine) -> None:
+    parts = (b'{"alg":"none","typ":"JWT"}', b'{"iss":"acme","sub":"a"}', b"")
+    assert ids(engine, ".".join(base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)) == set()
 
 
 def test_the_token_of_the_tutorials_is_no_finding(engine: Engine) -> None:
@@ -361,13 +364,13 @@ def test_an_api_key_is_found_whatever_touches_it(engine: Engine, frame: str) -> 
 @pytest.mark.parametrize("length", [32, 40, 64])
 def test_nearly_all_random_values_pass_as_random(alphabet: str, length: int) -> None:
     values = [render(f"{{{alphabet}:{length}}}", seed=seed).encode() for seed in range(100)]
-    assert sum(map(generic_checks.is_random, values)) >= 93
+    assert sum(is_secret(value, NameClass.SECRET, quoted=False) for value in values) >= 97
 
 
 @pytest.mark.parametrize("length", [12, 16, 20])
 def test_nearly_all_random_passwords_pass_as_passwords(length: int) -> None:
     values = [render(f"{{b62:{length - 2}}}!{{digit:1}}", seed=seed).encode() for seed in range(100)]
-    assert sum(map(generic_checks.is_password, values)) >= 97
+    assert sum(is_password(value, quoted=False) for value in values) >= 97
 
 
 @pytest.mark.parametrize(
@@ -377,7 +380,7 @@ def test_nearly_all_random_passwords_pass_as_passwords(length: int) -> None:
      "x25519.X25519PrivateKey", "AppConfigurationTokenProvider2", "changeme-changeme-1"],
 )  # fmt: skip
 def test_words_references_and_names_are_not_random(value: str) -> None:
-    assert not generic_checks.is_random(value.encode())
+    assert not is_secret(value.encode(), NameClass.STRONG_SECRET, quoted=False)
 
 
 @pytest.mark.parametrize(
@@ -395,7 +398,8 @@ def test_words_references_and_names_are_not_random(value: str) -> None:
     ],
 )
 def test_words_and_stand_ins_are_no_passwords(value: str) -> None:
-    assert not generic_checks.is_password(value.encode())
+    assert not is_password(value.encode(), quoted=False)
+    assert not is_password(value.encode(), quoted=True)
 
 
 def test_the_name_in_a_list_decides_and_not_the_word_value(engine: Engine) -> None:
@@ -432,9 +436,11 @@ def test_a_verdict_on_a_login_reads_what_it_says(before: bytes, after: bytes) ->
         assert again.material == verdict.material == data[verdict.start : verdict.end]
 
 
-def test_a_uuid_or_a_hash_is_no_password() -> None:
-    assert not generic_checks.is_password(render("{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}").encode())
-    assert not generic_checks.is_password(render("{hex:40}").encode())
+def test_a_uuid_and_hex_are_secrets_under_a_name_that_says_so(engine: Engine) -> None:
+    for value in (render("{uuid:4}"), render("{hex:32}"), render("{hex:22}")):
+        assert ids(engine, f"DB_PASSWORD={value}\n") == {"generic-password"}
+    assert ids(engine, render("SHIPPING_API_KEY={uuid:4}\n")) == {"generic-secret"}
+    assert ids(engine, render("request_token={uuid:4}\n")) == set()
 
 
 # --- all checks ---

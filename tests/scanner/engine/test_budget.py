@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orchestra_creds.scanner.checks import checksums, der, generic, google, plausible
+from orchestra_creds.scanner.checks import arguments, binding, checksums, der, generic, google, judge, plausible
 from orchestra_creds.scanner.checks.registry import families, password_rounds
 from orchestra_creds.scanner.checks.verdict import Buffer, Subject
 from orchestra_creds.scanner.content import locate
@@ -201,21 +201,13 @@ def test_stretches_hide_no_start(parts: list[bytes], longest: int) -> None:
 
 NEIGHBORHOOD = {
     google: {"_WEB_FIELDS", "_CLIENT", "_REFRESH"},
-    generic: {
-        "_DSN",
-        "_LISTED",
-        "_TYPE",
-        "_PAIR",
-        "_LAST_PAIR",
-        "_QUERY",
-        "_LOGIN",
-        "_URL_USER",
-        "_DOC_HOST",
-        "_LOCAL_HOST",
-    },
-    checksums: {"_NO_SECRET", "_OTHER_PARAMETER", "_REPEATED"},
+    generic: {"_DSN", "_LOGIN", "_URL_USER", "_DOC_HOST", "_LOCAL_HOST", "_SETTER", "_HASHES"},
+    binding: {"_gap", "_element", "_LINE_LEAD", "_BLANK_LEAD", "_COMMENT", "_PAIR", "_LAST_PAIR", "_QUERY", "_ENDS"},
+    judge: {"_REFERENCE", "_HASH", "_EXPRESSION", "_PLAIN", "_PATTERN"},
+    arguments: {"_CHPASSWD", "_DECLARED"},
+    checksums: {"_NO_SECRET", "_IN_BASE64", "_OTHER_PARAMETER", "_REPEATED"},
     locate: {"_ALLOW"},
-    plausible: {"_placeholder", "_template", "_ascending"},
+    plausible: {"_placeholder", "_stand_in", "_template", "_ascending"},
 }
 """The patterns that read what stands around a candidate, or all of a long one, by module."""
 

@@ -30,6 +30,9 @@ _NO_SECRET = LazyRegex(
 )
 """What names a hexadecimal value that is no secret; where its group took part, a `secret_id`, which is one."""
 
+_IN_BASE64 = LazyRegex(r"[0-9A-Za-z+/]{32}[+/]$")
+"""What stands before a token that is cut out of the base64 of an image or a file."""
+
 _NAMED = 40
 """How far before a hexadecimal value the name is read that says it is a hash or an id, in bytes."""
 
@@ -148,14 +151,14 @@ def _aws_key_id(subject: Subject) -> CheckVerdict | None:
 
 def _token(subject: Subject) -> CheckVerdict | None:
     """Somebody's value: not written to be replaced, not copied from a manual, not named as a hash or an id."""
-    if is_placeholder(subject.material):
+    if is_placeholder(subject.material) or _IN_BASE64.is_in(subject.before(_NAMED)):
         return None
+    read_from = max(subject.start - _NAMED, subject.lo)
     if not _HEXADECIMAL.fullmatch(subject.material):
-        return _verdict(subject, Confidence.LIKELY)
+        return replace(_verdict(subject, Confidence.LIKELY), read_from=read_from)
     named = _NO_SECRET.search(subject.before(_NAMED))
     if named is not None and named[1][0] < 0:
         return None
-    read_from = max(subject.start - _NAMED, subject.lo)
     return replace(_verdict(subject, Confidence.LIKELY), read_from=read_from)
 
 

@@ -43,6 +43,7 @@ _HMAC_SECRET_WRAPPED = re.compile(rb"(?:^|[^A-Za-z0-9+/_-])([A-Za-z0-9+/]{54}==)
 _HMAC_SHAPE = re.compile(rb"[A-Za-z0-9+/]{40}")
 _HMAC_ID = re.compile(rb"GOOG(?:1E[0-9A-Z]{55}|[0-9A-Z]{20})")
 _HEX = re.compile(rb"[0-9a-fA-F]+")
+_LENGTH = re.compile(rb"[\x00-\x08\n\x0e-\x1f\x80-\xff].$", re.DOTALL)
 _ESCAPE_END = re.compile(rb"(?:\\+(?:[nrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})|%[0-9A-Fa-f]{2})$")
 
 
@@ -86,7 +87,7 @@ def service_account(subject: Subject) -> CheckVerdict | None:
         armour.canonical(),
         confidence,
         *written,
-        read_from=start,
+        read_from=min(start, max(subject.lo, subject.start - pem.MARGIN)),
         read_to=end if armour.whole else max(end, subject.start + pem.LONGEST),
         decoded=("json",) if _ESCAPED_FIELD.search(around) else (),
         note=_who(key_id, mail, disagrees=mail is not None and not agrees),
@@ -119,11 +120,17 @@ def _who(key_id: re.Match[bytes] | None, mail: re.Match[bytes] | None, *, disagr
     return f"{text}; the mail names another project" if disagrees else text if len(parts) > 1 or key_id else ""
 
 
-def clear_before(subject: Subject) -> bool:
-    r"""Whether no letter, digit, `_` or `-` touches the material from the left; the end of an escape such as `\n` may."""
+def clear_before(subject: Subject, length: int = 0) -> bool:
+    r"""Whether no letter, digit, `_` or `-` touches the material from the left.
+
+    The end of an escape such as `\n` may, and a byte that is the `length` of what follows, as serialized data writes it (0: that of the
+    material).
+    """
     before = subject.before(6)
     last = before[-1:]
-    return not (last.isalnum() or last in (b"_", b"-")) or _ESCAPE_END.search(before) is not None
+    if not (last.isalnum() or last in (b"_", b"-")) or _ESCAPE_END.search(before) is not None:
+        return True
+    return last[0] == (length or len(subject.material)) and _LENGTH.search(before) is not None
 
 
 def clear_after(subject: Subject) -> bool:
@@ -189,11 +196,15 @@ def longer_token(alphabet: bytes, longest: int, *, shortest: int = 0, note: str 
     rest = re.compile(rb"[" + alphabet + rb"]{0,%d}" % longest)
 
     def check(subject: Subject) -> CheckVerdict | None:
-        if not clear_before(subject):
-            return None
         tail = rest.match(subject.after(longest))
         whole = subject.material + (tail[0] if tail else b"")
-        if len(whole) < shortest or _repeats_few_bytes(whole) or entropy(whole) < 3.5 or is_placeholder(whole):
+        if (
+            not clear_before(subject, len(whole))
+            or len(whole) < shortest
+            or _repeats_few_bytes(whole)
+            or entropy(whole) < 3.5
+            or is_placeholder(whole)
+        ):
             return None
         end = subject.start + len(whole)
         low, high = max(subject.lo, subject.start - 6), min(subject.hi, end + 1)
@@ -230,7 +241,7 @@ def authorized_user(subject: Subject) -> CheckVerdict | None:
     around = subject.read(start, end)
     spans = _REFRESH.search(around)
     token = around[slice(*spans[1])] if spans else b""
-    if spans is None or is_placeholder(token) or entropy(token) < 3.5:
+    if spans is None or is_placeholder(token) or entropy(token) < 3.5 or not re.search(rb"[0-9]", token):
         return None
     written = (
         (start, end) if bounded else (min(subject.start, start + spans[1][0]), max(subject.end, start + spans[1][1]))

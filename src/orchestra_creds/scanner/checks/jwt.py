@@ -15,6 +15,7 @@ from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
 from orchestra_creds.scanner.rule import Confidence
 
 _REST = re.compile(rb"([A-Za-z0-9_-]{0,8192})\.([A-Za-z0-9_-]{0,1400})")
+_ENCRYPTED = re.compile(rb"(eyJ[\w-]{16,2000})\.([\w-]{0,1400})\.([\w-]{8,64})\.([\w-]{8,6000})\.([\w-]{16,64})")
 _GOOGLE = re.compile(
     r"(?:https://)?accounts\.google\.com|[\w.-]+@[\w.-]+\.gserviceaccount\.com|https://securetoken\.google\.com/.+"
 )
@@ -30,8 +31,8 @@ def _json(part: bytes) -> dict[str, object] | None:
     return value if isinstance(value, dict) else None
 
 
-def _token(*, google: bool) -> Check:
-    """A check of tokens that Google signed, or a service account for Google; or of all others."""
+def _token(issued_by: str) -> Check:
+    """A check of tokens that Google signed, or a service account for Google; of keys of Supabase for all data; or of all others."""
 
     def check(subject: Subject) -> CheckVerdict | None:
         rest = _REST.match(subject.read(subject.end, subject.end + 10_000))
@@ -42,19 +43,16 @@ def _token(*, google: bool) -> Check:
         header, claims = (_json(part) for part in whole.split(b".")[:2])
         if header is None or claims is None or not isinstance(header.get("alg"), str):
             return None
-        issuer = claims.get("iss")
-        if (isinstance(issuer, str) and _GOOGLE.fullmatch(issuer) is not None) != google:
+        if _is_public(header, claims) or _issuer(claims) != issued_by:
             return None
         if claims.get("sub") == _TEXTBOOK[0] or claims.get("name") == _TEXTBOOK[1]:
             return None
-        unsigned = str(header["alg"]).lower() == "none"
-        if not unsigned and len(rest[2]) < 20:
-            return None
-        confidence = Confidence.POSSIBLE if unsigned else Confidence.LIKELY
+        if str(header["alg"]).lower() == "none" or len(rest[2]) < 20:
+            return None  # nobody who checks signatures takes it
         reach = min(subject.hi, end + 1)
         return CheckVerdict(
             whole,
-            confidence,
+            Confidence.LIKELY,
             subject.start,
             end,
             max(subject.lo, subject.start - 6),
@@ -63,6 +61,23 @@ def _token(*, google: bool) -> Check:
         )
 
     return check
+
+
+def _issuer(claims: dict[str, object]) -> str:
+    issuer = claims.get("iss")
+    if isinstance(issuer, str) and _GOOGLE.fullmatch(issuer):
+        return "google"
+    return "supabase" if claims.get("role") == "service_role" else ""
+
+
+def _is_public(header: dict[str, object], claims: dict[str, object]) -> bool:
+    """Whether everybody may have the token: an anonymous or demonstration key of Supabase, or a claim of NATS, which only names keys."""
+    nats = claims.get("nats")
+    return (
+        claims.get("iss") == "supabase-demo"
+        or (claims.get("role") == "anon" and "ref" in claims)
+        or (header["alg"] == "ed25519-nkey" and isinstance(nats, dict))
+    )
 
 
 def _about(header: dict[str, object], claims: dict[str, object]) -> str:
@@ -77,4 +92,22 @@ def _about(header: dict[str, object], claims: dict[str, object]) -> str:
     return ", ".join(parts)
 
 
-CHECKS: dict[str, Check] = {"jwt": _token(google=False), "jwt-google": _token(google=True)}
+def encrypted_token(subject: Subject) -> CheckVerdict | None:
+    """A JSON Web Encryption in five parts: its header names how it is encrypted, and who can use it need not read it."""
+    rest = _ENCRYPTED.match(subject.read(subject.start, subject.start + 10_000))
+    header = _json(rest[1]) if rest else None
+    if rest is None or header is None or not clear_before(subject):
+        return None
+    if not isinstance(header.get("enc"), str) or not isinstance(header.get("alg"), str):
+        return None
+    end = subject.start + rest.end()
+    low, high = max(subject.lo, subject.start - 6), min(subject.hi, end + 1)
+    return CheckVerdict(rest[0], Confidence.LIKELY, subject.start, end, low, high, note="encrypted")
+
+
+CHECKS: dict[str, Check] = {
+    "jwt": _token(""),
+    "jwt-google": _token("google"),
+    "jwt-supabase": _token("supabase"),
+    "jwe": encrypted_token,
+}

@@ -29,14 +29,21 @@ SHORTEST_BODY = 60
 PLAUSIBLE_BODY = 200
 """Base64 characters that a body needs when nothing but its shape speaks for it."""
 
+MARGIN = 200
+"""Most bytes before and behind each line of a key: a time, a container's name, a line number, the sign of a patch."""
+
+MOST_LINES = 400
+
 MOST_DER = 12 * 1024
 MOST_RSA_BITS = 16384
 
 _HEADER = re.compile(rb"-----BEGIN[ +]((?:[A-Z0-9]{2,9}[ +]){0,2}PRIVATE[ +]KEY(?:[ +]BLOCK)?)-----")
 _END = re.compile(rb"-----(END|BEGIN)[ +]")
 _CODE_POINT = re.compile(rb"\\+(?:u00|x)([0-9a-fA-F]{2})")
-_ESCAPED_BREAK = re.compile(rb"\\+[rnt]|\\+\r?\n|&#(?:1[03]|[xX]0?[aAdD]);|<br ?/?>|%0[aAdD]")
-_JOIN = re.compile(rb"""["'`]\s{0,200}[+.&,]?\s{0,200}["'`]""")
+_ESCAPED_BREAK = re.compile(rb"\\+[rnt]|\\+\r?\n|`[rn](?![a-z])|&#(?:1[03]|[xX]0?[aAdD]);|<br ?/?>|%0[aAdD]")
+_JOIN = re.compile(
+    rb"""["'`]\s{0,200}(?:&\s{0,8}(?i:vb(?:crlf|lf|cr|newline)|environment\.newline|chr\(1[03]\)|chr\$\(1[03]\))\s{0,8}){0,2}[+.&,]?\s{0,200}_?\s{0,200}["'`]"""
+)
 _FIELDS = re.compile(
     rb"Proc-Type:\s*4,ENCRYPTED|DEK-Info:\s*[A-Z0-9-]{3,32},\s*[0-9A-Fa-f]{8,64}|(?m:^\W{0,8}(?:Version|Comment|Hash|Charset|MessageID):[^\n]*$)"
 )
@@ -66,6 +73,49 @@ class PemBlock:
         return b"\n".join([b"-----BEGIN " + label + b"-----", *lines, b"-----END " + label + b"-----", b""])
 
 
+def _frame(text: bytes) -> re.Pattern[bytes]:
+    """What matches `text` before or behind every line: numbers count on, blanks align."""
+    parts = re.split(rb"([0-9]+)|([ \t]+)", text)
+    pattern = b""
+    for at in range(0, len(parts), 3):
+        pattern += re.escape(parts[at])
+        if at + 1 < len(parts):
+            pattern += rb"[ \t]*[0-9]+" if parts[at + 1] else rb"[ \t]*"
+    return re.compile(pattern)
+
+
+def _without_frame(before: bytes, inner: bytes) -> bytes:
+    """The text between the lines of the armour without the margin that `before`, the start of its first line, shows.
+
+    A patch, a log, a listing and a table write something before each line, some of them also behind it.
+    """
+    first, *lines = inner.split(b"\n")
+    margin = before[before.rfind(b"\n") + 1 :]
+    if (
+        not lines
+        or len(lines) > MOST_LINES
+        or len(first) > MARGIN
+        or len(margin) > MARGIN
+        or (b"\n" not in before and len(before) >= MARGIN)
+    ):
+        return inner
+    if margin.strip():
+        left = _frame(margin.lstrip(b" \t"))
+        found = [left.match(line.lstrip(b" \t")) for line in lines]
+        # the last line is that of the closing one, so nothing but the margin is left of it
+        bare = [line.lstrip(b" \t")[match.end() :] for line, match in zip(lines, found, strict=True) if match]
+        if len(bare) < len(lines) - 1 or (len(bare) < len(lines) and lines[-1].strip()):
+            return inner
+        lines = bare
+    if behind := first.strip():
+        right = re.compile(rb"[ \t]*" + _frame(behind).pattern + rb"[ \t\r]*$")
+        ended = [right.search(line) for line in lines[: len(lines) - 1]]
+        if all(ended):
+            lines = [line[: match.start()] for line, match in zip(lines, ended, strict=False) if match]
+            first = b""
+    return b"\n".join([first, *lines])
+
+
 def plain(text: bytes) -> bytes:
     """The text without the escapes and the quotes that a file format put around and into it."""
     if b"\\" in text:
@@ -82,7 +132,8 @@ def parse_pem(subject: Subject) -> PemBlock | None:
         return None
     stop = _END.search(raw, header.end())
     whole = stop is not None and stop[1] == b"END"
-    inner = plain(raw[header.end() : stop.start() if stop else len(raw)])
+    armoured = raw[header.end() : stop.start() if stop else len(raw)]
+    inner = plain(_without_frame(subject.before(MARGIN), armoured))
     locked = b"ENCRYPTED" in header[1] or b"ENCRYPTED" in inner[:200]
     lines = _LEAD.sub(b"", _FIELDS.sub(b"\n", inner))
     body, checksum = _SPACE.sub(b"", lines), b""

@@ -21,6 +21,7 @@ _ASCENDING = "|".join(
 )
 _template = LazyRegex(rf"(?i){_TEMPLATE}")
 _ascending = LazyRegex(rf"(?i){_ASCENDING}")
+_stand_in = LazyRegex(rf"(?i:{_WORDS}|{_ASCENDING})|{_RUN}")
 _placeholder = LazyRegex(rf"(?i:{_WORDS}|{_TEMPLATE}|{_ASCENDING})|{_RUN}")
 
 DOCUMENTED = frozenset(
@@ -67,6 +68,8 @@ DOCUMENTED = frozenset(
         # account keys of Azure's emulators
         "0011cc25eb432071",
         "b46230c45f6a9608",
+        # MinIO's public server for trials
+        "df452eef23e8cf2c",
     }
 )
 """First 16 hex digits of the SHA-256 of credentials that manuals print and clients ship publicly."""
@@ -85,6 +88,11 @@ def is_template(value: bytes) -> bool:
 def is_ascending(value: bytes) -> bool:
     """Whether the value holds a stretch of eight characters in keyboard-free order: `01234567`, `abcdefgh`."""
     return _ascending.is_in(value)
+
+
+def is_stand_in(value: bytes) -> bool:
+    """Whether the value was written to be replaced, or is a documented example; a template is not looked for."""
+    return _stand_in.is_in(value) or is_documented(value)
 
 
 def is_placeholder(value: bytes) -> bool:

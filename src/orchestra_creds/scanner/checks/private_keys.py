@@ -27,7 +27,7 @@ _PUTTY = re.compile(
     rb"Public-Lines: \d{1,3}\r?\n([A-Za-z0-9+/=\r\n]{1,4096})\r?\n(?:[A-Z][\w-]{1,30}: [^\r\n]{0,200}\r?\n){0,6}?"
     rb"Private-Lines: \d{1,3}\r?\n([A-Za-z0-9+/=\r\n]{1,8192})\r?\nPrivate-MAC: ([0-9a-f]{40,64})"
 )
-_JWK_FIELD = rb"""\\*["'](%s)\\*["']\s{0,8}:\s{0,8}\\*["']([A-Za-z0-9_+/=-]{1,4096})\\*["']"""
+_JWK_FIELD = rb"""(?:\\*["']|[{,\s])(%s)(?:\\*["'])?\s{0,8}:\s{0,8}\\*["']([A-Za-z0-9_+/=-]{1,4096})\\*["']"""
 _MOST_JWK_FIELDS = 64
 _JWK_FIELDS = re.compile(_JWK_FIELD % rb"kty|crv|n|e|d|p|q|x|y|k")
 
@@ -45,7 +45,8 @@ def _pem(*labels: str, locked: bool = False) -> Check:
         proof = pem.prove(armour)
         if proof is None or (armour.locked or "locked" in proof[1]) != locked:
             return None
-        low, high = subject.start, armour.end if armour.whole else min(subject.hi, subject.start + pem.LONGEST)
+        low = max(subject.lo, subject.start - pem.MARGIN)
+        high = armour.end if armour.whole else min(subject.hi, subject.start + pem.LONGEST)
         if armour.label in {"PRIVATE KEY", "RSA PRIVATE KEY"} and not locked:
             if service_account(subject) is not None:
                 return None

@@ -19,6 +19,15 @@ def families() -> Iterator[dict[str, Check]]:
     from orchestra_creds.scanner.checks import checksums
 
     yield checksums.CHECKS
+    from orchestra_creds.scanner.checks import arguments
+
+    yield arguments.CHECKS
+    from orchestra_creds.scanner.checks import kubernetes
+
+    yield kubernetes.CHECKS
+    from orchestra_creds.scanner.checks import tokens
+
+    yield tokens.CHECKS
     from orchestra_creds.scanner.checks import jwt as jwt_checks
 
     yield jwt_checks.CHECKS

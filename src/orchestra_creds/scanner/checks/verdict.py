@@ -24,12 +24,17 @@ NARROW = {
         ("token", "token-possible", "mixed", "mixed-possible", "mixed-case", "mixed-case-possible"), (64, 1)
     ),
     **dict.fromkeys(("crc62", "stripe", "aws-pair", "aws-key-id", "aws-session"), (64, 1)),
-    "assigned-password": (160, 320),
-    "assigned-secret": (160, 320),
+    "assigned-password": (192, 832),
+    "assigned-secret": (192, 832),
     "url-password": (70, 256),
     "url-password-local": (70, 256),
     "connection-string": (256, 512),
     "field-password": (0, 257),
+    "command-password": (64, 400),
+    "quoted-password": (1, 260),
+    "data-source-name": (0, 8),
+    "default-value": (320, 260),
+    "kubernetes-secret": (2048, 2048),
 }
 """The checks that most places of a history lead to read no further than so many bytes before the start of the material and
 behind its end; they are given no more. A change farther off need not be judged again."""

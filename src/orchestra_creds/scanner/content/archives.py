@@ -80,7 +80,7 @@ class ArchiveMember:
 def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
     """The members of the archive in `source`; each must be read before the next is asked for.
 
-    `source` must be seekable for a zip.
+    `source` must be seekable for a kind that is sought in.
 
     Raises:
         DamagedArchiveError: the archive itself cannot be read on.
@@ -90,6 +90,8 @@ def members(kind: ArchiveKind, source: Readable, budget: Budget) -> Iterator[Arc
         return _zip_members(cast("BinaryIO", source), budget)
     if kind is ArchiveKind.TAR:
         return _stream_members(tar.members(source), budget)
+    if kind is ArchiveKind.SQLITE:
+        return _database_members(source, budget)
     if kind is ArchiveKind.AR:
         from orchestra_creds.scanner.content import ar
 
@@ -114,6 +116,19 @@ def _stream_members(found: Iterator[TarMember], budget: Budget) -> Iterator[Arch
     for member in found:
         budget.member()
         yield ArchiveMember(member.name.decode("utf-8", "surrogateescape"), _MeteredStream(member, budget))
+
+
+def _database_members(source: Readable, budget: Budget) -> Iterator[ArchiveMember]:
+    """The records of a database, as one text."""
+    from orchestra_creds.scanner.content import sqlite
+
+    most = budget.limits.in_memory
+    content = source.read(most + 1)
+    if len(content) > most:
+        yield ArchiveMember("", reason=f"a database larger than {most >> 20} MB: its records were not read one by one")
+        return
+    budget.member()
+    yield ArchiveMember("records", _MeteredStream(sqlite.as_text(content), budget))
 
 
 class _CappedFile(io.RawIOBase):

@@ -41,7 +41,7 @@ _SUFFIXES = (
 )
 
 _TAIL = 64
-_ZIP_TOO_LARGE = "a zip in a stream, larger than {} MB, was not opened"
+_TOO_LARGE = "a {} in a stream, larger than {} MB, was not opened"
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Explorer:
             elif kind is not None and kind.unread_reason:
                 self._skip(path, kind.unread_reason)
             elif kind is not None:
-                if file is not None and kind is ArchiveKind.ZIP:
+                if file is not None and kind.is_sought_in:
                     tee.drain()
                 self._inside(kind, tee, path if outside is None else outside, depth, budget, file=file)
             elif file is None and self.limits.depth:
@@ -142,14 +142,14 @@ class Explorer:
     ) -> None:
         """Scan the members of the archive that `tee` yields."""
         source: Readable = tee
-        if kind is ArchiveKind.ZIP:
-            if file is None and (file := self._in_memory(tee, path)) is None:
+        if kind.is_sought_in:
+            if file is None and (file := self._in_memory(kind, tee, path)) is None:
                 return
             file.seek(0)
             source = file
         try:
             for member in archives.members(kind, source, budget):
-                if not self._member(member, kind, path, depth, budget) and kind is not ArchiveKind.ZIP:
+                if not self._member(member, kind, path, depth, budget) and not kind.is_sought_in:
                     return  # a stream cannot be read on behind the damage
         except DamagedArchiveError as damage:
             self._skip(path, str(damage))
@@ -159,7 +159,7 @@ class Explorer:
         if depth <= 0:
             self._skip(path, f"archives nested more than {self.limits.depth} deep were not opened")
         elif (content := tee.content()) is None:
-            self._skip(path, _ZIP_TOO_LARGE.format(self.limits.in_memory >> 20))
+            self._skip(path, _TOO_LARGE.format("zip", self.limits.in_memory >> 20))
         else:
             self._inside(ArchiveKind.ZIP, tee, path, depth, budget, file=io.BytesIO(content))
 
@@ -177,13 +177,13 @@ class Explorer:
             return False
         return True
 
-    def _in_memory(self, tee: "_Tee", path: str) -> BinaryIO | None:
-        """The whole of a zip that cannot be sought in."""
+    def _in_memory(self, kind: ArchiveKind, tee: "_Tee", path: str) -> BinaryIO | None:
+        """The whole of an archive that cannot be sought in."""
         content = bytearray()
         while len(content) <= self.limits.in_memory and (piece := tee.read(PIECE)):
             content += piece
         if len(content) > self.limits.in_memory:
-            self._skip(path, _ZIP_TOO_LARGE.format(self.limits.in_memory >> 20))
+            self._skip(path, _TOO_LARGE.format(kind.value, self.limits.in_memory >> 20))
             return None
         return io.BytesIO(content)
 

@@ -48,11 +48,17 @@ class ArchiveKind(Enum):
     ANDROID_BACKUP = "android-backup"
     KEEPASS = "keepass"
     LUKS = "luks"
+    SQLITE = "sqlite"
 
     @property
     def compresses_one(self) -> bool:
         """Whether it holds exactly one stream without a name."""
         return self in _COMPRESSED
+
+    @property
+    def is_sought_in(self) -> bool:
+        """Whether its reader needs all of it at once, to go back and forth."""
+        return self in {ArchiveKind.ZIP, ArchiveKind.SQLITE}
 
     @property
     def unread_reason(self) -> str:
@@ -65,7 +71,7 @@ class ArchiveKind(Enum):
 
 
 _COMPRESSED = frozenset((ArchiveKind.GZIP, ArchiveKind.BZIP2, ArchiveKind.XZ, ArchiveKind.LZMA, ArchiveKind.ZSTD))
-_READ = _COMPRESSED | {ArchiveKind.ZIP, ArchiveKind.TAR, ArchiveKind.AR}
+_READ = _COMPRESSED | {ArchiveKind.ZIP, ArchiveKind.TAR, ArchiveKind.AR, ArchiveKind.SQLITE}
 _ENCRYPTED = {ArchiveKind.KEEPASS: "a KeePass database", ArchiveKind.LUKS: "a LUKS volume"}
 
 # Compiled at first use: every start would pay.

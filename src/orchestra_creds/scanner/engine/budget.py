@@ -27,6 +27,9 @@ COSTS = {
     "jwk-shared": 4,
     "jwt": 4,
     "jwt-google": 4,
+    "jwt-supabase": 4,
+    "jwe": 4,
+    "kubernetes-secret": 4,
     "pkcs12": 0,
     "pkcs12-google": 0,
 }

@@ -13,14 +13,14 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.registry import check_of, password_rounds
-from orchestra_creds.scanner.checks.verdict import Buffer, Subject, reach
+from orchestra_creds.scanner.checks.verdict import Buffer, CheckVerdict, Subject, reach
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine import budget
 from orchestra_creds.scanner.engine.bounded_regex import BoundedRegex
 from orchestra_creds.scanner.engine.budget import COSTS
 from orchestra_creds.scanner.engine.prefilter import GAP
 from orchestra_creds.scanner.libraries import Spans
-from orchestra_creds.scanner.rule import Rule
+from orchestra_creds.scanner.rule import LEAD, Rule
 
 MAX_LONGEST = 4096
 """The most bytes that `Rule.longest` may ask for."""
@@ -133,6 +133,15 @@ def starts(regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int)
         at = stop
 
 
+def _is_length(text: Buffer, verdict: CheckVerdict) -> bool:
+    """Whether a letter that touches the material is its length, as serialized data writes it, and not a letter of a longer word."""
+    start = verdict.start
+    before = bytes(text[max(0, start - 3) : start])
+    if not before[-1:].isalnum() or before[-2:-1] == b"\\" or before[-3:-2] == b"%":
+        return True
+    return before[-1] == verdict.end - start
+
+
 def _group(spans: Spans, group: int) -> tuple[int, int]:
     """The span of the group, or of the whole match where the group took no part in it."""
     span = spans[group] if group < len(spans) else (-1, -1)
@@ -152,7 +161,7 @@ def _judge(rule: Rule, text: Buffer, span: tuple[int, int], match_start: int) ->
     verdict = check_of(rule.check)(
         Subject(material, text, start, end, max(0, start - back), min(len(text), end + ahead))
     )
-    if verdict is None:
+    if verdict is None or (rule.pattern.startswith(LEAD) and not _is_length(text, verdict)):
         return None
     return Detection(
         rule,

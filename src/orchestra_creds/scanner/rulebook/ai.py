@@ -1,7 +1,7 @@
 """Rules of model providers and the tools around them: keys that spend money and read prompts."""
 
-from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import LEAD, URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
+from orchestra_creds.scanner.rule import LEAD, Rule, Severity
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _OPENAI = "OpenAI API reference: Authentication, project and admin keys"
 _ANTHROPIC = "Anthropic Docs: API keys; Admin API"

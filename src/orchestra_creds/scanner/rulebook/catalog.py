@@ -34,6 +34,7 @@ from orchestra_creds.scanner.rulebook import (
     observability,
     packages,
     payments,
+    platforms,
     saas,
     services,
     social,
@@ -66,6 +67,7 @@ FAMILIES: dict[str, tuple[Rule, ...]] = {
     "messaging": messaging.RULES,
     "commerce": commerce.RULES,
     "payments": payments.RULES,
+    "platforms": platforms.RULES,
     "ai": ai.RULES,
 }
 """Family name, as docs and `scan rules` show it, to its rules."""

@@ -4,36 +4,62 @@ Rules whose id begins with `generic-` give way to any other rule on the same byt
 URL with a password that a public host takes is high, because nothing is left to guess.
 """
 
+from orchestra_creds.scanner.checks.binding import GAP
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 _MOVE = "Change it where it is accepted, and read it from Secret Manager or the environment instead."
-_SIGN = r"[!#-&(-;=?-_a-~]"
-_PASSWORD = rf"{_SIGN}{{0,30}}(?:[0-9!@#^*~]|[a-z][A-Z])"
-_SECRET = rf"{_SIGN}{{0,7}}[0-9]{_SIGN}{{8}}|{_SIGN}{{8,38}}[0-9]"
-"""A value that may be random: at least 16 signs of which one of the first 39 is a digit."""
+_TEXT = r"[^\s\"'`]"
+_PASSWORD = rf"{_TEXT}{{0,30}}(?:[0-9!@#$%^&*~?+]|[a-z][A-Z])|(?:{_TEXT}{{2,12}} ){{1,2}}{_TEXT}{{0,12}}[0-9]"
+"""A value that may be a password: a digit, a sign or a hump in its first 31 bytes, or a passphrase with a digit."""
 
-_NAMED = r"[\"']?,?\s{1,40}\\{0,3}[\"']?[vV]alue\\{0,3}[\"']?\s{0,2}[:=]"
-_TYPED = r"(?::\s{0,2}[A-Za-z][\w.\[\]| ]{0,24}?)?"
-_TO = (
-    rf"[\w.-]{{0,16}}(?:[\"'\]\\)]{{0,4}}\s{{0,4}}{_TYPED}(?:=>|:=|[=!]==?|[:=,>])|{_NAMED})"
-    r"\s{0,4}(?:\\{0,3}[\"'`])?"
+_SECRET = rf"{_TEXT}{{0,7}}[0-9]{_TEXT}{{8}}|{_TEXT}{{8,38}}[0-9]|[A-Za-z]{{28}}"
+"""A value that may be random: at least 16 bytes with a digit among the first 39, or 28 letters."""
+
+_PASSWORD_WORDS = (
+    r"(?i:passw|passphrase|pass_phrase|passcode|pwd|pswd|kennwort|senha|contrase|motdepasse|mot_de_passe|wachtwoord|requirepass|masterauth"
+    r"|(?:store|key)pass\b)|(?i:pass|pw)[0-9]?\b"
+)
+_SECRET_WORDS = (
+    r"(?i:secret|token|(?:api|access|auth|authentication|private|encryption|signing|master|account|shared|service|session|app|application|admin|license|webhook"
+    r"|hmac|server|client|deploy|subscription|root|insert|ingest|write|storage|jwt|security|crypto)[_.-]?key|credentials?)"
 )
 _CONTINUED = r"[\\^`]\r?\n"
 """What a shell of Unix or Windows reads as no end of the line."""
 _VALUE_OF = rf"(?:[ =\t]{{1,4}}(?:{_CONTINUED}[ \t]{{0,16}})?|[\"'],?\s{{1,16}})"
 """What stands between an option and its value, on a command line and in a list of arguments."""
-_SCHEMES = (
-    "https?|ftps?|sftp|ssh|git|svn|postgres(?:ql)?|mysqlx?|mariadb|mongodb|rediss?|valkeys?|amqps?|mqtts?|ldaps?|smtps?|imaps?|pop3s?|socks[45]?h?"
-    "|sqlserver|mssql|oracle|clickhouse|cockroachdb|redshift|snowflake|trino|presto|hive|impala|vertica|cassandra|neo4j|bolt|couchdb|influxdb|elasticsearch"
-    "|nats|kafka|stomps?|rtsps?|rtmps?|vnc|rdp|smb|cifs|dav|db2|firebird|teradatasql|hana|exasol|opensearch|memcached|databricks|crate|tds"
+_LINE = rf"(?:[^\n]{{0,50}}{_CONTINUED}){{0,2}}[^\n]{{0,60}}?"
+"""The rest of a command, over at most three lines."""
+
+_URL = r":(?:\\?/){2}[^\s/:@\"'<>`\\]{0,64}:([^\s/\"'<>`@]{3,128})@[0-9A-Za-z\[_]"
+_COMMANDS = "|".join(
+    (
+        r"sshpass\s{1,4}-p\s{0,4}",
+        r"ConvertTo-SecureString\s{1,4}(?:-String\s{1,4})?",
+        rf"\b(?:docker|podman|nerdctl|buildah|skopeo|oras|crane|helm\s{{1,3}}registry|az|oc|cf|argocd)\s{{1,3}}login\b{_LINE}\s-p[ =]{{1,4}}",
+        rf"\b(?:mongo(?:sh|dump|restore|export|import)?|psexec|vncviewer|influx)\b{_LINE}\s-p[ =]{{1,4}}",
+        rf"\b(?:mysql|mariadb)[\w-]{{0,12}}{_LINE}\s-p",
+        rf"\bredis-cli\b{_LINE}\s(?:-a|--pass)[ =]{{1,4}}",
+        r"-(?:src|dest)?(?:store|key)pass\s{1,4}(?:pass:)?",
+        r"-pass(?:in|out)?[ =]{1,4}[\"']?pass:",
+        rf"\bhtpasswd\b{_LINE}\s-\w{{0,4}}b\w{{0,4}}\s{{1,4}}(?:[^\s\"']{{1,24}}\s{{1,2}}){{1,2}}",
+        rf"\bldap\w{{3,10}}\b{_LINE}\s-w\s{{1,4}}",
+        rf"\b(?:sqlcmd|bcp|osql|isql)\b{_LINE}\s-P\s{{0,4}}",
+        r"\brabbitmqctl\s{1,4}(?:add_user|change_password)\s{1,4}[^\s]{1,64}\s{1,4}",
+        r"\becho\s{1,4}(?:-\w{1,2}\s{1,4})?[\"']?[\w.-]{1,32}:",
+        r"\b(?:sqlplus|sqlldr|expdp|impdp|rman)\s{1,4}(?:-\w{1,2}\s{1,4})?[\"']?[\w.$#-]{1,64}/",
+    )
 )
-_URL = rf"(?:{_SCHEMES})(?:\+[a-z0-9_]{{1,16}})?:(?:\\?/){{2}}[^\s/:@\"'<>`\\]{{0,64}}:([^\s/\"'<>`@]{{3,128}})@[0-9A-Za-z\[_]"
+_CALLS = (
+    r"\b(?:NetworkCredential|getConnection|PDO|mysqli(?:_connect)?|PasswordAuthentication|UsernamePassword(?:AuthenticationToken|Credentials?)|(?i:http)?BasicAuth"
+    r"|basicAuth|setBasicAuth|basic_auth|login|logIn|authenticate|jwt\.(?:sign|verify|encode|decode)|createHmac|auth\s?=\s?)\(\s{0,16}"
+    r"(?:[^\s\"'(),;]{1,32},\s{0,8}|[\"'][^\"'\n]{0,36}[\"'],\s{0,8}){1,3}(?:[bru@]{1,2})?[\"']"
+)
 
 RULES: tuple[Rule, ...] = (
     Rule(
         id="generic-password",
         description="Password assigned to a name",
-        pattern=rf"(?i:passw(?:or)?d|passphrase|pass_phrase|[_.-]pass|\bpwd|_pwd){_TO}({_PASSWORD})",
+        pattern=rf"({_PASSWORD_WORDS}){GAP}(?:{_PASSWORD})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="no format: the name of the variable, field or option",
@@ -65,20 +91,23 @@ RULES: tuple[Rule, ...] = (
             'password_hash = "{hex:64}"',
             'password="test1234"',
             "password: projects/42/secrets/db-password/versions/7",
-            "password: {hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}",
+            "no_password: {b62:16}",
+            'password_digest = "{hex:64}"',
+            "    Next page token: {b62:24}7\n",
+            "password: sm://acme/{b62:10}7",
             '- "POSTGRES_PASSWORD=${DB_PASSWORD1}"\n',
             'f("a", password=zX9{b62:11}q2")',
         ),
         group=1,
-        keywords=("passw", "passphrase", "pass_phrase", "pass", "pwd"),
-        longest=160,
+        keywords=("pass", "pwd", "pw", "kennwort", "senha", "contrase", "wachtwoord", "masterauth"),
+        longest=256,
         check="assigned-password",
         confidence=Confidence.POSSIBLE,
     ),
     Rule(
         id="generic-secret",
         description="Key, token or secret assigned to a name",
-        pattern=rf"(?i:secret|token|(?:api|access|auth|private|encryption|signing|master|account|shared|service|session|app|admin|license|webhook)[_.-]?key|credentials?){_TO}({_SECRET})",
+        pattern=rf"({_SECRET_WORDS}){GAP}(?:{_SECRET})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="no format: the name of the variable, field or option",
@@ -104,13 +133,15 @@ RULES: tuple[Rule, ...] = (
             "token_type: Bearer1234567890",
             'secret = "projects/p/secrets/s/versions/1"',
             "API_KEY_FILE=/etc/keys/api_key_1.json",
-            'apiKey: "{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}"',
+            'session_token: "{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}"',
+            "checksum/secret: {hex:64}\n",
+            'SRC_URI[api_key.sha256sum] = "{hex:64}"',
             'fetch("https://api.acme.dev/v1?api_key=${API_KEY_OF_TENANT_1}")',
             '`json:"access_token,omitempty_{b62:11}7"`',
         ),
         group=1,
         keywords=("secret", "token", "key", "credential"),
-        longest=176,
+        longest=256,
         check="assigned-secret",
         confidence=Confidence.POSSIBLE,
     ),
@@ -137,8 +168,8 @@ RULES: tuple[Rule, ...] = (
             "redis://:k7R{b62:10}@localhost:6379/0",
         ),
         group=1,
-        keywords=("://", "\\/\\/"),
-        longest=260,
+        keywords=("://", ":\\/\\/"),
+        longest=230,
         check="url-password",
     ),
     Rule(
@@ -151,15 +182,15 @@ RULES: tuple[Rule, ...] = (
         examples=("redis://:k7R{b62:10}@localhost:6379/0", "postgres://app:k7R{b62:10}@db:5432/app"),
         counter_examples=("postgres://postgres:postgres@localhost/test", "mysql://scott:tiger@db/test"),
         group=1,
-        keywords=("://", "\\/\\/"),
-        longest=260,
+        keywords=("://", ":\\/\\/"),
+        longest=230,
         check="url-password-local",
         confidence=Confidence.POSSIBLE,
     ),
     Rule(
         id="basic-authorization",
         description="HTTP Basic authorization header",
-        pattern=r"(?i:authorization)[\"'\]\\)]{0,4}\s{0,4}[:=,]\s{0,4}\\{0,3}[\"'`]?\s?(?i:basic)\s{1,4}([0-9A-Za-z+/]{8})",
+        pattern=r"\b(?i:basic)(?: |%20|\+){1,2}([0-9A-Za-z+/]{8})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="RFC 7617",
@@ -169,14 +200,14 @@ RULES: tuple[Rule, ...] = (
             "Authorization: Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==",
         ),
         group=1,
-        keywords=("authorization",),
+        keywords=("basic",),
         longest=64,
         check="basic-header",
     ),
     Rule(
         id="generic-bearer-token",
         description="HTTP Bearer authorization header",
-        pattern=r"(?i:authorization)[\"'\]\\)]{0,4}\s{0,4}[:=,]\s{0,4}\\{0,3}[\"'`]?\s?(?i:bearer|token|apikey)\s{1,4}([0-9A-Za-z._~+/-]{16})",
+        pattern=rf"(?:(?i:authorization|auth)(?:{GAP})\s?(?i:token|apikey|api-key|key|bot|ssws|genie-?key|aivenv1|jwt|oauth|splunk)|\b(?i:bearer))\s{{1,4}}([0-9A-Za-z._~+/-]{{16}})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="RFC 6750",
@@ -187,8 +218,8 @@ RULES: tuple[Rule, ...] = (
             "Authorization: Bearer aaaaaaaaaaaaaaaaaaaa",
         ),
         group=1,
-        keywords=("authorization",),
-        longest=64,
+        keywords=("auth", "bearer"),
+        longest=256,
         check="bearer",
         confidence=Confidence.POSSIBLE,
     ),
@@ -229,16 +260,167 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="command-line-password",
         description="Password on a command line",
-        pattern=r"(?:sshpass\s{1,4}-p\s{0,4}|ConvertTo-SecureString\s{1,4}(?:-String\s{1,4})?)[\"']?([^\s\"'$<>{}-][^\s\"'$<>{}]{3})",
+        pattern=rf"(?:{_COMMANDS})[\"']?([^\s\"'$<>{{}}-][^\s\"'<>{{}}]{{4}})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="man sshpass, https://learn.microsoft.com/powershell/module/microsoft.powershell.security/convertto-securestring",
         examples=("sshpass -p 'k7R{b62:10}' ssh root@host", 'ConvertTo-SecureString "k7R{b62:10}" -AsPlainText -Force'),
         counter_examples=("sshpass -p $PASSWORD ssh root@host", 'ConvertTo-SecureString "password" -AsPlainText'),
         group=1,
-        keywords=("sshpass", "securestring"),
-        longest=180,
-        check="field-password",
+        keywords=(
+            "sshpass",
+            "securestring",
+            "login",
+            "mongo",
+            "psexec",
+            "vncviewer",
+            "influx",
+            "mysql",
+            "mariadb",
+            "redis-cli",
+            "pass",
+            "ldap",
+            "sqlcmd",
+            "bcp",
+            "sql",
+            "rabbitmqctl",
+            "echo",
+            "expdp",
+            "impdp",
+            "rman",
+        ),
+        longest=256,
+        check="command-password",
+        confidence=Confidence.POSSIBLE,
+    ),
+    Rule(
+        id="call-password",
+        description="Password as an argument of a login",
+        pattern=rf"{_CALLS}((?:{_PASSWORD}))",
+        severity=Severity.MEDIUM,
+        remedy=_MOVE,
+        source="java.sql.DriverManager, PHP PDO and mysqli, System.Net.NetworkCredential, requests, nodemailer, jsonwebtoken",
+        examples=(
+            'new NetworkCredential("app", "k7R{b62:10}_4")',
+            "new PDO($dsn, 'app', 'k7R{b62:10}_4');",
+            'DriverManager.getConnection(url, "app", "k7R{b62:10}_4");',
+            'smtp.login("app@acme.dev", "k7R{b62:10}_4")',
+            'requests.get(url, auth=("app", "k7R{b62:10}_4"))',
+            "jwt.sign(payload, 'k7R{b62:10}_4')",
+        ),
+        counter_examples=(
+            'new NetworkCredential("app", Password1)',
+            'smtp.login("app@acme.dev", "password1")',
+            'jwt.sign(payload, "${JWT_SECRET_1}")',
+            'smtp.login("app@acme.dev", config["smtp_password_1"])',
+        ),
+        group=1,
+        keywords=("credential", "getconnection", "pdo", "mysqli", "password", "auth", "login", "jwt.", "createhmac"),
+        longest=256,
+        check="quoted-password",
+        confidence=Confidence.POSSIBLE,
+    ),
+    Rule(
+        id="sql-password",
+        description="Password of a database user in SQL",
+        pattern=r"(?i:\bidentified\s{1,4}(?:with\s{1,4}[\w'\"]{1,40}\s{1,4})?by\s{1,4}(?:password\s{1,4}|values\s{1,4})?)[\"']([^'\"\n]{6})",
+        severity=Severity.MEDIUM,
+        remedy=_MOVE,
+        source="MySQL, MariaDB and Oracle manuals: CREATE USER",
+        examples=(
+            "CREATE USER 'app'@'%' IDENTIFIED BY 'k7R{b62:10}_4';",
+            'ALTER USER app IDENTIFIED BY "k7R{b62:10}_4";',
+            "create user app identified with caching_sha2_password by 'k7R{b62:10}_4';",
+        ),
+        counter_examples=(
+            "CREATE USER app IDENTIFIED BY 'password';",
+            "CREATE USER app IDENTIFIED BY '${PASSWORD_1}';",
+            "CREATE USER app IDENTIFIED BY '<password-1>';",
+        ),
+        group=1,
+        keywords=("identified",),
+        longest=120,
+        check="quoted-password",
+        confidence=Confidence.POSSIBLE,
+    ),
+    Rule(
+        id="generic-default-value",
+        description="Password, key or token as the default of a setting",
+        pattern=rf"\b(?i:default)[\"']?\s{{0,8}}[:=(]{{1,2}}\s{{0,4}}[\"']?((?:{_PASSWORD}))",
+        severity=Severity.MEDIUM,
+        remedy=_MOVE,
+        source="no format: the name of the variable, field or option",
+        examples=(
+            'variable "db_password" {\n  type    = string\n  default = "k7R{b62:10}_4"\n}\n',
+            "  DbPassword:\n    Type: String\n    Default: k7R{b62:10}_4\n",
+            "config('DB_PASSWORD', default='k7R{b62:10}_4')",
+            "parser.add_argument('--password', default='k7R{b62:10}_4')",
+            'password: str = Field(default="k7R{b62:10}_4")',
+            'variable "api_token" {\n  default = "{b62:31}7"\n}\n',
+        ),
+        counter_examples=(
+            'variable "region" {\n  default = "k7R{b62:10}_4"\n}\n',
+            'variable "db_password" {\n  default = "changeme1"\n}\n',
+            "parser.add_argument('--password')\nparser.add_argument('--id', default='k7R{b62:10}_4')",
+        ),
+        group=1,
+        keywords=("default",),
+        longest=110,
+        check="default-value",
+        confidence=Confidence.POSSIBLE,
+    ),
+    Rule(
+        id="data-source-name-password",
+        description="Password in the data source name of a driver",
+        pattern=r"[\w.-]{1,64}:([^\s:@/\"'`]{6,64})@(?:tcp|unix)\(",
+        severity=Severity.MEDIUM,
+        remedy=_MOVE,
+        source="https://github.com/go-sql-driver/mysql#dsn-data-source-name",
+        examples=("app:k7R{b62:10}_4@tcp(db.acme.dev:3306)/app",),
+        counter_examples=("user:password@tcp(localhost:3306)/db", "app:${DB_PASSWORD_1}@tcp(db.acme.dev:3306)/app"),
+        group=1,
+        keywords=("@tcp(", "@unix("),
+        longest=140,
+        check="data-source-name",
+    ),
+    Rule(
+        id="terraform-random-password",
+        description="Generated password in the state of Terraform",
+        pattern=r"\brandom_password\"(?s:.){0,900}?\"result\":\s{0,4}\"([^\"\n]{4})",
+        severity=Severity.MEDIUM,
+        remedy="Make Terraform generate a new one, and keep the state in an encrypted backend.",
+        source="https://registry.terraform.io/providers/hashicorp/random/latest/docs/resources/password",
+        examples=(
+            '"type": "random_password", "instances": [{"attributes": {"length": 20, "result": "k7R{b62:10}_4"}}]',
+        ),
+        counter_examples=('"type": "random_password", "instances": [{"attributes": {"result": "password"}}]',),
+        group=1,
+        keywords=("random_password",),
+        longest=960,
+        check="quoted-password",
+    ),
+    Rule(
+        id="generic-kubernetes-secret",
+        description="Value in a Kubernetes Secret under a name that says nothing",
+        pattern=r"\bkind[\"']?:\s{0,4}([\"']?Secret)\b",
+        severity=Severity.MEDIUM,
+        remedy=_MOVE,
+        source="https://kubernetes.io/docs/concepts/configuration/secret",
+        examples=(
+            "apiVersion: v1\nkind: Secret\ndata:\n  extra: {b64of:24}\n",
+            "apiVersion: v1\ndata:\n  extra: {b64of:24}\nkind: Secret\n",
+            "kind: Secret\nmetadata:\n  name: app\nstringData:\n  extra: k7R{b62:20}_4\n",
+        ),
+        counter_examples=(
+            "kind: SealedSecret\nspec:\n  encryptedData:\n    extra: {b64of:24}\n",
+            "kind: Secret\nmetadata:\n  name: app\n---\nkind: ConfigMap\ndata:\n  extra: {b64of:24}\n",
+            "kind: Secret\ndata:\n  tls.crt: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCg==\n",
+        ),
+        group=1,
+        keywords=("secret",),
+        longest=64,
+        check="kubernetes-secret",
+        confidence=Confidence.POSSIBLE,
     ),
     Rule(
         id="netrc-password",
@@ -274,7 +456,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="connection-string-password",
         description="Password in a connection string",
-        pattern=r"(?i:(?:[; ?&]|\\u0026)(?:password|pwd)\s?=\s?)([^\s;&\"'`<>{}$%][^\s;&\"'`<>]{3})",
+        pattern=r"(?i:(?:[; ?&,]|\\u0026)(?:password|pwd)\s?=\s?)([^\s;&\"'`<>{}$%][^\s;&\"'`<>]{3})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="ADO.NET, ODBC and libpq connection strings",

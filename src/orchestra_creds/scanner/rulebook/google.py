@@ -181,7 +181,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="google-authorized-user",
         description="Google application-default credentials of a person",
-        pattern=r"authorized_user",
+        pattern=r"[\"'\\:= ](authorized_user)\b",
         severity=Severity.CRITICAL,
         remedy=f"It can do what the person can. {_REVOKE} `gcloud auth application-default revoke` does both on the machine itself.",
         source="https://docs.cloud.google.com/docs/authentication/application-default-credentials",
@@ -191,9 +191,11 @@ RULES: tuple[Rule, ...] = (
         counter_examples=(
             '{"type": "authorized_user", "refresh_token": "${REFRESH_TOKEN}"}',
             'if info["type"] == "authorized_user":\n    refresh_token = info["refresh_token"]\n',
+            'KIND = "authorized_user"\nrefresh_token = self._source_of_tokens.refresh_token\n',
         ),
+        group=1,
         keywords=("authorized_user",),
-        longest=15,
+        longest=16,
         check="google-authorized-user",
     ),
     Rule(

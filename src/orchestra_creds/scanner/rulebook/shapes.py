@@ -7,10 +7,7 @@ follows the token is not a letter of its alphabet. The group 1 is always the tok
 
 import re
 
-from orchestra_creds.scanner.rule import Confidence, Rule, Severity
-
-LEAD = r"(?:\b|\\[nrt]|%[0-9A-Fa-f]{2})"
-"""Before a token: no letter of a longer word, or the last letter of an escape."""
+from orchestra_creds.scanner.rule import LEAD, Confidence, Rule, Severity
 
 WORD = r"\b"
 """After a token of letters and digits."""

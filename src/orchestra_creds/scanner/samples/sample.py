@@ -5,6 +5,7 @@ and the six-digit CRC32 that GitHub and npm append. The same template and seed g
 """
 
 import base64
+import binascii
 import random
 import re
 import string
@@ -68,6 +69,24 @@ def _signed_jwt(subject: int, random_: random.Random) -> str:
     return ".".join(_urlsafe(part) for part in parts)
 
 
+def _jwe(size: int, random_: random.Random) -> str:
+    """A JWE of so many bytes, encrypted with a shared key."""
+    parts = (
+        b'{"alg":"dir","enc":"A256GCM"}',
+        b"",
+        random_.randbytes(12),
+        random_.randbytes(size),
+        random_.randbytes(16),
+    )
+    return ".".join(_urlsafe(part) for part in parts)
+
+
+def _supabase(role: int, random_: random.Random) -> str:
+    """A key of Supabase: 1 for the service role, 0 for visitors."""
+    claims = b'{"iss":"supabase","ref":"%s","role":"%s"}' % (b"acmeprojectreference", (b"anon", b"service_role")[role])
+    return ".".join(_urlsafe(part) for part in (b'{"alg":"HS256","typ":"JWT"}', claims, random_.randbytes(32)))
+
+
 def _uuid(_version: int, random_: random.Random) -> str:
     """A random UUID (version 4)."""
     return str(uuid.UUID(int=random_.getrandbits(128), version=4))
@@ -79,6 +98,12 @@ def _discord(index: int, random_: random.Random) -> str:
     return f"{bot}.G{_urlsafe(random_.randbytes(6))[:5]}.{_urlsafe(random_.randbytes(30))[:38]}"
 
 
+def _nkey(kind: int, random_: random.Random) -> str:
+    """A seed of NATS for a kind of key, by its number: 20 user, 0 account, 14 operator."""
+    body = bytes([18 << 3 | kind >> 2, (kind & 3) << 6]) + random_.randbytes(32)
+    return base64.b32encode(body + binascii.crc_hqx(body, 0).to_bytes(2, "little")).decode().rstrip("=")
+
+
 MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     **sample_keys.MAKERS,
     "crc62": _crc62,
@@ -88,6 +113,9 @@ MAKERS: dict[str, Callable[[int, random.Random], str]] = {
     "signed": _signed_jwt,
     "uuid": _uuid,
     "discord": _discord,
+    "nkey": _nkey,
+    "jwe": _jwe,
+    "supabase": _supabase,
 }
 """Holes that are more than letters of an alphabet: name -> (number, random) -> text."""
 
