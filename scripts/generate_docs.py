@@ -95,6 +95,21 @@ def man_page() -> str:
     return "\n".join(lines) + "\n"
 
 
+NOT_LOOKED_FOR = """
+## What is not looked for
+
+| value | why |
+| --- | --- |
+| a password of fewer than 8 bytes, or a key, token or secret without a format of fewer than 16 | most are numbers, states and names |
+| a password of words, such as `admin` or `Summer2024` | in sources nearly all of them are stand-ins |
+| a token whose checksum does not fit, such as `ghp_` and 36 random letters | its issuer never made it |
+| a JSON Web Token that nobody signed, and public keys of Supabase and NATS | whoever has it can do nothing with it |
+| a UUID under a name that could be that of a request or a session | it is an id |
+| a value longer than 512 bytes without a format | it is data; keys and tokens of that length have formats |
+| a key that only the name of its file gives away, such as `config/master.key` of Rails | the same bytes are a checksum elsewhere |
+"""
+
+
 def rules_markdown() -> str:
     """docs/rules.md."""
     rules = all_rules()
@@ -104,6 +119,7 @@ def rules_markdown() -> str:
     ]
     parts.append("| rule | finds | severity | if it leaks |\n| --- | --- | --- | --- |")
     parts += [f"| `{r.id}` | {_cell(r.description)} | {r.severity.name.lower()} | {_cell(r.remedy)} |" for r in rules]
+    parts.append(NOT_LOOKED_FOR)
     return "\n".join(parts) + "\n"
 
 

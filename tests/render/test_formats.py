@@ -174,7 +174,7 @@ def test_an_incomplete_scan_never_looks_clean() -> None:
     assert "\x1b[32m" not in terminal.render(report, TERMINAL)
 
 
-@pytest.mark.parametrize("format_", ["table", "json", "sarif", "html", "github"])
+@pytest.mark.parametrize("format_", ["table", "json", "sarif", "html", "github", "gitlab", "junit"])
 def test_what_was_not_looked_at_is_named(format_: str) -> None:
     text = render(assembled(skipped=(SkippedItem("lost.bin", "denied"),)), format_)
     assert "lost.bin" in text

@@ -26,6 +26,8 @@ class ReportFormat(StrEnum):
     GITLEAKS = "gitleaks", "gitleaks_report", "application/json"
     HTML = "html", "html", "text/html"
     GITHUB = "github", "github", "text/plain"
+    GITLAB = "gitlab", "gitlab", "application/json"
+    JUNIT = "junit", "junit", "application/xml"
 
     def __new__(cls, name: str, renderer: str, media_type: str, is_styled: bool = False) -> "ReportFormat":  # noqa: FBT001, FBT002, PYI034  a line of the table; `typing` costs 3 ms
         """Return the member for one line of the table."""

@@ -75,32 +75,34 @@ _CLOSE = r"(?:\[\d{0,3}\]|\\{0,3}[\"'`]|[\])}\\]){0,3}"
 _TYPE = r"(?:[?!]?:[ \t]{0,2}&?[A-Za-z][\w.\[\]|<>, ?]{0,20}?|[ \t]{1,6}[A-Za-z&*\[][\w.\[\]<>* ]{1,12})\s{0,4}="
 _NAMED = r"(?:[:=]\s{0,2}\{\s{0,16}|,?\s{1,20})\\{0,3}[\"']?(?:[dD]efault)?[vV]alue\\{0,3}[\"']?\s{0,2}[:=]"
 _FALLBACK = r"\s{0,2}(?:\|\||\?\?|\?:|:-|or\b)|,\s{0,2}default\s?=|\s{0,2}\|\s?default\b"
-_SIGN = r"\s{0,8}(?::{0,3}=|[+?.|]{1,2}=|[=!]={1,2}|=>|->|<-|[:=,])"
+_SIGN = r"\s{0,8}(?:=>|->|<-|[=!]={1,2}|:{1,3}=|[+?.|]{1,2}=|[:=,])"
 _ELEMENT = r"</\w{1,8}>\s{0,20}<\w{1,8}>|(?:\s[^<>\n]{0,40})?>"
 _AFTER = r"(?:[ \t]{0,2}[|>][+-]?\r?\n[ \t]{1,32}|[ \t]{0,8}(?:[(\[]?[ \t]{0,2}\\?\r?\n[ \t]{1,32}(?:- )?)?)"
 _WRAP = r"(?:\[\]byte\(|(?:new )?[A-Za-z_][\w.:]{0,18}!?\(|[bBrRuUfFLN@$]{1,2}|[(\[])?"
 _QUOTE = r"(?:\\{0,3}[\"'`]|\"\"\"|''')"
 _CALL = rf"\(\s{{0,20}}(?:{_WRAP}{_QUOTE})"
 _BLANK = r"[ \t]{1,8}"
-_GAP = (
-    rf"({_TAIL})({_CLOSE})(?:(?:({_TYPE})|({_FALLBACK})|({_NAMED})|({_SIGN})|({_ELEMENT}))"
-    rf"({_AFTER})(?:({_WRAP})({_QUOTE}))?|({_CALL})|({_BLANK})(?:({_WRAP})({_QUOTE}))?)"
+_BODY = (
+    rf"{_CLOSE}(?:(?:({_TYPE})|({_FALLBACK})|({_NAMED})|({_SIGN})|({_ELEMENT}))({_AFTER})(?:({_WRAP})({_QUOTE}))?"
+    rf"|({_CALL})|({_BLANK})(?:({_WRAP})({_QUOTE}))?)"
 )
 _GROUP = re.compile(r"(\\.|\[(?:\\.|[^\]\\])*\])|\((?!\?)")
-GAP = _GROUP.sub(lambda found: found[1] or "(?:", _GAP)
+GAP = _TAIL + _GROUP.sub(lambda found: found[1] or "(?:", _BODY)
 """From behind a word of a name to the first byte of the value, without groups."""
 
-_gap = LazyRegex(rf"\A(?s:{_GAP})")
-_element = LazyRegex(rf"\A(?s:{_TAIL}(?:\s[^<>\n]{{0,40}})?>)")
-(_TAIL_AT, _CLOSE_AT, _TYPE_AT, _FALLBACK_AT, _NAMED_AT, _SIGN_AT, _ELEMENT_AT, _AFTER_AT, _WRAP_AT, _QUOTE_AT, _CALL_AT, _BLANK_AT,
- _BLANK_WRAP_AT, _BLANK_QUOTE_AT) = range(1, 15)  # fmt: skip
+_gap = LazyRegex(rf"\A(?s:{_BODY})")
+_LONGEST_GAP = 256
+_element = LazyRegex(r"\A(?:\s[^<>\n]{0,40})?>")
+(_TYPE_AT, _FALLBACK_AT, _NAMED_AT, _SIGN_AT, _ELEMENT_AT, _AFTER_AT, _WRAP_AT, _QUOTE_AT, _CALL_AT, _BLANK_AT, _BLANK_WRAP_AT,
+ _BLANK_QUOTE_AT) = range(1, 13)  # fmt: skip
 
 _CONSTRUCTORS = re.compile(
     rb"(?i)(?:new\s)?(?:[\w.:]*\b)?(?:\[\]byte|string|str|text|bytes?|char|secretstr|secret|secretstring|securestring|string::from|from|some|field|quote"
     rb"|secretkeyspec|token|password|hex|decode|b64decode|literal|value|default|unsafe\w*|of|just|ok|env|getenv|get|config|setting|lit|raw)!?\(|[(\[]"
 )
 _NAME_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.$-/" + bytes(range(0x80, 0x100))
-_TAIL_BYTES = _NAME_BYTES.replace(b"/", b"").replace(b"$", b"")
+_LONGEST_NAME_END = 64
+_NAME_END = re.compile(rb"[\w.\x80-\xff-]+")
 _LINE_LEAD = LazyRegex(
     r"""(?i)^[ \t]*(?:[-#*;>+|][ \t]*){0,2}(?:(?:export|set|setx|declare|local|readonly|typeset|env|arg|setenv)[ \t]+(?:-\w+[ \t]+)?)?$"""
 )
@@ -121,7 +123,6 @@ _WORD = re.compile(rb"[^\s\"'`<>]+")
 _LINE_WORD = re.compile(rb"[^\r\n]+")
 _CDATA = b"<![CDATA["
 _LONGEST_END = 40  # bytes behind a value in the same quotes
-_LONGEST_TAIL = 20  # bytes of a name behind its word, as in `_TAIL`
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,7 @@ class _Place:
     """Where a word of a name stands, and what is read around it.
 
     name   the whole name          left   its part before the word       lead   the line before the name
-    rest   the text from the word on      size   bytes of the word       whole  whether the text ends within `rest`
+    rest   the text from the word on      size   bytes of the name there  whole  whether the text ends within `rest`
     """
 
     name: bytes
@@ -145,10 +146,11 @@ def bind(subject: Subject, accepts: Callable[[bytes], bool]) -> Bound | None:
 
     `accepts` says of a name whether its value is wanted: most names are not.
     """
-    place = _place_of(subject)
-    if not accepts(place.name):
+    left, end = _name_around(subject)
+    if not accepts(left + end):
         return None
-    behind = place.rest[place.size :]
+    place = _place_of(subject, left, end)
+    behind = place.rest[place.size : place.size + _LONGEST_GAP]
     if place.lead.endswith(b"<"):
         element = _element.search(behind)
         return _markup(place, place.size + element[0][1], b">") if element else None
@@ -156,17 +158,20 @@ def bind(subject: Subject, accepts: Callable[[bytes], bool]) -> Bound | None:
     return _read(place, gap) if gap else None
 
 
-def _place_of(subject: Subject) -> _Place:
-    rest = subject.read(subject.start, subject.start + AHEAD)
-    size = subject.end - subject.start
-    ahead = subject.before(BACK)
-    left = ahead[max(len(ahead.rstrip(_NAME_BYTES)), len(ahead) - LONGEST_NAME) :]
+def _name_around(subject: Subject) -> tuple[bytes, bytes]:
+    """The parts of the name before and from the start of the word on."""
+    ahead = subject.before(LONGEST_NAME)
+    left = ahead[len(ahead.rstrip(_NAME_BYTES)) :]
     if left and ahead[: len(ahead) - len(left)].endswith(b"\\"):
         left = left[1:]  # the letter of an escape such as `\n`
-    lead = ahead[: len(ahead) - len(left)]
-    tail = rest[size : size + _LONGEST_TAIL]
-    end = size + len(tail) - len(tail.lstrip(_TAIL_BYTES))
-    return _Place(left + rest[:end], left, lead[lead.rfind(b"\n") + 1 :], rest, size, len(rest) < AHEAD)
+    found = _NAME_END.match(subject.read(subject.start, subject.start + _LONGEST_NAME_END))
+    return left, found[0].rstrip(b"-.") if found else b""
+
+
+def _place_of(subject: Subject, left: bytes, end: bytes) -> _Place:
+    rest = subject.read(subject.start, subject.start + AHEAD)
+    lead = subject.before(BACK)[: -len(left) or None]
+    return _Place(left + end, left, lead[lead.rfind(b"\n") + 1 :], rest, len(end), len(rest) < AHEAD)
 
 
 def _read(place: _Place, gap: list[tuple[int, int]]) -> Bound | None:
@@ -180,7 +185,7 @@ def _read(place: _Place, gap: list[tuple[int, int]]) -> Bound | None:
     if call := group(_CALL_AT):
         return _string(place, at, call[_quote_start(call) :], b"(")
     if group(_BLANK_AT):
-        return None if group(_CLOSE_AT) else _behind_blank(place, at, group(_BLANK_WRAP_AT), group(_BLANK_QUOTE_AT))
+        return None if gap[_BLANK_AT][0] else _behind_blank(place, at, group(_BLANK_WRAP_AT), group(_BLANK_QUOTE_AT))
     if element := group(_ELEMENT_AT):
         return _markup(place, at, element[-1:])
     typed, named = group(_TYPE_AT), group(_NAMED_AT)

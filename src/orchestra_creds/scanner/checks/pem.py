@@ -104,9 +104,8 @@ def _without_frame(before: bytes, inner: bytes) -> bytes:
         found = [left.match(line.lstrip(b" \t")) for line in lines]
         # the last line is that of the closing one, so nothing but the margin is left of it
         bare = [line.lstrip(b" \t")[match.end() :] for line, match in zip(lines, found, strict=True) if match]
-        if len(bare) < len(lines) - 1 or (len(bare) < len(lines) and lines[-1].strip()):
-            return inner
-        lines = bare
+        if len(bare) == len(lines) or (len(bare) == len(lines) - 1 and not lines[-1].strip()):
+            lines = bare
     if behind := first.strip():
         right = re.compile(rb"[ \t]*" + _frame(behind).pattern + rb"[ \t\r]*$")
         ended = [right.search(line) for line in lines[: len(lines) - 1]]
