@@ -513,9 +513,7 @@ def _due(project: OperatedProject) -> None:
         project.check_run(report)
 
 
-def _verb(**fields: bool) -> Action:
-    want = RunRequest(**fields)
-
+def _verb(name: str, want: RunRequest) -> Action:
     def run(project: OperatedProject) -> None:
         name = project.pick()
         project.note(name)
@@ -525,7 +523,7 @@ def _verb(**fields: bool) -> Action:
             for _, identifier in (there.held[one] for one in there.versions_of(project.declared[name].secret)):
                 project.foreign.pop(identifier, None)
 
-    run.__name__ = "_".join(fields) or "rotate_one"
+    run.__name__ = name
     return run
 
 
@@ -795,11 +793,11 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (_night, 14),
     (_due, 6),
     (_no_cron, 5),
-    (_verb(force=True), 5),
-    (_verb(adopt=True), 3),
-    (_verb(back=True), 5),
-    (_verb(start=False), 2),
-    (_verb(), 2),
+    (_verb("force", RunRequest(force=True)), 5),
+    (_verb("adopt", RunRequest(adopt=True)), 3),
+    (_verb("back", RunRequest(back=True)), 5),
+    (_verb("start", RunRequest(start=False)), 2),
+    (_verb("rotate_one", RunRequest()), 2),
     (_leaked, 4),
     (_leaked_but_refused, 3),
     (_retire, 1),
