@@ -470,7 +470,7 @@ class OperatedProject:
         for credential in self.declared.values():
             state = self._state(there.secrets.get(credential.secret))
             outcome = next(one for one in report.outcomes if one.credential == credential.name) if report else None
-            if state is None or outcome is None or outcome.code is not ExitCode.OK:
+            if state is None or outcome is None or outcome.ending in {Ending.FAILED, Ending.LOCKED}:
                 continue
             lives = self.leaked & state.referenced_ids & there.enabled_keys()
             if lives:
