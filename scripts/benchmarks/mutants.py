@@ -1,7 +1,7 @@
 """How many small faults in the pure decisions of the rotation the tests find: the mutation score.
 
 Each mutant is the module with one change: another comparison, `or` for `and`, a condition less, a number more, a field that is not set.
-A mutant counts as found when a test fails, or takes too long. Of each mutant only the tests are run that come to the changed line, the
+A mutant counts as found when a test fails, or has no end. Of each mutant only the tests are run that come to the changed line, the
 quickest first; the modules are changed in memory, in a child process. Exit code 1: the score is below the floor, or a mutant
 that no test finds is not explained in docs/mutants.md.
 
@@ -21,6 +21,7 @@ import importlib.util
 import json
 import os
 import re
+import resource
 import signal
 import sys
 import tempfile
@@ -58,8 +59,10 @@ ERRORS = os.dup(2)
 """Where a child complains, whose own output goes nowhere."""
 SLOWEST = 8.0
 """Seconds; a slower test is left out."""
-LIMIT = 60.0
-"""Seconds that one mutant gets."""
+LIMIT = 900.0
+"""Seconds by the clock that one mutant gets; one that needs more was not decided, and counts as not found."""
+PROCESSOR = (3.0, 20.0)
+"""A mutant without an end: it took so many times the processor time of its tests, and so many seconds more."""
 
 _COMPARISONS: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -390,18 +393,22 @@ def tests_for(mutant: Mutant, recorded: Mapping[str, tuple[float, set[tuple[str,
     return sorted(by_line, key=by_line.__getitem__)
 
 
-def try_mutant(mutant: Mutant, names: Sequence[str], pairs: list[Any]) -> str:
-    """Return how the mutant was found: `test`, `time`, or empty if it was not."""
+def try_mutant(mutant: Mutant, names: Sequence[str], seconds: float, pairs: list[Any]) -> str:
+    """Return how the mutant was found: `test`, `time`, or empty if it was not. Its tests take so many `seconds`."""
     if not names:
         return ""
+    most = int(seconds * PROCESSOR[0] + PROCESSOR[1])
 
     def work() -> int:
+        resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
         sys.meta_path.insert(0, _Importer(mutant))
         _stock_key_pairs(pairs)
         return _run_tests(names)
 
     code = _fork(work, LIMIT)
-    return "time" if code is None else "" if code == 0 else "test"
+    if code in {-signal.SIGXCPU, -signal.SIGKILL}:
+        return "time"
+    return "" if code in {0, None} else "test"
 
 
 def explained() -> set[str]:
@@ -443,7 +450,8 @@ def run(mutants: Sequence[Mutant], recorded: Any, pairs: list[Any], jobs: int) -
             os.close(reader)
             with os.fdopen(writer, "w") as out:
                 for mutant in share:
-                    how = try_mutant(mutant, tests_for(mutant, recorded), pairs)
+                    names = tests_for(mutant, recorded)
+                    how = try_mutant(mutant, names, sum(recorded[name][0] for name in names), pairs)
                     out.write(json.dumps([f"{mutant.name}@{mutant.line}", how]) + "\n")
                     out.flush()
             os._exit(0)
