@@ -56,9 +56,7 @@ _PLAIN = LazyRegex(
 )
 """Versions, dates, numbers, addresses, options."""
 
-_PATTERN = LazyRegex(
-    r"\[\^?\w-\w|\\[dwsDWSb]|\(\?|\.\*|\{\d+,?\d*\}|\\u[0-9a-f]{4}|^\^.*\$$|%[sdvqr](?:$|[^0-9A-Za-z])"
-)
+_PATTERN = LazyRegex(r"\[\^?\w-\w|\\[dwsDWSb]|\(\?|\.\*|\{\d+,?\d*\}|\\u[0-9a-f]{4}|^\^.*\$$|%[sdv].*%[sdv]|^%[sdvqr]$")
 """A pattern or a format to be filled in."""
 
 _UUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
@@ -107,6 +105,9 @@ LETTERS_RATE = 1.0
 
 NAME_BITS = 9.0
 """Bits that an unquoted value needs that could be a name in code."""
+
+PHRASE_BITS = 3.0
+"""Bits of a word of a passphrase that is drawn by chance."""
 
 RANDOM_PART = 7
 """Bytes of the parts between `-`, `_`, `.`, `/` and blanks that must be drawn by chance."""
@@ -197,6 +198,8 @@ def _class_bits(value: bytes) -> float:
 
 def _holds_chance(value: bytes, least: int) -> bool:
     """Whether the parts that are drawn by chance have so many bytes: `my-service-key-7f` has two."""
+    if b" " in value:
+        return sum(len(part) for part in value.split() if chance(part) > PHRASE_BITS) >= max(least, SHORTEST_PASSWORD)
     return sum(len(part) for part in _PARTS.findall(value) if chance(part) > 1.5 or len(part) < 4) >= least
 
 

@@ -38,8 +38,8 @@ _STRONG = _words("secret secrets apikey apikeys secretkey")
 _KEYS = _words("key keys")
 _QUALIFIERS = _words(
     "api access auth authentication authorization private encryption encrypt encrypted decryption decrypt signing sign signature master account shared"
-    " service session app application admin license secret webhook hmac server client deploy deployer subscription root insert ingest write storage jwt"
-    " crypto aes des security cookie management integration account root user agent functions host producer consumer"
+    " service session app application admin license secret webhook hmac server client deploy deployer subscription insert ingest write storage jwt"
+    " crypto aes des security cookie management integration root user agent functions host producer consumer"
 )
 """What makes a key a secret; a key of anything else is a name in a table, a map or a document."""
 
@@ -47,7 +47,7 @@ _STRONG_QUALIFIERS = _words("api access auth secret subscription account")
 
 _NEVER = _words(
     "csrf xsrf authenticity checksum checksums digest digests fingerprint thumbprint tokenize tokenizer tokenized tokenization placeholder example"
-    " regex regexp translation translations i18n l10n integrity sha sha1 sha256 sha384 sha512 md5 srcrev hashed publishable anon"
+    " regex regexp translation translations i18n l10n integrity sha sha1 sha256 sha384 sha512 md5 srcrev hashed publishable anon mock fake dummy"
 )
 """Words that leave no credential, wherever they stand."""
 
@@ -55,8 +55,8 @@ _NOT_BEFORE = _words(
     "no non is has had have max min num number count total show hide enable disable allow require requires required needs forgot forgotten lost reset"
     " validate validates validated verify verifies check checks get gets fetch read reads load loads find parse parses hash hashes compare confirm confirmed"
     " page next previous prev continuation sync change update import cursor resume idempotency primary foreign sort cache partition unique"
-    " composite column lookup public client nonce delimiter lexer syntax css design stop eos bos pad cls sep mask unk special test_ mock_ fake_ dummy_ create"
-    " generate generates encode decode encodes decodes match matches wrong invalid bad incorrect missing expired old_ tokens"
+    " composite column lookup public client nonce delimiter lexer syntax css design stop eos bos pad cls sep mask unk special create"
+    " generate generates encode decode encodes decodes match matches wrong invalid bad incorrect missing expired tokens"
 )
 """Words that directly before a credential make something else of it."""
 
@@ -71,7 +71,7 @@ _LAST = _words(
     " source sources response request requests factory builder resolver filter interceptor exception generator parser"
     " lexer position start end line lines length usage used changed change property properties event events action actions schema model table entity"
     " test tests regex constraint placeholder visibility visible toggle less free based aware dependent rotation template templates"
-    " uuid guid hmac_ sum checksum digest md5 sha1 sha256 sha512 fingerprint thumbprint"
+    " uuid guid sum checksum digest md5 sha1 sha256 sha512 fingerprint thumbprint"
 )
 """Last words that describe a credential instead of holding it."""
 
@@ -85,6 +85,8 @@ _BEFORE_GLUED = _words(
 _GLUED = re.compile(
     r"(.*?)(password|passwd|passwort|passphrase|kennwort|pass|pwd|pw|secretkey|apikey|accesskey|authkey|privatekey|secret|token|credentials?)(s?)"
 )
+_IN_CODE = re.compile(rb"(?i)[0-9]pw")
+"""Two letters behind a digit, as in the names of chunks and hashes."""
 _SHORT = _words("pass pwd pw")
 _SPLIT = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z\x80-\xff]+|[A-Z]+|[0-9]+")
 
@@ -126,7 +128,7 @@ def classify_name(name: bytes) -> NameClass:
         return NameClass.OTHER
     for at in range(len(words) - 1, -1, -1):
         word = words[at]
-        if word in _PASSWORDS:
+        if word in _PASSWORDS and not (word == "pw" and _IN_CODE.search(name)):
             return NameClass.OTHER if at and words[at - 1] in _NOT_BEFORE else NameClass.PASSWORD
         if word in _SECRETS or (word in _KEYS and at and (words[at - 1] in _QUALIFIERS or words[at - 1] in _SECRETS)):
             return _secret_class(words, at)
