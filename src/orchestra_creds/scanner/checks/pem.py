@@ -40,7 +40,7 @@ MOST_RSA_BITS = 16384
 _HEADER = re.compile(rb"-----BEGIN[ +]((?:[A-Z0-9]{2,9}[ +]){0,2}PRIVATE[ +]KEY(?:[ +]BLOCK)?)-----")
 _END = re.compile(rb"-----(END|BEGIN)[ +]")
 _CODE_POINT = re.compile(rb"\\+(?:u00|x)([0-9a-fA-F]{2})")
-_ESCAPED_BREAK = re.compile(rb"\\+[rnt]|\\+\r?\n|`[rn](?![a-z])|&#(?:1[03]|[xX]0?[aAdD]);|<br ?/?>|%0[aAdD]")
+_ESCAPED_BREAK = re.compile(rb"\\+[rnt]|\\+\r?\n|`[rn]|&#(?:1[03]|[xX]0?[aAdD]);|<br ?/?>|%0[aAdD]")
 _JOIN = re.compile(
     rb"""["'`]\s{0,200}(?:&\s{0,8}(?i:vb(?:crlf|lf|cr|newline)|environment\.newline|chr\(1[03]\)|chr\$\(1[03]\))\s{0,8}){0,2}[+.&,]?\s{0,200}_?\s{0,200}["'`]"""
 )
