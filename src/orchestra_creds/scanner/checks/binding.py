@@ -115,7 +115,7 @@ _LAST_PAIR = LazyRegex(r"^[^\s\v,;)\]}](?:.*(?:[ \t=,;?&]|\\u0026|\\n))?[\w.$-]{
 _QUERY = LazyRegex(r"(?:[?&;]|&amp;|\\u0026)[\w.%\[\]-]{1,80}=$")
 _ESCAPED_BREAK = re.compile(rb"\\+[nr]")
 _WORD_BEFORE = re.compile(rb"([A-Za-z]{2,20})[ \t]$")
-_CUT = re.compile(rb"[&;,)\]}]")
+_CUT = re.compile(rb"[&;,)\]]")
 _ENDS = LazyRegex(
     r"""^(?:$|[ \t]*(?:\r?\n|$)|[ \t]+(?:#|//|--|\\|-|&&|\||>|;)|[&;]|,[ \t]*[\w"'.-]{1,40}[ \t]?[:=]|\\n|<|\})"""
 )
@@ -193,7 +193,8 @@ def _read(place: _Place, gap: list[tuple[int, int]]) -> Bound | None:
     after, quote = group(_AFTER_AT), group(_QUOTE_AT)
     if quote:
         wrap = group(_WRAP_AT)
-        readable = not wrap.endswith(b"(") or _CONSTRUCTORS.fullmatch(wrap) is not None
+        next_item = sign == b"," and b"\n" in after
+        readable = not next_item and (not wrap.endswith(b"(") or _CONSTRUCTORS.fullmatch(wrap) is not None)
         return _string(place, at, quote, sign) if readable else None
     if typed and not typed[:-1].endswith((b" ", b"\t", b"\n")):
         # `a: bm9uZQ==`: the end of base64 and not a sign
@@ -282,6 +283,7 @@ def _bare_value(place: _Place, at: int, sign: bytes) -> Bound | None:
     if before := _WORD_BEFORE.search(place.lead):
         name = before[1] + b"_" + name  # `next page token: v`
     value = _CUT.split(run, maxsplit=1)[0]
+    value = value if b"{" in value else value.partition(b"}")[0]
     following = place.rest[at + len(value) : at + len(value) + 48]
     ends = _ENDS.is_in(following) or (sign == b"=" and following[:1] in b" \t")
     if not ends and not (sign in b":=" and re.match(rb"\)[\s;,)]", following)):
