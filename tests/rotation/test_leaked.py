@@ -49,6 +49,15 @@ def first_id(world: World) -> str:
     return current.id
 
 
+def rotate_to_a_second(world: World, credential: Credential) -> str:
+    """Rotate twice, a period apart; the id of the predecessor, which is in its grace."""
+    world.rotate(credential)
+    old = first_id(world)
+    world.pass_time(POLICY.every)
+    world.rotate(credential)
+    return old
+
+
 def plain(kind: CredentialKind, **fields: Any) -> Credential:
     return Credential("db-key", kind, "db-key", POLICY, command=("program",), api_key=ApiKey(like="model"), **fields)
 
@@ -313,10 +322,7 @@ def test_the_state_is_readable_for_versions_that_know_no_leaks(world: World, cre
 def test_a_predecessor_that_leaked_is_ended_and_the_current_one_stays(
     world: World, credential: Credential, account: str
 ) -> None:
-    world.rotate(credential)
-    leaked = first_id(world)
-    world.pass_time(POLICY.every)
-    world.rotate(credential)
+    leaked = rotate_to_a_second(world, credential)
     current = first_id(world)
     outcome = world.rotate(credential, RunRequest(leaked=True, leaked_id=leaked))
     assert (outcome.code, world.enabled_keys(account)) == (ExitCode.OK, {current}), outcome.message
@@ -331,10 +337,7 @@ def test_a_predecessor_that_leaked_is_ended_and_the_current_one_stays(
 def test_a_predecessor_that_somebody_enabled_again_is_ended_too(
     world: World, credential: Credential, account: str
 ) -> None:
-    world.rotate(credential)
-    leaked = first_id(world)
-    world.pass_time(POLICY.every)
-    world.rotate(credential)
+    leaked = rotate_to_a_second(world, credential)
     world.pass_time(POLICY.grace)
     world.rotate(credential)
     world.keys.enable_key(account, leaked)
@@ -343,10 +346,7 @@ def test_a_predecessor_that_somebody_enabled_again_is_ended_too(
 
 
 def test_the_wish_about_a_predecessor_survives_the_run(world: World, credential: Credential, account: str) -> None:
-    world.rotate(credential)
-    leaked = first_id(world)
-    world.pass_time(POLICY.every)
-    world.rotate(credential)
+    leaked = rotate_to_a_second(world, credential)
     attempt = world.attempt(credential, RunRequest(leaked=True, leaked_id=leaked))
     attempt.run.tell = lambda event: setattr(world, "stopping", event.step.kind == StepKind.LEAK)
     assert world.finish(attempt).code is ExitCode.TERMINATED
