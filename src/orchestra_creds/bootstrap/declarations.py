@@ -11,11 +11,14 @@ def open_catalog(cloud: Cloud, *, from_labels: bool = False) -> CredentialCatalo
     return CredentialCatalog(declarations, cloud.secrets)
 
 
-def only_in_file(cloud: Cloud) -> list[str]:
-    """Return the credentials that a runner without the file, which reads labels (`--from-labels`), would rotate otherwise."""
-    declarations = ProjectDeclarations(cloud.settings.document, cloud.project)
-    return [
-        name
-        for name, declared in declarations.in_file.items()
-        if not declarations.are_labels_enough(declared, cloud.secrets.find_secret(declared.secret))
-    ]
+def only_in_file(cloud: Cloud, *, absent: bool = True) -> list[str]:
+    """Return the credentials that a runner without the file, which reads labels (`--from-labels`), would rotate otherwise.
+
+    With `absent` false, those are left out whose secret does not exist yet: nobody can have labelled it.
+    """
+    declarations, found = ProjectDeclarations(cloud.settings.document, cloud.project), []
+    for name, declared in declarations.in_file.items():
+        secret = cloud.secrets.find_secret(declared.secret)
+        if (absent or secret is not None) and not declarations.are_labels_enough(declared, secret):
+            found.append(name)
+    return found

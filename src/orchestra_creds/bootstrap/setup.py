@@ -9,7 +9,7 @@ from orchestra_creds.config.desired import desired_state
 from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import foreign_environments, narrow_document
 from orchestra_creds.core.resources import DesiredState, Ref, RemovableStore, ResourceKind
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.errors import ApiDisabledError, ConfigError
 from orchestra_creds.setup.adopt import ADOPTABLE, unknown_resources
 from orchestra_creds.setup.apply import apply, limit_of_plan
 from orchestra_creds.setup.change import ChangeOutcome, Plan
@@ -85,10 +85,15 @@ def load_desired_state(cloud: Cloud, only: str = "", environment: str = "") -> D
 def _require_labels(cloud: Cloud) -> None:
     """Refuse a daily run in the cloud that would leave credentials of the file unrotated.
 
+    A secret that does not exist yet cannot be labelled: the next `setup` looks at it, and the daily run names it until then.
+
     Raises:
         ConfigError: credentials are declared only in the file, which the Cloud Run job does not have.
     """
-    names = only_in_file(cloud)
+    try:
+        names = only_in_file(cloud, absent=False)
+    except ApiDisabledError:
+        return  # a new project: there are no secrets
     if names:
         raise ConfigError(
             f"the Cloud Run job of [schedule] will not have {cloud.settings.path}, and only that declares {', '.join(names)}",
