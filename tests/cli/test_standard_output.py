@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from orchestra_creds.scanner.samples.sample import render
 from tests.cli.cloud import PROJECT, at_a_terminal, document, make_account
 from tests.cli.conftest import COMMAND, Ended, Operator, appears, one_error
+from tests.cli.test_schedule_remote import lock
 
 VALUE = "long-enough" + "-value-1"
 ACCOUNT = f"app-one@{PROJECT}.iam.gserviceaccount.com"
@@ -102,6 +103,7 @@ def test_metrics_are_printed_alone(local: Operator) -> None:
 def test_a_configuration_a_workflow_and_a_fingerprint_key_are_printed(local: Operator) -> None:
     assert printed(local, "setup", "init", "--project", "acme-dev", "-o", "-").text.count('id = "acme-dev"') == 1
     local.write("orchestra-creds.toml", CONFIG.partition("[credentials")[0])  # the runner has no file
+    lock(local)
     written = local.call(*WORKFLOW, "-o", "written.yml")
     assert written.code == 0
     assert printed(local, *WORKFLOW, "-o", "-").text == (local.folder / "written.yml").read_text()

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 import pytest
 
 from orchestra_creds.render import gitlab, junit
-from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport, SkippedItem
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport, ScanStats, SkippedItem
 from orchestra_creds.scanner.rule import Confidence, Severity
 
 FINDING = Finding(
@@ -38,7 +38,7 @@ def test_a_finding_is_a_failed_case_and_what_was_not_looked_at_an_error() -> Non
 
 
 def test_a_clean_scan_is_one_passed_case() -> None:
-    suite = ET.fromstring(junit.render(ScanReport(".", "tree")))[0]  # noqa: S314
+    suite = ET.fromstring(junit.render(ScanReport(".", "tree", stats=ScanStats(1, 10))))[0]  # noqa: S314
     (case,) = suite.findall("testcase")
     assert list(case) == []
     assert "no credentials found" in (case.get("name") or "")

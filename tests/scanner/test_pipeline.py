@@ -377,7 +377,7 @@ def test_archives_of_a_tree_are_opened_small_and_large(tmp_path: Path) -> None:
 
 
 def test_one_file_of_nothing_but_tokens_is_cut_and_says_so(tmp_path: Path) -> None:
-    small, large = (b"".join(token(n % 99) + b"\n" for n in range(count * MOST_SIGHTINGS)) for count in (1, 3))
+    small, large = (b"".join(token(n % 99) + b"\n" for n in range(count * MOST_SIGHTINGS)) for count in (1, 6))
     write(tmp_path, {"a.txt": small, "b.txt": large})
     report = look(tmp_path)
     assert set(skipped(report)) == {"a.txt", "b.txt"}

@@ -37,9 +37,10 @@ def _failed_case(finding: Finding) -> str:
     details = [f"{finding.mask} at {where}, {finding.severity.name.lower()}, {finding.confidence.name.lower()}"]
     details += [f"at {place_text(place)}" for place in finding.places[1:]]
     details += filter(None, (origin(finding.first), visible(finding.note), finding.remedy))
+    details.append(f"fingerprint: {finding.fingerprint}")
     message = f"{finding.description} at {where}"
     return (
-        f"    <testcase classname={quoteattr(finding.rule)} name={quoteattr(f'{where} {finding.fingerprint}')}>\n"
+        f"    <testcase classname={quoteattr(finding.rule)} name={quoteattr(where)}>\n"
         f"      <failure type={quoteattr(finding.severity.name.lower())} message={quoteattr(message)}>{escape(chr(10).join(details))}</failure>\n"
         "    </testcase>"
     )

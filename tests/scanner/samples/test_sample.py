@@ -10,6 +10,7 @@ from orchestra_creds.scanner.samples.sample import MAKERS, render
 
 SALTED = {"lockedpem", "openssh", "opensshed25519", "p12", "googlep12"}
 SIZES = {
+    "supabase": 1,
     "pem": 1024,
     "pemline": 1024,
     "pkcs1": 1024,

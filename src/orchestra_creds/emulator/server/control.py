@@ -346,9 +346,11 @@ def _start_servers(emulator: Emulator, host: str, grpc_port: int, http_port: int
         except UnavailableError:
             if (grpc, http) == choices[-1]:
                 raise
-    kept = {"http_port": servers.endpoints.http_port} | (
-        {"grpc_port": servers.endpoints.grpc_port} if keep_grpc_port else {}
-    )
+    kept = {}  # a remembered port that another process has now is still ours the next time
+    if not http_before:
+        kept["http_port"] = servers.endpoints.http_port
+    if keep_grpc_port and not grpc_before:
+        kept["grpc_port"] = servers.endpoints.grpc_port
     with emulator.store.transaction() as txn:
         changed = {name: port for name, port in kept.items() if txn.setting(name, 0) != port}
     if changed:

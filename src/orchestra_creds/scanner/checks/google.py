@@ -88,7 +88,7 @@ def service_account(subject: Subject) -> CheckVerdict | None:
         confidence,
         *written,
         read_from=min(start, max(subject.lo, subject.start - pem.MARGIN)),
-        read_to=end if armour.whole else max(end, subject.start + pem.LONGEST),
+        read_to=end if armour.whole else max(end, min(subject.hi, subject.start + pem.LONGEST)),
         decoded=("json",) if _ESCAPED_FIELD.search(around) else (),
         note=_who(key_id, mail, disagrees=mail is not None and not agrees),
     )
