@@ -164,7 +164,10 @@ def set_lag(txn: Txn, lag: Lag, seconds: float) -> None:
 
 def lag(txn: Txn, which: Lag) -> float:
     """How many seconds late `which` is seen."""
-    return float(txn.setting(f"lag:{which}", STRICT_LAGS.get(which, 0.0) if strict.is_strict(txn) else 0.0))
+    seconds = txn.setting(f"lag:{which}", None)
+    if seconds is None:
+        seconds = STRICT_LAGS[which] if which in STRICT_LAGS and strict.is_strict(txn) else 0.0
+    return float(seconds)
 
 
 def lags(txn: Txn) -> dict[Lag, float]:
