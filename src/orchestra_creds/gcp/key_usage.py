@@ -83,18 +83,24 @@ class AnalyzerUsage:
 
     def read_usage(self, project: str, since: datetime, now: datetime) -> ProjectUsage:  # noqa: ARG002  it has one answer for all times
         """See UsageSource."""
+        return ProjectUsage(dict(self._activities(project)), SourceUsage(ANALYZER))
+
+    def last_uses(self, project: str) -> dict[str, datetime]:
+        """Return the last authentication of each key of a project that was used, by key id; to the day (UTC)."""
+        return {key_id: usage.earliest for key_id, usage in self._activities(project) if usage.earliest is not None}
+
+    def _activities(self, project: str) -> Iterator[tuple[str, SourceUsage]]:
         doing = f"ask Policy Analyzer when keys of {project} were used"
         path = f"v1/projects/{project}/locations/global/activityTypes/{ACTIVITY}/activities:query"
-        by_key: dict[str, SourceUsage] = {}
         page = ""
         while True:
             query = {"pageSize": str(PAGE)} | ({"pageToken": page} if page else {})
             reply = self._session.rest(doing, "GET", "policyanalyzer", path, query=query, repeatable=True)
             for item in reply.get("activities", []):
-                by_key[str(item.get("fullResourceName", "")).rpartition("/")[2]] = _activity(item)
+                yield str(item.get("fullResourceName", "")).rpartition("/")[2], _activity(item)
             page = str(reply.get("nextPageToken", ""))
             if not page:
-                return ProjectUsage(by_key, SourceUsage(ANALYZER))
+                return
 
 
 def _activity(item: Mapping[str, Any]) -> SourceUsage:

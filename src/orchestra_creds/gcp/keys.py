@@ -12,13 +12,11 @@ from orchestra_creds.core.accounts import account_project
 from orchestra_creds.core.cloud_types import Key, KeyOrigin, NewKey
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import ConfigError, NotFoundError
+from orchestra_creds.gcp.key_usage import AnalyzerUsage
 from orchestra_creds.gcp.session import ApiSession
 
 NEVER = 9999
 """Year of validBeforeTime for a key without an end (IAM API)."""
-ACTIVITY = "serviceAccountKeyLastAuthentication"
-PAGE = 1000
-"""Activities asked for at once; the API's largest page."""
 LEAK_REASONS = frozenset(
     {"SERVICE_ACCOUNT_KEY_DISABLE_REASON_EXPOSED", "SERVICE_ACCOUNT_KEY_DISABLE_REASON_COMPROMISE_DETECTED"}
 )
@@ -116,21 +114,7 @@ class IamKeyStore:
 
     def last_uses(self, account: str) -> Mapping[str, datetime]:
         """See KeyStore."""
-        project = account_project(account, self._session.project)
-        path = f"v1/projects/{project}/locations/global/activityTypes/{ACTIVITY}/activities:query"
-        doing = f"ask when the keys of {project} were used"
-        uses: dict[str, datetime] = {}
-        page = ""
-        while True:
-            query = {"pageSize": str(PAGE)} | ({"pageToken": page} if page else {})
-            reply = self._session.rest(doing, "GET", "policyanalyzer", path, query=query, repeatable=True)
-            for item in reply.get("activities", []):
-                name, activity = str(item.get("fullResourceName", "")), item.get("activity", {})
-                if last := activity.get("lastAuthenticatedTime"):
-                    uses[name.rpartition("/")[2]] = _time(last)
-            page = str(reply.get("nextPageToken", ""))
-            if not page:
-                return uses
+        return AnalyzerUsage(self._session).last_uses(account_project(account, self._session.project))
 
     def _account(self, account: str) -> str:
         if not _ACCOUNT.fullmatch(account):
