@@ -9,7 +9,9 @@ except ImportError:
     survey = None
     apply = None
     hex_ends = None
+    count_breaks = None
 else:
     survey = _native.survey
     apply = _native.apply
     hex_ends = _native.hex_ends
+    count_breaks = _native.count_breaks

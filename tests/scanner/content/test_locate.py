@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from orchestra_creds.core.material import Material
 from orchestra_creds.scanner.content.locate import LINE_LIMIT, Locator, inline_allow, locate, locate_all, sort_sightings
 from orchestra_creds.scanner.detection import Detection
+from orchestra_creds.scanner.native import count_breaks
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 RULE = Rule("test-rule", "a test", "secret", Severity.HIGH, "none", "none", ())
@@ -42,6 +43,14 @@ def test_lines_and_columns_are_those_of_a_naive_count_whatever_the_pieces(
     offsets = sorted(draw.draw(st.lists(st.integers(0, len(data)), max_size=5)))
     locator = Locator(data, step=step)
     assert [locator.advance(offset) for offset in offsets] == [naive(data, offset) for offset in offsets]
+
+
+@pytest.mark.skipif(count_breaks is None, reason="the extension was not built")
+@given(st.lists(st.sampled_from([b"\n", b"x\n", b"\n" * 5000, b"abc" * 2000, b"\r", bytes(range(256))]), max_size=8))
+def test_both_ways_count_the_same_line_breaks(pieces: list[bytes]) -> None:
+    assert count_breaks is not None
+    text = b"".join(pieces)
+    assert count_breaks(text) == text.count(b"\n")
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

@@ -14,6 +14,7 @@ from orchestra_creds.scanner.checks.verdict import Buffer
 from orchestra_creds.scanner.detection import Detection, Sighting
 from orchestra_creds.scanner.finding import FindingPlace
 from orchestra_creds.scanner.libraries import LazyRegex
+from orchestra_creds.scanner.native import count_breaks
 
 LINE_LIMIT = 4096
 """Most bytes of text around a match that a sighting carries."""
@@ -55,7 +56,7 @@ class Locator:
         while self._at < offset:
             piece = bytes(self._data[self._at : min(offset, self._at + self._step)])
             self._at += len(piece)
-            breaks = piece.count(b"\n")
+            breaks = count_breaks(piece) if count_breaks else piece.count(b"\n")
             if breaks:
                 self.line += breaks
                 self.column = 1
