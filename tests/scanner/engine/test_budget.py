@@ -205,9 +205,9 @@ NEIGHBORHOOD = {
     binding: {"_gap", "_element", "_LINE_LEAD", "_BLANK_LEAD", "_COMMENT", "_PAIR", "_LAST_PAIR", "_QUERY", "_ENDS"},
     judge: {"_REFERENCE", "_HASH", "_EXPRESSION", "_PLAIN", "_PATTERN"},
     arguments: {"_CHPASSWD", "_DECLARED"},
-    checksums: {"_NO_SECRET", "_IN_BASE64", "_OTHER_PARAMETER", "_REPEATED"},
+    checksums: {"_NO_SECRET", "_IN_BASE64", "_OTHER_PARAMETER", "_STAND_IN"},
     locate: {"_ALLOW"},
-    plausible: {"_placeholder", "_stand_in", "_template", "_ascending"},
+    plausible: {"_stand_in", "_template", "_ascending"},
 }
 """The patterns that read what stands around a candidate, or all of a long one, by module."""
 

@@ -11,7 +11,7 @@ import re
 import zlib
 
 from orchestra_creds.core.record import replace
-from orchestra_creds.scanner.checks.plausible import is_placeholder
+from orchestra_creds.scanner.checks.plausible import has_run, is_placeholder
 from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
 from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
@@ -22,7 +22,7 @@ _INSTANCE_LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUV
 _EMULATOR_KEYS = (b"Eby8vdM02xNOcqFlqUwJPLlm", b"C2y6yDjf5/R+ob0N8A7Cgv30")
 """How the two published account keys start: of the Azure storage emulator and of the Cosmos DB emulator."""
 
-_REPEATED = LazyRegex("(?i)example|placeholder|" + "|".join(rf"\x{byte:02x}{{8}}" for byte in range(128)))
+_STAND_IN = LazyRegex("(?i)example|placeholder")
 _NOT_STRIPE = re.compile(rb"[0-9a-f]{40}|a2V5Xz.*")
 _HEXADECIMAL = re.compile(rb"[0-9A-Fa-f-]+")
 _NO_SECRET = LazyRegex(
@@ -236,7 +236,7 @@ def _token_end(alphabet: str, length: int) -> Check:
 
     def check(subject: Subject) -> CheckVerdict | None:
         before = subject.before(length + 1)
-        if len(before) - len(before.rstrip(letters)) != length or _REPEATED.is_in(before):
+        if len(before) - len(before.rstrip(letters)) != length or _STAND_IN.is_in(before) or has_run(before.lower(), 8):
             return None
         return _verdict(subject, Confidence.LIKELY, back=length)
 

@@ -14,15 +14,14 @@ _WORDS = (
     r"|lorem|xxxxx|\*\*\*|\.\.\.|____|----|[-_]here\b|<[a-z][^>]{0,80}>|deadbeef|0000000|1234567|abcdef[0g]|qwerty"
     r"|(?:^|[^a-z])(?:fake|todo|fixme|xxxx|mock|foo|bogus)(?:$|[^a-z])"
 )
-_RUN = "|".join(rf"\x{byte:02x}{{6}}" for byte in range(256))
+_LONGEST_RUN = 5  # of one byte in a value that nobody wrote to be replaced
 _TEMPLATE = r"\$\{|\{\{|\$\(|<%|%>|\}\}|%\(|\{[a-z_][\w.]{0,60}\}|^\$[a-z_]|(?-i:\$[A-Z_]{3,}|%[A-Z_]{3,}%|__[A-Z]+__)"
 _ASCENDING = "|".join(
     row[at : at + 8] for row in ("0123456789", "abcdefghijklmnopqrstuvwxyz") for at in range(len(row) - 7)
 )
 _template = LazyRegex(rf"(?i){_TEMPLATE}")
 _ascending = LazyRegex(rf"(?i){_ASCENDING}")
-_stand_in = LazyRegex(rf"(?i:{_WORDS}|{_ASCENDING})|{_RUN}")
-_placeholder = LazyRegex(rf"(?i:{_WORDS}|{_TEMPLATE}|{_ASCENDING})|{_RUN}")
+_stand_in = LazyRegex(rf"(?i:{_WORDS}|{_ASCENDING})")
 
 DOCUMENTED = frozenset(
     {
@@ -90,11 +89,16 @@ def is_ascending(value: bytes) -> bool:
     return _ascending.is_in(value)
 
 
+def has_run(value: bytes, length: int) -> bool:
+    """Whether a byte stands there `length` times in a row."""
+    return any(bytes((byte,)) * length in value for byte in set(value))
+
+
 def is_stand_in(value: bytes) -> bool:
     """Whether the value was written to be replaced, or is a documented example; a template is not looked for."""
-    return _stand_in.is_in(value) or is_documented(value)
+    return has_run(value, _LONGEST_RUN + 1) or _stand_in.is_in(value) or is_documented(value)
 
 
 def is_placeholder(value: bytes) -> bool:
     """Whether the value was written to be replaced, or is a documented example."""
-    return _placeholder.is_in(value) or is_documented(value)
+    return is_stand_in(value) or is_template(value)
