@@ -85,6 +85,11 @@ _BEFORE_GLUED = _words(
 _GLUED = re.compile(
     r"(.*?)(password|passwd|passwort|passphrase|kennwort|pass|pwd|pw|secretkey|apikey|accesskey|authkey|privatekey|secret|token|credentials?)(s?)"
 )
+_GLUED_ENDS = tuple(
+    end + plural
+    for end in "password passwd passwort passphrase kennwort pass pwd pw key secret token credential".split()  # noqa: SIM905
+    for plural in ("", "s")
+)
 _IN_CODE = re.compile(rb"(?i)[0-9]pw")
 """Two letters behind a digit, as in the names of chunks and hashes."""
 _SHORT = _words("pass pwd pw")
@@ -98,7 +103,8 @@ def split_name(name: bytes) -> tuple[str, ...]:
         text = name.decode()
     except UnicodeDecodeError:
         text = name.decode("latin-1")
-    text = "".join(letter if letter < "\x80" else _PLAIN.get(letter, "\xe0") for letter in text)
+    if not text.isascii():
+        text = "".join(letter if letter < "\x80" else _PLAIN.get(letter, "\xe0") for letter in text)
     words: list[str] = []
     for word in _SPLIT.findall(text):
         words += _unglue(word.lower())
@@ -108,16 +114,17 @@ def split_name(name: bytes) -> tuple[str, ...]:
 _PLAIN = {"ñ": "n", "ö": "o", "ł": "l", "é": "e", "è": "e", "ß": "ss", "Ñ": "N", "Ö": "O"}
 
 
-def _unglue(word: str) -> list[str]:
+@lru_cache(KEPT)
+def _unglue(word: str) -> tuple[str, ...]:
     """`dbpassword` is `db password`; a word that only ends like one, such as `compass`, stays whole."""
-    if word in _PASSWORDS or word in _SECRETS or word in _LAST or word in _NEVER:
-        return [word]
+    if not word.endswith(_GLUED_ENDS) or word in _PASSWORDS or word in _SECRETS or word in _LAST or word in _NEVER:
+        return (word,)
     found = _GLUED.fullmatch(word)
     if found is None or not found[1]:
-        return [word]
+        return (word,)
     if found[2] in _SHORT and found[1] not in _BEFORE_GLUED:
-        return [word]
-    return [found[1], found[2] + found[3]]
+        return (word,)
+    return found[1], found[2] + found[3]
 
 
 @lru_cache(KEPT)
