@@ -41,6 +41,7 @@ class Rule:
     group       the group that holds the material; 0 is the whole match
     keywords    lower-case literals of which at least one stands in every match (lower-cased)
     longest     the most bytes one match of `pattern` may span; it bounds the window of the confirmation
+    anchor      pattern of what every match begins with; where the quick look of `check` refuses that, `pattern` is not tried
     check       name of a function in `checks.registry.families` that proves, grades or refuses the match
     entropy     least Shannon entropy of the material in bits per byte; 0 asks for none
     prefix      the public start of the material, the only part of it that a mask may show
@@ -60,6 +61,7 @@ class Rule:
     keywords: tuple[str, ...] = ()
     longest: int = 512
     check: str = ""
+    anchor: str = ""
     entropy: float = 0.0
     confidence: Confidence = Confidence.LIKELY
     prefix: str = ""

@@ -7,13 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.record import replace
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.detection import Detection
-from orchestra_creds.scanner.engine.confirm import Examiner, regions
+from orchestra_creds.scanner.engine.confirm import REFUSED, Examiner, regions
 from orchestra_creds.scanner.engine.engine import Engine, EngineKind
 from orchestra_creds.scanner.engine.overlap import settle
 from orchestra_creds.scanner.engine.prefilter import GAP
 from orchestra_creds.scanner.rule import Confidence, Rule
+from orchestra_creds.scanner.rulebook.catalog import all_rules
+from orchestra_creds.scanner.samples.sample import render
 from tests.scanner.engines import detect, rule
 
 
@@ -163,3 +166,37 @@ def test_the_order_of_detections_does_not_matter(items: list[tuple[str, int, int
 def test_spans_across_many_cells_are_compared() -> None:
     wide = detection("a", 1000, 9000)
     assert kept(wide, detection("b", 8990, 8999), detection("c", 1001, 1010)) == [("a", 1000, 9000)]
+
+
+ANCHORED = [rule for rule in all_rules() if rule.anchor]
+PIECES = [
+    b"password", b"my_password_2", b"passwordHash", b"compass", b"api_key", b"nextToken", b"secret", b"tokenizer", b"DB_PW",
+    b"=", b": ", b" = ", b'"', b"\n", b" ", b"(", b"<", b">", b"</", b"k7Rq2xLw9ZpT4vNbY8s", b"hunter2!Xq9z", b"a" * 300,
+]  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=60))
+def test_a_quick_look_refuses_only_what_the_check_refuses(pieces: list[bytes]) -> None:
+    assert len(ANCHORED) == 2
+    text = b"".join(pieces)
+    ends = list(range(1, len(text) + 1))
+    for one in ANCHORED:
+        assert spans(one, text, ends) == spans(replace(one, anchor=""), text, ends)
+
+
+def test_every_example_of_a_rule_with_an_anchor_begins_with_it() -> None:
+    for one in ANCHORED:
+        assert one.pattern.removeprefix("(?:").startswith(one.anchor)
+        for example in one.examples:
+            assert spans(one, render(example).encode()), example
+
+
+def test_places_that_are_refused_at_once_count_for_less() -> None:
+    (one,) = [rule for rule in ANCHORED if rule.id == "generic-password"]
+    line = b"password_hash = x1\n"
+    assert one.longest + GAP >= (REFUSED + 1) * len(line)
+    for count, places in ((REFUSED - 1, 0), (REFUSED, 1), (REFUSED + 1, 1)):
+        examiner = Examiner([one])
+        examiner.begin(100)
+        assert list(examiner.confirm(0, line * count, [one.longest])) == []
+        assert 100 - examiner.left == places, count

@@ -102,7 +102,7 @@ def default_value(subject: Subject) -> CheckVerdict | None:
         good = is_password(value, quoted=bool(quote))
     else:
         good = kind is not NameClass.OTHER and is_secret(value, kind, quoted=bool(quote))
-    return _confirm(subject, value, back=DEFAULT_BACK, ahead=LONGEST_PASSWORD + 1) if good else None
+    return _confirm(subject, value, back=DEFAULT_BACK, ahead=1) if good else None
 
 
 CHECKS: dict[str, Check] = {

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from enum import IntEnum
 
 from orchestra_creds.core.record import dataclass
-from orchestra_creds.scanner.checks.verdict import Subject
+from orchestra_creds.scanner.checks.verdict import Buffer, Subject
 from orchestra_creds.scanner.libraries import LazyRegex
 
 LONGEST_VALUE = 512
@@ -90,6 +90,23 @@ _GROUP = re.compile(r"(\\.|\[(?:\\.|[^\]\\])*\])|\((?!\?)")
 GAP = _TAIL + _GROUP.sub(lambda found: found[1] or "(?:", _BODY)
 """From behind a word of a name to the first byte of the value, without groups."""
 
+_BLANKS = r"[\t\n\f\r ]*"
+WIDE_GAP = (
+    r"[\w.\x80-\xff-]*[\"'`\\\[\])}\d]*(?:"
+    + "|".join(
+        (
+            rf"{_BLANKS}[!?+.|<:=,-]*[=:>,-]",
+            rf"[:=,{{\t\n\f\r ]*[\\\"']*(?:[dD]efault)?[vV]alue[\\\"']*{_BLANKS}[:=]",
+            rf"[?!: \t]+[\w.\[\]|<>,? &*]*{_BLANKS}=",
+            rf"{_BLANKS}(?:\|\||\?\?|\?:|or\b|,{_BLANKS}default\s?=|\|\s?default\b)",
+            rf"</\w*>{_BLANKS}<\w*>|(?:\s[^<>\x00-\x08\n]*)?>",
+            rf"\({_BLANKS}|[ \t]+",
+        )
+    )
+    + r")[ \t\r\n|>+\\(\[-]*(?:(?:new )?[A-Za-z_\[\]][\w.:\[\]]*!?\()?[\\\"'`@$bruflnBRUFLN(\[]*"
+)
+"""The same and more, in a quarter of the states: for a rule whose check reads the gap again with `bind`."""
+
 _gap = LazyRegex(rf"\A(?s:{_BODY})")
 _LONGEST_GAP = 256
 _element = LazyRegex(r"\A(?:\s[^<>\n]{0,40})?>")
@@ -146,7 +163,7 @@ def bind(subject: Subject, accepts: Callable[[bytes], bool]) -> Bound | None:
 
     `accepts` says of a name whether its value is wanted: most names are not.
     """
-    left, end = _name_around(subject)
+    left, end = name_around(subject.data, subject.start)
     if not accepts(left + end):
         return None
     place = _place_of(subject, left, end)
@@ -158,13 +175,13 @@ def bind(subject: Subject, accepts: Callable[[bytes], bool]) -> Bound | None:
     return _read(place, gap) if gap else None
 
 
-def _name_around(subject: Subject) -> tuple[bytes, bytes]:
-    """The parts of the name before and from the start of the word on."""
-    ahead = subject.before(LONGEST_NAME)
+def name_around(text: Buffer, start: int) -> tuple[bytes, bytes]:
+    """The parts of a name before and from the word on that begins at `start`; reads no more than `bind` does."""
+    ahead = bytes(text[max(0, start - LONGEST_NAME) : start])
     left = ahead[len(ahead.rstrip(_NAME_BYTES)) :]
     if left and ahead[: len(ahead) - len(left)].endswith(b"\\"):
         left = left[1:]  # the letter of an escape such as `\n`
-    found = _NAME_END.match(subject.read(subject.start, subject.start + _LONGEST_NAME_END))
+    found = _NAME_END.match(bytes(text[start : start + _LONGEST_NAME_END]))
     return left, found[0].rstrip(b"-.") if found else b""
 
 

@@ -7,9 +7,10 @@ of them grade as possible unless a second fact agrees.
 import base64
 import binascii
 import re
+from collections.abc import Callable
 from functools import lru_cache
 
-from orchestra_creds.scanner.checks.binding import AHEAD, BACK, Bound, Syntax, bind
+from orchestra_creds.scanner.checks.binding import AHEAD, BACK, Bound, Syntax, bind, name_around
 from orchestra_creds.scanner.checks.judge import (
     KEPT,
     LONGEST_SECRET,
@@ -24,7 +25,7 @@ from orchestra_creds.scanner.checks.judge import (
 )
 from orchestra_creds.scanner.checks.names import NameClass, classify_name
 from orchestra_creds.scanner.checks.plausible import is_placeholder
-from orchestra_creds.scanner.checks.verdict import Check, CheckVerdict, Subject
+from orchestra_creds.scanner.checks.verdict import Buffer, Check, CheckVerdict, QuickLook, Subject
 from orchestra_creds.scanner.libraries import LazyRegex
 from orchestra_creds.scanner.rule import Confidence
 
@@ -53,12 +54,16 @@ _SETTER = LazyRegex(
 _HASHES = LazyRegex(r"(?i)\b(?:checksums?|hashes|digests|sha(?:1|256|512)?|integrity)\b[^\n]{0,20}:[ \t]*\r?\n")
 
 
-def _assignment(*, password: bool) -> Check:
-    """A check of a value whose name says that it is secret."""
+def _calls_for_password(name: bytes) -> bool:
+    return classify_name(name) is NameClass.PASSWORD
 
-    def is_wanted(name: bytes) -> bool:
-        kind = classify_name(name)
-        return kind is not NameClass.OTHER and (kind is NameClass.PASSWORD) is password
+
+def _calls_for_secret(name: bytes) -> bool:
+    return classify_name(name) not in {NameClass.OTHER, NameClass.PASSWORD}
+
+
+def _assignment(is_wanted: Callable[[bytes], bool]) -> Check:
+    """A check of a value whose name is wanted."""
 
     def check(subject: Subject) -> CheckVerdict | None:
         bound = bind(subject, is_wanted)
@@ -74,6 +79,16 @@ def _assignment(*, password: bool) -> Check:
         return CheckVerdict(bound.value, Confidence.POSSIBLE, start, end, low, high)
 
     return check
+
+
+def _name_look(is_wanted: Callable[[bytes], bool]) -> QuickLook:
+    """The quick look of `_assignment`: what the whole name says, of which the match begins with a word."""
+
+    def look(text: Buffer, start: int) -> bool:
+        left, end = name_around(text, start)
+        return is_wanted(left + end)
+
+    return look
 
 
 def is_bound_secret(bound: Bound, kind: NameClass) -> bool:
@@ -258,8 +273,8 @@ def connection_string(subject: Subject) -> CheckVerdict | None:
 
 
 CHECKS: dict[str, Check] = {
-    "assigned-password": _assignment(password=True),
-    "assigned-secret": _assignment(password=False),
+    "assigned-password": _assignment(_calls_for_password),
+    "assigned-secret": _assignment(_calls_for_secret),
     "url-password": _url(local=False),
     "url-password-local": _url(local=True),
     "basic-header": basic_header,
@@ -268,4 +283,9 @@ CHECKS: dict[str, Check] = {
     "user-and-password": user_and_password,
     "field-password": field_password,
     "connection-string": connection_string,
+}
+
+QUICK_LOOKS: dict[str, QuickLook] = {
+    "assigned-password": _name_look(_calls_for_password),
+    "assigned-secret": _name_look(_calls_for_secret),
 }

@@ -8,7 +8,7 @@ or one of a family behind it: most places lead to the first ones.
 from collections.abc import Iterator
 from functools import cache
 
-from orchestra_creds.scanner.checks.verdict import Check, Subject
+from orchestra_creds.scanner.checks.verdict import Check, QuickLook, Subject
 
 
 def families() -> Iterator[dict[str, Check]]:
@@ -53,3 +53,11 @@ def check_of(name: str) -> Check:
         if name in checks:
             return checks[name]
     raise KeyError(name)
+
+
+@cache
+def quick_look_of(name: str) -> QuickLook:
+    """The quick look of the check of this name; KeyError when it has none."""
+    from orchestra_creds.scanner.checks.generic import QUICK_LOOKS
+
+    return QUICK_LOOKS[name]

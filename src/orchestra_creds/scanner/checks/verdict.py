@@ -98,3 +98,6 @@ class CheckVerdict:
 
 Check = Callable[[Subject], CheckVerdict | None]
 """Confirms and grades a match, or refuses it with None."""
+
+QuickLook = Callable[[Buffer, int], bool]
+"""Whether a check may accept a match that begins at this offset of the buffer; quicker than the pattern of its rule."""

@@ -14,10 +14,12 @@ from orchestra_creds.scanner.libraries import Regex, Spans
 LONG = 200
 """Repeats from which on an upper bound is dear."""
 
-# One atom, and the counted repeat behind it; not behind what another quantifier or a group ends, nor in a class.
+# One atom, or a long repeat's group that holds no other, and the counted repeat behind it; not behind what another quantifier ends, nor in a class.
 _CLASS = r"\[\^?\]?(?:\[:[^]]*\]|\\.|[^\]\\])*\]"
+_GROUP = rf"\(\?:(?:\\.|{_CLASS}|[^\\()\[\]])*\)(?=\{{\d+,\d{{3,}}\}})"
 _ITEM = re.compile(
-    rf"(\\[pP]\{{[^}}]*\}}|\\x\{{[^}}]*\}}|\\.|{_CLASS}|[^\\()\[\]{{}}|*+?^$])(?:\{{(\d+),(\d+)\}})?", re.DOTALL
+    rf"({_GROUP}|\\[pP]\{{[^}}]*\}}|\\x\{{[^}}]*\}}|\\.|{_CLASS}|[^\\()\[\]{{}}|*+?^$])(?:\{{(\d+),(\d+)\}})?",
+    re.DOTALL,
 )
 
 

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.record import dataclass
 from orchestra_creds.scanner.checks.entropy import entropy
-from orchestra_creds.scanner.checks.registry import check_of, password_rounds
-from orchestra_creds.scanner.checks.verdict import Buffer, CheckVerdict, Subject, reach
+from orchestra_creds.scanner.checks.registry import check_of, password_rounds, quick_look_of
+from orchestra_creds.scanner.checks.verdict import Buffer, CheckVerdict, QuickLook, Subject, reach
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.engine import budget
 from orchestra_creds.scanner.engine.bounded_regex import BoundedRegex
@@ -30,6 +30,12 @@ UNBOUNDED = 1 << 62
 
 STRETCH = 2048
 """Bytes in which the next start is looked for at a time."""
+
+LONGEST_ANCHOR = 64
+"""Bytes that a match of `Rule.anchor` may take."""
+
+REFUSED = 16
+"""Starts that a quick look refuses and that count for one place: so much less they cost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,10 @@ class Examiner:
     def confirm(self, index: int, text: Buffer, ends: Sequence[int]) -> Iterator[Match]:
         """Every match of rule `index` for which the first pass reported one of `ends` in `text`, until no place is left."""
         rule = self._rules[index]
-        if (regex := self._regexes.get(rule.pattern)) is None:
-            regex = self._regexes[rule.pattern] = BoundedRegex(rule.pattern)
         left, cost = self.left, COSTS.get(rule.check, 1)
         for low, high in regions(ends, rule.longest, len(text)):
             seen: set[tuple[int, int]] = set()
-            for spans in starts(regex, text, low, high, rule.longest):
+            for spans in self._starts(rule, text, low, high):
                 left -= cost or 1
                 if left < 0:
                     self.left, self.excess, self.has_ended = 0, budget.excess_reason(rule.id), True
@@ -99,6 +103,19 @@ class Examiner:
                 if detection is not None:
                     yield Match(detection, start, end)
         self.left = left
+
+    def _starts(self, rule: Rule, text: Buffer, low: int, high: int) -> Iterator[Spans | None]:
+        regex = self._regex(rule.pattern)
+        if not rule.anchor:
+            return starts(regex, text, low, high, rule.longest)
+        return anchored_starts(
+            self._regex(rule.anchor), quick_look_of(rule.check), regex, text, low, high, rule.longest
+        )
+
+    def _regex(self, pattern: str) -> BoundedRegex:
+        if (regex := self._regexes.get(pattern)) is None:
+            regex = self._regexes[pattern] = BoundedRegex(pattern)
+        return regex
 
     def _tries_too_many(self, rule: Rule, text: Buffer, span: tuple[int, int]) -> bool:
         """Whether the passwords of this place would take more rounds than are left; then the text is named, and the next place tried."""
@@ -131,6 +148,25 @@ def starts(regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int)
                 spans = regex.match(text, start, start + longest)
             yield spans
         at = stop
+
+
+def anchored_starts(
+    anchor: BoundedRegex, look: QuickLook, regex: BoundedRegex, text: Buffer, low: int, high: int, longest: int
+) -> Iterator[Spans | None]:
+    """The same for a pattern of which every match begins with one of `anchor`, without the starts that `look` refuses.
+
+    None stands for a start that has no match, and for `REFUSED` that were refused.
+    """
+    size = len(text)
+    limit = min(size, high + LONGEST_ANCHOR)
+    at, refused = low, 0
+    while (word := anchor.search(text, at, limit)) is not None and (start := word[0][0]) < high:
+        at = start + 1
+        if look(text, start):
+            yield regex.match(text, start, min(size, start + longest))
+        elif (refused := refused + 1) == REFUSED:
+            refused = 0
+            yield None
 
 
 def _is_length(text: Buffer, verdict: CheckVerdict) -> bool:

@@ -4,16 +4,18 @@ Rules whose id begins with `generic-` give way to any other rule on the same byt
 URL with a password that a public host takes is high, because nothing is left to guess.
 """
 
-from orchestra_creds.scanner.checks.binding import GAP
+from orchestra_creds.scanner.checks.binding import GAP, WIDE_GAP
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
 
 _MOVE = "Change it where it is accepted, and read it from Secret Manager or the environment instead."
-_TEXT = r"[^\s\"'`]"
-_PASSWORD = rf"{_TEXT}{{0,30}}(?:[0-9!@#$%^&*~?+]|[a-z][A-Z])|(?:{_TEXT}{{2,12}} ){{1,2}}{_TEXT}{{0,12}}[0-9]"
+_TEXT = r"[^\x00-\x20\x7f\"'`]"
+_NO_DIGIT = r"[^\x00-\x20\x7f\"'`0-9]"
+_PLAIN = r"[^\x00-\x20\x7f\"'`0-9!@#$%^&*~?+]"
+_PASSWORD = rf"{_PLAIN}{{0,30}}(?:[0-9!@#$%^&*~?+]|[a-z][A-Z])|(?:{_TEXT}{{2,12}} ){{1,2}}{_NO_DIGIT}{{0,12}}[0-9]"
 """A value that may be a password: a digit, a sign or a hump in its first 31 bytes, or a passphrase with a digit."""
 
-_SECRET = rf"{_TEXT}{{0,7}}[0-9]{_TEXT}{{8}}|{_TEXT}{{8,38}}[0-9]|[A-Za-z]{{28}}"
-"""A value that may be random: at least 16 bytes with a digit among the first 39, or 28 letters."""
+_SECRET = rf"{_NO_DIGIT}*[0-9]{_TEXT}{{8}}|{_NO_DIGIT}{{8,}}[0-9]|[A-Za-z]{{28}}"
+"""A value that may be random: at least 9 bytes with a digit, or 28 letters."""
 
 _PASSWORD_WORDS = (
     r"(?i:passw|passphrase|pass_phrase|passcode|pwd|pswd|kennwort|senha|contrase|motdepasse|mot_de_passe|wachtwoord|requirepass|masterauth"
@@ -59,7 +61,7 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="generic-password",
         description="Password assigned to a name",
-        pattern=rf"(?:{_PASSWORD_WORDS}){GAP}(?:{_PASSWORD})",
+        pattern=rf"(?:{_PASSWORD_WORDS}){WIDE_GAP}(?:{_PASSWORD})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="no format: the name of the variable, field or option",
@@ -101,12 +103,13 @@ RULES: tuple[Rule, ...] = (
         keywords=("pass", "pwd", "pw", "kennwort", "senha", "contrase", "wachtwoord", "masterauth"),
         longest=256,
         check="assigned-password",
+        anchor=_PASSWORD_WORDS,
         confidence=Confidence.POSSIBLE,
     ),
     Rule(
         id="generic-secret",
         description="Key, token or secret assigned to a name",
-        pattern=rf"{_SECRET_WORDS}{GAP}(?:{_SECRET})",
+        pattern=rf"{_SECRET_WORDS}{WIDE_GAP}(?:{_SECRET})",
         severity=Severity.MEDIUM,
         remedy=_MOVE,
         source="no format: the name of the variable, field or option",
@@ -141,6 +144,7 @@ RULES: tuple[Rule, ...] = (
         keywords=("secret", "token", "key", "credential"),
         longest=256,
         check="assigned-secret",
+        anchor=_SECRET_WORDS,
         confidence=Confidence.POSSIBLE,
     ),
     Rule(
