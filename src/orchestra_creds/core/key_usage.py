@@ -40,6 +40,23 @@ class SourceUsage:
             return f"{self.source} has data from {self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC only"
         return ""
 
+    def reason_to_hold(self, disabled: datetime, now: datetime, *, unknown_is_use: bool) -> str:
+        """Return why this record does not show that a key stayed unused since it was disabled, as a sentence; empty if it does.
+
+        A use that may have been before that moment is none. With `unknown_is_use`, the record must know of a time after the moment.
+        """
+        if self.earliest is not None and self.latest is not None and self.earliest >= disabled:
+            return f"{self.source} shows that it authenticated {_between(self.earliest, self.latest)}, after it was disabled"
+        if not unknown_is_use:
+            return ""
+        if self.start is None or self.end is None:
+            return f"{self.source} has no data about it"
+        if self.end <= disabled or now - self.end > LATEST_DATA:
+            return f"{self.source} has no data after {self.end:%Y-%m-%d %H:%M} UTC"
+        if self.start > max(disabled, now - LONGEST_UNUSED):
+            return f"{self.source} has data from {self.start:%Y-%m-%d %H:%M} UTC only, and it was disabled before"
+        return ""
+
 
 @dataclass(frozen=True, slots=True)
 class ProjectUsage:
@@ -72,6 +89,16 @@ class KeyUsage:
         if not self.sources:
             return "no record of its use was read"
         return "; ".join(filter(None, (one.reason_to_keep(span, now) for one in self.sources)))
+
+    def reason_to_hold(self, disabled: datetime, now: datetime, *, unknown_is_use: bool) -> str:
+        """Return why the key may not be deleted: it was used since it was disabled; with `unknown_is_use`, also if a record does not tell.
+
+        Sentences; empty if it may.
+        """
+        if not self.sources:
+            return "no record of its use was read" if unknown_is_use else ""
+        reasons = (one.reason_to_hold(disabled, now, unknown_is_use=unknown_is_use) for one in self.sources)
+        return "; ".join(filter(None, reasons))
 
     def was_used_after(self, moment: datetime) -> bool:
         """Return whether a record shows a use that cannot have been before `moment`."""

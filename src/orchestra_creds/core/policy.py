@@ -87,6 +87,15 @@ class RotationPolicy:
             return ""
         return usage.reason_to_keep(self.require_unused, now)
 
+    def reason_to_hold(self, usage: KeyUsage | None, disabled: datetime, now: datetime) -> str:
+        """Why a predecessor that was disabled then may not be deleted, as a sentence; empty if it may.
+
+        A use that a record shows counts whatever the policy says; what is not known is a use only where `require_unused` is declared.
+        """
+        if usage is None:
+            return ""
+        return usage.reason_to_hold(disabled, now, unknown_is_use=bool(self.require_unused))
+
 
 def _expiry_slack(lifetime: timedelta) -> timedelta:
     """How much of a lifetime is kept for runs that fail: two daily runs, at most a tenth of it."""

@@ -89,12 +89,16 @@ def _is_ripe(situation: Situation, entry: Predecessor) -> bool:
         return False
     if entry.phase is not Retirement.DISABLED:
         return True
-    return entry.since is not None and situation.now >= situation.credential.policy.soak_ends(entry.since)
+    if entry.since is None or situation.now < situation.credential.policy.soak_ends(entry.since):
+        return False
+    return not retirement.reason_to_wait(situation, entry)
 
 
 def _next_of(situation: Situation, entry: Predecessor) -> Step | None:
     """The next step of one end: what the issuer knows first, then a proof, then the versions."""
     seen = situation.seen
+    if entry.phase is Retirement.DISABLED and retirement.must_be_asked(situation, entry):
+        return step_of(StepKind.LOOK_AT_USE, predecessor_resource(situation, entry))
     first, *versions = retirement.end_of(situation, entry)
     if (StepKind(first.kind), first.resource) not in seen.done:
         return first

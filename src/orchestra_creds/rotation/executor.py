@@ -257,7 +257,7 @@ class StepExecutor(StepObserver):
 
     def _is_ours(self, situation: Situation, issuer: AccountIssuer, entry: Predecessor) -> bool:
         """Whether a key is gone, or held by a version of the secret or its staging secret, or an orphan of a creation of ours."""
-        if not issuer.exists(entry.id):
+        if issuer.look_up(entry.id) is None:
             return True
         name = situation.credential.secret
         published = (self._readable_material(name, number) for number in entry.versions)

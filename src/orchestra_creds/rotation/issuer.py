@@ -134,8 +134,8 @@ class AccountIssuer(Issuer, Protocol):
         """Return whether the account is disabled, so that none of its credentials authenticates."""
         ...
 
-    def exists(self, identifier: str) -> bool:
-        """Return whether the account has this credential, enabled or not."""
+    def look_up(self, identifier: str) -> IssuedCredential | None:
+        """Return the credential of the account as it is now, or None if the account does not have it."""
         ...
 
     def holds(self, value: Material, identifier: str) -> bool:

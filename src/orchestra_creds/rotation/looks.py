@@ -8,6 +8,7 @@ from datetime import datetime
 from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import duration_text
+from orchestra_creds.core.key_usage import LONGEST_UNUSED
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, ReadableDestination, SecretStore
 from orchestra_creds.errors import CredentialRefusedError, CredsError, IncompleteError, NotFoundError, PreconditionError
@@ -222,10 +223,29 @@ class StepObserver(NumberedVersions):
         return StepResult(seen=replace(situation.seen, made="", known=self._issued_ids()))
 
     def _look_at_use(self, situation: Situation, step: Step) -> StepResult:
-        identifier = step.resource.rpartition("/")[2]
-        issuer = self._issuer_for(situation, self._entry(situation, identifier).target)
-        usage = issuer.usage_of(identifier, situation.credential.policy.require_unused)
-        return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, identifier: usage}))
+        entry = self._entry(situation, step.resource.rpartition("/")[2])
+        issuer = self._issuer_for(situation, entry.target)
+        if entry.phase is Retirement.DISABLED:
+            return StepResult(seen=self._look_at_disabled(situation, entry, issuer))
+        usage = issuer.usage_of(entry.id, situation.credential.policy.require_unused)
+        return StepResult(seen=replace(situation.seen, uses={**situation.seen.uses, entry.id: usage}))
+
+    def _look_at_disabled(self, situation: Situation, entry: Predecessor, issuer: Issuer) -> Observations:
+        """Return what is known of a key that is to be deleted: whether somebody enabled it again, and its use since it was disabled.
+
+        What leaked may be tried by anyone, so its use is not asked for.
+        """
+        seen, usage = situation.seen, None
+        item = issuer.look_up(entry.id) if isinstance(issuer, AccountIssuer) else None
+        if item is not None and item.enabled:
+            seen = replace(seen, enabled_again=seen.enabled_again | {entry.id})
+        elif item is not None and entry.id not in situation.state.leaked:
+            try:
+                usage = issuer.usage_of(entry.id, LONGEST_UNUSED)
+            except CredsError:
+                if situation.credential.policy.require_unused:
+                    raise
+        return replace(seen, uses={**seen.uses, entry.id: usage})
 
     def _look_at_health(self, situation: Situation, step: Step) -> StepResult:
         """Readers must get a value, and it must be ours; then a credential that the issuer lists as valid is believed."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from orchestra_creds.core.credential import CredentialKind
-from orchestra_creds.core.durations import rough_text
+from orchestra_creds.core.durations import duration_text, rough_text
 from orchestra_creds.core.google import LABEL_DUE, MANAGED_BY, OWNER
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.errors import ExitCode
@@ -44,10 +44,7 @@ def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) ->
 def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, ...], *, dry: bool) -> Outcome:
     """What became of the credential once nothing more is to be done."""
     ending, message, code = _ending(situation, steps, dry=dry)
-    held = tuple(
-        f"predecessor {name} may still be in use and stays enabled: {why}"
-        for name, why in retirement.in_use(situation).items()
-    )
+    held = _predecessors_that_wait(situation)
     if ending in {Ending.ROTATED, Ending.DELIVERED} and (ends := _secret_end(situation)):
         held = (*held, ends)
     current = situation.state.current
@@ -66,6 +63,29 @@ def outcome_of(situation: Situation, steps: tuple[Step, ...], notes: tuple[str, 
         notes=(*notes, *held),
         code=code,
     )
+
+
+def _predecessors_that_wait(situation: Situation) -> tuple[str, ...]:
+    """Name the predecessors whose time is over and that stay as they are, and those that somebody enabled again."""
+    credential, leaked = situation.credential, situation.state.leaked
+    grace = retirement.waiting(situation, Retirement.GRACE)
+    disabled = retirement.waiting(situation, Retirement.DISABLED)
+    found = [f"predecessor {name} may still be in use and stays enabled: {why}" for name, why in grace.items()]
+    found += [
+        f"predecessor {name} stays disabled and is not deleted: {why}; if nobody needs it: "
+        f"orchestra-creds key delete {credential.account or 'ACCOUNT'} {name}"
+        for name, why in disabled.items()
+    ]
+    found += [
+        f"predecessor {name} was enabled again"
+        + (
+            ", although it leaked"
+            if name in leaked
+            else f"; {duration_text(credential.policy.grace)} of grace begin anew"
+        )
+        for name in sorted(situation.seen.spared)
+    ]
+    return tuple(found)
 
 
 def _perhaps_leaked(situation: Situation) -> tuple[str, ...]:
@@ -154,6 +174,7 @@ def _retire_ending(situation: Situation, steps: tuple[Step, ...]) -> tuple[Endin
     unproven = [identifier for identifier, ended in seen.ended.items() if not ended]
     alarms = [f"{identifier} is not proven dead" for identifier in unproven]
     alarms += [f"{identifier} could not be retired" for identifier in sorted(seen.unretired)]
+    alarms += [f"{identifier} is not deleted" for identifier in retirement.waiting(situation, Retirement.DISABLED)]
     if seen.lives_checked and seen.newest_id and not seen.newest_is_ours and not seen.published:
         alarms.append(f"version {seen.newest} was not made by orchestra-creds and stays readable")
     if seen.lives_checked and credential.kind is CredentialKind.MANUAL:
@@ -172,7 +193,8 @@ def _retire_ending(situation: Situation, steps: tuple[Step, ...]) -> tuple[Endin
 
 def _leftover_code(situation: Situation) -> ExitCode:
     seen = situation.seen
-    left = seen.unretired or seen.unswept or _secret_end(situation)
+    left = seen.unretired or seen.unswept or seen.spared or retirement.used_while_disabled(situation)
+    left = left or _secret_end(situation)
     return ExitCode.ATTENTION if left else ExitCode.OK
 
 
@@ -197,6 +219,10 @@ def _attention(situation: Situation) -> str:
         return f"{ends}; {_next_rotation_text(situation)}"
     if seen.unretired:
         return f"{', '.join(sorted(seen.unretired))} could not be retired; {_next_rotation_text(situation)}"
+    if used := retirement.used_while_disabled(situation):
+        return f"{', '.join(used)} was used after it was disabled; {_next_rotation_text(situation)}"
+    if seen.spared:
+        return f"{', '.join(sorted(seen.spared))} was enabled again; {_next_rotation_text(situation)}"
     return f"orphans may exist; {_next_rotation_text(situation)}" if seen.unswept else ""
 
 

@@ -58,14 +58,10 @@ def retire(situation: Situation) -> Step | None:
         return None
     kept = seen.unretired | {state.current.id}
     timely = [e for e in state.retiring if _is_time_over(situation, e) and e.id not in kept]
-    unasked = next((e for e in timely if _must_be_quiet(situation, e) and e.id not in seen.uses), None)
+    unasked = next((e for e in timely if must_be_asked(situation, e)), None)
     if unasked is not None:
         return step_of(StepKind.LOOK_AT_USE, predecessor_resource(situation, unasked))
-    ripe = [
-        e
-        for e in timely
-        if not _must_be_quiet(situation, e) or not credential.policy.reason_to_keep(seen.uses[e.id], situation.now)
-    ]
+    ripe = [e for e in timely if not reason_to_wait(situation, e)]
     if not ripe or seen.proved is False:
         return None
     if seen.proved is None:
@@ -76,7 +72,7 @@ def retire(situation: Situation) -> Step | None:
         return step_of(StepKind.LOOK_AT_STAGING, situation.staging)
     if seen.staged_top > max(state.staged_base, seen.cleaned):
         return step_of(StepKind.CLEAN, situation.staging)
-    steps = [step for entry in ripe for step in end_of(situation, entry)]
+    steps = [step for entry in ripe if entry.id not in seen.enabled_again for step in end_of(situation, entry)]
     undone = (step for step in steps if (StepKind(step.kind), step.resource) not in seen.done)
     return next(undone, step_of(StepKind.RETIRED, credential.secret))
 
@@ -95,19 +91,44 @@ def is_leaked(situation: Situation, step: Step) -> bool:
     return any(e.id == retired_by(step) and e.phase is Retirement.LEAKED for e in situation.state.retiring)
 
 
-def _must_be_quiet(situation: Situation, entry: Predecessor) -> bool:
-    return entry.phase is Retirement.GRACE and bool(situation.credential.policy.require_unused)
+def must_be_asked(situation: Situation, entry: Predecessor) -> bool:
+    """Whether its use has to be looked at before it goes one stage further; of a disabled key also whether it is disabled still."""
+    if situation.want.in_use or entry.id in situation.seen.uses:
+        return False
+    if entry.phase is Retirement.GRACE:
+        return bool(situation.credential.policy.require_unused)
+    return entry.phase is Retirement.DISABLED and kind_of(situation, entry) is CredentialKind.SERVICE_ACCOUNT_KEY
 
 
-def in_use(situation: Situation) -> dict[str, str]:
-    """Predecessors whose grace is over, but that are not proven unused, and why not."""
-    policy, uses = situation.credential.policy, situation.seen.uses
-    found = {
-        entry.id: policy.reason_to_keep(uses[entry.id], situation.now)
+def reason_to_wait(situation: Situation, entry: Predecessor) -> str:
+    """Why a predecessor whose time is over does not go one stage further, as a sentence; empty if it does, or nobody has asked."""
+    usage, policy = situation.seen.uses.get(entry.id), situation.credential.policy
+    if usage is None:
+        return ""
+    if entry.phase is Retirement.GRACE:
+        return policy.reason_to_keep(usage, situation.now)
+    if entry.phase is Retirement.DISABLED and entry.since is not None:
+        return policy.reason_to_hold(usage, entry.since, situation.now)
+    return ""
+
+
+def waiting(situation: Situation, phase: Retirement) -> dict[str, str]:
+    """Predecessors in a phase whose time is over, but whose use keeps them in it, and why."""
+    timely = (e for e in situation.state.retiring if e.phase is phase and _is_time_over(situation, e))
+    return {entry.id: why for entry in timely if (why := reason_to_wait(situation, entry))}
+
+
+def used_while_disabled(situation: Situation) -> tuple[str, ...]:
+    """Return the disabled predecessors that somebody used since: a consumer of theirs fails."""
+    uses = situation.seen.uses
+    return tuple(
+        entry.id
         for entry in situation.state.retiring
-        if entry.phase is Retirement.GRACE and _is_time_over(situation, entry) and entry.id in uses
-    }
-    return {identifier: why for identifier, why in found.items() if why}
+        if entry.phase is Retirement.DISABLED
+        and entry.since is not None
+        and (usage := uses.get(entry.id)) is not None
+        and usage.was_used_after(entry.since)
+    )
 
 
 def _is_time_over(situation: Situation, entry: Predecessor) -> bool:

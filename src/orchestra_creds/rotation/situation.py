@@ -265,7 +265,11 @@ class Observations:
     abandoned: bool = False
     healthy: bool | None = None
     uses: Mapping[str, KeyUsage | None] = field(default_factory=dict)
-    """What is known of the use of predecessors; None for those of whose use nothing keeps a record."""
+    """What is known of the use of predecessors; None for those of whose use nothing is known or asked."""
+    enabled_again: frozenset[str] = frozenset()
+    """Predecessors that the state calls disabled, and that somebody enabled."""
+    spared: frozenset[str] = frozenset()
+    """Those of them that this run has given their grace again, or ends again because they leaked."""
     orphans: tuple[str, ...] | None = None
     unretired: frozenset[str] = frozenset()
     """Predecessors whose retirement failed in this run."""

@@ -209,15 +209,16 @@ def _problems(facts: CredentialFacts, state: State, now: datetime, tolerance: ti
     behind = [copy.name for copy in facts.credential.copies if not _is_delivered(state, copy.name)]
     if not at_work and (state.phase is Phase.PUBLISHED or (state.phase is Phase.IDLE and current and behind)):
         found.append(CredentialProblem(Problem.BEHIND, ", ".join(behind) or "a hook"))
-    if state.alive:
-        found.append(CredentialProblem(Problem.LEAKED, ", ".join(state.alive)))
+    again = _enabled_again(facts, state, now)
+    if alive := (*state.alive, *(each for each in again if each in state.leaked)):
+        found.append(CredentialProblem(Problem.LEAKED, ", ".join(alive)))
     orphans = [entry.id for entry in state.retiring if entry.phase is Retirement.ORPHAN]
     if orphans or state.unresolved:
         found.append(CredentialProblem(Problem.ORPHANS, ", ".join(orphans) or "one may exist"))
     found += [
-        CredentialProblem(Problem.LINGERS, entry.id)
+        CredentialProblem(Problem.LINGERS, f"{entry.id} was enabled again" if entry.id in again else entry.id)
         for entry in state.retiring
-        if _is_lingering(facts.credential, entry, now)
+        if _is_lingering(facts.credential, entry, now) or (entry.id in again and entry.id not in state.leaked)
     ]
     return found + _key_problems(facts, state, now)
 
@@ -281,6 +282,19 @@ def _reader_problems(facts: CredentialFacts, current: int, now: datetime) -> lis
     if expires is not None and expires - now < SECRET_ENDS_SOON:
         found.append(CredentialProblem(Problem.ENDING, f"on {expires:%Y-%m-%d}, with every version"))
     return found
+
+
+def _enabled_again(facts: CredentialFacts, state: State, now: datetime) -> list[str]:
+    """Return the predecessors that were disabled, and that their issuer lists as enabled although lists are current."""
+    enabled = {item.id for item in facts.held or () if item.enabled}
+    return [
+        entry.id
+        for entry in state.retiring
+        if entry.id in enabled
+        and entry.phase is Retirement.DISABLED
+        and entry.since is not None
+        and now - entry.since >= LISTED_LATE
+    ]
 
 
 def _is_lingering(credential: Credential, entry: Predecessor, now: datetime) -> bool:

@@ -423,8 +423,11 @@ def _after_sweep(situation: Situation, _result: StepResult) -> tuple[State, Obse
 
 def _after_retire(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     state, seen, by_hand = situation.state, situation.seen, situation.credential.kind is CredentialKind.MANUAL
-    left = []
+    left, spared = [], seen.enabled_again if state.ended is None else frozenset()
     for entry in state.retiring:
+        if entry.id in spared:
+            left.append(_as_enabled_again(situation, entry))
+            continue
         alive = (entry.phase is Retirement.LEAKED and not seen.ended.get(entry.id)) or seen.ended.get(entry.id) is False
         if not alive and all((StepKind(s.kind), s.resource) in seen.done for s in end_of(situation, entry)):
             if entry.phase is Retirement.DISABLED or (by_hand and state.ended is None):
@@ -433,7 +436,16 @@ def _after_retire(situation: Situation, _result: StepResult) -> tuple[State, Obs
         left.append(entry)
     known = {entry.id for entry in left} | ({state.current.id} if state.current else set())
     renewed = _drop_lease(state, seen) if state.phase is Phase.IDLE else _renew_lease(situation)
+    if spared:
+        seen = replace(seen, enabled_again=frozenset(), spared=seen.spared | spared)
     return replace(renewed, retiring=tuple(left), leaked=tuple(name for name in state.leaked if name in known)), seen
+
+
+def _as_enabled_again(situation: Situation, entry: Predecessor) -> Predecessor:
+    """A predecessor that somebody enabled again has its grace anew; one that leaked is ended again."""
+    if entry.id in situation.state.leaked:
+        return _as_leaked(entry)
+    return replace(entry, phase=Retirement.GRACE, since=situation.now)
 
 
 def _after_release(situation: Situation, _result: StepResult) -> tuple[State, Observations]:

@@ -215,9 +215,10 @@ class ServiceAccountKeys:
         """Return whether the account is disabled."""
         return self._keys.is_account_disabled(self._account)
 
-    def exists(self, identifier: str) -> bool:
-        """Return whether the account has the key, enabled or not."""
-        return self._keys.find_key(self._account, identifier) is not None
+    def look_up(self, identifier: str) -> IssuedCredential | None:
+        """Return the key as it is now, asked for by its id; None if the account does not have it."""
+        key = self._keys.find_key(self._account, identifier)
+        return _issued_credential(key) if key is not None else None
 
     def holds(self, value: Material, identifier: str) -> bool:
         """Return whether a key file holds the private half of a key of this account, by the public half that Google has."""
