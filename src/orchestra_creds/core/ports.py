@@ -205,17 +205,20 @@ class TokenIssuer(Protocol):
 
 
 class ProjectInspector(Protocol):
-    """Facts about the project that decide whether our verbs can work there; errors as in SecretStore."""
+    """Facts about the project that decide whether our verbs can work there; errors as in SecretStore.
+
+    Organization policies are those of `project`, or of the project of the run if it is empty: an account may belong to another one.
+    """
 
     def is_api_enabled(self, service: str) -> bool:
         """Whether an API such as `secretmanager.googleapis.com` is switched on."""
         ...
 
-    def is_constraint_enforced(self, constraint: str) -> bool:
+    def is_constraint_enforced(self, constraint: str, *, project: str = "") -> bool:
         """Whether an organization policy such as `iam.disableServiceAccountKeyCreation` is in force."""
         ...
 
-    def allowed_values(self, constraint: str) -> Sequence[str]:
+    def allowed_values(self, constraint: str, *, project: str = "") -> Sequence[str]:
         """The values that an organization policy such as `iam.serviceAccountKeyExpiryHours` allows; empty if it is not set."""
         ...
 

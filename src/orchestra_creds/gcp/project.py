@@ -23,17 +23,18 @@ class RestProjectInspector:
         reply = self._session.rest(f"look whether {service} is enabled", "GET", "serviceusage", path, repeatable=True)
         return reply.get("state") == "ENABLED"
 
-    def is_constraint_enforced(self, constraint: str) -> bool:
+    def is_constraint_enforced(self, constraint: str, *, project: str = "") -> bool:
         """See ProjectInspector."""
-        return any(rule.get("enforce", False) for rule in self._rules(constraint))
+        return any(rule.get("enforce", False) for rule in self._rules(constraint, project))
 
-    def allowed_values(self, constraint: str) -> Sequence[str]:
+    def allowed_values(self, constraint: str, *, project: str = "") -> Sequence[str]:
         """See ProjectInspector."""
-        return [value for rule in self._rules(constraint) for value in rule.get("values", {}).get("allowedValues", [])]
+        rules = self._rules(constraint, project)
+        return [value for rule in rules for value in rule.get("values", {}).get("allowedValues", [])]
 
-    def _rules(self, constraint: str) -> Sequence[Mapping[str, Any]]:
-        """The rules of a policy that are in effect for the project."""
-        path = f"v2/projects/{self._session.project}/policies/{constraint}:getEffectivePolicy"
+    def _rules(self, constraint: str, project: str) -> Sequence[Mapping[str, Any]]:
+        """The rules of a policy that are in effect for the project, or for that of the session."""
+        path = f"v2/projects/{project or self._session.project}/policies/{constraint}:getEffectivePolicy"
         doing = f"read the organization policy {constraint}"
         reply = self._session.rest(doing, "GET", "orgpolicy", path, repeatable=True)
         rules: Sequence[Mapping[str, Any]] = reply.get("spec", {}).get("rules", [])

@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from orchestra_creds.core.accounts import account_project
 from orchestra_creds.core.cloud_types import Key, KeyOrigin
 from orchestra_creds.core.credential import Credential, Strategy
 from orchestra_creds.core.durations import duration_text
@@ -61,6 +62,7 @@ class ServiceAccountKeys:
     ) -> None:
         self._credential = credential
         self._account = credential.account
+        self._project = account_project(credential.account, "")
         self._keys = keys
         self._tokens = tokens
         self._inspector = inspector
@@ -80,9 +82,12 @@ class ServiceAccountKeys:
         return not any(self._is_enforced(name) for name in NO_UPLOAD)
 
     def _is_enforced(self, constraint: str) -> bool:
-        """Return whether a policy is known to be in force; the issuer itself refuses what one forbids that cannot be read."""
+        """Return whether a policy is known to be in force in the account's own project, which may be another than that of the secret.
+
+        The issuer itself refuses what a policy forbids that cannot be read.
+        """
         try:
-            return self._inspector.is_constraint_enforced(constraint)
+            return self._inspector.is_constraint_enforced(constraint, project=self._project)
         except CredsError:
             return False
 
@@ -91,9 +96,10 @@ class ServiceAccountKeys:
         forbidden = NO_UPLOAD if self._uploads else NO_CREATION
         for constraint in forbidden:
             if self._is_enforced(constraint):
+                where = f" of project {self._project}" if self._project else ""
                 raise PreconditionError(
-                    f"organization policy {constraint} forbids a new key for {self._account}",
-                    hint="allow keys for this project, or let its users go without keys (workload identity federation)",
+                    f"organization policy {constraint}{where} forbids a new key for {self._account}",
+                    hint="allow keys for that project, or let its users go without keys (workload identity federation)",
                 )
         if not self._uploads:
             self._check_lifetime()
@@ -118,7 +124,7 @@ class ServiceAccountKeys:
     def _lifetime(self) -> timedelta | None:
         """The lifetime that the organization gives to a new key; None without one, and if it cannot be read."""
         try:
-            values = self._inspector.allowed_values(KEY_EXPIRY)
+            values = self._inspector.allowed_values(KEY_EXPIRY, project=self._project)
         except CredsError:
             return None
         hours = [int(value.removesuffix("h")) for value in values if value.removesuffix("h").isdecimal()]
