@@ -87,6 +87,8 @@ class Attempt:
     _situation: Situation | None = None
     _failures: int = 0
     _notes: list[str] = field(default_factory=list)
+    _failed: list[tuple[str, str]] = field(default_factory=list)
+    """Steps that failed, each with the reason, for the operator's program for failures."""
     _proofs: int = 0
     _proving_since: datetime | None = None
     _first_proof: datetime | None = None
@@ -96,8 +98,8 @@ class Attempt:
 
     def advance(self) -> Pause | Outcome:
         """Go on until there is something to wait for, or nothing more to do."""
-        step: Step | None = None
         while True:
+            step: Step | None = None
             try:
                 if self._situation is None:
                     self._situation = self._begin()
@@ -213,6 +215,8 @@ class Attempt:
         else:
             return None
         self._notes.append(str(error))
+        if kind is not StepKind.ACTIVATE:  # there another step takes its place
+            self._failed.append((_step_text(step), str(error)))
         self._tell(step, StepStatus.FAILED, type(error).__name__)
         return seen
 
@@ -235,6 +239,7 @@ class Attempt:
                 return None
             if not self.executor.needs_settle_time or now - self._proving_since >= max(VERIFY_CAP, 2 * settle):
                 self._notes.append(f"the successor was refused: {error}")
+                self._failed.append((_step_text(step), str(error)))
                 self._situation = replace(situation, seen=replace(situation.seen, refused=True))
                 self._tell(step, StepStatus.FAILED, type(error).__name__)
                 return None
@@ -345,8 +350,8 @@ class Attempt:
                 self.executor.secret = self._swap(secret, state)
             except CredsError as late:
                 self._notes.append(f"the lease stays until it runs out ({type(late).__name__})")
-        if situation is not None and not self.dry:
-            self._run_failure_hook(situation)
+        self._failed.append((_step_text(step) if step else "look at what is there", str(error)))
+        self._run_failure_hook()
         return self._outcome(Ending.FAILED, error=error, code=self._code(error))
 
     def _code(self, error: CredsError) -> ExitCode:
@@ -363,13 +368,22 @@ class Attempt:
 
     def _finish(self) -> Outcome:
         situation = self._current_situation()
-        if situation.seen.undelivered or situation.seen.hook_failed:
-            self._run_failure_hook(situation)
-        return outcome_of(situation, tuple(self.steps), tuple(self._notes), dry=self.dry)
+        outcome = outcome_of(situation, tuple(self.steps), tuple(self._notes), dry=self.dry)
+        if outcome.ending is Ending.FAILED or situation.seen.undelivered or situation.seen.hook_failed:
+            self._failed = self._failed or [("", outcome.message)]
+            self._run_failure_hook()
+        return replace(outcome, notes=tuple(dict.fromkeys((*outcome.notes, *self._notes))))
 
-    def _run_failure_hook(self, situation: Situation) -> None:
+    def _run_failure_hook(self) -> None:
+        """Run the operator's program for failures, which learns the steps that failed and why; its own failure is a note."""
+        if self.dry:
+            return
+        looked = self._situation or Situation(
+            self.credential, State(), Observations(), self.want, self.run.id, self.run.time.now()
+        )
+        steps, reasons = zip(*self._failed, strict=True)
         try:
-            self.executor.run_failure_hook(situation)
+            self.executor.run_failure_hook(looked, "; ".join(steps), "; ".join(reasons))
         except CredsError as error:
             self._notes.append(str(error))
 
@@ -401,6 +415,10 @@ class Attempt:
     def _tell(self, step: Step, stage: StepStatus, note: str = "") -> None:
         generation = self._situation.state.generation if self._situation else 0
         self.run.tell(Event(self.run.time.now(), self.run.id, self.credential.name, generation, step, stage, note))
+
+
+def _step_text(step: Step) -> str:
+    return f"{step.kind} {step.resource}"
 
 
 def _annotation(state: State) -> str | None:

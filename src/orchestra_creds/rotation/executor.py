@@ -11,6 +11,7 @@ from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.google import MANAGED_LABELS
 from orchestra_creds.core.ports import Destination, SecretStore
+from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuer import AccountIssuer, IssuedCredential, Issuer, RevocableIssuer
 from orchestra_creds.rotation.looks import Siblings, StepObserver, was_used
@@ -21,6 +22,8 @@ from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_ma
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target
 from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW
 
+LONGEST_REASON = 2_000
+"""Characters of the reason that the operator's program for failures gets."""
 Hook = Callable[[Sequence[str], Mapping[str, str]], None]
 """Runs one of the operator's programs with these names and numbers in its environment; raises CredsError."""
 
@@ -190,10 +193,11 @@ class StepExecutor(StepObserver):
         self._hook(situation.credential.hooks.deploy, hook_variables(situation))
         return StepResult()
 
-    def run_failure_hook(self, situation: Situation) -> None:
-        """Run the operator's program for failures."""
+    def run_failure_hook(self, situation: Situation, steps: str, reason: str) -> None:
+        """Run the operator's program for failures, with the steps that failed and the reason that the report gives."""
         if situation.credential.hooks.fail:
-            self._hook(situation.credential.hooks.fail, hook_variables(situation))
+            failure = {"ORCHESTRA_CREDS_STEP": _one_line(steps), "ORCHESTRA_CREDS_REASON": _one_line(reason)}
+            self._hook(situation.credential.hooks.fail, {**hook_variables(situation), **failure})
 
     # -- the end of predecessors
 
@@ -305,6 +309,11 @@ class StepExecutor(StepObserver):
         """Return whether a version is destroyed, or will be at a time that is set."""
         version = self._find_version(name, number)
         return version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None
+
+
+def _one_line(text: str) -> str:
+    """Return a text as a variable of the environment may hold it: printable, and not too long."""
+    return visible(text)[:LONGEST_REASON]
 
 
 def hook_variables(situation: Situation) -> dict[str, str]:
