@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ import pytest
 from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import Credential, CredentialKind, Postgres
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.policy import EXPIRY_SLACK
 from orchestra_creds.errors import (
     AuthError,
     ConfigError,
@@ -29,6 +31,7 @@ from orchestra_creds.errors import (
 from orchestra_creds.rotation.issuers.postgres import PostgresRoles
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.situation import RunRequest
+from orchestra_creds.rotation.status import CredentialFacts, CredentialStatus, Problem, credential_status
 from tests.rotation.test_issuers import Counting
 from tests.rotation.world import POLICY, World
 
@@ -284,3 +287,86 @@ def test_what_cannot_work_is_one_line(world: World, server: Server) -> None:
     makers = issuer(world, declared(server, admin_secret="weak"))
     with pytest.raises(AuthError, match="refused to alter"):
         makers.activate(makers.make("", "t"), "t")
+
+
+def end_role(world: World, server: Server, role: str, after: timedelta) -> datetime:
+    """Let a role end so long from now, by the clock of the test."""
+    ends = world.clock + after
+    server.run(f"ALTER ROLE {role} VALID UNTIL '{ends.isoformat()}'")
+    return ends
+
+
+def valid_until(server: Server, role: str) -> object:
+    rows = server.run("SELECT rolname, rolvaliduntil::text FROM pg_roles")
+    return next(ends for name, ends in rows if name == role)
+
+
+def row_of(world: World, credential: Credential) -> CredentialStatus:
+    secret, latest = world.secrets.get_secret("db"), world.secrets.get_version("db", "latest")
+    return credential_status(CredentialFacts(credential, secret, None, latest=latest), world.clock)
+
+
+def test_the_end_of_a_role_is_shown_and_its_successor_made_before_it(world: World, server: Server) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    ends = end_role(world, server, "app_a", timedelta(days=30))
+    before = valid_until(server, "app_a")
+    world.rotate(credential, issuer=makers)
+    assert world.rotate(credential, issuer=makers).ending is Ending.NOTHING
+    row = row_of(world, credential)
+    due = ends - POLICY.grace - EXPIRY_SLACK
+    assert (row.expires, row.due, row.problems) == (ends, due, ())
+    assert world.secrets.get_secret("db").labels["orchestra-due"] == f"{due:%Y%m%d}"
+    changes = len(world.emulator.mutations)
+    assert world.rotate(credential, issuer=makers).ending is Ending.NOTHING
+    assert len(world.emulator.mutations) == changes
+    world.pass_time(due - world.clock + timedelta(seconds=1))
+    assert {one.problem for one in row_of(world, credential).problems} == {Problem.OVERDUE, Problem.EXPIRING}
+    assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
+    assert connects(world.secrets.access("db", "latest").material.reveal()) == "app_b"
+    row = row_of(world, credential)
+    assert (row.expires, row.due, row.problems) == (None, world.clock + POLICY.every, ())
+    assert (valid_until(server, "app_a"), valid_until(server, "app_b")) == (before, None)
+
+
+def test_an_end_that_an_administrator_takes_away_or_moves_is_followed(world: World, server: Server) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    end_role(world, server, "app_a", timedelta(days=30))
+    world.rotate(credential, issuer=makers)
+    for statement, expected in (
+        (None, world.clock + timedelta(days=200)),
+        ("ALTER ROLE app_a VALID UNTIL 'infinity'", None),
+        ("ALTER ROLE app_a VALID UNTIL '9000-01-01'", None),
+    ):
+        if statement:
+            server.run(statement)
+        else:
+            end_role(world, server, "app_a", timedelta(days=200))
+        world.rotate(credential, issuer=makers)
+        row = row_of(world, credential)
+        assert (row.expires, row.since) == (expected, world.began)
+        assert row.due == world.began + POLICY.every
+
+
+@pytest.mark.parametrize("after", [timedelta(days=3), timedelta(days=-1)], ids=["soon", "over"])
+def test_a_role_that_ends_too_early_is_no_successor(world: World, server: Server, after: timedelta) -> None:
+    credential = declared(server)
+    makers = issuer(world, credential)
+    world.rotate(credential, issuer=makers)
+    first = world.secrets.access("db", "latest").material.reveal()
+    end_role(world, server, "app_b", after)
+    changes = len(world.emulator.mutations)
+    outcome = world.rotate(credential, RunRequest(force=True), issuer=makers)
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, 4), outcome.message
+    assert "role app_b of db ends at" in outcome.message
+    assert "ALTER ROLE app_b VALID UNTIL" in outcome.hint
+    assert (len(world.emulator.mutations), connects(first)) == (changes, "app_a")
+    leaked = world.rotate(credential, RunRequest(leaked=True, force=True), issuer=makers)
+    if after > timedelta():  # better a short life than a leaked one
+        assert (leaked.ending, connects(first)) == (Ending.ROTATED, "")
+    else:
+        assert (leaked.ending, leaked.code) == (Ending.FAILED, 4)
+        server.run("ALTER ROLE app_b VALID UNTIL 'infinity'")
+        assert world.rotate(credential, issuer=makers).ending is Ending.ROTATED
+        assert connects(first) == ""

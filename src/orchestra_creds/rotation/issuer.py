@@ -123,6 +123,19 @@ class LocalIssuer(Issuer, Protocol):
 
 
 @runtime_checkable
+class AlternatingIssuer(Issuer, Protocol):
+    """A kind whose successor takes a place that exists already, and that may end by itself."""
+
+    def check_successor(self, current: str, now: datetime, *, emergency: bool = False) -> None:
+        """Refuse, before anything is changed, a successor of `current` whose place ends too early; `now` is aware UTC.
+
+        Raises:
+            PreconditionError: it does.
+        """
+        ...
+
+
+@runtime_checkable
 class AccountIssuer(Issuer, Protocol):
     """A kind whose credentials belong to an account that can be deleted and made again under its old name."""
 

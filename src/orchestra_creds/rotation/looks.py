@@ -14,6 +14,7 @@ from orchestra_creds.core.ports import Destination, ReadableDestination, SecretS
 from orchestra_creds.errors import CredentialRefusedError, CredsError, IncompleteError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import (
     AccountIssuer,
+    AlternatingIssuer,
     IssuedCredential,
     Issuer,
     LocalIssuer,
@@ -259,7 +260,8 @@ class StepObserver(NumberedVersions):
         mine = next((item for item in issued if item.id == step.detail), None)
         if mine is not None:
             learned = Target(str(situation.credential.kind), situation.credential.account)
-            situation = replace(situation, seen=replace(seen, expires=mine.expires, learned=target or learned))
+            seen = replace(seen, expires=mine.expires, end_known=True, learned=target or learned)
+            situation = replace(situation, seen=seen)
         unknown = not issued and not isinstance(issuer, AccountIssuer)  # an account without keys has lost this one
         if unknown or (mine is not None and mine.enabled and _is_account_enabled(situation, issuer)):
             return StepResult(seen=replace(situation.seen, healthy=True))
@@ -318,6 +320,9 @@ class StepObserver(NumberedVersions):
         if self.secret is not None:
             require_room(self.secret)
         self._issuer.check(emergency=emergency)
+        if isinstance(self._issuer, AlternatingIssuer):
+            current = situation.state.current.id if situation.state.current else ""
+            self._issuer.check_successor(current, situation.now, emergency=emergency)
         if not emergency:  # no copy may hold up the successor of one that leaked
             for destination in self._destinations.values():
                 destination.check()

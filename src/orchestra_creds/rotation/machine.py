@@ -39,7 +39,7 @@ def reason(situation: Situation) -> str:
         return f"it is declared for {_target_text(situation.target)}, and is of {_target_text(state.current.target or situation.seen.learned)}"
     if situation.now < due:
         return ""
-    expires = situation.seen.expires or state.current.expires
+    expires = situation.expires
     by_age = situation.credential.policy.due_at(state.current.since)
     return f"it expires on {expires:%Y-%m-%d}" if expires is not None and due < by_age else "it is due"
 
@@ -257,14 +257,17 @@ def _converge(situation: Situation) -> Step | None:
 
 
 def _record_end(situation: Situation) -> Step | None:
-    """Record an expiry that makes the current one due earlier than its label says: others read only that label."""
-    current, expires = situation.state.current, situation.seen.expires
-    if current is None or expires is None or situation.due is None:
+    """Record an expiry that makes the current one due at another time than its label says: others read only that label.
+
+    Of a database role each expiry is recorded: `status` does not ask databases.
+    """
+    current, credential, expires = situation.state.current, situation.credential, situation.expires
+    if current is None or not situation.seen.end_known:
         return None
-    known = situation.credential.policy.due_at(current.since, current.expires)
-    if situation.due == known:
+    moved = expires is not None and situation.due != credential.policy.due_at(current.since, current.expires)
+    if not moved and (credential.kind is not CredentialKind.POSTGRES or expires == current.expires):
         return None
-    return step_of(StepKind.RECORD_END, situation.credential.secret, f"{expires:%Y-%m-%d}")
+    return step_of(StepKind.RECORD_END, credential.secret, f"{expires:%Y-%m-%d}" if expires else "none")
 
 
 def lacking_copies(situation: Situation) -> list[str]:

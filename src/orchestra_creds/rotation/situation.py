@@ -197,6 +197,8 @@ class Observations:
     """When Secret Manager deletes the whole secret; None if it does not."""
     expires: datetime | None = None
     """When the current one ends by itself, by what its issuer says; None if it does not, or nobody has asked."""
+    end_known: bool = False
+    """Its issuer was asked for that, and has it."""
     newest: int | None = None
     newest_is_ours: bool = False
     learned: Target | None = None
@@ -295,12 +297,19 @@ class Situation:
         return self.state.lease is not None and self.state.lease.run == self.run
 
     @property
+    def expires(self) -> datetime | None:
+        """When the current one ends by itself, by what its issuer says now, else by what a run recorded."""
+        if self.seen.end_known or self.state.current is None:
+            return self.seen.expires
+        return self.state.current.expires
+
+    @property
     def due(self) -> datetime | None:
         """When the current one is due, by its age or its expiry; None while there is none."""
         current = self.state.current
         if current is None:
             return None
-        return self.credential.policy.due_at(current.since, self.seen.expires or current.expires)
+        return self.credential.policy.due_at(current.since, self.expires)
 
     @property
     def token(self) -> str:

@@ -252,6 +252,7 @@ def _forget_current(seen: Observations) -> Observations:
         newer=False,
         healthy=None,
         expires=None,
+        end_known=False,
         remade=False,
     )
 

@@ -7,23 +7,28 @@ newer one of the same role. The server gets a SCRAM verifier, computed here: the
 import contextlib
 import json
 from collections.abc import Callable, Iterator, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
 from orchestra_creds.core import values
 from orchestra_creds.core.credential import Credential
+from orchestra_creds.core.durations import duration_text
 from orchestra_creds.core.key_usage import KeyUsage
 from orchestra_creds.core.material import Material
+from orchestra_creds.core.policy import SHORTEST_EVERY
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
     ConfigError,
     CredentialRefusedError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionError,
     UnavailableError,
 )
 from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
+from orchestra_creds.rotation.state import LATEST
 
 if TYPE_CHECKING:
     import psycopg
@@ -43,6 +48,25 @@ _LOGIN = """
     FROM pg_roles r LEFT JOIN pg_database d ON d.datname = %s WHERE r.rolname = %s
 """
 """Whether a role may log in, whether its password has expired, and whether the database would admit one more connection of it."""
+
+
+_ROLES = """
+    SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid'),
+           CASE WHEN isfinite(rolvaliduntil) THEN extract(epoch FROM rolvaliduntil)::float8
+                WHEN rolvaliduntil < now() THEN 0 END
+    FROM pg_roles WHERE rolname = ANY(%s)
+"""
+"""The roles, and when their passwords end, in seconds of Unix time; NULL if they do not."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseRole:
+    """A role: whether it may log in, the id that its comment holds, and when its password ends (VALID UNTIL, UTC), None if it does not."""
+
+    name: str
+    may_log_in: bool
+    mark: str
+    expires: datetime | None = None
 
 
 class PostgresLoginError(UnavailableError):
@@ -71,7 +95,7 @@ class PostgresRoles:
             raise ConfigError(
                 f"credential {self._credential.name}: kind postgres needs two users", hint='users = ["app_a", "app_b"]'
             )
-        there = {role for role, _, _ in self._roles()}
+        there = {role.name for role in self._roles()}
         for user in self._wanted.users:
             if user not in there:
                 raise NotFoundError(
@@ -81,7 +105,28 @@ class PostgresRoles:
 
     def list_credentials(self) -> Sequence[IssuedCredential]:
         """Return the two roles, each with the id that its comment holds."""
-        return [IssuedCredential(mark or role, enabled) for role, enabled, mark in self._roles()]
+        return [IssuedCredential(one.mark or one.name, one.may_log_in, expires=one.expires) for one in self._roles()]
+
+    def check_successor(self, current: str, now: datetime, *, emergency: bool = False) -> None:
+        """Refuse a role whose password, by its VALID UNTIL, ends too early for the grace of what it replaces.
+
+        Nobody but its database's administrator changes that time: a new password ends with it as the old one did.
+        """
+        user, policy = self._successor_of(current), self._credential.policy
+        ends = next((role.expires for role in self._roles() if role.name == user), None)
+        if ends is None or (emergency and ends > now):
+            return
+        if ends <= now or policy.room_in(ends - now) < max(SHORTEST_EVERY, policy.grace):
+            raise PreconditionError(
+                f"role {user} of {self._credential.name} ends at {ends:%Y-%m-%d %H:%M} UTC: "
+                f"too early for the grace of {duration_text(policy.grace)}",
+                hint=f"let it end later: ALTER ROLE {user} VALID UNTIL '...'; nothing was changed",
+            )
+
+    def _successor_of(self, current: str) -> str:
+        """Return the role that is not in force."""
+        first, second = self._wanted.users
+        return second if _role(current) == first else first
 
     def accepts_material(self) -> bool:
         """Return True: passwords are always made here."""
@@ -89,8 +134,7 @@ class PostgresRoles:
 
     def make(self, current: str, token: str) -> Material:
         """Return a password for the role that is not in force."""
-        first, second = self._wanted.users
-        user = second if _role(current) == first else first
+        user = self._successor_of(current)
         password = values.random_value(self._random(PASSWORD_BYTES)).reveal().decode()
         return Material(json.dumps({"id": f"{user}#{token}", "user": user, "password": password}).encode())
 
@@ -100,7 +144,7 @@ class PostgresRoles:
 
     def find_activated(self, fingerprint: str, token: str) -> str:
         """Return the id in the comment of a role that ends with the attempt's token; empty if there is none."""
-        return next((mark for _, _, mark in self._roles() if mark.endswith(f"#{token}")), "")
+        return next((one.mark for one in self._roles() if one.mark.endswith(f"#{token}")), "")
 
     def activate(self, made: Material, token: str) -> str:
         """Set the password of the role, and let it log in; a repeated call sets the same password again."""
@@ -186,7 +230,7 @@ class PostgresRoles:
 
     def is_ended(self, identifier: str, value: Material | None) -> bool:
         """Return whether its role may not log in, and its password opens no connection."""
-        if any(mark == identifier and login for _, login, mark in self._roles()):
+        if any(role.mark == identifier and role.may_log_in for role in self._roles()):
             return False
         return value is None or is_refused(self.verify, value)
 
@@ -195,17 +239,19 @@ class PostgresRoles:
         self._alter_if_marked(identifier, "NOLOGIN PASSWORD NULL")
 
     def _alter_if_marked(self, identifier: str, change: str) -> None:
-        for role, _, mark in self._roles():
-            if mark == identifier:
+        for role in self._roles():
+            if role.mark == identifier:
                 with self._connect_admin() as connection, connection.transaction():
-                    connection.execute(_statement(f"ALTER ROLE {{}} WITH {change}", role))
+                    connection.execute(_statement(f"ALTER ROLE {{}} WITH {change}", role.name))
 
-    def _roles(self) -> list[tuple[str, bool, str]]:
-        """Return each role, whether it may log in, and the id that its comment holds."""
-        query = "SELECT rolname, rolcanlogin, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE rolname = ANY(%s)"
+    def _roles(self) -> list[DatabaseRole]:
+        """Return the roles that exist."""
         with self._connect_admin() as connection:
-            rows = connection.execute(query, (list(self._wanted.users),)).fetchall()
-        return [(str(role), bool(login), str(text or "").removeprefix(MARK)) for role, login, text in rows]
+            rows = connection.execute(_ROLES, (list(self._wanted.users),)).fetchall()
+        return [
+            DatabaseRole(str(role), bool(login), str(text or "").removeprefix(MARK), _expiry(ends))
+            for role, login, text, ends in rows
+        ]
 
     @contextlib.contextmanager
     def _connect_admin(self) -> "Iterator[psycopg.Connection[Any]]":
@@ -257,6 +303,13 @@ def _statement(template: str, role: str, *literals: str) -> "sql.Composed":
     from psycopg import sql  # an optional extra
 
     return sql.SQL(template).format(sql.Identifier(role), *(sql.Literal(text) for text in literals))
+
+
+def _expiry(seconds: float | None) -> datetime | None:
+    """Return a time that the state can hold; what lies behind all times does not end."""
+    if seconds is None or seconds > LATEST:
+        return None
+    return datetime.fromtimestamp(max(int(seconds), 0), UTC)
 
 
 def _role(identifier: str) -> str:
