@@ -278,3 +278,17 @@ class ReadableDestination(Protocol):
     def holds(self, material: Material) -> bool:
         """Whether its readers get exactly this; False also if it cannot be read."""
         ...
+
+
+@runtime_checkable
+class VersionedDestination(Protocol):
+    """A destination that keeps what it held before, as versions of a secret."""
+
+    name: str
+
+    def put_version(self, material: Material, known: Mapping[str, int]) -> tuple[str, int]:
+        """Let the newest version hold the material, and return the secret, as the state names it, and the version's number.
+
+        `known` has the highest version of each secret that is known to exist. A repeated call adds no second version.
+        """
+        ...

@@ -11,6 +11,8 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination, SecretStore
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.rotation import programs
+from orchestra_creds.rotation.state import home_of
+from orchestra_creds.rotation.versions import NumberedVersions
 
 LARGEST_MODE = 0o777
 
@@ -86,13 +88,13 @@ class ProgramCopy:
         )
 
 
-class SecretCopy:
+class SecretCopy(NumberedVersions):
     """Another secret of the project; a version is added only when its newest does not hold the same bytes."""
 
     def __init__(self, copy: Copy, secrets: SecretStore) -> None:
+        super().__init__(secrets)
         self.name = copy.name
         self._secret = str(copy.options["secret"])
-        self._secrets = secrets
 
     def check(self) -> None:
         """Refuse a secret that does not exist."""
@@ -100,8 +102,15 @@ class SecretCopy:
 
     def put(self, material: Material, *, identifier: str, version: int) -> None:  # noqa: ARG002  the copy counts its own
         """Add a version, unless the newest holds the same bytes."""
-        if not self.holds(material):
-            self._secrets.add_version(self._secret, material)
+        self.put_version(material, {})
+
+    def put_version(self, material: Material, known: Mapping[str, int]) -> tuple[str, int]:
+        """Add a version, unless the newest by number holds the same bytes: `latest` may be shown late."""
+        home = home_of(self._secrets.get_secret(self._secret))
+        top = self._top(self._secret, known.get(home, 0) or self._latest(self._secret))
+        if top and self._readable_material(self._secret, top) == material:
+            return home, top
+        return home, self._secrets.add_version(self._secret, material).number
 
     def holds(self, material: Material) -> bool:
         """Whether its newest version holds these bytes; False also if it has none, or one that cannot be read."""

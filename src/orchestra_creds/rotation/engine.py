@@ -208,6 +208,9 @@ class Attempt:
             return None  # it is tried again
         elif kind is StepKind.REMOVE_STAGING:
             seen = replace(seen, staging_removed=True)  # it is empty
+        elif kind is StepKind.WITHDRAW_COPY:  # it is destroyed after the soak
+            done = seen.done | {(kind, step.resource)}
+            seen = replace(seen, done=done, copies_left=seen.copies_left | {step.resource})
         elif kind is StepKind.LOOK_FOR_ORPHANS:
             seen = replace(seen, unswept=True)
         elif kind in retirement.RETIREMENT and not retirement.is_leaked(situation, step):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from orchestra_creds.core.cloud_types import SecretResource, VersionState
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.google import MANAGED_LABELS
-from orchestra_creds.core.ports import Destination, SecretStore
+from orchestra_creds.core.ports import Destination, SecretStore, VersionedDestination
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuer import AccountIssuer, IssuedCredential, Issuer, RevocableIssuer
@@ -19,7 +19,7 @@ from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.retirement import is_guarded, kind_of
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, home_of
 from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW
 
 LONGEST_REASON = 2_000
@@ -84,6 +84,8 @@ class StepExecutor(StepObserver):
             StepKind.WITHDRAW: self._withdraw,
             StepKind.DELETE: self._delete,
             StepKind.DESTROY: self._destroy,
+            StepKind.WITHDRAW_COPY: self._withdraw_copy,
+            StepKind.DESTROY_COPY: self._destroy_copy,
         }
 
     # -- the successor
@@ -180,9 +182,14 @@ class StepExecutor(StepObserver):
 
     def _deliver(self, situation: Situation, step: Step) -> StepResult:
         current = situation.state.current
-        if current is not None:
-            material = self._secrets.access(situation.credential.secret, current.version).material
-            self._destinations[step.resource].put(material, identifier=current.id, version=current.version)
+        if current is None:
+            return StepResult()
+        material = self._secrets.access(situation.credential.secret, current.version).material
+        destination = self._destinations[step.resource]
+        if isinstance(destination, VersionedDestination):
+            home, number = destination.put_version(material, _newest_copies(situation.state))
+            return StepResult(number, home)
+        destination.put(material, identifier=current.id, version=current.version)
         return StepResult()
 
     def _run_pre_hook(self, situation: Situation, _step: Step) -> StepResult:
@@ -305,10 +312,40 @@ class StepExecutor(StepObserver):
             self._secrets.destroy_version(name, number)
         return StepResult()
 
+    def _withdraw_copy(self, situation: Situation, step: Step) -> StepResult:
+        name, number = self._copy(situation, step)
+        if name:
+            self._disable_version(name, number)
+        return StepResult()
+
+    def _destroy_copy(self, situation: Situation, step: Step) -> StepResult:
+        name, number = self._copy(situation, step)
+        if name and not self._is_destroyed(name, number):
+            self._secrets.destroy_version(name, number)
+        return StepResult()
+
+    def _copy(self, situation: Situation, step: Step) -> tuple[str, int]:
+        """Return the secret and version of a copy; no name if the secret that was delivered to does not exist any more."""
+        name, _, number = step.resource.partition("/versions/")
+        there = self._secrets.find_secret(name)
+        copies = self._entry(situation, step.detail).copies
+        if there is None or (home_of(there), int(number)) not in copies:
+            return "", 0
+        return name, int(number)
+
     def _is_destroyed(self, name: str, number: int) -> bool:
         """Return whether a version is destroyed, or will be at a time that is set."""
         version = self._find_version(name, number)
         return version is None or version.state is VersionState.DESTROYED or version.destroy_at is not None
+
+
+def _newest_copies(state: State) -> dict[str, int]:
+    """The highest version of each other secret that holds something of this state."""
+    found: dict[str, int] = {}
+    for entry in (state.current, *state.retiring):
+        for home, number in entry.copies if entry is not None else ():
+            found[home] = max(number, found.get(home, 0))
+    return found
 
 
 def _one_line(text: str) -> str:

@@ -15,7 +15,17 @@ from orchestra_creds.rotation.timing import SECRET_ENDS_SOON
 
 LABEL_PREFIX = "orchestra-"
 """What all our labels begin with, beside `managed-by`."""
-_TURNED = frozenset({StepKind.DISABLE, StepKind.WITHDRAW, StepKind.DELETE, StepKind.DESTROY, StepKind.SWEEP})
+_TURNED = frozenset(
+    {
+        StepKind.DISABLE,
+        StepKind.WITHDRAW,
+        StepKind.WITHDRAW_COPY,
+        StepKind.DELETE,
+        StepKind.DESTROY,
+        StepKind.DESTROY_COPY,
+        StepKind.SWEEP,
+    }
+)
 
 
 def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
@@ -193,9 +203,14 @@ def _retire_ending(situation: Situation, steps: tuple[Step, ...]) -> tuple[Endin
 
 def _leftover_code(situation: Situation) -> ExitCode:
     seen = situation.seen
-    left = seen.unretired or seen.unswept or seen.spared or retirement.used_while_disabled(situation)
-    left = left or _secret_end(situation)
-    return ExitCode.ATTENTION if left else ExitCode.OK
+    left = (
+        *seen.unretired,
+        *seen.spared,
+        *seen.copies_left,
+        *retirement.used_while_disabled(situation),
+        _secret_end(situation),
+    )
+    return ExitCode.ATTENTION if seen.unswept or any(left) else ExitCode.OK
 
 
 def _secret_end(situation: Situation) -> str:
@@ -219,6 +234,8 @@ def _attention(situation: Situation) -> str:
         return f"{ends}; {_next_rotation_text(situation)}"
     if seen.unretired:
         return f"{', '.join(sorted(seen.unretired))} could not be retired; {_next_rotation_text(situation)}"
+    if seen.copies_left:
+        return f"{', '.join(sorted(seen.copies_left))} could not be disabled; {_next_rotation_text(situation)}"
     if used := retirement.used_while_disabled(situation):
         return f"{', '.join(used)} was used after it was disabled; {_next_rotation_text(situation)}"
     if seen.spared:

@@ -3,7 +3,7 @@
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.situation import Situation, StepKind, predecessor_resource, step_of, subject
-from orchestra_creds.rotation.state import Predecessor, Retirement
+from orchestra_creds.rotation.state import Predecessor, Retirement, secret_at
 from orchestra_creds.rotation.timing import SWEEP_AFTER
 
 
@@ -46,7 +46,7 @@ def end_leaked(situation: Situation) -> Step | None:
         if entry.id not in seen.ended:
             return step_of(StepKind.PROVE_END, predecessor_resource(situation, entry), entry.id)
         for step in withdraw:
-            if (StepKind.WITHDRAW, step.resource) not in seen.done:
+            if (StepKind(step.kind), step.resource) not in seen.done:
                 return step
     return step_of(StepKind.RETIRED, secret)
 
@@ -77,7 +77,16 @@ def retire(situation: Situation) -> Step | None:
     return next(undone, step_of(StepKind.RETIRED, credential.secret))
 
 
-RETIREMENT = frozenset({StepKind.LOOK_AT_USE, StepKind.DISABLE, StepKind.WITHDRAW, StepKind.DELETE, StepKind.DESTROY})
+RETIREMENT = frozenset(
+    {
+        StepKind.LOOK_AT_USE,
+        StepKind.DISABLE,
+        StepKind.WITHDRAW,
+        StepKind.DELETE,
+        StepKind.DESTROY,
+        StepKind.DESTROY_COPY,
+    }
+)
 """Steps of the end of one predecessor."""
 
 
@@ -176,6 +185,28 @@ def end_of(situation: Situation, entry: Predecessor) -> list[Step]:
         leaked = (
             numbers if useless else []
         )  # a version that proves whose key it is stays readable until the key is deleted
-        return [disable, *(step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked)]
+        hidden = _copy_steps(situation, entry, StepKind.WITHDRAW_COPY) if useless or not provable else []
+        withdraw = [step_of(StepKind.WITHDRAW, f"{secret}/versions/{number}", entry.id) for number in leaked]
+        return [disable, *withdraw, *hidden]
     destroy = [step_of(StepKind.DESTROY, f"{secret}/versions/{number}", entry.id) for number in numbers]
-    return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *destroy]
+    copies = _copy_steps(situation, entry, StepKind.DESTROY_COPY)
+    return [step_of(StepKind.DELETE, predecessor_resource(situation, entry), entry.id), *copies, *destroy]
+
+
+def _copy_steps(situation: Situation, entry: Predecessor, kind: StepKind) -> list[Step]:
+    """Steps that do to the copies of a predecessor in declared secrets what was done to its version.
+
+    A version stays that another credential of the state has, too, and so does one that is not older than that of the current one.
+    """
+    state, current = situation.state, situation.state.current
+    if current is None:
+        return []
+    declared = {str(copy.options.get("secret", "")) for copy in situation.credential.copies if copy.kind == "secret"}
+    mine = (*current.copies, *situation.seen.copied.items())
+    others = {*mine, *(copy for other in state.retiring if other is not entry for copy in other.copies)}
+    newest = {home: max(number for there, number in mine if there == home) for home, _ in mine}
+    return [
+        step_of(kind, f"{secret}/versions/{number}", entry.id)
+        for home, number in entry.copies
+        if (secret := secret_at(home)) in declared and (home, number) not in others and number < newest.get(home, 0)
+    ]

@@ -70,6 +70,8 @@ class StepKind(StrEnum):
     WITHDRAW = "disable version"
     DELETE = "delete"
     DESTROY = "destroy version"
+    WITHDRAW_COPY = "disable copy"
+    DESTROY_COPY = "destroy copy"
     RETIRED = "record what was retired"
     RELEASE = "release"
 
@@ -114,6 +116,8 @@ EFFECTS: Mapping[StepKind, StepEffect] = {
     StepKind.WITHDRAW: StepEffect.CHANGES,
     StepKind.DELETE: StepEffect.CHANGES,
     StepKind.DESTROY: StepEffect.CHANGES,
+    StepKind.WITHDRAW_COPY: StepEffect.CHANGES,
+    StepKind.DESTROY_COPY: StepEffect.CHANGES,
     StepKind.REMOVE_STAGING: StepEffect.CHANGES,
     StepKind.ADOPT: StepEffect.RECORDS,
     StepKind.CLAIM: StepEffect.RECORDS,
@@ -258,6 +262,10 @@ class Observations:
     rotated: bool = False
     """This run gave readers a successor: it does not begin another generation."""
     delivered: Mapping[str, str] = field(default_factory=dict)
+    copied: Mapping[str, int] = field(default_factory=dict)
+    """Versions of other secrets that got the current one in this run, by secret as `home_of` names it."""
+    copies_left: frozenset[str] = frozenset()
+    """Copies of predecessors that could not be disabled in this run."""
     copies_compared: bool = False
     undelivered: frozenset[str] = frozenset()
     hooked: bool = False

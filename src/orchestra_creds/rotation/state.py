@@ -101,6 +101,8 @@ class CurrentCredential:
     """When it ends by itself, once a run saw that this makes it due earlier than its age does."""
     target: Target | None = None
     """Where it is valid; None in states of programs that did not record it."""
+    copies: tuple[tuple[str, int], ...] = ()
+    """Versions of other secrets that hold it: the secret, as `home_of` names it, and the number."""
 
     @property
     def version(self) -> int:
@@ -113,6 +115,7 @@ class Predecessor:
     """A predecessor on its way out.
 
     since   begins its present phase; None while a destination still lacks the successor       born    when it became current
+    copies  as those of CurrentCredential
     """
 
     id: str
@@ -121,6 +124,7 @@ class Predecessor:
     since: datetime | None = None
     born: datetime | None = None
     target: Target | None = None
+    copies: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,9 +190,8 @@ class State:
         current = self.current
         if current is None:
             return ()
-        return (
-            Predecessor(current.id, current.versions, Retirement.LEAKED, born=current.since, target=current.target),
-        )
+        leaked = Predecessor(current.id, current.versions, Retirement.LEAKED, born=current.since, target=current.target)
+        return (replace(leaked, copies=current.copies),)
 
     @property
     def alive(self) -> tuple[str, ...]:
@@ -245,6 +248,7 @@ def encode(state: State) -> str:
         "bye": _seconds(state.ended),
         "home": state.home,
         **_encode_targets(state.targets),
+        "cpy": _encode_copies(state),
         "err": trouble and [_seconds(trouble.at), trouble.step, trouble.error],
     }
     kept = {key: value for key, value in body.items() if value}
@@ -303,6 +307,11 @@ def home_of(secret: SecretResource) -> str:
     return f"{secret.name}@{int(secret.created.timestamp())}"
 
 
+def secret_at(home: str) -> str:
+    """Return the name of the secret that `home_of` named."""
+    return home.rpartition("@")[0]
+
+
 def state_on(secret: SecretResource) -> State:
     """Return the state on a secret.
 
@@ -312,7 +321,7 @@ def state_on(secret: SecretResource) -> State:
     state = decode(secret.annotations, secret.name)
     if state.home and state.home != home_of(secret):
         raise PreconditionError(
-            f"the state on secret {secret.name} was copied from secret {state.home.partition('@')[0]}, or from an earlier one",
+            f"the state on secret {secret.name} was copied from secret {secret_at(state.home)}, or from an earlier one",
             hint=f"take it off: orchestra-creds rotate abandon {secret.name} --undeclared; then rotate with --adopt",
         )
     return state
@@ -341,7 +350,34 @@ def _decode_body(body: Mapping[str, Any]) -> State:
         ended=_moment(body["bye"]) if "bye" in body else None,
         home=_text(body.get("home", "")),
     )
-    return _with_targets(state, body["who"], body["at"]) if "who" in body else state
+    if "who" in body:
+        state = _with_targets(state, body["who"], body["at"])
+    return _with_copies(state, body["cpy"]) if "cpy" in body else state
+
+
+def _encode_copies(state: State) -> dict[str, list[list[int]]]:
+    """Of each other secret the versions that hold something, each after its place: 0 is the current one, predecessors follow."""
+    found: dict[str, list[list[int]]] = {}
+    for place, entry in enumerate((state.current, *state.retiring)):
+        for home, number in entry.copies if entry is not None else ():
+            found.setdefault(home, []).append([place, number])
+    return found
+
+
+def _with_copies(state: State, rows: Any) -> State:
+    found: dict[int, list[tuple[str, int]]] = {}
+    for home, pairs in rows.items():
+        for place, number in pairs:
+            found.setdefault(_number(place), []).append((_text(home), _number(number)))
+    if max(found) > len(state.retiring):
+        raise ValueError("a copy of nothing")
+    return replace(
+        state,
+        current=replace(state.current, copies=tuple(found.get(0, ()))) if state.current else None,
+        retiring=tuple(
+            replace(entry, copies=tuple(found.get(place, ()))) for place, entry in enumerate(state.retiring, 1)
+        ),
+    )
 
 
 def _encode_targets(targets: tuple[Target | None, ...]) -> dict[str, Any]:

@@ -87,8 +87,10 @@ _FACTS: Mapping[StepKind, Callable[[Observations, Step, StepResult], Observation
     StepKind.ENABLE: lambda seen, _step, _result: replace(seen, enabled=True, refused=False),
     StepKind.VERIFY: lambda seen, _step, _result: replace(seen, verified=not seen.refused),
     StepKind.PUBLISH: lambda seen, _step, result: replace(seen, published=result.number),
-    StepKind.DELIVER: lambda seen, step, _result: replace(
-        seen, delivered={**seen.delivered, step.resource: step.detail}
+    StepKind.DELIVER: lambda seen, step, result: replace(
+        seen,
+        delivered={**seen.delivered, step.resource: step.detail},
+        copied={**seen.copied, result.id: result.number} if result.number else seen.copied,
     ),
     StepKind.REMOVE_STAGING: lambda seen, _step, _result: replace(seen, staging_removed=True),
     StepKind.DEPLOY_HOOK: lambda seen, _step, _result: replace(seen, hooked=True),
@@ -98,6 +100,8 @@ _FACTS: Mapping[StepKind, Callable[[Observations, Step, StepResult], Observation
     StepKind.WITHDRAW: lambda seen, step, _result: _add_done(seen, step),
     StepKind.DELETE: lambda seen, step, _result: _add_done(seen, step),
     StepKind.DESTROY: lambda seen, step, _result: _add_done(seen, step),
+    StepKind.WITHDRAW_COPY: lambda seen, step, _result: _add_done(seen, step),
+    StepKind.DESTROY_COPY: lambda seen, step, _result: _add_done(seen, step),
 }
 
 
@@ -108,6 +112,15 @@ def _add_done(seen: Observations, step: Step) -> Observations:
 def _renew_lease(situation: Situation) -> State:
     """The state with the lease renewed."""
     return replace(situation.state, lease=Lease(situation.run, situation.now + LEASE))
+
+
+def _with_copies(state: State, seen: Observations) -> State:
+    """The state with the versions of other secrets that got the current one in this run."""
+    current = state.current
+    if current is None or not seen.copied:
+        return state
+    copies = tuple(dict.fromkeys((*current.copies, *seen.copied.items())))
+    return replace(state, current=replace(current, copies=copies))
 
 
 def _after_lease(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -213,7 +226,7 @@ def _after_issue(situation: Situation, _result: StepResult) -> tuple[State, Obse
 
 def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """The successor is what readers get; its predecessor waits for the destinations before its grace begins."""
-    state, seen = situation.state, situation.seen
+    state, seen = _with_copies(situation.state, situation.seen), situation.seen
     new = state.successor.id
     back = next((entry for entry in state.retiring if entry.id == new), None)
     retiring = tuple(entry for entry in state.retiring if entry.id != new)
@@ -233,6 +246,7 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
             (*(back.versions if back else ()), situation.seen.published or 0),
             since,
             target=state.successor.target,
+            copies=back.copies if back else (),
         ),
         retiring=retiring,
         started=None,
@@ -250,6 +264,7 @@ def _forget_current(seen: Observations) -> Observations:
         dead=False,
         withdrawn=False,
         newer=False,
+        copied={},
         healthy=None,
         expires=None,
         end_known=False,
@@ -268,7 +283,8 @@ def _after_redeliver(situation: Situation, _result: StepResult) -> tuple[State, 
 
 
 def _after_finish(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
-    seen, state, now = situation.seen, situation.state, situation.now
+    seen, now = situation.seen, situation.now
+    state = _with_copies(situation.state, seen)
     names = {copy.name for copy in situation.credential.copies}
     held = {name: identifier for name, identifier in {**state.delivered, **seen.delivered}.items() if name in names}
     done = replace(_drop_lease(state, seen), delivered=held, hooked=state.generation if seen.hooked else state.hooked)
@@ -360,10 +376,12 @@ def _after_forget(situation: Situation, _result: StepResult) -> tuple[State, Obs
 
 def _after_adopt(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """A version that others made becomes the current one; the one before it is retired as after a promotion."""
-    seen, state = situation.seen, situation.state
+    seen = situation.seen
+    state = _with_copies(situation.state, seen)
     back = next((entry for entry in state.retiring if entry.id == seen.newest_id), None)
     versions = (*(back.versions if back else ()), seen.newest or 0)
-    current = CurrentCredential(seen.newest_id, versions, seen.newest_since or situation.now, target=situation.target)
+    since, copies = seen.newest_since or situation.now, back.copies if back else ()
+    current = CurrentCredential(seen.newest_id, versions, since, target=situation.target, copies=copies)
     if state.current is None:
         return replace(state, current=current), seen
     adopted = replace(
@@ -387,7 +405,8 @@ def _after_claim(situation: Situation, _result: StepResult) -> tuple[State, Obse
 
 def _after_record(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
     """A version that a person added becomes the current one; destinations and grace follow as after a promotion."""
-    seen, state = situation.seen, situation.state
+    seen = situation.seen
+    state = _with_copies(situation.state, seen)
     number = seen.newest or 0
     retiring = state.retiring
     if state.current is not None and (situation.credential.kind is not CredentialKind.MANUAL or state.current_leaked):
