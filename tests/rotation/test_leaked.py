@@ -513,3 +513,18 @@ def test_a_person_who_enables_the_key_again_may_roll_back(world: World, credenti
     assert world.rotate(credential, BACK).code is ExitCode.PRECONDITION
     world.keys.enable_key(account, old)
     assert world.rotate(credential, BACK).ending is Ending.ROTATED
+
+
+def test_a_current_key_that_a_person_disabled_does_not_come_back_once_its_successor_is_there(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    old = first_id(world)
+    world.pass_time(timedelta(days=5))
+    world.keys.disable_key(account, old)
+    assert world.rotate(credential).ending is Ending.ROTATED
+    assert [entry.phase for entry in world.state().retiring] == [Retirement.DISABLED]
+    outcome = world.rotate(credential, BACK)
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION), outcome.message
+    assert old in outcome.message
+    assert old not in world.enabled_keys(account)

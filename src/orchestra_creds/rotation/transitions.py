@@ -249,6 +249,7 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
             copies=back.copies if back else (),
         ),
         retiring=retiring,
+        leaked=state.leaked,
         started=None,
     )
     return promoted, _forget_current(seen)
