@@ -4,6 +4,7 @@ import base64
 import json
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.errors import PreconditionError
 
 _WRAPPED = b'{"orchestra-creds":'
 
@@ -20,6 +21,21 @@ def is_wrapped(staged: Material) -> bool:
 
 
 def unwrap_material(staged: Material) -> tuple[str, Material]:
-    """Return id and material of such an envelope."""
-    body = json.loads(staged.reveal())["orchestra-creds"]
-    return str(body["id"]), Material(base64.b64decode(body["material"]))
+    """Return id and material of such an envelope.
+
+    Raises:
+        PreconditionError: somebody changed it.
+    """
+    try:
+        body = json.loads(staged.reveal())["orchestra-creds"]
+        return str(body["id"]), Material(base64.b64decode(body["material"]))
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise changed_error() from None
+
+
+def changed_error() -> PreconditionError:
+    """Return the refusal of a staged copy that this program did not store."""
+    return PreconditionError(
+        "the staged copy is not one that orchestra-creds stored: somebody wrote into the staging secret",
+        hint="delete the secret whose name ends with --orchestra-staging; the next run makes another successor",
+    )

@@ -28,6 +28,7 @@ from orchestra_creds.errors import (
     UnavailableError,
 )
 from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
+from orchestra_creds.rotation.staged import changed_error
 from orchestra_creds.rotation.state import LATEST
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class PostgresRoles:
 
     def activate(self, made: Material, token: str) -> str:
         """Set the password of the role, and let it log in; a repeated call sets the same password again."""
-        body = json.loads(made.reveal())
+        body = _body(made)
         with self._connect_admin() as connection:
             verifier = connection.pgconn.encrypt_password(
                 body["password"].encode(), body["user"].encode(), b"scram-sha-256"
@@ -157,11 +158,11 @@ class PostgresRoles:
                 alter = "ALTER ROLE {} WITH LOGIN PASSWORD {}"
                 connection.execute(_statement(alter, body["user"], verifier.decode()))
                 connection.execute(_statement("COMMENT ON ROLE {} IS {}", body["user"], MARK + body["id"]))
-        return str(body["id"])
+        return body["id"]
 
     def secret_value(self, made: Material, identifier: str) -> Material:
         """Return a connection URL, or the bare password."""
-        body, wanted = json.loads(made.reveal()), self._wanted
+        body, wanted = _body(made), self._wanted
         if wanted.form == "password":
             return Material(body["password"].encode())
         user, password = quote(body["user"], safe=""), quote(body["password"], safe="")
@@ -296,6 +297,19 @@ class PostgresRoles:
                 f"{self._where} refused to alter a role (SQLSTATE {error.sqlstate})",
                 hint="may the admin role alter both?",
             ) from None
+
+
+def _body(made: Material) -> dict[str, str]:
+    """What `make` made.
+
+    Raises:
+        PreconditionError: somebody else wrote it.
+    """
+    try:
+        body = json.loads(made.reveal())
+        return {name: str(body[name]) for name in ("id", "user", "password")}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        raise changed_error() from None
 
 
 def _statement(template: str, role: str, *literals: str) -> "sql.Composed":

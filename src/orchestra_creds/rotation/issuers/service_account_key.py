@@ -29,6 +29,7 @@ from orchestra_creds.core.ports import KeyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ConstraintError, CredentialRefusedError, CredsError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import IssuedCredential, is_refused
 from orchestra_creds.rotation.key_usage import UsageReader
+from orchestra_creds.rotation.staged import changed_error
 
 NO_UPLOAD = ("iam.disableServiceAccountKeyUpload", "iam.managed.disableServiceAccountKeyUpload")
 NO_CREATION = ("iam.disableServiceAccountKeyCreation", "iam.managed.disableServiceAccountKeyCreation")
@@ -259,6 +260,8 @@ class ServiceAccountKeys:
         body = _body(made)
         if "client_email" in body:
             return made
+        if not body.keys() >= {"private_key", "token_uri"}:
+            raise changed_error()
         project = self._account.partition("@")[2].removesuffix(ACCOUNT_DOMAIN)
         document = {
             "type": "service_account",
@@ -352,7 +355,15 @@ def _body(material: Material) -> dict[str, str]:
 
 
 def _certificate(made: Material) -> x509.Certificate:
-    return x509.load_pem_x509_certificate(_body(made)["certificate"].encode())
+    """The certificate of what `make` made.
+
+    Raises:
+        PreconditionError: somebody else wrote it.
+    """
+    try:
+        return x509.load_pem_x509_certificate(_body(made)["certificate"].encode())
+    except (KeyError, ValueError):
+        raise changed_error() from None
 
 
 def _public(certificate: x509.Certificate) -> bytes:
