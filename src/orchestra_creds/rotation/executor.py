@@ -20,7 +20,7 @@ from orchestra_creds.rotation.retirement import is_guarded, kind_of
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, home_of
-from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW
+from orchestra_creds.rotation.timing import LATE, MADE_BEFORE, SKEW
 
 LONGEST_REASON = 2_000
 """Characters of the reason that the operator's program for failures gets."""
@@ -268,17 +268,37 @@ class StepExecutor(StepObserver):
 
     def _is_ours(self, situation: Situation, issuer: AccountIssuer, entry: Predecessor) -> bool:
         """Whether a key is gone, or held by a version of the secret or its staging secret, or an orphan of a creation of ours."""
-        if issuer.look_up(entry.id) is None:
+        item = issuer.look_up(entry.id)
+        if item is None:
             return True
         name = situation.credential.secret
         published = (self._readable_material(name, number) for number in entry.versions)
         if any(issuer.holds(value, entry.id) for value in published if value):
+            return True
+        if entry.phase is Retirement.DISABLED and not item.enabled and self._is_hidden(name, issuer, entry):
             return True
         if situation.want.leaked and entry.phase is Retirement.LEAKED and not is_guarded(situation, entry):
             return True  # the operator says so in this very run
         return not entry.versions and (
             self._is_staged(situation, issuer, entry) or self._is_unused_orphan(situation, entry)
         )
+
+    def _is_hidden(self, name: str, issuer: AccountIssuer, entry: Predecessor) -> bool:
+        """Whether a disabled version is the private half of a disabled key: earlier programs disabled the version of one that leaked.
+
+        To be read it is enabled; one that is not the key is disabled again at once, one that cannot be read yet by the next run.
+        """
+        for number in entry.versions:
+            version = self._find_version(name, number)
+            if version is None or version.state is not VersionState.DISABLED:
+                continue
+            self._secrets.enable_version(name, number)
+            value = self._readable_material(name, number)
+            if value is not None and issuer.holds(value, entry.id):
+                return True  # it is destroyed as soon as the key is deleted
+            if value is not None:
+                self._secrets.disable_version(name, number)
+        return False
 
     def _is_staged(self, situation: Situation, issuer: AccountIssuer, entry: Predecessor) -> bool:
         """Whether the last staged copy is the private half of a key."""
@@ -296,10 +316,12 @@ class StepExecutor(StepObserver):
         """Whether nobody ever used a key that came to be while a rotation of ours was making one."""
         issuer = self._issuer_for(situation, entry.target)
         item = next((item for item in issuer.list_credentials() if item.id == entry.id), None)
-        if item is None or item.created is None or entry.born is None or entry.since is None:
+        if item is None or item.created is None:
             return False
-        lies_in = entry.born - MADE_BEFORE <= item.created <= entry.since + SKEW
-        return lies_in and not was_used(situation, issuer, item, entry.born)
+        since = entry.since or situation.now
+        born = entry.born or since - LATE  # earlier programs recorded neither
+        lies_in = born - MADE_BEFORE <= item.created <= since + SKEW
+        return lies_in and not was_used(situation, issuer, item, born)
 
     def _remove_staging(self, situation: Situation, _step: Step) -> StepResult:
         with contextlib.suppress(NotFoundError):
