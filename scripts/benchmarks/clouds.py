@@ -7,7 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,11 @@ class Cloud:
         with control.change_state(self.state) as txn:
             return list(txn.audit(limit=1_000_000))
 
-    def run(self, *arguments: str) -> tuple[float, dict[str, Any], int]:
-        """Seconds, the JSON answer, and the peak memory in bytes of one run of the command."""
+    def run(self, *arguments: str, program: Sequence[str] = (COMMAND,)) -> tuple[float, dict[str, Any], int]:
+        """Seconds, the JSON answer, and the peak memory in bytes of one run of the command, or of another program in its place."""
         began = time.perf_counter()
         process = subprocess.Popen(
-            [COMMAND, *arguments, "--format", "json"],
+            [*program, *arguments, "--format", "json"],
             cwd=self.work,
             env=self.environment,
             stdout=subprocess.PIPE,
