@@ -14,12 +14,13 @@ from orchestra_creds.core.ports import Destination, SecretStore, VersionedDestin
 from orchestra_creds.core.text import visible
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError, UnavailableError
 from orchestra_creds.rotation.issuer import AccountIssuer, IssuedCredential, Issuer, RevocableIssuer
-from orchestra_creds.rotation.looks import Siblings, StepObserver, was_used
+from orchestra_creds.rotation.looks import StepObserver, was_used
 from orchestra_creds.rotation.outcome import Step
 from orchestra_creds.rotation.retirement import is_guarded, kind_of
 from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, home_of
+from orchestra_creds.rotation.step_context import Siblings
 from orchestra_creds.rotation.timing import LATE, MADE_BEFORE, SKEW
 
 LONGEST_REASON = 2_000

@@ -1,17 +1,14 @@
 """What each step that only looks finds out: one method a kind of step, each returns the observations with its own added."""
 
-import contextlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from orchestra_creds.core.cloud_types import SecretResource, VersionState
+from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import CredentialKind
 from orchestra_creds.core.durations import duration_text
 from orchestra_creds.core.key_usage import LONGEST_UNUSED
-from orchestra_creds.core.material import Material
-from orchestra_creds.core.ports import Destination, ReadableDestination, SecretStore
-from orchestra_creds.errors import CredentialRefusedError, CredsError, IncompleteError, NotFoundError, PreconditionError
+from orchestra_creds.core.ports import ReadableDestination
+from orchestra_creds.errors import CredsError, IncompleteError, NotFoundError, PreconditionError
 from orchestra_creds.rotation.issuer import (
     AccountIssuer,
     AlternatingIssuer,
@@ -19,43 +16,18 @@ from orchestra_creds.rotation.issuer import (
     Issuer,
     LocalIssuer,
     RemoteIssuer,
-    RevocableIssuer,
 )
 from orchestra_creds.rotation.machine import rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
+from orchestra_creds.rotation.proofs import StepProver
 from orchestra_creds.rotation.situation import Observations, Situation, StepResult
-from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
-from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, require_room
+from orchestra_creds.rotation.staged import unwrap_material, wrap_material
+from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target, require_room
 from orchestra_creds.rotation.timing import SKEW, SWEEP_AFTER
-from orchestra_creds.rotation.versions import NumberedVersions
-
-Siblings = Callable[[], Iterable[State]]
-"""The states of all other credentials of the same account."""
 
 
-class StepObserver(NumberedVersions):
-    """The looks of one credential's rotation. Keeps the successor's material in memory while the attempt lasts."""
-
-    def __init__(
-        self,
-        secrets: SecretStore,
-        issuer: Issuer,
-        destinations: Sequence[Destination],
-        *,
-        siblings: Siblings,
-        list_credentials: Callable[[], Sequence[IssuedCredential]],
-        issuer_at: Callable[[Target], Issuer] | None = None,
-    ) -> None:
-        super().__init__(secrets)
-        self._issuer = issuer
-        self._issuer_at = issuer_at
-        self._local = issuer if isinstance(issuer, LocalIssuer) else None
-        self._destinations = {destination.name: destination for destination in destinations}
-        self._siblings = siblings
-        self._list_credentials = list_credentials
-        self._made_material: Material | None = None
-        self.secret: SecretResource | None = None
-        """The secret as the run last read or wrote it."""
+class StepObserver(StepProver):
+    """The looks of one credential's rotation."""
 
     # -- the secret and its staging secret
 
@@ -346,135 +318,6 @@ class StepObserver(NumberedVersions):
         lacking = {each.name: "" for each in readable if not each.holds(material)}
         return StepResult(seen=replace(seen, delivered={**seen.delivered, **lacking}))
 
-    # -- proofs
-
-    def _prove(self, situation: Situation, _step: Step) -> StepResult:
-        return StepResult(seen=self._try_current(situation))
-
-    def _try_current(self, situation: Situation) -> Observations:
-        """Return what is known once the current credential, read back by number, was tried."""
-        seen, name, current = situation.seen, situation.credential.secret, situation.state.current
-        if current is None:
-            return replace(seen, proved=False)
-        try:
-            value = self._secrets.access(name, current.version).material
-        except (PreconditionError, NotFoundError):
-            version = self._find_version(name, current.version)
-            if version is not None and version.state is VersionState.ENABLED:
-                raise  # we may not look: that says nothing about the credential
-            return replace(seen, proved=False, dead=True, withdrawn=True)
-        if (
-            current.target is None
-            and isinstance(self._issuer, AccountIssuer)
-            and (account := self._issuer.account_of(value))
-        ):
-            seen = replace(seen, learned=Target(str(situation.credential.kind), account))
-        try:
-            self._issuer_for(situation, current.target).verify(value)
-        except CredentialRefusedError:
-            return replace(seen, proved=False, dead=True)
-        return replace(seen, proved=True)
-
-    def _prove_end(self, situation: Situation, step: Step) -> StepResult:
-        entry = self._entry(situation, step.detail)
-        issuer = self._issuer_for(situation, entry.target)
-        ended = issuer.is_ended(entry.id, self._material(situation, entry))
-        return StepResult(seen=replace(situation.seen, ended={**situation.seen.ended, entry.id: ended}))
-
-    def _verify(self, situation: Situation, _step: Step) -> StepResult:
-        self._successor_issuer(situation).verify(self._secret_value(situation))
-        return StepResult()
-
-    # -- who took a credential out of service
-
-    def _look_at_graces(self, situation: Situation, _step: Step) -> StepResult:
-        """Who was taken out of service by others, before a run of ours disables it for its age."""
-        taken: dict[str, str] = {}
-        with contextlib.suppress(CredsError):  # a retirement does not fail for want of this
-            for entry in situation.state.retiring:
-                if entry.phase is Retirement.GRACE and situation.state.last_failure is None:
-                    taken[entry.id] = self._taken_out(situation, entry)
-        return StepResult(seen=_with_taken(situation.seen, taken))
-
-    def _note_taken_out(self, situation: Situation, seen: Observations, entry: Predecessor) -> Observations:
-        return _with_taken(seen, {entry.id: self._taken_out(situation, entry)})
-
-    def _taken_out(self, situation: Situation, entry: Predecessor) -> str:
-        """Return who but us took a credential out of service, as the end of a sentence; empty if nobody did."""
-        lease = situation.state.lease
-        ours = entry.phase is Retirement.DISABLED or (
-            lease is not None and not situation.has_lease
-        )  # or a run that died
-        issuer = self._issuer_for(situation, entry.target)
-        item = next((item for item in issuer.list_credentials() if item.id == entry.id), None)
-        if item is not None and not item.enabled and item.exposed:
-            return "its issuer disabled it because it leaked"
-        if item is not None and not item.enabled and not ours:
-            return "a person disabled it, perhaps because it leaked"
-        revocable = isinstance(issuer, RevocableIssuer)
-        number = entry.versions[-1] if entry.versions and not ours and not revocable else 0
-        version = self._find_version(situation.credential.secret, number) if number else None
-        if version is not None and version.state is not VersionState.ENABLED:
-            return f"its version {number} is {version.state}"
-        return ""
-
-    # -- what the steps share
-
-    def _issuer_for(self, situation: Situation, target: Target | None) -> Issuer:
-        """Return the issuer at a target: the declared one, unless the declaration has changed since."""
-        mine = situation.target
-        if target is None or self._issuer_at is None or (target.kind, target.account) == (mine.kind, mine.account):
-            return self._issuer
-        return self._issuer_at(target)
-
-    def _successor_issuer(self, situation: Situation) -> Issuer:
-        return self._issuer_for(situation, situation.state.successor.target)
-
-    def _local_issuer(self, situation: Situation) -> LocalIssuer:
-        issuer = self._successor_issuer(situation)
-        if not isinstance(issuer, LocalIssuer):
-            raise _kind_error(situation)
-        return issuer
-
-    def _remote_issuer(self, situation: Situation) -> RemoteIssuer:
-        issuer = self._successor_issuer(situation)
-        if not isinstance(issuer, RemoteIssuer):
-            raise _kind_error(situation)
-        return issuer
-
-    def _staged_material(self, situation: Situation, number: int) -> Material:
-        if self._made_material is None:
-            self._made_material = self._secrets.access(situation.staging, number).material
-        return self._made_material
-
-    def _secret_value(self, situation: Situation) -> Material:
-        """Return what readers get of the successor; of one that comes back, what they got before."""
-        successor, back = situation.state.successor, self._returning(situation)
-        if back is not None:
-            return self._secrets.access(situation.credential.secret, back.versions[-1]).material
-        staged = self._staged_material(situation, successor.staged)
-        if is_wrapped(staged):
-            _, staged = unwrap_material(staged)
-        return self._successor_issuer(situation).secret_value(staged, successor.id)
-
-    def _material(self, situation: Situation, entry: Predecessor) -> Material | None:
-        """Return what readers had of a predecessor, or None once no version of it is enabled."""
-        name = situation.credential.secret
-        for number in reversed(entry.versions):
-            version = self._find_version(name, number)
-            if version is not None and version.state is VersionState.ENABLED:
-                return self._secrets.access(name, number).material
-        return None
-
-    def _returning(self, situation: Situation) -> Predecessor | None:
-        """Return the predecessor that is the successor of a rollback."""
-        successor = situation.state.successor.id
-        return next((entry for entry in situation.state.retiring if entry.id == successor), None)
-
-    def _entry(self, situation: Situation, identifier: str) -> Predecessor:
-        entries = (*situation.state.retiring, *situation.state.as_leaked)
-        return next(entry for entry in entries if entry.id == identifier)
-
 
 def was_used(situation: Situation, issuer: Issuer, item: IssuedCredential, since: datetime) -> bool:
     """Return whether any record shows a use of a credential that was made after `since`.
@@ -486,10 +329,6 @@ def was_used(situation: Situation, issuer: Issuer, item: IssuedCredential, since
         return True
     usage = issuer.usage_of(item.id, situation.now - since)
     return usage is not None and usage.last_used is not None
-
-
-def _with_taken(seen: Observations, taken: Mapping[str, str]) -> Observations:
-    return replace(seen, taken={**seen.taken, **taken})
 
 
 def _is_account_enabled(situation: Situation, issuer: Issuer) -> bool:
@@ -510,12 +349,3 @@ def _is_account_enabled(situation: Situation, issuer: Issuer) -> bool:
             hint=f"enable it: gcloud iam service-accounts enable {situation.credential.account}; nothing was changed",
         )
     return True
-
-
-def _kind_error(situation: Situation) -> PreconditionError:
-    """Return the refusal of a phase that only another kind of credential reaches: the kind was changed half-way."""
-    name, kind = situation.credential.name, situation.credential.kind
-    return PreconditionError(
-        f"credential {name} is in phase {situation.state.phase}, which kind {kind} cannot go on from",
-        hint="declare the kind with which this rotation began, and run it again",
-    )
