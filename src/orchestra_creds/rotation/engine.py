@@ -15,17 +15,17 @@ from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import (
-    ConstraintError,
     CredentialRefusedError,
     CredsError,
     ExitCode,
     PreconditionError,
     UnavailableError,
 )
-from orchestra_creds.rotation import machine, retirement
+from orchestra_creds.rotation import machine
 from orchestra_creds.rotation.executor import StepExecutor
+from orchestra_creds.rotation.isolation import seen_after_failure
 from orchestra_creds.rotation.outcome import Ending, Event, Outcome, Step, StepStatus
-from orchestra_creds.rotation.outcomes import aliases_of, labels_of, outcome_of
+from orchestra_creds.rotation.outcomes import aliases_of, annotation_of, annotations_of, labels_of, outcome_of
 from orchestra_creds.rotation.run_clock import RunClock
 from orchestra_creds.rotation.situation import (
     LOOKS,
@@ -39,13 +39,11 @@ from orchestra_creds.rotation.situation import (
     StepResult,
 )
 from orchestra_creds.rotation.state import ANNOTATION, LastFailure, State, decode, encode, home_of, state_on
-from orchestra_creds.rotation.timing import LEASE, MARGIN, VERIFY_CAP, VERIFY_PAUSE
+from orchestra_creds.rotation.timing import LEASE, MARGIN, TRIES, VERIFY_CAP, VERIFY_PAUSE
 from orchestra_creds.rotation.transitions import forget_doubtful, predict_result, situation_after
 
 SUCCESSES = 3
 """Tokens in a row that a new key must get: keys reach Google's servers one after the other."""
-TRIES = 4
-"""Lost replies in a row after which an attempt leaves the rest to the next run."""
 
 
 class LockedError(PreconditionError):
@@ -186,7 +184,7 @@ class Attempt:
         try:
             result = self.executor.effects[kind](situation, step)
         except CredsError as error:
-            seen = self._tolerate_failure(step, kind, error)
+            seen = self._note_failure(step, kind, error)
             if seen is None:
                 raise
             self._situation = replace(situation, seen=seen)
@@ -194,32 +192,14 @@ class Attempt:
         self._situation = situation_after(situation, step, result)
         return True
 
-    def _tolerate_failure(self, step: Step, kind: StepKind, error: CredsError) -> Observations | None:
-        """A copy, a deploy hook or a retirement that fails holds up nothing but itself; where a policy forbids an upload, a key is created."""
-        situation = self._current_situation()
-        seen = situation.seen
-        if kind is StepKind.ACTIVATE and isinstance(error, ConstraintError):
-            seen = replace(seen, forbidden=True)
-        elif kind is StepKind.DELIVER:
-            seen = replace(seen, undelivered=seen.undelivered | {step.resource})
-        elif kind is StepKind.DEPLOY_HOOK:
-            seen = replace(seen, hook_failed=True)
-        elif isinstance(error, UnavailableError) and self._failures + 1 < TRIES:
-            return None  # it is tried again
-        elif kind is StepKind.REMOVE_STAGING:
-            seen = replace(seen, staging_removed=True)  # it is empty
-        elif kind is StepKind.WITHDRAW_COPY:  # it is destroyed after the soak
-            done = seen.done | {(kind, step.resource)}
-            seen = replace(seen, done=done, copies_left=seen.copies_left | {step.resource})
-        elif kind is StepKind.LOOK_FOR_ORPHANS:
-            seen = replace(seen, unswept=True)
-        elif kind in retirement.RETIREMENT and not retirement.is_leaked(situation, step):
-            seen = replace(seen, unretired=seen.unretired | {retirement.retired_by(step)})
-        else:
+    def _note_failure(self, step: Step, kind: StepKind, error: CredsError) -> Observations | None:
+        """Return what is known after a step that failed and holds up nothing but itself; None if the attempt ends or tries it again."""
+        seen = seen_after_failure(self._current_situation(), step, error, tries_left=TRIES - 1 - self._failures)
+        if seen is None:
             return None
         self._notes.append(str(error))
         if kind is not StepKind.ACTIVATE:  # there another step takes its place
-            self._failed.append((_step_text(step), str(error)))
+            self._failed.append((step.text, str(error)))
         self._tell(step, StepStatus.FAILED, type(error).__name__)
         return seen
 
@@ -242,7 +222,7 @@ class Attempt:
                 return None
             if not self.executor.needs_settle_time or now - self._proving_since >= max(VERIFY_CAP, 2 * settle):
                 self._notes.append(f"the successor was refused: {error}")
-                self._failed.append((_step_text(step), str(error)))
+                self._failed.append((step.text, str(error)))
                 self._situation = replace(situation, seen=replace(situation.seen, refused=True))
                 self._tell(step, StepStatus.FAILED, type(error).__name__)
                 return None
@@ -309,9 +289,9 @@ class Attempt:
         """After a refused or lost swap: whether it happened all the same. Not ours any more: LockedError; not yet: try again."""
         self.executor.secret = fresh = self.run.secrets.get_secret(self.credential.secret)
         there = fresh.annotations.get(ANNOTATION)
-        if there == _annotation(target):
+        if there == annotation_of(target):
             return True
-        if there in {_annotation(before), encode(before)}:
+        if there in {annotation_of(before), encode(before)}:
             self.run.time.sleep(0.2)
             return False
         state = decode(fresh.annotations, fresh.name)
@@ -323,7 +303,7 @@ class Attempt:
         aliases, labels = aliases_of(secret.aliases, state), labels_of(secret.labels, state, self.credential.policy)
         return self.run.secrets.update_secret(
             secret,
-            annotations=_annotations(secret, state),
+            annotations=annotations_of(secret.annotations, state),
             aliases=aliases if aliases != secret.aliases else None,
             labels=labels if labels != secret.labels else None,
         )
@@ -353,7 +333,7 @@ class Attempt:
                 self.executor.secret = self._swap(secret, state)
             except CredsError as late:
                 self._notes.append(f"the lease stays until it runs out ({type(late).__name__})")
-        self._failed.append((_step_text(step) if step else "look at what is there", str(error)))
+        self._failed.append((step.text if step else "look at what is there", str(error)))
         self._run_failure_hook()
         return self._outcome(Ending.FAILED, error=error, code=self._code(error))
 
@@ -364,8 +344,7 @@ class Attempt:
         return error.exit_code
 
     def _stop(self) -> Outcome:
-        situation = self._current_situation()
-        if situation.has_lease:
+        if (situation := self._current_situation()).has_lease:
             self._write(replace(situation, state=replace(situation.state, lease=None)))
         return self._outcome(Ending.STOPPED, code=ExitCode.TERMINATED)
 
@@ -418,18 +397,3 @@ class Attempt:
     def _tell(self, step: Step, stage: StepStatus, note: str = "") -> None:
         generation = self._situation.state.generation if self._situation else 0
         self.run.tell(Event(self.run.time.now(), self.run.id, self.credential.name, generation, step, stage, note))
-
-
-def _step_text(step: Step) -> str:
-    return f"{step.kind} {step.resource}"
-
-
-def _annotation(state: State) -> str | None:
-    """The text of a state on its secret; None for the state of a secret that nobody looks after."""
-    return encode(state) if state != State() else None
-
-
-def _annotations(secret: SecretResource, state: State) -> dict[str, str]:
-    """The secret's annotations with the state brought up to date; those of others stay."""
-    text, others = _annotation(state), {name: value for name, value in secret.annotations.items() if name != ANNOTATION}
-    return others if text is None else {**others, ANNOTATION: text}

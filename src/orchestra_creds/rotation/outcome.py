@@ -17,6 +17,11 @@ class Step:
     mutates: bool = True
     detail: str = ""
 
+    @property
+    def text(self) -> str:
+        """What is done, and to what."""
+        return f"{self.kind} {self.resource}"
+
 
 class StepStatus(StrEnum):
     """What became of a step."""

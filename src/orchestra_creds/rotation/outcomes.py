@@ -10,7 +10,7 @@ from orchestra_creds.errors import ExitCode
 from orchestra_creds.rotation import machine, retirement
 from orchestra_creds.rotation.outcome import Ending, Outcome, Step
 from orchestra_creds.rotation.situation import Situation, StepKind
-from orchestra_creds.rotation.state import CURRENT, PREVIOUS, Retirement, State
+from orchestra_creds.rotation.state import ANNOTATION, CURRENT, PREVIOUS, Retirement, State, encode
 from orchestra_creds.rotation.timing import SECRET_ENDS_SOON
 
 LABEL_PREFIX = "orchestra-"
@@ -38,6 +38,17 @@ def aliases_of(there: Mapping[str, int], state: State) -> dict[str, int]:
     if previous is not None:
         aliases[PREVIOUS] = previous.versions[-1]
     return aliases
+
+
+def annotation_of(state: State) -> str | None:
+    """The text of a state on its secret; None for the state of a secret that nobody looks after."""
+    return encode(state) if state != State() else None
+
+
+def annotations_of(there: Mapping[str, str], state: State) -> dict[str, str]:
+    """The secret's annotations with the state brought up to date; those of others stay."""
+    text, others = annotation_of(state), {name: value for name, value in there.items() if name != ANNOTATION}
+    return others if text is None else {**others, ANNOTATION: text}
 
 
 def labels_of(there: Mapping[str, str], state: State, policy: RotationPolicy) -> dict[str, str]:

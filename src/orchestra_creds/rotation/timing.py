@@ -26,3 +26,5 @@ SECRET_ENDS_SOON = timedelta(days=30)
 """How long before a secret with an expiry deletes itself that somebody has to know."""
 OVERDUE_AFTER = timedelta(days=2)
 """How long after the day on its label a secret that is not declared here counts as forgotten: two daily runs of whoever declares it."""
+TRIES = 4
+"""Lost replies in a row after which an attempt leaves the rest to the next run."""
