@@ -1,5 +1,6 @@
 """Calls of the cloud run side by side, and answer as if they ran one after the other."""
 
+import _thread
 import threading
 from collections import Counter
 
@@ -11,7 +12,7 @@ from orchestra_creds.core.cloud_types import VersionMaterial
 from orchestra_creds.core.material import Material
 from orchestra_creds.errors import NotFoundError
 from orchestra_creds.manage.delivery import Delivery, values
-from orchestra_creds.parallel import CALLS_AT_ONCE, map_in_order
+from orchestra_creds.parallel import CALLS_AT_ONCE, KnownAnswers, call_both, map_in_order
 
 ENOUGH = 20.0
 """Seconds after which calls that wait for one another are known to run one after the other."""
@@ -77,3 +78,64 @@ def test_the_first_value_that_is_missing_is_named() -> None:
     wanted = [Delivery(name, name.upper().replace("-", "_")) for name in names]
     with pytest.raises(NotFoundError, match="missing-1 not found; nothing was started"):
         values(MeetingStore(len(names)), wanted, {name: name for name in names}, "latest")  # type: ignore[arg-type]
+
+
+def test_ctrl_c_begins_no_more_and_waits_for_what_is_under_way() -> None:
+    begun, ended, told = Counter[str](), Counter[str](), threading.Event()
+
+    def call(item: int) -> None:
+        begun["calls"] += 1
+        if item == 0:
+            _thread.interrupt_main()
+        assert told.wait(ENOUGH)  # the main thread tells those under way to end
+        ended["calls"] += 1
+
+    with pytest.raises(KeyboardInterrupt):
+        map_in_order(call, range(40), at_once=4, abandon=told.set)
+    assert begun["calls"] == ended["calls"] < 40
+
+
+def test_two_calls_are_made_at_once_and_the_first_failure_counts() -> None:
+    meeting = threading.Barrier(2, timeout=ENOUGH)
+    assert call_both(lambda: meeting.wait() >= 0, lambda: str(meeting.wait() >= 0)) == (True, "True")
+
+    def fail(text: str) -> None:
+        meeting.wait()
+        raise ValueError(text)
+
+    with pytest.raises(ValueError, match="first"):
+        call_both(lambda: fail("first"), lambda: fail("second"))
+
+
+def test_an_answer_is_asked_for_once_while_others_wait_for_it_alone() -> None:
+    known, asked = KnownAnswers[str, str](), Counter[str]()
+    slow_began, slow_may_end = threading.Event(), threading.Event()
+
+    def ask(key: str) -> str:
+        asked[key] += 1
+        if key == "slow":
+            slow_began.set()
+            assert slow_may_end.wait(ENOUGH)
+        return key.upper()
+
+    found: list[str] = []
+    threads = [threading.Thread(target=lambda: found.append(known.find("slow", lambda: ask("slow")))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    assert slow_began.wait(ENOUGH)
+    assert known.find("quick", lambda: ask("quick")) == "QUICK"  # although another is not answered
+    slow_may_end.set()
+    for thread in threads:
+        thread.join()
+    assert (found, asked) == (["SLOW"] * 3, {"slow": 1, "quick": 1})
+
+
+def test_a_question_that_failed_is_asked_again() -> None:
+    known = KnownAnswers[str, int]()
+
+    def fail() -> int:
+        raise ValueError("no answer")
+
+    with pytest.raises(ValueError, match="no answer"):
+        known.find("one", fail)
+    assert known.find("one", lambda: 1) == 1

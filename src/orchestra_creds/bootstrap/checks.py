@@ -47,6 +47,7 @@ def project_checks(cloud: Cloud) -> Iterator[Check]:
         tokens=cloud.tokens,
         policies=cloud.policies,
         inspector=cloud.inspector,
+        at_once=cloud.calls_at_once,
         services=sorted({*NEEDED_SERVICES, *_services_of_file(cloud)}),
         now=utc_now
         if cloud.session.endpoints is None

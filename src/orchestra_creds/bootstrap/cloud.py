@@ -16,6 +16,7 @@ from orchestra_creds import folders
 from orchestra_creds.config import settings as configuration
 from orchestra_creds.config.environments import choose_project, environment_of, is_guarded, secret_name
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.parallel import CALLS_AT_ONCE
 
 if TYPE_CHECKING:
     from orchestra_creds.config.settings import Settings
@@ -38,7 +39,10 @@ _LOOPBACK = re.compile(r"(?:127\.0\.0\.1|localhost|\[::1\]):[0-9]{1,5}")
 
 
 class Cloud:
-    """The stores of one cloud, made when first used; close it, or use it in a `with` block."""
+    """The stores of one cloud, made when first used; close it, or use it in a `with` block.
+
+    Whoever makes several calls that do not need one another makes `calls_at_once` of them at a time.
+    """
 
     def __init__(
         self,
@@ -47,11 +51,13 @@ class Cloud:
         location: str,
         embedded: "InProcessEmulator | None",
         environment: str = "",
+        calls_at_once: int = CALLS_AT_ONCE,
     ) -> None:
         self.session = session
         self.project = session.project
         self.settings = settings
         self.environment = environment
+        self.calls_at_once = calls_at_once
         self._location = location
         self._embedded = embedded
 
@@ -155,6 +161,7 @@ def open_cloud(
     config: Path | None = None,
     location: str = "",
     environment: str = "",
+    calls_at_once: int = CALLS_AT_ONCE,
     timeout: float | None = None,
     client: object = None,
     say: Callable[[str], None] = lambda _line: None,
@@ -176,13 +183,13 @@ def open_cloud(
     silence_libraries()
     if client is None and (backend == "local" or endpoints is not None):
         session, embedded = _open_embedded(wanted, endpoints, options)
-        return Cloud(session, settings, location, embedded, here)
+        return Cloud(session, settings, location, embedded, here, calls_at_once)
     if not wanted:
         raise ConfigError(
             "no project is named",
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
-    return Cloud(_open_google(wanted, options), settings, location, None, here)
+    return Cloud(_open_google(wanted, options), settings, location, None, here, calls_at_once)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.config.declarations import ProjectDeclarations
+from orchestra_creds.parallel import map_in_order
 from orchestra_creds.rotation.catalog import CredentialCatalog
 
 
@@ -16,9 +17,11 @@ def only_in_file(cloud: Cloud, *, absent: bool = True) -> list[str]:
 
     With `absent` false, those are left out whose secret does not exist yet: nobody can have labelled it.
     """
-    declarations, found = ProjectDeclarations(cloud.settings.document, cloud.project), []
-    for name, declared in declarations.in_file.items():
-        secret = cloud.secrets.find_secret(declared.secret)
-        if (absent or secret is not None) and not declarations.are_labels_enough(declared, secret):
-            found.append(name)
-    return found
+    declarations = ProjectDeclarations(cloud.settings.document, cloud.project)
+    declared = list(declarations.in_file.values())
+    secrets = map_in_order(lambda one: cloud.secrets.find_secret(one.secret), declared, at_once=cloud.calls_at_once)
+    return [
+        name
+        for name, one, secret in zip(declarations.in_file, declared, secrets, strict=True)
+        if (absent or secret is not None) and not declarations.are_labels_enough(one, secret)
+    ]

@@ -23,4 +23,5 @@ def read_deliveries(
 ) -> dict[str, Material]:
     """Return the value of each variable, of all of them or none."""
     wanted = select_deliveries(cloud, env, only, renamed)
-    return values(cloud.secrets, wanted, {one.secret: cloud.full_name(one.secret, env) for one in wanted}, version)
+    names = {one.secret: cloud.full_name(one.secret, env) for one in wanted}
+    return values(cloud.secrets, wanted, names, version, at_once=cloud.calls_at_once)

@@ -85,5 +85,7 @@ def survey_credentials(
     """Return how the named credentials stand, or all."""
     catalog, now = open_catalog(cloud, from_labels=from_labels), service_clock(cloud)
     moment = now()
-    rows, notes = survey_catalog(catalog, cloud.secrets, cloud.keys, names, moment, tolerance)
+    rows, notes = survey_catalog(
+        catalog, cloud.secrets, cloud.keys, names, moment, tolerance, at_once=cloud.calls_at_once
+    )
     return survey(cloud.project, rows, moment, notes, str(catalog.listing_error or ""))

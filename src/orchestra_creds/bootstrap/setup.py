@@ -1,5 +1,6 @@
 """The stores of resources that `setup` works on, and its plan from the file and the cloud."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -10,6 +11,7 @@ from orchestra_creds.config.document import Document
 from orchestra_creds.config.environments import foreign_environments, narrow_document
 from orchestra_creds.core.resources import DesiredState, Ref, RemovableStore, ResourceKind
 from orchestra_creds.errors import ApiDisabledError, ConfigError
+from orchestra_creds.parallel import map_in_order
 from orchestra_creds.setup.adopt import ADOPTABLE, unknown_resources
 from orchestra_creds.setup.apply import apply, limit_of_plan
 from orchestra_creds.setup.change import ChangeOutcome, Plan
@@ -58,6 +60,7 @@ def project_ports(cloud: Cloud, places: Sequence[str] = ()) -> ProjectPorts:
             ResourceKind.JOB: run_jobs.RunJobs(session, places),
             ResourceKind.SCHEDULE: schedules.Schedules(session, places),
         },
+        cloud.calls_at_once,
     )
 
 
@@ -144,7 +147,12 @@ def apply_plan(
 
     `plan_again` plans the same once APIs that were off are enabled; `announce` takes a line about each long wait.
     """
-    return apply(plan, project_ports(cloud), time.sleep, plan_again, announce)
+    stopping = threading.Event()
+
+    def sleep(seconds: float) -> None:
+        stopping.wait(seconds)
+
+    return apply(plan, project_ports(cloud), sleep, plan_again, announce, stopping)
 
 
 def make_run_plan(cloud: Cloud, wanted: DesiredState, identity: str) -> Plan:
@@ -175,7 +183,8 @@ def run_stores(cloud: Cloud) -> Mapping[ResourceKind, RemovableStore]:
 def unknown_refs(cloud: Cloud) -> list[Ref]:
     """Secrets and accounts of the project that the file does not speak of."""
     project = project_ports(cloud)
-    there = {r.ref: r for kind in ADOPTABLE for r in project.stores[kind].every()}
+    listed = map_in_order(lambda kind: list(project.stores[kind].every()), ADOPTABLE, at_once=cloud.calls_at_once)
+    there = {resource.ref: resource for found in listed for resource in found}
     return unknown_resources(load_desired_state(cloud), there)
 
 

@@ -13,6 +13,7 @@ from orchestra_creds.bootstrap.cloud import open_cloud
 from orchestra_creds.cli.core_dumps import forbid_attaching
 from orchestra_creds.cli.names import check_account
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
+from orchestra_creds.parallel import CALLS_AT_ONCE, MOST_AT_ONCE
 
 
 class Backend(StrEnum):
@@ -49,6 +50,9 @@ FromLabelsOption = Annotated[
 ]
 LocationOption = Annotated[
     str, typer.Option("--location", help="Regional secrets of this location; none means global.")
+]
+JobsOption = Annotated[
+    int, typer.Option("--jobs", "-j", min=1, max=MOST_AT_ONCE, help="Calls of the cloud to make at once.")
 ]
 EnvOption = Annotated[
     str, typer.Option("--env", "-e", metavar="ENV", help="Environment (dev, staging, prod): added to the name once.")
@@ -91,6 +95,7 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
             config=chosen["config"],
             location=chosen["location"],
             environment=options.get("env", ""),
+            calls_at_once=options.get("jobs", CALLS_AT_ONCE),
             say=session.say,
         ) as cloud:
             if "env" in options:

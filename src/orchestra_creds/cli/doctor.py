@@ -4,10 +4,11 @@ import typer
 
 from orchestra_creds.bootstrap.checks import machine_checks, project_checks
 from orchestra_creds.bootstrap.cloud import open_cloud
-from orchestra_creds.cli.cloud import AsOption, BackendOption, ConfigOption, ProjectOption
+from orchestra_creds.cli.cloud import AsOption, BackendOption, ConfigOption, JobsOption, ProjectOption
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
 from orchestra_creds.errors import CredsError
 from orchestra_creds.manage.doctor import Check, Diagnosis, Health
+from orchestra_creds.parallel import CALLS_AT_ONCE
 from orchestra_creds.render.doctor import diagnosis
 
 
@@ -18,6 +19,7 @@ def doctor(
     project: ProjectOption = "",
     as_: AsOption = "",
     config: ConfigOption = None,
+    jobs: JobsOption = CALLS_AT_ONCE,
     format_: FormatOption = Format.TABLE,
     quiet: QuietOption = False,
 ) -> None:
@@ -29,7 +31,12 @@ def doctor(
     chosen = backend.value if backend else ""
     try:
         with open_cloud(
-            backend=chosen, project=project, impersonate=as_, config=config, say=Session.of(ctx).say
+            backend=chosen,
+            project=project,
+            impersonate=as_,
+            config=config,
+            calls_at_once=jobs,
+            say=Session.of(ctx).say,
         ) as cloud:
             checks += project_checks(cloud)
     except CredsError as error:

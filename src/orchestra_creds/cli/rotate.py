@@ -7,7 +7,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import rotation_run
-from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
+from orchestra_creds.cli.cloud import FromLabelsOption, JobsOption, cloud_verb
 from orchestra_creds.cli.names import (
     CredentialArgument,
     CredentialsArgument,
@@ -42,7 +42,6 @@ app = typer.Typer(
 )
 
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show the steps; change nothing.")]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=1, max=64, help="Credentials at work at once.")]
 LogFormatOption = Annotated[
     LogFormat,
     typer.Option("--log-format", help="Log on stderr as text or JSON; auto: JSON for --due off a terminal, else none."),

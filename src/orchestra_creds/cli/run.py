@@ -12,7 +12,7 @@ import typer
 
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.delivery import read_deliveries
-from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.cloud import EnvOption, JobsOption, cloud_verb
 from orchestra_creds.cli.memory_files import memory_files
 from orchestra_creds.cli.names import check_each_mapping, check_secret_names, check_version
 from orchestra_creds.cli.session import Session
@@ -20,6 +20,7 @@ from orchestra_creds.cli.supervise import supervise_child
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.parallel import CALLS_AT_ONCE
 
 CANNOT_RUN, NOT_FOUND = 126, 127
 """What a shell answers for a program that may not be run, and for one that is not there (POSIX, Exit Status for Commands)."""
@@ -53,6 +54,7 @@ def run(
     clean_env: Annotated[
         bool, typer.Option("--clean-env", help="Pass on nothing else but PATH, HOME and locale.")
     ] = False,
+    jobs: JobsOption = CALLS_AT_ONCE,
     env: EnvOption = "",
 ) -> None:
     """Start a program with secrets in its environment, or in files; its exit code is ours, 126 or 127 when it cannot start.

@@ -8,7 +8,7 @@ import typer
 from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.exposure import refuse_exposed
-from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.cloud import EnvOption, JobsOption, cloud_verb
 from orchestra_creds.cli.names import SecretNameArgument, VersionArgument, check_secret_and_version, check_version
 from orchestra_creds.cli.secret_export import export
 from orchestra_creds.cli.session import (
@@ -28,6 +28,7 @@ from orchestra_creds.core.values import part_of, version_selector
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.manage import secrets
 from orchestra_creds.manage.dotenv import read_dotenv
+from orchestra_creds.parallel import CALLS_AT_ONCE
 from orchestra_creds.render import cloud as show
 
 app = typer.Typer(name="secret", rich_markup_mode=None, no_args_is_help=True, help="Secrets and their versions.")
@@ -236,17 +237,27 @@ def import_env(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A .env file; it is parsed, never run.")],
     yes: YesOption = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be stored.")] = False,
+    jobs: JobsOption = CALLS_AT_ONCE,
     env: EnvOption = "",
 ) -> Result:
     """Store the variables of a .env file as secrets: DB_PASSWORD becomes db-password. Shows names only."""
     variables = read_dotenv(file)
-    plan = secrets.plan_import(cloud.secrets, variables, name_of=lambda v: cloud.full_name(secrets.secret_name(v), env))
+    plan = secrets.plan_import(
+        cloud.secrets,
+        variables,
+        name_of=lambda v: cloud.full_name(secrets.secret_name(v), env),
+        at_once=cloud.calls_at_once,
+    )
     rows = [(step.variable, step.secret, step.state.value, step.reason) for step in plan]
     applied = False
-    if not dry_run and any(step.state in secrets.TO_STORE for step in plan):
+    count = sum(step.state in secrets.TO_STORE for step in plan)
+    if not dry_run and count:
         session.say("\n".join(f"{step.state.value:8}{step.variable} -> {step.secret}" for step in plan))
-        confirm(f"store {sum(step.state in secrets.TO_STORE for step in plan)} values in {cloud.project}?", yes=yes)
-        secrets.apply_import(cloud.secrets, plan)
+        confirm(f"store {count} values in {cloud.project}?", yes=yes)
+        failures = secrets.apply_import(cloud.secrets, plan, at_once=cloud.calls_at_once)
+        if failures:
+            session.say(f"stored {count - len(failures)} of {count} values, but not {', '.join(failures)}")
+            raise next(iter(failures.values()))
         applied = True
         session.say(f"the values still lie in {file}: remove it when every reader has moved")
     return show.import_result(rows, applied=applied)

@@ -14,10 +14,11 @@ from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.delivery import read_deliveries, select_deliveries
 from orchestra_creds.bootstrap.exposure import refuse_exposed
-from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.cloud import EnvOption, JobsOption, cloud_verb
 from orchestra_creds.cli.run import MapOption, OnlyOption
 from orchestra_creds.cli.session import STDOUT, Session, file_of, refuse_terminal, write_stdout
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.parallel import CALLS_AT_ONCE
 from orchestra_creds.render import export as forms
 from orchestra_creds.render.export import UnwritableError
 
@@ -50,6 +51,7 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to a file (mode 0600); - is stdout.")
     ] = None,
+    jobs: JobsOption = CALLS_AT_ONCE,
     env: EnvOption = "",
 ) -> None:
     """Write secrets for another program: to a pipe or a file; a terminal is refused for values."""

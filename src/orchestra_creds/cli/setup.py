@@ -9,7 +9,7 @@ from orchestra_creds import outfile
 from orchestra_creds.bootstrap import setup as making
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import setup_add
-from orchestra_creds.cli.cloud import EnvOption, cloud_verb
+from orchestra_creds.cli.cloud import EnvOption, JobsOption, cloud_verb
 from orchestra_creds.cli.names import check_secret_name
 from orchestra_creds.cli.session import (
     ConfirmOption,
@@ -25,6 +25,7 @@ from orchestra_creds.cli.session import (
 )
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ConfigError
+from orchestra_creds.parallel import CALLS_AT_ONCE
 from orchestra_creds.render import setup as show
 from orchestra_creds.render.result import as_table
 from orchestra_creds.setup.adopt import suggestion
@@ -64,6 +65,7 @@ def setup(
         bool, typer.Option("--allow-widening", help="With --yes: also what lets somebody do more.")
     ] = False,
     confirmed: ConfirmOption = "",
+    jobs: JobsOption = CALLS_AT_ONCE,
     env: EnvOption = "",
 ) -> Result:
     """Bring a project to what orchestra-creds.toml says; nothing that the file does not speak of is ever removed.
@@ -133,6 +135,7 @@ def export(
         typer.Option("--to", help="terraform (JSON syntax), pulumi-python, both with imports, or gcloud (to read)."),
     ],
     only: Annotated[str, typer.Option("--only", metavar="PART", help="As for setup.")] = "",
+    jobs: JobsOption = CALLS_AT_ONCE,
     env: EnvOption = "",
 ) -> None:
     """Print the same desired state for another tool, with imports of what exists; no value of a secret is in it."""
@@ -145,7 +148,7 @@ def export(
 
 @app.command()
 @cloud_verb
-def adopt(session: Session, cloud: Cloud, *, env: EnvOption = "") -> None:
+def adopt(session: Session, cloud: Cloud, *, jobs: JobsOption = CALLS_AT_ONCE, env: EnvOption = "") -> None:
     """Print sections for what is in the project and not in the file; put them in, and `setup` marks them as its own."""
     found = making.unknown_refs(cloud)
     session.say(f"{len(found)} secrets and accounts are not in the file" if found else "the file speaks of everything")

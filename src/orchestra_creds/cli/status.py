@@ -8,11 +8,12 @@ import typer
 from orchestra_creds import outfile
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.bootstrap.rotation import survey_credentials
-from orchestra_creds.cli.cloud import FromLabelsOption, cloud_verb
+from orchestra_creds.cli.cloud import FromLabelsOption, JobsOption, cloud_verb
 from orchestra_creds.cli.names import CredentialsArgument
 from orchestra_creds.cli.session import Session, file_of, write_stdout
 from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
+from orchestra_creds.parallel import CALLS_AT_ONCE
 from orchestra_creds.render import status as show
 from orchestra_creds.render import status_page
 
@@ -36,6 +37,7 @@ def status(
             "--html", metavar="FILE", help="Also write a page with a time line; - prints it and nothing else."
         ),
     ] = None,
+    jobs: JobsOption = CALLS_AT_ONCE,
 ) -> Result:
     """Show age, next rotation, phase and problems of every managed credential; changes nothing."""
     file = file_of(html)

@@ -8,7 +8,7 @@ from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import SecretStore
 from orchestra_creds.errors import ConfigError, NotFoundError, PreconditionError
 from orchestra_creds.manage import secrets
-from orchestra_creds.parallel import map_in_order
+from orchestra_creds.parallel import CALLS_AT_ONCE, map_in_order
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STEERING = re.compile(
@@ -63,7 +63,12 @@ def deliveries(known: Mapping[str, str], only: Sequence[str], renamed: Iterable[
 
 
 def values(
-    store: SecretStore, wanted: Sequence[Delivery], full_name: Mapping[str, str], version: str
+    store: SecretStore,
+    wanted: Sequence[Delivery],
+    full_name: Mapping[str, str],
+    version: str,
+    *,
+    at_once: int = CALLS_AT_ONCE,
 ) -> dict[str, Material]:
     """Variable -> value, of all of them.
 
@@ -77,4 +82,4 @@ def values(
         except (NotFoundError, PreconditionError) as error:
             raise type(error)(f"{error}; nothing was started", hint=error.hint) from None
 
-    return dict(zip((one.variable for one in wanted), map_in_order(read, wanted), strict=True))
+    return dict(zip((one.variable for one in wanted), map_in_order(read, wanted, at_once=at_once), strict=True))

@@ -12,6 +12,7 @@ from functools import partial
 from orchestra_creds.core.permissions import least_role
 from orchestra_creds.core.ports import PolicyStore, ProjectInspector, TokenIssuer
 from orchestra_creds.errors import ApiDisabledError, CredsError, ExitCode
+from orchestra_creds.parallel import CALLS_AT_ONCE, map_in_order
 
 PRECONDITIONS = ("serviceusage.googleapis.com",)
 """APIs that `setup` cannot enable by itself, because it enables others through them."""
@@ -89,21 +90,23 @@ def cloud_checks(
     inspector: ProjectInspector,
     now: Callable[[], datetime],
     services: Sequence[str],
+    at_once: int = CALLS_AT_ONCE,
 ) -> Iterator[Check]:
     """Identity first: without one the other checks would only repeat that. `now` is the time of this machine.
 
-    `services` are the APIs that the verbs and the file need.
+    `services` are the APIs that the verbs and the file need. Up to `at_once` checks are made at a time.
     """
     reached = _run_check("identity", Health.FAIL, lambda: _identity(tokens, inspector, place, project))
     yield reached
     if reached.health is Health.FAIL:
         return
-    yield _run_check("clock", Health.WARN, lambda: _clock(inspector, now()))
+    looks: dict[str, Callable[[], Check]] = {"clock": lambda: _clock(inspector, now())}
     for service in sorted({*PRECONDITIONS, *services}, key=lambda name: (name not in PRECONDITIONS, name)):
-        yield _run_check(f"API {service}", Health.WARN, partial(_api, inspector, service, project))
-    yield _run_check("permissions", Health.WARN, lambda: _permissions(policies, project))
+        looks[f"API {service}"] = partial(_api, inspector, service, project)
+    looks["permissions"] = lambda: _permissions(policies, project)
     for constraint in CONSTRAINTS:
-        yield _run_check(f"policy {constraint}", Health.WARN, partial(_constraint, inspector, constraint))
+        looks[f"policy {constraint}"] = partial(_constraint, inspector, constraint)
+    yield from map_in_order(lambda name: _run_check(name, Health.WARN, looks[name]), looks, at_once=at_once)
 
 
 def _run_check(name: str, otherwise: Health, look: Callable[[], Check]) -> Check:

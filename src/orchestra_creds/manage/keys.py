@@ -4,9 +4,10 @@ Works on ports only. Guarantees: a SYSTEM key is never changed; a key is deleted
 because it leaked is not enabled again.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 from orchestra_creds.core import values
@@ -20,6 +21,7 @@ from orchestra_creds.errors import (
     PreconditionError,
     UnavailableError,
 )
+from orchestra_creds.parallel import call_both
 from orchestra_creds.textfile import read_bytes
 
 MAX_KEYS = 10
@@ -28,12 +30,15 @@ MAX_KEYS = 10
 
 def list_with_use(store: KeyStore, account: str) -> tuple[tuple[Key, ...], str]:
     """All keys with their last use, and why that is unknown (empty when it is known)."""
-    keys = tuple(store.list_keys(account))
-    try:
-        uses = store.last_uses(account)
-    except AuthError as error:
-        return keys, str(error)
-    return tuple(replace(key, last_used=uses.get(key.id)) for key in keys), ""
+
+    def read_uses() -> tuple[Mapping[str, datetime], str]:
+        try:
+            return store.last_uses(account), ""
+        except AuthError as error:
+            return {}, str(error)
+
+    keys, (uses, unknown) = call_both(lambda: tuple(store.list_keys(account)), read_uses)
+    return tuple(replace(key, last_used=uses.get(key.id)) for key in keys), unknown
 
 
 def _with_room(store: KeyStore, account: str) -> tuple[Key, ...]:

@@ -15,6 +15,7 @@ from orchestra_creds.core.policies import change_policy
 from orchestra_creds.core.ports import PolicyStore, SecretStore
 from orchestra_creds.core.resources import Grant
 from orchestra_creds.errors import AuthError, ConfigError, CredsError, NotFoundError, PreconditionError
+from orchestra_creds.parallel import CALLS_AT_ONCE, call_both, map_in_order
 
 TRIES = 5
 """How often a policy is read and written again when somebody changes it in between."""
@@ -86,7 +87,11 @@ class ImportStep:
 
 
 def plan_import(
-    store: SecretStore, variables: Mapping[str, Material], *, name_of: Callable[[str], str]
+    store: SecretStore,
+    variables: Mapping[str, Material],
+    *,
+    name_of: Callable[[str], str],
+    at_once: int = CALLS_AT_ONCE,
 ) -> tuple[ImportStep, ...]:
     """Return what `secret import-env` would do, without doing it; one step a variable, in their order.
 
@@ -102,27 +107,42 @@ def plan_import(
                 hint="nothing was stored; rename or remove one of them",
             )
         names[name] = variable
-    steps = []
-    for name, variable in names.items():
+
+    def plan_step(name: str) -> ImportStep:
+        variable = names[name]
         material = variables[variable]
         try:
             values.check(material, name=name)
         except ConfigError as error:
-            steps.append(ImportStep(variable, name, ImportState.REFUSED, reason=str(error)))
-            continue
+            return ImportStep(variable, name, ImportState.REFUSED, reason=str(error))
         if store.find_secret(name) is None:
             state = ImportState.CREATE
         else:
             state = ImportState.SAME if _newest_is(store, name, material) else ImportState.ADD
-        steps.append(ImportStep(variable, name, state, material=material))
-    return tuple(steps)
+        return ImportStep(variable, name, state, material=material)
+
+    return tuple(map_in_order(plan_step, names, at_once=at_once))
 
 
-def apply_import(store: SecretStore, steps: Sequence[ImportStep]) -> None:
-    """Store what the plan says; a plan made after it has nothing left to store."""
-    for step in steps:
-        if step.state in TO_STORE and step.material is not None:
-            store_value(store, step.secret, step.material)
+def apply_import(
+    store: SecretStore, steps: Sequence[ImportStep], *, at_once: int = CALLS_AT_ONCE
+) -> dict[str, CredsError]:
+    """Store what the plan says, each value whatever becomes of the others; return why a variable's value was not stored, by variable.
+
+    A plan made after it has nothing left to store but those.
+    """
+
+    def store_step(step: ImportStep) -> CredsError | None:
+        if step.material is not None:
+            try:
+                store_value(store, step.secret, step.material)
+            except CredsError as error:
+                return error
+        return None
+
+    due = [step for step in steps if step.state in TO_STORE]
+    failures = zip(due, map_in_order(store_step, due, at_once=at_once), strict=True)
+    return {step.variable: error for step, error in failures if error is not None}
 
 
 def secret_name(variable: str) -> str:
@@ -231,4 +251,4 @@ def grant(policies: PolicyStore, resource: str, member: str, role: str) -> Grant
 
 def list_versions(store: SecretStore, name: str) -> tuple[SecretResource, tuple[Version, ...]]:
     """A secret with all its versions, newest first."""
-    return store.get_secret(name), tuple(store.list_versions(name))
+    return call_both(lambda: store.get_secret(name), lambda: tuple(store.list_versions(name)))

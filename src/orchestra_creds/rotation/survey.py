@@ -5,6 +5,7 @@ It takes one list of the secrets, a look at each latest version, and one list of
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from threading import Lock
 
 from orchestra_creds.core.accounts import account_project
@@ -12,7 +13,7 @@ from orchestra_creds.core.cloud_types import KeyOrigin, SecretResource, Version
 from orchestra_creds.core.credential import IgnoredKey
 from orchestra_creds.core.ports import KeyStore, SecretStore
 from orchestra_creds.errors import CredsError, NotFoundError, PreconditionError
-from orchestra_creds.parallel import map_in_order
+from orchestra_creds.parallel import CALLS_AT_ONCE, map_in_order
 from orchestra_creds.rotation.catalog import CatalogEntry, CredentialCatalog, RefusedEntry, UndeclaredSecret
 from orchestra_creds.rotation.issuer import IssuedCredential
 from orchestra_creds.rotation.state import State
@@ -34,13 +35,18 @@ def survey_catalog(
     names: Sequence[str],
     moment: datetime,
     tolerance: timedelta,
+    *,
+    at_once: int = CALLS_AT_ONCE,
 ) -> tuple[list[CredentialStatus], list[str]]:
     """Return how the named credentials stand at a moment, or all, and notes about what is not known.
 
-    A credential is overdue when it is due for longer than `tolerance`.
+    A credential is overdue when it is due for longer than `tolerance`. Up to `at_once` calls are under way at a time.
     """
+    each = partial(map_in_order, at_once=at_once)
     listed = list(catalog.select(names) if names else catalog.entries())
-    entries, held, unread_rows = _find_secrets(secrets, [one for one in listed if isinstance(one, CatalogEntry)])
+    entries, held, unread_rows = _find_secrets(
+        secrets, [one for one in listed if isinstance(one, CatalogEntry)], at_once
+    )
     spoken: dict[str, set[str]] = {one.credential.account: set() for one in entries}
     for one in entries:
         for account, identifier in _readable_state(held[one.credential.secret]).ids_by_account(one.credential.account):
@@ -54,12 +60,10 @@ def survey_catalog(
     unread_keys: dict[str, str] = {}
     accounts = [account for account in spoken if account]
     uses = _UseReader(keys, unknown)
-    issued = dict(
-        zip(accounts, map_in_order(lambda one: _keys_of(keys, one, uses, unread_keys), accounts), strict=True)
-    )
+    issued = dict(zip(accounts, each(lambda one: _keys_of(keys, one, uses, unread_keys), accounts), strict=True))
     known = [account for account in accounts if issued[account] is not None]
-    disabled = dict(zip(known, map_in_order(lambda one: _is_disabled(keys, one, unread_keys), known), strict=True))
-    versions = map_in_order(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
+    disabled = dict(zip(known, each(lambda one: _is_disabled(keys, one, unread_keys), known), strict=True))
+    versions = each(lambda one: look_at_latest(secrets, held[one.credential.secret]), entries)
     facts = [
         CredentialFacts(
             one.credential,
@@ -89,18 +93,24 @@ def survey_catalog(
 
 
 def _find_secrets(
-    secrets: SecretStore, entries: Sequence[CatalogEntry]
+    secrets: SecretStore, entries: Sequence[CatalogEntry], at_once: int
 ) -> tuple[list[CatalogEntry], dict[str, SecretResource | None], list[CredentialStatus]]:
     """Return the entries whose secrets were seen, these secrets by name, and rows of the others: one denied look hides nothing else."""
-    seen, found, rows = [], {}, []
-    for one in entries:
-        credential = one.credential
+
+    def find(one: CatalogEntry) -> SecretResource | CredsError | None:
         try:
-            found[credential.secret] = one.secret or secrets.find_secret(credential.secret)
+            return one.secret or secrets.find_secret(one.credential.secret)
         except CredsError as error:
-            problem = CredentialProblem(Problem.NOT_READ, str(error))
+            return error
+
+    seen, found, rows = [], {}, []
+    for one, secret in zip(entries, map_in_order(find, entries, at_once=at_once), strict=True):
+        credential = one.credential
+        if isinstance(secret, CredsError):
+            problem = CredentialProblem(Problem.NOT_READ, str(secret))
             rows.append(unusable(credential.name, credential.secret, credential.source, problem))
         else:
+            found[credential.secret] = secret
             seen.append(one)
     return seen, found, rows
 

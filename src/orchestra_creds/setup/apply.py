@@ -1,5 +1,7 @@
 """Brings a plan about: each change is looked at again before it is made, made under its etag, and proven by reading it back.
 
+Changes that do not need one another are made at once: of several secrets or accounts, and of the policies of different holders.
+
 A lost reply is no failure: what is there decides. When something was changed by others in between, that change stops with "changed
 under you"; what depends on it is skipped, everything else goes on, and running `setup` again completes the rest. No access is
 revoked from a policy in which a grant of the same run failed, or which lacks a declared reader: it may be the only access left.
@@ -8,9 +10,10 @@ Where APIs were off when the plan was made, they are enabled first and the rest 
 plan that was agreed to are made then. What this run made and Google does not know everywhere yet is waited for (`waiting.py`).
 """
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from orchestra_creds.core.policies import change_policy, is_applied
@@ -18,6 +21,7 @@ from orchestra_creds.core.resources import Resource, ResourceKind
 from orchestra_creds.errors import (
     ApiDisabledError,
     ApiNotReadyError,
+    CancelledError,
     ConfigError,
     ConstraintError,
     CredsError,
@@ -29,8 +33,10 @@ from orchestra_creds.errors import (
     QuotaError,
     UnavailableError,
 )
+from orchestra_creds.parallel import map_in_order
 from orchestra_creds.setup.change import Change, ChangeKind, ChangeOutcome, Plan
 from orchestra_creds.setup.plan import differing_fields
+from orchestra_creds.setup.registry import ENTRIES
 from orchestra_creds.setup.snapshot import ProjectPorts
 from orchestra_creds.setup.waiting import BRIEF, LONGEST, Sleep, Waiter
 
@@ -52,16 +58,21 @@ def apply(
     sleep: Sleep,
     plan_again: PlanAgain,
     announce: Callable[[str], None] = lambda _line: None,
+    stopping: threading.Event | None = None,
 ) -> Iterator[ChangeOutcome]:
-    """Return what became of each change, as it comes about; `announce` takes a line about each long wait."""
+    """Return what became of each change, as it comes about; `announce` takes a line about each long wait.
+
+    Once `stopping` is set, which Ctrl-C does, nothing more is begun; `sleep` should end then.
+    """
+    stopping = stopping or threading.Event()
     waiter = Waiter(sleep, announce)
     if not plan.off:
-        yield from _apply(plan.work, project, waiter)
+        yield from _apply(plan.work, project, waiter, stopping)
         return
     first = [change for change in plan.work if _is_service(change)]
     rest = [change for change in plan.work if not _is_service(change)]
     enabled = set()
-    for one in _apply(first, project, waiter):
+    for one in _apply(first, project, waiter, stopping):
         enabled |= {one.change.ref.name} if one.change.ref is not None and one.ending == "done" else set()
         yield one
     if not rest:
@@ -74,7 +85,7 @@ def apply(
         )
         return
     agreed = [change for change in again.changes if change in plan.changes or _is_less(change, rest)]
-    yield from _apply([change for change in again.work if change in agreed], project, waiter, enabled)
+    yield from _apply([change for change in again.work if change in agreed], project, waiter, stopping, enabled)
     for change in again.changes:
         if change not in agreed and not _is_service(change) and change.kind is not ChangeKind.AWAITING:
             why = change.reason or "it could not be seen when the plan was made"
@@ -113,38 +124,110 @@ def _limit(error: CredsError, change: Change, made: AbstractSet[str], enabled: A
     return 0.0
 
 
+@dataclass(slots=True)
+class _AppliedChanges:
+    """What became of the changes so far: names of resources that were made, brought back or not made, and policies without their grant."""
+
+    enabled: AbstractSet[str]
+    made: set[str] = field(default_factory=set)
+    revived: set[str] = field(default_factory=set)
+    broken: set[str] = field(default_factory=set)
+    refused: set[str] = field(default_factory=set)
+
+
 def _apply(
-    work: Sequence[Change], project: ProjectPorts, waiter: Waiter, enabled: AbstractSet[str] = frozenset()
+    work: Sequence[Change],
+    project: ProjectPorts,
+    waiter: Waiter,
+    stopping: threading.Event,
+    enabled: AbstractSet[str] = frozenset(),
 ) -> Iterator[ChangeOutcome]:
-    broken: set[str] = set()
-    made: set[str] = set()
-    revived: set[str] = set()
-    refused: set[str] = set()
-    for change in work:
-        missing = sorted(change.depends_on & broken)
-        if missing:
-            yield ChangeOutcome(change, "skipped", f"{missing[0]} is missing")
-        elif refused & {grant.holder for grant in change.revoked}:
-            yield ChangeOutcome(change, "skipped", "a grant in the same policy failed, so no access is revoked from it")
-            continue
-        else:
-            try:
-                waiter.wait_for(
-                    partial(_make, change, project, waiter.sleep, revived),
-                    partial(_limit, change=change, made=made, enabled=enabled),
-                )
-            except NotFoundError as error:  # what it is about, or needs, was there when it was planned
-                told = f"{change.what} was changed under you: {error}"
-                yield ChangeOutcome(change, "failed", told, "run setup again: it plans anew")
-            except CredsError as error:
-                yield ChangeOutcome(change, "failed", str(error), error.hint)
-            else:
-                made |= {change.ref.name} if change.ref is not None else set()
-                yield ChangeOutcome(change, "done")
-                continue
-        refused |= {grant.holder for grant in change.grants}
-        if change.ref is not None:
-            broken.add(change.ref.name)
+    progress = _AppliedChanges(enabled)
+    for stage in _stages(work):
+        chains = map_in_order(
+            partial(_apply_chain, project=project, waiter=waiter, progress=progress, stopping=stopping),
+            stage,
+            at_once=project.at_once,
+            abandon=stopping.set,
+        )
+        made = {id(outcome.change): outcome for chain in chains for outcome in chain}
+        yield from (made[id(change)] for change in work if id(change) in made)
+
+
+def _stages(work: Sequence[Change]) -> list[list[list[Change]]]:
+    """Return the changes in stages that follow one another; of a stage, chains that do not need one another.
+
+    A chain holds changes of one resource or policy in their order.
+    """
+    stages: list[tuple[str, dict[str, list[Change]]]] = []
+    for number, change in enumerate(work):
+        kind, subject = _stage_of(change) or (f"alone {number}", "")
+        if not stages or stages[-1][0] != kind:
+            stages.append((kind, {}))
+        stages[-1][1].setdefault(subject, []).append(change)
+    return [list(chains.values()) for _, chains in stages]
+
+
+def _stage_of(change: Change) -> tuple[str, str] | None:
+    """Return what changes that may be made at once have in common, and what only one of them may change at a time; None for the others."""
+    if change.kind in {ChangeKind.GRANT, ChangeKind.REVOKE}:
+        return "policies", (*change.grants, *change.revoked)[0].holder
+    if change.kind in {ChangeKind.CREATE, ChangeKind.UPDATE} and change.ref is not None:
+        return (str(change.ref.kind), change.ref.name) if ENTRIES[change.ref.kind].at_once else None
+    return None
+
+
+def _apply_chain(
+    chain: Sequence[Change],
+    *,
+    project: ProjectPorts,
+    waiter: Waiter,
+    progress: _AppliedChanges,
+    stopping: threading.Event,
+) -> list[ChangeOutcome]:
+    """Make the changes of a chain one after the other, until somebody stops it."""
+
+    def sleep(seconds: float) -> None:
+        waiter.sleep(seconds)
+        if stopping.is_set():
+            raise CancelledError("interrupted: run setup again, it goes on from here")
+
+    outcomes = []
+    for change in chain:
+        if stopping.is_set():
+            break
+        outcomes.append(_apply_change(change, project, replace(waiter, sleep=sleep), progress))
+    return outcomes
+
+
+def _apply_change(change: Change, project: ProjectPorts, waiter: Waiter, progress: _AppliedChanges) -> ChangeOutcome:
+    missing = sorted(change.depends_on & progress.broken)
+    if missing:
+        outcome = ChangeOutcome(change, "skipped", f"{missing[0]} is missing")
+    elif progress.refused & {grant.holder for grant in change.revoked}:
+        return ChangeOutcome(change, "skipped", "a grant in the same policy failed, so no access is revoked from it")
+    else:
+        outcome = _try_change(change, project, waiter, progress)
+    if outcome.ending == "done":
+        progress.made |= {change.ref.name} if change.ref is not None else set()
+        return outcome
+    progress.refused |= {grant.holder for grant in change.grants}
+    progress.broken |= {change.ref.name} if change.ref is not None else set()
+    return outcome
+
+
+def _try_change(change: Change, project: ProjectPorts, waiter: Waiter, progress: _AppliedChanges) -> ChangeOutcome:
+    try:
+        waiter.wait_for(
+            partial(_make, change, project, waiter.sleep, progress.revived),
+            partial(_limit, change=change, made=progress.made, enabled=progress.enabled),
+        )
+    except NotFoundError as error:  # what it is about, or needs, was there when it was planned
+        told = f"{change.what} was changed under you: {error}"
+        return ChangeOutcome(change, "failed", told, "run setup again: it plans anew")
+    except CredsError as error:
+        return ChangeOutcome(change, "failed", str(error), error.hint)
+    return ChangeOutcome(change, "done")
 
 
 def _make(change: Change, project: ProjectPorts, sleep: Sleep, revived: set[str]) -> None:

@@ -59,6 +59,7 @@ class KindEntry:
     located    whether its name begins with a location
     needs      names of the resources that must be there first, from name and fields
     api        the API that makes it, such as `run.googleapis.com`
+    at_once    whether several may be changed at a time; Cloud Monitoring refuses concurrent edits of a project
     references arguments of Terraform that name resources of another kind
     """
 
@@ -76,6 +77,7 @@ class KindEntry:
     needs: Callable[[str, Body], Iterable[str]] = _needs_nothing
     references: Mapping[str, ResourceKind] = field(default_factory=dict)
     api: str = ""
+    at_once: bool = False
 
 
 def display_arguments(fields: Body) -> Body:

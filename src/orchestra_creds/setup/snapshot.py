@@ -27,11 +27,12 @@ from orchestra_creds.errors import (
     NotFoundError,
     PreconditionError,
 )
-from orchestra_creds.parallel import map_in_order
+from orchestra_creds.parallel import CALLS_AT_ONCE, call_both, map_in_order
 from orchestra_creds.setup.registry import holder_ref
 
 _T = TypeVar("_T")
 ACCESS = "secretmanager.versions.access"
+_NO_AUDIT: Mapping[str, frozenset[str]] = {}
 
 
 class LatestVersion(Enum):
@@ -72,7 +73,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class ProjectPorts:
-    """The ports that `setup` works on."""
+    """The ports that `setup` works on; up to `at_once` calls are under way at a time."""
 
     project: str
     secrets: SecretStore
@@ -80,6 +81,7 @@ class ProjectPorts:
     policies: PolicyStore
     itself: ProjectStore
     stores: Mapping[ResourceKind, ResourceStore]
+    at_once: int = CALLS_AT_ONCE
 
 
 class SecretResourceStore:
@@ -150,39 +152,38 @@ def take_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     kinds |= {ref.kind for holder in holders if (ref := holder_ref(holder)) is not None}
     kinds |= {ResourceKind.ACCOUNT} if wanted.keyless else set()
     gate = _ApiGate(project, wanted)
-    nothing: dict[Ref, Resource] = {}
-    resources = dict(nothing)
-    listed = [kind for kind in ResourceKind if kind in kinds]
-    for found in map_in_order(lambda kind: gate.look(partial(_list_all, project, kind), nothing), listed):
-        resources |= found
+    each = partial(map_in_order, at_once=project.at_once)
+    resources = _list_kinds(project, gate, [kind for kind in ResourceKind if kind in kinds])
     there = {holder for holder in holders if _exists(holder, resources)}
     named = sorted(r.ref.name for r in wanted.resources if r.ref.kind is ResourceKind.SECRET and r.ref in resources)
     itself = f"projects/{project.project}"
-    may_read = bool(named) and bool(
-        gate.look(lambda: project.policies.test_permissions(itself, [ACCESS]), frozenset[str]())
+    access, audit = call_both(
+        lambda: gate.look(lambda: project.policies.test_permissions(itself, [ACCESS]), frozenset[str]()),
+        lambda: gate.look(project.itself.audit, _NO_AUDIT),
+        at_once=project.at_once,
     )
-    readable = named if may_read else []
-    values = dict(zip(readable, map_in_order(partial(_latest, project), readable), strict=True))
+    readable = named if access else []
+    values = dict(zip(readable, each(partial(_latest, project), readable), strict=True))
     waiting = wanted.waiting - set(values)
     policies: dict[str, IamPolicy] = {}
-    for holder, policy in map_in_order(
+    for holder, policy in each(
         lambda holder: (holder, gate.look(partial(_policy, project, holder), None)), sorted(there)
     ):
         policies |= {holder: policy} if policy is not None else {}
     keyless = [mail for mail in wanted.keyless if Ref(ResourceKind.ACCOUNT, mail) in resources]
-    empty = map_in_order(lambda name: _is_empty(project, name, resources), sorted(waiting))
+    empty = each(lambda name: _is_empty(project, name, resources), sorted(waiting))
     return Snapshot(
         number=number,
         resources=resources,
         policies=policies,
-        audit=gate.look(project.itself.audit, {}),
-        user_keys=dict(zip(keyless, map_in_order(partial(_user_keys, project), keyless), strict=True)),
+        audit=audit,
+        user_keys=dict(zip(keyless, each(partial(_user_keys, project), keyless), strict=True)),
         empty=frozenset(
             {name for name, is_empty in zip(sorted(waiting), empty, strict=True) if is_empty}
             | {name for name, found in values.items() if found is LatestVersion.NONE}
         ),
         placeholders=frozenset(name for name, found in values.items() if found is LatestVersion.PLACEHOLDER),
-        unread=bool(named) and not may_read,
+        unread=bool(named) and not access,
         off=frozenset(gate.off),
     )
 
@@ -221,26 +222,33 @@ class _ApiGate:
 def take_partial_snapshot(project: ProjectPorts, wanted: DesiredState) -> Snapshot:
     """See what is named and nothing else: for a part that stands alone, whose caller may see no more."""
     gate = _ApiGate(project, wanted)
-    resources: dict[Ref, Resource] = {}
-    for ref in (resource.ref for resource in wanted.resources):
-        found = gate.look(partial(project.stores[ref.kind].find, ref), None)
-        resources |= {ref: found} if found is not None else {}
+    refs = [resource.ref for resource in wanted.resources]
+    found = map_in_order(
+        lambda ref: gate.look(partial(project.stores[ref.kind].find, ref), None), refs, at_once=project.at_once
+    )
+    resources = {ref: resource for ref, resource in zip(refs, found, strict=True) if resource is not None}
     holders = sorted({grant.holder for grant in wanted.grants if _exists(grant.holder, resources)})
-    policies = {holder: project.policies.get_policy(holder) for holder in holders}
-    return Snapshot("", resources, policies, off=frozenset(gate.off))
+    policies = map_in_order(project.policies.get_policy, holders, at_once=project.at_once)
+    return Snapshot("", resources, dict(zip(holders, policies, strict=True)), off=frozenset(gate.off))
 
 
 def find_existing(project: ProjectPorts, wanted: DesiredState) -> ExistingParts:
     """See which resources of the file exist, and what is audited: one list call a kind and page. No policy and no value is read."""
     gate = _ApiGate(project, wanted)
-    refs: set[Ref] = set()
-    nothing: dict[Ref, Resource] = {}
-    for kind in {resource.ref.kind for resource in wanted.resources}:
-        found = gate.look(partial(_list_all, project, kind), nothing)
-        refs |= {ref for ref, resource in found.items() if not resource.deleted}
-    logged: Mapping[str, frozenset[str]] = {}
-    audited = gate.look(project.itself.audit, logged) if wanted.audit else logged
+    kinds = {resource.ref.kind for resource in wanted.resources}
+    found = _list_kinds(project, gate, [kind for kind in ResourceKind if kind in kinds])
+    refs = {ref for ref, resource in found.items() if not resource.deleted}
+    audited = gate.look(project.itself.audit, _NO_AUDIT) if wanted.audit else _NO_AUDIT
     return ExistingParts(refs, frozenset(audited))
+
+
+def _list_kinds(project: ProjectPorts, gate: _ApiGate, kinds: Sequence[ResourceKind]) -> dict[Ref, Resource]:
+    """Return all resources of these kinds."""
+    nothing: dict[Ref, Resource] = {}
+    found = map_in_order(
+        lambda kind: gate.look(partial(_list_all, project, kind), nothing), kinds, at_once=project.at_once
+    )
+    return {ref: resource for listed in found for ref, resource in listed.items()}
 
 
 def _list_all(project: ProjectPorts, kind: ResourceKind) -> dict[Ref, Resource]:

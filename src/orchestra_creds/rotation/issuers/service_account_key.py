@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -71,13 +70,19 @@ class ServiceAccountKeys:
         self._token_uri = token_uri
         self._now = now
         self._new_pair = new_pair or _new_pair
+        self._known_uploads: bool | None = None
 
     def accepts_material(self) -> bool:
         """Return whether keys are uploaded; the organization's policy decides unless the operator chose."""
         return self._uploads
 
-    @cached_property
+    @property
     def _uploads(self) -> bool:
+        if self._known_uploads is None:  # without a lock: `cached_property` of Python 3.11 has one for all credentials
+            self._known_uploads = self._choose_upload()
+        return self._known_uploads
+
+    def _choose_upload(self) -> bool:
         if self._credential.strategy is not Strategy.AUTO:
             return self._credential.strategy is Strategy.UPLOAD
         return not any(self._is_enforced(name) for name in NO_UPLOAD)

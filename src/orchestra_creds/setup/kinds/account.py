@@ -28,4 +28,5 @@ ENTRY = KindEntry(
         gcloud=("iam", "service-accounts"),
     ),
     api="iam.googleapis.com",
+    at_once=True,
 )

@@ -34,4 +34,5 @@ ENTRY = KindEntry(
     ),
     immutable="replication",
     api="secretmanager.googleapis.com",
+    at_once=True,
 )
