@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from orchestra_creds.emulator.default_project import DEFAULT_PROJECT
 from orchestra_creds.scanner.samples.sample import render
 
 ROOT = Path(__file__).parents[1]
@@ -172,7 +173,6 @@ def rotation_story(tour: Tour, home: Path) -> None:
 def prepare_project(state: Path) -> None:
     """A project on the embedded cloud, which is strict from here on, with its APIs on, as `setup` leaves one; nothing is seen late."""
     from orchestra_creds.emulator.protocol import faults, strict
-    from orchestra_creds.emulator.server import control
     from orchestra_creds.emulator.service_usage.services import TITLES, enable
     from orchestra_creds.emulator.store.store import Store
 
@@ -183,7 +183,7 @@ def prepare_project(state: Path) -> None:
             strict.set_strict(txn, on=True)
             for lag in faults.Lag:
                 faults.set_lag(txn, lag, 0)
-            enable(txn, control.DEFAULT_PROJECT, *TITLES)
+            enable(txn, DEFAULT_PROJECT, *TITLES)
     finally:
         store.close()
 
@@ -196,7 +196,7 @@ def make_account(state: Path) -> str:
     from orchestra_creds.emulator.store.store import Store
 
     store, method = Store(state / "emulator.db"), f"{IAM_ADMIN}/CreateServiceAccount"
-    request = rpcs()[method].request(name=f"projects/{control.DEFAULT_PROJECT}", account_id="app-one")
+    request = rpcs()[method].request(name=f"projects/{DEFAULT_PROJECT}", account_id="app-one")
     try:
         return str(Emulator(store, control.SERVICES).rpc(method, request, {}).email)
     finally:

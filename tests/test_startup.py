@@ -68,6 +68,12 @@ def test_a_shell_that_completes_a_verb_loads_no_verb() -> None:
     ) == set()
 
 
+def test_the_history_of_this_machine_opens_no_cloud(tmp_path: Path) -> None:
+    state = {"ORCHESTRA_CREDS_STATE_DIR": str(tmp_path / "state")}
+    loaded = modules_of("rotate", "history", "--project", "some-project", cwd=tmp_path, variables=state)
+    assert {name.partition(".")[0] for name in loaded} & (HEAVY - {"rich"}) == set()
+
+
 def test_the_version_is_told_before_typer_is_loaded() -> None:
     assert loaded_by("--version") & (HEAVY | {"typer", "dataclasses"}) == set()
 

@@ -3,6 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -65,14 +66,14 @@ def test_no_umask_opens_a_private_file_to_others(rotator: Operator, token: str) 
     assert rotator.call("emulator", "start").code == 0
     assert rotator.call("emulator", "stop").code == 0
     state = state_folder(rotator)
-    assert {path.name for path in state.iterdir()} >= {f"rotate-{PROJECT}.lock", f"rotations-{PROJECT}.jsonl"}
+    assert {path.name for path in state.iterdir()} >= {f"rotate-{PROJECT}.lock", journal_of(rotator).name}
     assert open_to_others(state) == []
     assert stat.S_IMODE((rotator.folder / METRICS).stat().st_mode) == 0o644  # for node_exporter; it holds no material
     assert [stat.S_IMODE((rotator.folder / name).stat().st_mode) for name in ("value", "report.json")] == [0o600] * 2
 
 
 def journal_of(operator: Operator) -> Path:
-    return state_folder(operator) / f"rotations-{PROJECT}.jsonl"
+    return state_folder(operator) / f"rotations-{PROJECT}.{datetime.now(UTC).year}.jsonl"
 
 
 @pytest.mark.parametrize("planted", ["folder", "pipe", "full"])

@@ -1,6 +1,8 @@
 """`rotate`, `status` and `schedule` as an operator meets them, on the embedded cloud."""
 
 import json
+import os
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from orchestra_creds.rotation.state import ANNOTATION
 from tests.cli.cloud import PROJECT, arm, disarm, document, make_account, state_of
 from tests.cli.conftest import Ended, Operator, appears, one_error
 
+JOURNAL = f"rotations-{PROJECT}.{datetime.now(UTC).year}.jsonl"
 LOCAL = {"ORCHESTRA_CREDS_BACKEND": "local"}
 KEY = """
 [credentials.app-key]
@@ -87,7 +90,7 @@ def test_due_writes_log_lines_for_machines_that_hold_no_material(rotator: Operat
         "db-password",
     }
     value = rotator.call("secret", "get", "db-password").text
-    journal = (Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / f"rotations-{PROJECT}.jsonl").read_text()
+    journal = (Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / JOURNAL).read_text()
     assert appears([value], ended.stderr, ended.stdout, journal) == []
 
 
@@ -186,11 +189,38 @@ def test_history_shows_the_steps_and_finds_a_changed_line(rotator: Operator) -> 
     body = document(ended.stdout)
     assert (ended.code, body["intact"]) == (0, True)
     assert [entry["step"] for entry in body["entries"]][-1] == "finish"
-    journal = Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / f"rotations-{PROJECT}.jsonl"
+    journal = Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / JOURNAL
     journal.write_text(journal.read_text().replace("publish", "perish", 1))
     broken = rotator.call("rotate", "history", "--verify")
     assert broken.code == 1
     assert "the journal was changed" in broken.text
+
+
+def test_history_shows_the_latest_steps_and_those_since_a_day(rotator: Operator) -> None:
+    rotator.call("rotate", "db-password")
+    whole = document(rotator.call("rotate", "history", "--format", "json").stdout)
+    assert whole["more"] is False
+    last = rotator.call("rotate", "history", "--limit", "2", "--format", "json")
+    assert document(last.stdout) == {**whole, "entries": whole["entries"][-2:], "more": True}
+    assert "these are the latest 2 steps: --limit shows more" in rotator.call("rotate", "history", "--limit", "2").text
+    today = datetime.now(UTC).date()
+    since = document(rotator.call("rotate", "history", "--since", str(today - timedelta(days=1)), "-f", "json").stdout)
+    assert since == whole
+    later = document(rotator.call("rotate", "history", "--since", str(today + timedelta(days=2)), "-f", "json").stdout)
+    assert later["entries"] == []
+    assert rotator.call("rotate", "history", "other").text == "no such step is in the journal\n"
+    assert document(rotator.call("rotate", "history", "--since", "1h", "-f", "json").stdout) == whole
+    assert "'soon' is not a length of time" in one_error(rotator.call("rotate", "history", "--since", "soon"))
+
+
+@pytest.mark.parametrize("planted", ["folder", "pipe"])
+def test_a_journal_that_cannot_be_read_is_no_empty_one(planted: str, rotator: Operator) -> None:
+    journal = Path(rotator.environment["ORCHESTRA_CREDS_STATE_DIR"]) / JOURNAL
+    journal.parent.mkdir(mode=0o700, exist_ok=True)
+    journal.mkdir() if planted == "folder" else os.mkfifo(journal)
+    ended = rotator.call("rotate", "history")
+    assert ended.code == 4
+    assert one_error(ended).startswith(f"the journal of {PROJECT} cannot be read: ")
 
 
 def test_metrics_are_read_by_prometheus(rotator: Operator) -> None:

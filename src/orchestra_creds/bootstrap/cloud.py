@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from orchestra_creds import folders
 from orchestra_creds.config import settings as configuration
 from orchestra_creds.config.environments import choose_project, environment_of, is_guarded, secret_name
+from orchestra_creds.emulator.default_project import DEFAULT_PROJECT
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.parallel import CALLS_AT_ONCE
 
@@ -175,21 +176,48 @@ def open_cloud(
     Raises:
         ConfigError: nothing chooses one, or the file has environments and `environment` is none of them.
     """
+    choice = choose_cloud(backend, project, config=config, environment=environment, client=client)
+    options = _CallOptions(impersonate, reason, say, timeout, client)
+    silence_libraries()
+    if choice.is_embedded:
+        session, embedded = _open_embedded(choice, options)
+    else:
+        session, embedded = _open_google(choice.project, options), None
+    return Cloud(session, choice.settings, location, embedded, choice.environment, calls_at_once)
+
+
+@dataclass(frozen=True, slots=True)
+class CloudChoice:
+    """Which cloud, project and environment are meant; `endpoints` are those of an embedded cloud that the variables name."""
+
+    settings: "Settings"
+    project: str
+    environment: str
+    is_embedded: bool
+    endpoints: tuple[str, str] | None
+
+
+def choose_cloud(
+    backend: str = "", project: str = "", *, config: Path | None = None, environment: str = "", client: object = None
+) -> CloudChoice:
+    """Return what `open_cloud` would open.
+
+    Raises:
+        ConfigError: as `open_cloud`.
+    """
     settings = configuration.load(config)
     here = environment_of(settings.document, environment)
     endpoints = None if backend == "gcp" else endpoints_from_environment(os.environ)
     wanted = choose_project(settings.document, here, project, os.environ)
-    options = _CallOptions(impersonate, reason, say, timeout, client)
-    silence_libraries()
-    if client is None and (backend == "local" or endpoints is not None):
-        session, embedded = _open_embedded(wanted, endpoints, options)
-        return Cloud(session, settings, location, embedded, here, calls_at_once)
+    is_embedded = client is None and (backend == "local" or endpoints is not None)
+    if is_embedded:
+        wanted = wanted or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or DEFAULT_PROJECT
     if not wanted:
         raise ConfigError(
             "no project is named",
             hint="name one with --project, ORCHESTRA_CREDS_PROJECT or orchestra-creds.toml, or use the embedded cloud: --backend local",
         )
-    return Cloud(_open_google(wanted, options), settings, location, None, here, calls_at_once)
+    return CloudChoice(settings, wanted, here, is_embedded, endpoints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,14 +246,12 @@ def _open_google(project: str, options: _CallOptions) -> "ApiSession":
     )
 
 
-def _open_embedded(
-    project: str, endpoints: tuple[str, str] | None, options: _CallOptions
-) -> "tuple[ApiSession, InProcessEmulator | None]":
+def _open_embedded(choice: CloudChoice, options: _CallOptions) -> "tuple[ApiSession, InProcessEmulator | None]":
     """Return a session with the cloud at these endpoints, else with the running daemon, else with one that this process starts."""
     from orchestra_creds.emulator.server import control
     from orchestra_creds.gcp.session import ApiSession, Endpoints
 
-    embedded, owner = None, ""
+    embedded, owner, endpoints = None, "", choice.endpoints
     if endpoints is None and (daemon := control.find_daemon(emulator_state())) is not None:
         endpoints = daemon.endpoints.grpc, daemon.endpoints.http
         owner = control.owner_token(emulator_state()) if daemon.auth else ""  # who has the state file is the owner
@@ -233,7 +259,7 @@ def _open_embedded(
         embedded = control.start_in_process(emulator_state(), strict=strict_from_environment(os.environ))
         endpoints = embedded.endpoints.grpc, embedded.endpoints.http
     session = ApiSession(
-        project or os.environ.get("CLOUDSDK_CORE_PROJECT", "") or control.DEFAULT_PROJECT,
+        choice.project,
         endpoints=Endpoints(*endpoints),
         impersonate=options.impersonate,
         reason=options.reason,

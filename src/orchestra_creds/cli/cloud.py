@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from orchestra_creds.bootstrap.cloud import open_cloud
+from orchestra_creds.bootstrap.cloud import choose_cloud, open_cloud
 from orchestra_creds.cli.core_dumps import forbid_attaching
 from orchestra_creds.cli.names import check_account
 from orchestra_creds.cli.session import Format, FormatOption, QuietOption, Session, emit
@@ -78,17 +78,10 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
 
     The cloud is opened before and closed after the verb; its result is printed in the chosen format and gives the exit code.
     """
-    own = list(inspect.signature(verb, eval_str=True).parameters.values())[2:]
-    shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
-    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 
-    @wraps(verb)
-    def command(ctx: typer.Context, **options: Any) -> None:
-        forbid_attaching()
-        chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
-        session = Session.of(ctx)
+    def call(session: Session, chosen: dict[str, Any], options: dict[str, Any]) -> Any:
         with open_cloud(
-            backend=chosen["backend"].value if chosen["backend"] else "",
+            backend=_backend_name(chosen),
             project=chosen["project"],
             impersonate=chosen["as_"],
             reason=chosen["reason"],
@@ -100,7 +93,41 @@ def cloud_verb(verb: Callable[..., Any]) -> Callable[..., None]:
         ) as cloud:
             if "env" in options:
                 options["env"] = cloud.environment  # an alias such as `production` is its short form from here on
-            result = verb(session, cloud, **options)
+            return verb(session, cloud, **options)
+
+    return _command(verb, call)
+
+
+def project_verb(verb: Callable[..., Any]) -> Callable[..., None]:
+    """Turn `verb(session, project, *, its own options) -> Result | None` into a command like those of `cloud_verb`.
+
+    It gets the name of the project alone: nothing of its cloud is opened, or loaded.
+    """
+
+    def call(session: Session, chosen: dict[str, Any], options: dict[str, Any]) -> Any:
+        choice = choose_cloud(_backend_name(chosen), chosen["project"], config=chosen["config"])
+        return verb(session, choice.project, **options)
+
+    return _command(verb, call)
+
+
+def _backend_name(chosen: dict[str, Any]) -> str:
+    return chosen["backend"].value if chosen["backend"] else ""
+
+
+def _command(
+    verb: Callable[..., Any], call: Callable[[Session, dict[str, Any], dict[str, Any]], Any]
+) -> Callable[..., None]:
+    """Return the command of a verb: `call` gets the shared options and the verb's own, and its result is printed."""
+    own = list(inspect.signature(verb, eval_str=True).parameters.values())[2:]
+    shared = list(inspect.signature(_shared_options, eval_str=True).parameters.values())
+    context = inspect.Parameter("ctx", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    @wraps(verb)
+    def command(ctx: typer.Context, **options: Any) -> None:
+        forbid_attaching()
+        chosen = {parameter.name: options.pop(parameter.name) for parameter in shared}
+        result = call(Session.of(ctx), chosen, options)
         if result is not None:
             emit(result, chosen["format_"])
 

@@ -1,13 +1,15 @@
 """`rotate`: makes successors of credentials that are due, and retires their predecessors."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from orchestra_creds.bootstrap.clock import utc_now
 from orchestra_creds.bootstrap.cloud import Cloud
 from orchestra_creds.cli import rotation_run
-from orchestra_creds.cli.cloud import FromLabelsOption, JobsOption, cloud_verb
+from orchestra_creds.cli.cloud import FromLabelsOption, JobsOption, cloud_verb, project_verb
 from orchestra_creds.cli.names import (
     CredentialArgument,
     CredentialsArgument,
@@ -28,9 +30,9 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.cli.signals import StopFlag, catch_stop_signals
 from orchestra_creds.core import durations
 from orchestra_creds.core.result import Result
-from orchestra_creds.errors import ConfigError
+from orchestra_creds.core.text import os_error_text
+from orchestra_creds.errors import ConfigError, PreconditionError
 from orchestra_creds.render import rotation as show
-from orchestra_creds.rotation.journal import Journal
 from orchestra_creds.rotation.outcome import Report
 from orchestra_creds.rotation.situation import RunRequest
 
@@ -255,10 +257,10 @@ def _plan_or_run(session: Session, cloud: Cloud, options: RunOptions, *, dry_run
 
 
 @app.command()
-@cloud_verb
+@project_verb
 def history(
     session: Session,
-    cloud: Cloud,
+    project: str,
     *,
     name: Annotated[
         str, typer.Argument(metavar="[CREDENTIAL]", help="Only this one.", callback=check_secret_name)
@@ -266,10 +268,38 @@ def history(
     verify: Annotated[
         bool, typer.Option("--verify", help="Check the chain of hashes; exit 1 when it is broken.")
     ] = False,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="The latest so many steps.")] = 1000,
+    since: Annotated[
+        str,
+        typer.Option(
+            "--since", metavar="WHEN", help="Only steps since a day such as 2026-03-01, or for a time: 12h, 7d."
+        ),
+    ] = "",
 ) -> Result:
-    """Show the steps that this machine has taken, from its journal."""
-    journal = Journal(rotation_run.state_file(cloud, "rotations").with_suffix(".jsonl"))
-    return show.history(journal.entries(name), journal.verify() if verify else None)
+    """Show the latest steps that this machine has taken, from its journal."""
+    journal = rotation_run.journal_of(project)
+    start = _moment(since) if since else None
+    try:
+        found, more = journal.latest(limit, name, start)
+        verdict = journal.verify() if verify else None
+    except OSError as error:
+        raise PreconditionError(
+            f"the journal of {project} cannot be read: {os_error_text(error)}", hint=f"look at {journal.path.parent}"
+        ) from None
+    return show.history(found, verdict, more=more, chosen=bool(name or since))
+
+
+def _moment(when: str) -> datetime:
+    """Return the moment that a day or a length of time before now means (aware UTC).
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    try:
+        moment = datetime.fromisoformat(when)
+    except ValueError:
+        return utc_now() - durations.parse(when, what="--since")
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
 
 
 def _run_result(

@@ -64,9 +64,14 @@ class RunOptions:
     log_format: LogFormat = LogFormat.AUTO
 
 
-def state_file(cloud: Cloud, name: str) -> Path:
-    """A file of this project in the private state folder."""
-    return Path(folders.make_private_folder(folders.state_folder())) / f"{name}-{cloud.project}"
+def state_file(project: str, name: str) -> Path:
+    """A file of a project in the private state folder."""
+    return Path(folders.make_private_folder(folders.state_folder())) / f"{name}-{project}"
+
+
+def journal_of(project: str) -> Journal:
+    """Return the journal of this machine for a project."""
+    return Journal(state_file(project, "rotations").with_suffix(".jsonl"))
 
 
 @contextlib.contextmanager
@@ -76,7 +81,7 @@ def machine_lock(cloud: Cloud, *, fail_if_locked: bool) -> Iterator[bool]:
     Raises:
         UnavailableError: one is, and the operator wants to know by exit code.
     """
-    lock = FileLock(state_file(cloud, "rotate").with_suffix(".lock"), timeout=0, mode=LOCK_MODE)
+    lock = FileLock(state_file(cloud.project, "rotate").with_suffix(".lock"), timeout=0, mode=LOCK_MODE)
     try:
         lock.acquire()
     except Timeout:
@@ -99,7 +104,7 @@ class RunListener:
     """
 
     def __init__(self, cloud: Cloud, session: Session, log_as: log.LogFormatter | None) -> None:
-        self._journal = Journal(state_file(cloud, "rotations").with_suffix(".jsonl"))
+        self._journal = journal_of(cloud.project)
         self._quiet, self._log_as = session.quiet, log_as
         self._terminal = not session.quiet and log_as is None and sys.stderr is not None and sys.stderr.isatty()
         self.changes = 0

@@ -1,6 +1,6 @@
 """What a rotation did, or would do, for people and for programs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
 from orchestra_creds.core.result import Result
 from orchestra_creds.errors import ExitCode
@@ -88,23 +88,29 @@ def _lines(outcome: Outcome, *, dry: bool) -> list[str]:
     return lines
 
 
-def history(entries: Iterable[Mapping[str, object]], verdict: JournalVerdict | None) -> Result:
-    """The journal, oldest first; a broken chain is exit code 1."""
-    found = list(entries)
+def history(
+    found: Sequence[Mapping[str, object]], verdict: JournalVerdict | None, *, more: bool = False, chosen: bool = False
+) -> Result:
+    """The end of the journal, oldest first; `more` says that it begins earlier, `chosen` that only some of its steps are meant.
+
+    A broken chain is exit code 1.
+    """
     columns = ("time", "credential", "generation", "step", "resource", "outcome")
-    lines = []
+    nothing = "no such step is in the journal" if chosen else "nothing was rotated from this machine yet"
+    lines = [f"these are the latest {len(found):,} steps: --limit shows more"] if more else []
     if verdict is not None:
+        broken = verdict.broken
         lines.append(
-            f"line {verdict.broken} does not follow from the one before it: the journal was changed"
-            if verdict.broken
+            f"line {broken.number} of {broken.file} does not follow from the one before it: the journal was changed"
+            if broken
             else f"{verdict.lines} lines, each following from the one before it"
         )
-        lines += [f"line {number} was torn when a process died" for number in verdict.torn]
+        lines += [f"line {one.number} of {one.file} was torn when a process died" for one in verdict.torn]
     return Result(
         "orchestra-creds/history/1",
-        {"entries": found, "intact": None if verdict is None else not verdict.broken},
+        {"entries": found, "more": more, "intact": None if verdict is None else not verdict.broken},
         columns,
         tuple(tuple(str(entry.get(column, "")) for column in columns) for entry in found),
-        tuple(lines) if found or lines else ("nothing was rotated from this machine yet",),
+        tuple(lines) if found or lines else (nothing,),
         ExitCode.ATTENTION if verdict is not None and verdict.broken else ExitCode.OK,
     )

@@ -22,6 +22,7 @@ from filelock import FileLock, Timeout
 
 from orchestra_creds.emulator import services
 from orchestra_creds.emulator.access import access
+from orchestra_creds.emulator.default_project import DEFAULT_PROJECT
 from orchestra_creds.emulator.iam import keys
 from orchestra_creds.emulator.identity import oauth
 from orchestra_creds.emulator.protocol import strict as strict_mode
@@ -35,7 +36,6 @@ from orchestra_creds.errors import ConfigError, PreconditionError, UnavailableEr
 
 SERVICES = services.SERVICES
 """Everything the embedded cloud serves."""
-DEFAULT_PROJECT = "demo-project"
 START_SECONDS = 30.0
 """How long `start_daemon` waits for both ports."""
 STOP_SECONDS = 10.0

@@ -1,0 +1,3 @@
+"""The project of the embedded cloud where nothing names one."""
+
+DEFAULT_PROJECT = "demo-project"
