@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -166,3 +167,38 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'title = "\xff"')
     with pytest.raises(ConfigError, match="not UTF-8"):
         load(tmp_path / "latin.toml")
+
+
+class CountedLines(list[str]):
+    """Lines that count how often one of them is looked at."""
+
+    looks = 0
+
+    def __getitem__(self, at: Any) -> Any:
+        self.looks += 1
+        return super().__getitem__(at)
+
+
+class CountedText(str):  # noqa: SLOT000  it gets its lines
+    """A text whose lines are counted."""
+
+    lines = CountedLines()
+
+    def splitlines(self, keepends: bool = False) -> list[str]:  # noqa: FBT002  as the method of str
+        self.lines = CountedLines(super().splitlines(keepends))
+        return self.lines
+
+
+@pytest.mark.parametrize("inline", [False, True], ids=["tables", "inline"])
+def test_a_file_is_read_in_time_proportional_to_its_rules(inline: bool) -> None:
+    def looks(number: int) -> int:
+        if inline:
+            rules = ",\n".join(f'{{ id = "r{at}", regex = "r{at}_[0-9]+" }}' for at in range(number))
+            text = CountedText(f"rules = [\n{rules}\n]\n")
+        else:
+            rule = '[[rules]]\nid = "r{0}"\nregex = "r{0}_[0-9]+"\n[[rules.allowlists]]\nregexes = ["r{0}_0"]\n'
+            text = CountedText("".join(rule.format(at) for at in range(number)))
+        assert len(loads(text, "test.toml").rules) == number
+        return text.lines.looks
+
+    assert looks(400) < 4.5 * looks(100)

@@ -8,7 +8,7 @@ Patterns are read as bytes, in RE2's syntax as gitleaks reads them. docs/gitleak
 import difflib
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -106,7 +106,8 @@ def loads(text: str, name: str, *, folder: Path | None = None, depth: int = 0) -
         ) from None
     except RecursionError:
         raise ConfigError(f"{name}: nested too deep", hint="a configuration of gitleaks has three levels") from None
-    top = _TomlTable(body, name, text.splitlines(), range(len(text.splitlines())))
+    lines = text.splitlines()
+    top = _TomlTable(body, name, lines, range(len(lines)))
     top.check_keys("title", "description", "minversion", "extend", "rules", "allowlists", "allowlist")
     top.string("title"), top.string("description")
     rules = {rule.id: rule for rule in map(_rule, top.tables("rules"))}
@@ -236,7 +237,15 @@ def bytewise(pattern: str) -> str:
 class _TomlTable:
     """A TOML table with case-insensitive keys, which knows where it stands in the file."""
 
-    def __init__(self, values: Mapping[str, Any], name: str, lines: list[str], block: range) -> None:
+    def __init__(
+        self,
+        values: Mapping[str, Any],
+        name: str,
+        lines: list[str],
+        block: range,
+        found: dict[tuple[str, range], int | None] | None = None,
+    ) -> None:
+        self._found = {} if found is None else found  # lines of keys that were looked for, for all tables of the file
         self.values = {key.lower(): value for key, value in values.items()}
         self._written = {key.lower(): key for key in values}
         self.name, self._lines, self._block = name, lines, block
@@ -267,7 +276,7 @@ class _TomlTable:
 
     def table(self, key: str) -> "_TomlTable | None":
         value = self._get(key, dict, None, "a table")
-        return None if value is None else self._child(value, key, 0)
+        return None if value is None else self._children([value], key)[0]
 
     def tables(self, key: str) -> list["_TomlTable"]:
         """The tables of an array, or the single table that older files write."""
@@ -275,7 +284,7 @@ class _TomlTable:
         items = [value] if isinstance(value, dict) else value
         if not all(isinstance(item, dict) for item in items):
             self.fail(f"{key} must be an array of tables", key)
-        return [self._child(item, key, number) for number, item in enumerate(items)]
+        return self._children(items, key)
 
     def pattern(self, key: str, text: str) -> int:
         """Check a pattern; returns the number of its groups."""
@@ -296,13 +305,19 @@ class _TomlTable:
 
     def where(self, key: str) -> str:
         """File and line of a key, of the table's head where the key cannot be found, or the file alone."""
-        pattern = re.compile(
-            rf"\s*[\"']?{re.escape(key)}[\"']?\s*=|\s*\[+\s*([\w.]+\.)?{re.escape(key)}\s*\]", re.IGNORECASE
-        )
-        line = next((at for at in self._block if pattern.match(self._lines[at])), None)
+        if (key, self._block) not in self._found:
+            self._found[key, self._block] = self._find_line(key)
+        line = self._found[key, self._block]
         if line is None and self._block and self._block.start > 0:
             line = self._block.start - 1
         return self.name if line is None else f"{self.name}, line {line + 1}"
+
+    def _find_line(self, key: str) -> int | None:
+        """Return the first line that sets a key, or opens a table of its name; None if there is none."""
+        pattern = re.compile(
+            rf"\s*[\"']?{re.escape(key)}[\"']?\s*=|\s*\[+\s*([\w.]+\.)?{re.escape(key)}\s*\]", re.IGNORECASE
+        )
+        return next((at for at in self._block if pattern.match(self._lines[at])), None)
 
     def fail(self, problem: str, key: str, *, hint: str = "docs/gitleaks.md lists all keys") -> NoReturn:
         raise ConfigError(f"{self.where(key)}: {problem}", hint=hint)
@@ -314,16 +329,21 @@ class _TomlTable:
             self.fail(f"{self._written[key]} must be {wanted}", key)
         return value
 
-    def _child(self, values: Mapping[str, Any], key: str, number: int) -> "_TomlTable":
-        """The table below `key`; its lines are those behind the head that names it for the (number + 1)th time."""
+    def _children(self, items: Sequence[Mapping[str, Any]], key: str) -> list["_TomlTable"]:
+        """The tables below `key`; the lines of each are those behind the head that names it for the n-th time."""
         head = re.compile(rf"\s*\[+\s*([\w.]+\.)?{key}\s*\]", re.IGNORECASE)
-        heads = [at for at in self._block if head.match(self._lines[at])]
-        if number >= len(heads):  # written inline
-            return _TomlTable(values, self.name, self._lines, self._block)
-        start = heads[number] + 1
-        depth = _depth(self._lines[heads[number]])
-        others = (at for at in self._block if at >= start and 0 < _depth(self._lines[at]) <= depth)
-        return _TomlTable(values, self.name, self._lines, range(start, next(others, self._block.stop)))
+        heads = [at for at in self._block if head.match(self._lines[at])] if items else []
+        blocks = [self._block_after(at) for at in heads[: len(items)]]
+        blocks += [self._block] * (len(items) - len(blocks))  # written inline
+        return [
+            _TomlTable(values, self.name, self._lines, block, self._found)
+            for values, block in zip(items, blocks, strict=True)
+        ]
+
+    def _block_after(self, head: int) -> range:
+        """Return the lines of the table that a line opens."""
+        depth, inside = _depth(self._lines[head]), range(head + 1, self._block.stop)
+        return range(head + 1, next((at for at in inside if 0 < _depth(self._lines[at]) <= depth), inside.stop))
 
 
 def _depth(line: str) -> int:
