@@ -143,8 +143,8 @@ def log(
     from orchestra_creds.emulator.server import control
     from orchestra_creds.render.emulator import log_result
 
-    with control.change_state(cloud.emulator_state()) as txn:
-        found = [entry for entry in txn.audit() if entry.mutating or not mutating][-limit:]
+    with control.open_state(cloud.emulator_state()) as store:
+        found = store.audit(limit=limit, mutating=mutating)
     emit(log_result(found), format_)
 
 

@@ -316,3 +316,16 @@ def test_kill_9_of_two_servers_loses_nothing_acknowledged(tmp_path: Path) -> Non
         stored = [version.name for version in listed.versions]
         assert len(stored) == len(set(stored)) >= len(acknowledged)
         assert set(acknowledged) <= set(stored)
+
+
+def test_the_log_is_read_to_its_limit_and_keeps_no_call_waiting(store: Store) -> None:
+    with store.transaction() as txn:
+        for number in range(10):
+            txn.record(AuditEntry(txn.now, f"Method{number}", "r", "c", "OK", mutating=number % 3 == 0))
+    said: list[str] = []
+    store._database.set_trace_callback(said.append)
+    assert [entry.method for entry in store.audit(limit=2)] == ["Method8", "Method9"]
+    assert [entry.method for entry in store.audit(limit=2, mutating=True)] == ["Method6", "Method9"]
+    assert [statement.split()[0] for statement in said] == ["SELECT", "SELECT"]
+    assert all(statement.endswith("LIMIT 2") for statement in said)
+    store.close()

@@ -131,6 +131,11 @@ class Store:
         with self.transaction() as txn:
             return txn.now
 
+    def audit(self, *, limit: int = AUDIT_KEPT, mutating: bool = False) -> list[AuditEntry]:
+        """The last entries of the audit log, oldest first, or of those that change something; keeps no call waiting."""
+        with self._lock:
+            return _audit_entries(self._database, limit, mutating=mutating)
+
     def now(self) -> datetime:
         """The time that handlers see."""
         with self.transaction() as txn:
@@ -330,12 +335,7 @@ class Txn:
 
     def audit(self, *, limit: int = AUDIT_KEPT) -> list[AuditEntry]:
         """The last entries of the audit log, oldest first."""
-        newest_first = f"SELECT {_AUDIT} FROM audit ORDER BY id DESC LIMIT ?"  # noqa: S608  # a constant above
-        rows = self.database.execute(newest_first, (limit,)).fetchall()
-        return [
-            AuditEntry(datetime.fromtimestamp(row[0], UTC), row[1], row[2], row[3], row[4], bool(row[5]), row[6])
-            for row in reversed(rows)
-        ]
+        return _audit_entries(self.database, limit)
 
     # The course of the transaction.
 
@@ -383,6 +383,16 @@ def _new_key(path: Path) -> bytes:
     with os.fdopen(descriptor, "wb") as file:
         file.write(key)
     return key
+
+
+def _audit_entries(database: sqlite3.Connection, limit: int, *, mutating: bool = False) -> list[AuditEntry]:
+    """Return the last entries of the audit log, oldest first; with `mutating`, the last of those that change something."""
+    wanted = "WHERE mutating " if mutating else ""
+    newest_first = f"SELECT {_AUDIT} FROM audit {wanted}ORDER BY id DESC LIMIT ?"  # noqa: S608  # constants
+    return [
+        AuditEntry(datetime.fromtimestamp(row[0], UTC), row[1], row[2], row[3], row[4], bool(row[5]), row[6])
+        for row in reversed(database.execute(newest_first, (limit,)).fetchall())
+    ]
 
 
 @contextlib.contextmanager
