@@ -21,6 +21,7 @@ ORDER = [
     "run",
     "schedule",
     "doctor",
+    "cache",
     "emulator",
     "legacy",
     "completion",

@@ -50,6 +50,7 @@ VERBS = {
         "doctor",
         "Check git, folders, engine, identity, clock, APIs, permissions and organization policies; changes nothing.",
     ),
+    "cache": Verb("cache", "app", "What scans keep on this machine to be faster."),
     "emulator": Verb("emulator", "app", "The embedded Google Cloud on this machine."),
     "legacy": Verb(
         "legacy", "app", "The verbs of secure_credential_manager.sh and setup_secure_credentials.sh, made safe."
