@@ -9,6 +9,10 @@ import errno
 import os
 import stat
 
+TYPE_CHECKING = False  # typing's own costs 3 ms
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
 MOST_OPEN = 64
 FILE_FLAGS = (
     os.O_RDONLY
@@ -119,6 +123,25 @@ class TreeOpener:
             if stat.S_ISLNK(os.lstat(here).st_mode):
                 raise OSError(errno.ELOOP, "a link")
         return os.open(here, FILE_FLAGS)
+
+
+class FileOpener:
+    """Opens files below a root without following links, but for those that the operator named."""
+
+    def __init__(self, root: bytes, named: "Collection[bytes]") -> None:
+        self._root = root
+        self._named = named
+        self.below = TreeOpener(root)
+
+    def open(self, path: bytes) -> int:
+        """Return a descriptor, which the caller closes."""
+        if path in self._named:
+            return os.open(os.path.join(self._root, path), FILE_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
+        return self.below.open(path)
+
+    def close(self) -> None:
+        """Close the folders that are open."""
+        self.below.close()
 
 
 def not_a_file(mode: int) -> str:

@@ -26,6 +26,10 @@ TOO_MANY = f"more than {MOST_SIGHTINGS:,} matches: the rest of it was not listed
 _CONTEXT = BEFORE + ALLOW_REACH
 _SEEN = _CONTEXT + REACH_FORWARD + 2 * REACH_BACK + GAP
 """Bytes of which a window decides nothing that depends on what stands before them."""
+BEFORE_PART = GAP + REACH_BACK + _CONTEXT
+"""Bytes at the start of a part for whose matches the part before answers: they are what its own may depend on."""
+AFTER_PART = _CONTEXT + REACH_FORWARD + REACH_BACK
+"""Bytes behind those for whose matches a part answers that it needs to see."""
 _ZEROS = bytes(256 << 10)
 
 
@@ -75,6 +79,44 @@ class BlobScan:
         return self._raw.excess or (self._text.excess if self._text is not None else "")
 
 
+class PartScan:
+    """Scans one part of a blob that several scans share: `feed` it from `start` on, then `finish`.
+
+    A part that is not the last is fed `BEFORE_PART + AFTER_PART` bytes beyond its end: it answers for matches that start in the first
+    `BEFORE_PART` of them, and the next part for those behind.
+    """
+
+    def __init__(self, engine: Engine, path: str, *, start: int, window: int = WINDOW) -> None:
+        self._window = _MovingWindow(engine, path, window, start=start)
+
+    def feed(self, piece: bytes) -> None:
+        """The next bytes."""
+        self._window.feed(piece)
+
+    def finish(self, *, is_last: bool) -> list[Sighting]:
+        """All sightings, also those that others cover; lines are counted from the start of the part."""
+        return self._window.finish_part(is_last=is_last)
+
+    @property
+    def lines(self) -> int:
+        """How many lines end in the part; of the last part it is not known."""
+        return self._window.lines
+
+    @property
+    def overflow(self) -> bool:
+        """Whether there were more than `MOST_SIGHTINGS`: the rest of the part was not looked at."""
+        return self._window.overflow
+
+    @property
+    def excess(self) -> str:
+        """The reason why something was not examined; "" when all of it was."""
+        return self._window.excess
+
+
+_PART_LINE = 2
+"""The line on which a part begins while it is scanned: on line 1 a byte order mark would count as one."""
+
+
 class _MovingWindow:
     """A moving window over a text.
 
@@ -82,14 +124,15 @@ class _MovingWindow:
     their examination and the text of their lines may need. Matches seen twice are the same and count once.
     """
 
-    def __init__(self, engine: Engine, path: str, window: int) -> None:
+    def __init__(self, engine: Engine, path: str, window: int, *, start: int = 0) -> None:
         self._engine = engine
         self._path = path
         self._window = window
         self._buffer = bytearray()
-        self._base = 0  # offset in the blob of the buffer's first byte,
-        self._at = (1, 1)  # and its line and column
-        self._core = 0  # offset in the blob from which on matches were not looked for
+        self._start = start
+        self._base = start  # offset in the blob of the buffer's first byte,
+        self._at = (_PART_LINE, 1) if start else (1, 1)  # and its line and column
+        self._core = start + BEFORE_PART if start else 0  # offset in the blob from which on matches were not looked for
         self._found: dict[Detection, Sighting] = {}
         self.overflow = False
         self.excess = ""
@@ -106,6 +149,22 @@ class _MovingWindow:
             self._scan(final=True)
         self._buffer.clear()
         return [self._found[detection] for detection in self._engine.settle(self._found)][:MOST_SIGHTINGS]
+
+    def finish_part(self, *, is_last: bool) -> list[Sighting]:
+        """Look at the rest of a part; return all that was found, with lines from its start on."""
+        if not self.overflow:
+            self._scan(final=is_last)
+        self._buffer.clear()
+        lines = _PART_LINE - 1 if self._start else 0
+        return [
+            replace(one, place=replace(one.place, line=one.place.line - lines, end_line=one.place.end_line - lines))
+            for one in self._found.values()
+        ]
+
+    @property
+    def lines(self) -> int:
+        """How many lines end between the start and the buffer."""
+        return self._at[0] - (_PART_LINE if self._start else 1)
 
     def _passes_over(self, piece: bytes) -> bool:
         """Move on by a piece of zeros behind nothing but zeros, as in a disk image: the buffer stays as it is."""
@@ -135,7 +194,7 @@ class _MovingWindow:
             self.excess = self.excess or self._engine.excess
         if not final:
             self._core = self._base + core_end
-            self._forget(max(core_end - GAP - REACH_BACK - _CONTEXT, 0))
+            self._forget(max(core_end - BEFORE_PART, 0))
 
     def _keep(self, detections: Iterable[Detection]) -> None:
         new = [found for found in detections if found.shift(self._base) not in self._found]

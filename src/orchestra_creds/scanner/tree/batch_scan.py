@@ -33,7 +33,8 @@ from orchestra_creds.scanner.content.lfs import read_pointer
 from orchestra_creds.scanner.decoding.encoding import wide
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.native_files import fill
-from orchestra_creds.scanner.safe_open import FILE_FLAGS, TreeOpener, not_a_file
+from orchestra_creds.scanner.safe_open import FileOpener, not_a_file
+from orchestra_creds.scanner.tree.large_files import can_share
 
 BATCH = 1 << 20
 """Bytes that are matched at a time; a larger file is scanned by itself."""
@@ -51,7 +52,10 @@ _REASONS = {
 
 
 class TreeScan:
-    """Scans the files below one root, token by token (a token is a range of positions in `files`)."""
+    """Scans the files below one root, token by token (a token is a range of positions in `files`).
+
+    With `share`, files that several workers had better share are left to them, and named in `shared`.
+    """
 
     def __init__(
         self,
@@ -61,21 +65,24 @@ class TreeScan:
         *,
         named: Collection[bytes],
         passed: Callable[[int, int], None],
+        share: bool = False,
     ) -> None:
         self._explorer = explorer
         self._passed = passed  # hears of files and bytes that were read
         self._engine = explorer.engine
         self._files = files
         self._named = named
-        self._root = root
-        self._descent = TreeOpener(root)
+        self._opener = FileOpener(root, named)
+        self._descent = self._opener.below
         self._buffer = bytearray(BATCH + len(SEPARATOR))
         self._view = memoryview(self._buffer)
         self._at = 0
         self._starts: list[int] = []
         self._ends: list[int] = []
         self._paths: list[bytes] = []
+        self._share = share
         self.absent: list[bytes] = []
+        self.shared: list[bytes] = []
 
     def run(self, tokens: Iterable[range]) -> Iterator[tuple[ExploreResult, list[range]]]:
         """What was gathered, batch by batch, and the tokens that are whole with it; an empty list in the midst of one."""
@@ -119,7 +126,7 @@ class TreeScan:
     def _file(self, path: bytes) -> Iterator[ExploreResult]:
         """Read one file into the buffer, or scan it; yields what is gathered whenever the buffer was full."""
         try:
-            fd = self._open_named_file(path) if path in self._named else self._descent.open(path)
+            fd = self._opener.open(path)
         except OSError as error:
             self._handle_open_error(path, error)
             return
@@ -135,15 +142,14 @@ class TreeScan:
                     self._match()
                     yield self._take_result()
                 self._small(path, fd, size)
+            elif self._share and can_share(fd, size, self._explorer):
+                self.shared.append(path)
             else:
                 yield from self._large(path, fd, size)
         except OSError as error:
             self._skip(path, f"cannot be read: {os_error_text(error)}")
         finally:
             os.close(fd)
-
-    def _open_named_file(self, path: bytes) -> int:
-        return os.open(os.path.join(self._root, path), FILE_FLAGS & ~getattr(os, "O_NOFOLLOW", 0))
 
     def _small(self, path: bytes, fd: int, size: int) -> None:
         start, at = self._at, self._at
