@@ -139,3 +139,48 @@ def test_what_is_not_there_has_no_report(place: Place, tmp_path: Path) -> None:
     place.scan()
     assert place.history(place.repo / "gone").report(0.5) is None
     assert place.history(tmp_path).report(0.5) is None
+
+
+def listed_fans(place: Place, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The folders of loose objects that a look at the kept report lists; the report fits."""
+    listed: list[str] = []
+    list_folder = os.listdir
+
+    def count(folder: str) -> list[str]:
+        listed.extend([os.path.basename(folder)] * (os.path.basename(os.path.dirname(folder)) == "objects"))
+        return list_folder(folder)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", count)
+        assert place.history().report(0.5) is not None
+    return listed
+
+
+def test_loose_objects_are_not_listed_once_their_folders_are_old_enough(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.scan()
+    fans = {path.name for path in (place.repo / ".git" / "objects").iterdir() if len(path.name) == 2}
+    assert set(listed_fans(place, monkeypatch)) == fans  # they are as young as the scan
+    monkeypatch.setattr(report_cache, "_SETTLED_NS", -(10**12))
+    assert set(listed_fans(place, monkeypatch)) == fans  # the last time: what is kept knows no times
+    assert listed_fans(place, monkeypatch) == []
+
+
+@pytest.mark.parametrize("change", ["object", "commit", "repack", "stash"])
+def test_a_folder_of_loose_objects_with_another_time_is_scanned(
+    change: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_cache, "_SETTLED_NS", -(10**12))
+    place.scan()
+    assert listed_fans(place, monkeypatch) == []
+    CHANGES[change](place)
+    assert place.history().report(0.5) is None
+
+
+def test_a_young_folder_counts_by_its_ids_and_not_by_its_time(place: Place) -> None:
+    place.scan()
+    for fan in (place.repo / ".git" / "objects").iterdir():
+        (fan / "x").touch()
+        (fan / "x").unlink()
+    assert place.history().report(0.5) is not None

@@ -10,7 +10,6 @@ import marshal
 import os
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import blake2b
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from orchestra_creds.core.progress import NoProgress, Progress
@@ -29,7 +28,7 @@ from orchestra_creds.scanner.engine.engine import Engine
 from orchestra_creds.scanner.finding import SkippedItem
 from orchestra_creds.scanner.git.delta_scan import SCANNED, DeltaScanner, ScanTally, TextResult, scan_roots
 from orchestra_creds.scanner.git.jobs import LOOSE, Job, JobList
-from orchestra_creds.scanner.git.objects import KINDS, read_loose
+from orchestra_creds.scanner.git.objects import KINDS, loose_path, read_loose
 from orchestra_creds.scanner.git.pack import BLOB, DAMAGED, Pack
 from orchestra_creds.scanner.git.watch import GitStalledError
 from orchestra_creds.scanner.parallel import workers
@@ -280,11 +279,11 @@ class _Worker:
 
         scan_roots(self._scanner, pack, roots, self._found.tally, record_text, record_failure)
 
-    def _scan_loose(self, paths: Sequence[Path]) -> None:
-        for path in paths:
-            oid = bytes.fromhex(path.parent.name + path.name)
+    def _scan_loose(self, names: Sequence[str]) -> None:
+        for name in names:
+            oid = bytes.fromhex(name)
             try:
-                kind, text = read_loose(path, self._scanner.limit)
+                kind, text = read_loose(loose_path(self._plan.folders[name], name), self._scanner.limit)
             except OverflowError:
                 self._skip(oid, f"larger than {self._scanner.limit:,} bytes")
             except OSError as error:

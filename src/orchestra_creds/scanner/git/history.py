@@ -193,7 +193,7 @@ class _FullHistoryScan:
         if self._folder is not None:
             now = ScanCache(
                 packs=_pack_keys(database, WIDTHS[self._repository.object_format]),
-                loose=[path.parent.name + path.name for path in database.loose],
+                loose=sorted(database.loose),
                 refs=scan_cache.refs_digest(self._repository.refs()),
             )
             name = scan_cache.file_name(

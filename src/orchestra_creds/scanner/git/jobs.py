@@ -5,7 +5,7 @@ here; what cannot be read here, for a damaged or unknown pack, is asked of git b
 repository (`JobList.unaided`). What is not there at all, as in a partial clone, is named and never fetched.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from itertools import compress
 from pathlib import Path
@@ -39,17 +39,21 @@ _IS_SCANNED = bytes(kind in SCANNED for kind in range(256))
 WIDTHS = {"sha1": 20, "sha256": 32}
 
 Job = tuple[int, Sequence[Any]]
-"""(position of a pack, numbers of full objects), (LOOSE, files) or (NAMED, ids)."""
+"""(position of a pack, numbers of full objects), (LOOSE, ids) or (NAMED, ids)."""
 
 
 @dataclass(slots=True)
 class JobList:
-    """What there is to do; `unaided` says that git must not be asked for objects: it would never answer, or take all memory."""
+    """What there is to do; `unaided` says that git must not be asked for objects: it would never answer, or take all memory.
+
+    `folders` is the objects folder of each of the `loose` ones, by its id.
+    """
 
     repository: Repository
     packs: list[Pack] = field(default_factory=list)
     roots: list[Job] = field(default_factory=list)
-    loose: list[Path] = field(default_factory=list)
+    loose: list[str] = field(default_factory=list)
+    folders: Mapping[str, str] = field(default_factory=dict)
     named: list[str] = field(default_factory=list)
     skipped: list[SkippedItem] = field(default_factory=list)
     objects: int = 0
@@ -86,8 +90,8 @@ def plan_all(
 
     A pack with deltas in a cycle, or with one that is larger than any of git, makes the plan `unaided`, too.
     """
-    loose = [path for path in database.loose if path.parent.name + path.name not in known]
-    plan = JobList(repository, loose=loose, unaided=unaided)
+    loose = sorted(oid for oid in database.loose if oid not in known)
+    plan = JobList(repository, loose=loose, folders=database.loose, unaided=unaided)
     plan.objects = len(plan.loose)
     plan.skipped += (SkippedItem(f"objects/{path.parent.name}/{path.name}", "not a file") for path in database.odd)
     width = WIDTHS[repository.object_format]

@@ -2,7 +2,8 @@
 
 A second look costs the start of the interpreter and a look at the status of some files. Guarantees: a report is said again
 only when every file that it may depend on is the same: packs, refs, reflogs, the repository's settings and the fingerprint
-keys by name, inode, size and times, loose objects by their ids, the scanner as in `engine/compiled_cache.py`. What is special (alternates,
+keys by name, inode, size and times, folders of loose objects by inode and times, or where these are too young to tell, by the ids in
+them, the scanner as in `engine/compiled_cache.py`. What is special (alternates,
 linked working trees, reftables, files that add rules or accept findings), and what cannot be looked at, is left to the
 scan. Only a complete report without notes is kept. As in every report there is no material in it, but masks and keyed
 hashes, in a file that only we can have written (`private.py`).
@@ -12,6 +13,7 @@ Imports nothing that imports `typing`, until there is a report to say again.
 
 import marshal
 import os
+import time
 import zlib
 
 from orchestra_creds.scanner import private
@@ -26,8 +28,13 @@ if TYPE_CHECKING:
     from orchestra_creds.scanner.finding import ScanReport
 
     Status = tuple[str, int, int, int, int]
+    Fan = tuple[Status, bytes]
 
-MAGIC = b"orchestra-creds/replay/1\n"
+MAGIC = b"orchestra-creds/replay/2\n"
+_SETTLED_NS = 3 * 10**9
+"""Age of a folder's last change at which a later one has another time for certain: file systems tell times to two seconds or better."""
+_PLAIN = 2
+"""The version of marshal that writes the same bytes for the same values, whoever else holds them."""
 SPECIAL = (
     "commondir",
     "worktrees",
@@ -40,6 +47,8 @@ SPECIAL = (
 )
 """Beside these a history depends on the files that are looked at here."""
 
+_LENGTH = 8
+"""Bytes of a length in the file."""
 _SINGLE = ("HEAD", "config", "packed-refs")
 _WHOLE = ("objects/pack", "refs", "logs")
 
@@ -52,13 +61,17 @@ class ReportCache:
         self._cache = cache
         self._keys = os.path.join(state, "keys")
         self._root, self._held = "", b""
+        self._objects = ""
+        self._fans: list[Fan] = []
         found = git_process.find(folder) if os.path.lexists(folder) else None
         if found is None or _is_special(found[0], found[1] or found[0]):
             return
         try:
-            self._root, self._held = found[1] or found[0], _history_state(found[0])
+            self._held, self._objects = _history_state(found[0]), os.path.join(found[0], "objects")
+            self._fans = _fans(self._objects, time.time_ns())
         except OSError:
             return
+        self._root = found[1] or found[0]
 
     def report(self, seconds: float) -> "ScanReport | None":
         """The kept report, as that of a scan that took `seconds` and knew every object; None when there is none that fits."""
@@ -68,12 +81,37 @@ class ReportCache:
             return None
         with file:
             content = file.read()
-        return _load_report(content[len(head) :], self._root, seconds) if content.startswith(head) else None
+        if not content.startswith(head):
+            return None
+        start = len(head) + _LENGTH
+        end = start + int.from_bytes(content[len(head) : start], "big")
+        fans: list[Fan] = marshal.loads(content[start:end])  # noqa: S302  only we can have written it
+        if not self._has_same_fans(fans):
+            return None
+        if fans != self._fans:  # their times have become old enough to tell
+            self._store(head, content[end:])
+        return _load_report(content[end:], self._root, seconds)
 
     def keep(self, report: "ScanReport") -> None:
         """Keep the report of a scan that began after this was made."""
         if report.complete and not report.notes and (head := self._head()):
-            private.store(self._cache, self._name(), head, _dump_report(report))
+            self._store(head, _dump_report(report))
+
+    def _store(self, head: bytes, report: bytes) -> None:
+        fans = marshal.dumps(self._fans, _PLAIN)
+        private.store(self._cache, self._name(), head, len(fans).to_bytes(_LENGTH, "big"), fans, report)
+
+    def _has_same_fans(self, kept: "list[Fan]") -> bool:
+        """Return whether the folders of loose objects hold the same as when the report was made."""
+        if [status[0] for status, _ in kept] != [status[0] for status, _ in self._fans]:
+            return False
+        try:
+            return all(
+                names == (now or _ids(self._objects, status[0])) if names else before == status
+                for (before, names), (status, now) in zip(kept, self._fans, strict=True)
+            )
+        except OSError:
+            return False
 
     def _name(self) -> str:
         """Of the file; two repositories that share one take turns."""
@@ -84,10 +122,10 @@ class ReportCache:
         if not self._root:
             return b""
         try:
-            known = marshal.dumps((self._root, self._held, compiled_cache.stamp(), sorted(_below(self._keys))))
+            known = marshal.dumps((self._root, self._held, compiled_cache.stamp(), sorted(_below(self._keys))), _PLAIN)
         except OSError:
             return b""
-        return MAGIC + len(known).to_bytes(8, "big") + known
+        return MAGIC + len(known).to_bytes(_LENGTH, "big") + known
 
 
 def _is_special(git_dir: str, root: str) -> bool:
@@ -98,16 +136,29 @@ def _is_special(git_dir: str, root: str) -> bool:
 
 
 def _history_state(git_dir: str) -> bytes:
-    """What tells the history from any other state of it."""
-    objects = os.path.join(git_dir, "objects")
-    fans = sorted(name for name in os.listdir(objects) if len(name) == 2)
+    """What tells the history from any other state of it, beside its loose objects."""
     return marshal.dumps(
         (
             [_status(name, os.lstat(path)) for name in _SINGLE if os.path.lexists(path := os.path.join(git_dir, name))],
             [sorted(_below(os.path.join(git_dir, name))) for name in _WHOLE],
-            [(name, sorted(os.listdir(os.path.join(objects, name)))) for name in fans],
-        )
+        ),
+        _PLAIN,
     )
+
+
+def _fans(objects: str, now: int) -> "list[Fan]":
+    """Return the status of each folder of loose objects, and the ids in it if it changed too shortly before `now` (ns)."""
+    found = []
+    for name in sorted(name for name in os.listdir(objects) if len(name) == 2):
+        status = _status(name, os.stat(os.path.join(objects, name)))
+        is_settled = max(status[3:]) < now - _SETTLED_NS
+        found.append((status, b"" if is_settled else _ids(objects, name)))
+    return found
+
+
+def _ids(objects: str, fan: str) -> bytes:
+    """Return the names in a folder of loose objects as one text, which is never empty."""
+    return os.fsencode("/" + "/".join(sorted(os.listdir(os.path.join(objects, fan)))))
 
 
 def _below(folder: str) -> "Iterator[Status]":
