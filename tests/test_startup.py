@@ -100,6 +100,7 @@ FAST_PATH = [
     "errors",
     "folders",
     "render.formats",
+    "render.json_pieces",
     "render.numbers",
     "render.report",
     "render.scan_json",
@@ -109,6 +110,7 @@ FAST_PATH = [
     "scanner.absence",
     "scanner.baseline.report",
     "scanner.buffers",
+    "scanner.cache_files",
     "scanner.checks.arguments",
     "scanner.checks.binding",
     "scanner.checks.judge",
@@ -191,6 +193,7 @@ FAST_PATH = [
     "scanner.sources.tree",
     "scanner.tree.batch_scan",
     "scanner.tree.inventory",
+    "scanner.tree.large_files",
     "scanner.tree.tree_scan",
 ]
 """The modules that `--version` and plain scans load: staged, of files, of a history, and of a history that was scanned before."""

@@ -8,12 +8,15 @@ place and never replaced. `-` is no file: the caller writes it to stdout.
 
 import os
 import stat
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from orchestra_creds.core.text import os_error_text
 from orchestra_creds.errors import ConfigError, CredsError, IncompleteError
 
 _IN_PLACE = ("/dev/", "/proc/")
+_AT_ONCE = 1 << 16
+"""Characters that are encoded and written at a time, about."""
 _FOR_ANYONE = ("/dev/shm/", "/dev/mqueue/")  # noqa: S108  nothing is made there
 """Folders below /dev where any user may make files and links."""
 
@@ -34,7 +37,11 @@ def check(target: str, *, new: bool = False) -> None:
         raise ConfigError(f"cannot write {target}: {reason}", hint="make the folder, or name another place")
 
 
-def write(target: str, content: str | bytes, *, mode: int = 0o600, new: bool = False) -> None:
+Content = str | bytes | Iterable[str]
+"""What is written: texts are UTF-8, and parts follow one another."""
+
+
+def write(target: str, content: Content, *, mode: int = 0o600, new: bool = False) -> None:
     """Write a report or a value to a file, a device or a FIFO; a `new` file replaces nothing.
 
     Raises:
@@ -43,12 +50,12 @@ def write(target: str, content: str | bytes, *, mode: int = 0o600, new: bool = F
     """
     path = Path(target)
     check(target, new=new)
-    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
+    parts = encode(content)
     try:
         if _in_place(path):
-            _pour(os.open(path, os.O_WRONLY), data, sync=False)
+            _pour(os.open(path, os.O_WRONLY), parts, sync=False)
         else:
-            _replace(path, data, mode, new=new)
+            _replace(path, parts, mode, new=new)
     except OSError as error:
         raise _error(target, error) from None
 
@@ -62,9 +69,24 @@ def append(target: str, content: str) -> None:
     """
     try:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-        _pour(os.open(target, flags, 0o600), content.encode("utf-8", "backslashreplace"), sync=False)
+        _pour(os.open(target, flags, 0o600), encode(content), sync=False)
     except OSError as error:
         raise _error(target, error) from None
+
+
+def encode(content: Content) -> Iterator[bytes]:
+    """Yield the bytes of a content; parts are put together until they are worth a write."""
+    if isinstance(content, bytes):
+        yield content
+        return
+    waiting, size = [], 0
+    for part in (content,) if isinstance(content, str) else content:
+        waiting.append(part)
+        size += len(part)
+        if size >= _AT_ONCE:
+            yield "".join(waiting).encode("utf-8", "backslashreplace")
+            waiting, size = [], 0
+    yield "".join(waiting).encode("utf-8", "backslashreplace")
 
 
 def _in_place(path: Path) -> bool:
@@ -79,11 +101,11 @@ def _in_place(path: Path) -> bool:
     return not stat.S_ISREG(mode) and not stat.S_ISLNK(mode)
 
 
-def _replace(path: Path, data: bytes, mode: int, *, new: bool) -> None:
+def _replace(path: Path, parts: Iterable[bytes], mode: int, *, new: bool) -> None:
     aside = path.with_name(f".{path.name}.{os.urandom(6).hex()}")
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     try:
-        _pour(os.open(aside, flags, 0o600), data, sync=True)
+        _pour(os.open(aside, flags, 0o600), parts, sync=True)
         aside.chmod(mode)
         if new:
             os.close(os.open(path, flags, 0o600))
@@ -92,11 +114,12 @@ def _replace(path: Path, data: bytes, mode: int, *, new: bool) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _pour(descriptor: int, data: bytes, *, sync: bool) -> None:
+def _pour(descriptor: int, parts: Iterable[bytes], *, sync: bool) -> None:
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(descriptor, rest) :]
+        for part in parts:
+            rest = memoryview(part)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
         if sync:
             os.fsync(descriptor)
     finally:

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from xml.etree import ElementTree as ET
@@ -19,8 +20,9 @@ from orchestra_creds.core.text import portable, visible
 from orchestra_creds.errors import ConfigError
 from orchestra_creds.render import github, gitleaks_report, html, sarif, scan_json, terminal
 from orchestra_creds.render.formats import FORMATS, ReportFormat
+from orchestra_creds.render.json_pieces import array_pieces, object_pieces
 from orchestra_creds.render.numbers import count, seconds, size
-from orchestra_creds.render.report import load_renderer, render
+from orchestra_creds.render.report import load_renderer, pieces, render
 from orchestra_creds.render.scan_text import summary
 from orchestra_creds.render.style import Style, style_of
 from orchestra_creds.scanner.finding import ScanReport, SkippedItem
@@ -305,6 +307,39 @@ def test_sarif_of_an_incomplete_scan_is_no_success(report: ScanReport, clean: Sc
     assert json.loads(sarif.render(clean))["runs"][0]["invocations"][0]["executionSuccessful"] is True
 
 
+# Documents in pieces
+
+
+@given(
+    st.lists(
+        st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text(),
+            lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+            max_leaves=6,
+        )
+    ),
+    st.sampled_from([1, 2]),
+    st.booleans(),
+)
+def test_json_in_pieces_is_json_in_one_piece(items: list[object], indent: int, plain: bool) -> None:
+    dump = partial(json.dumps, indent=indent, ensure_ascii=plain)
+    assert "".join(array_pieces(items, indent=indent, ascii_only=plain)) == dump(items)
+    body = {"a": ["things", {"things": []}], "things": [], "b": '"things": []'}
+    whole = dump(body | {"things": items})
+    assert "".join(object_pieces(body, "things", items, indent=indent, ascii_only=plain)) == whole
+
+
+@pytest.mark.parametrize("format_", ["json", "gitleaks", "gitlab", "junit", "table"])
+def test_a_growing_document_comes_a_finding_at_a_time(format_: str) -> None:
+    longest = []
+    for number in (10, 200):
+        report = assembled(*(sighting(PAT, f"x{n}", f"f{n}") for n in range(number)))
+        parts = list(pieces(report, format_))
+        assert len(parts) > number
+        longest.append(max(map(len, parts)))
+    assert longest[1] < longest[0] + 10
+
+
 # HTML
 
 
@@ -339,6 +374,25 @@ def test_the_page_says_whether_everything_was_looked_at(report: ScanReport, clea
 def test_the_page_counts_places_beyond_the_first_fifty() -> None:
     page = html.render(assembled(*(sighting(PAT, "x", "a", n + 1) for n in range(60))))
     assert "and 10 more, listed by the JSON report" in page
+
+
+def test_a_page_of_many_credentials_stays_small_and_counts_what_it_leaves_out() -> None:
+    number = 20_000
+    findings = assembled(
+        *(sighting(PAT, f"x{n}", f"src/folder {n % 300}/<file> {n % 5000}.py", n) for n in range(number))
+    )
+    page = html.render(replace(findings, skipped=tuple(SkippedItem(f"z{n}" * 99, "unread") for n in range(5000))))
+    assert len(page.encode()) <= html.LARGEST
+    listed = page.count("<article")
+    assert listed > 1000
+    assert f"{number} leaked credentials found" in page
+    assert f"{number - listed:,} credentials in {number - listed:,} places" in page
+    (rule,) = re.findall(rf"<td><code>{PAT.id}</code></td><td>(\d+)</td><td>(\d+)</td>", page)
+    assert rule == (str(number - listed), str(number - listed))
+    shown = page.count("<li><code>z")
+    assert 0 < shown < 5000
+    assert f"and {5000 - shown} more, listed by the JSON report" in page
+    ET.fromstring(page[page.index("<body>") : page.index("</body>") + len("</body>")])  # noqa: S314  our own text
 
 
 def test_the_template_stays_small() -> None:

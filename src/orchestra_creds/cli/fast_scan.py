@@ -16,7 +16,11 @@ from orchestra_creds.scanner.source import SOURCES
 
 TYPE_CHECKING = False  # typing's own costs 3 ms
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from orchestra_creds.scanner.finding import ScanReport
+
+    Document = tuple[Iterable[str], int]
 
 CHOICES = {source.option: source for source in SOURCES.values() if source.option}
 FLAGS = {
@@ -72,8 +76,8 @@ def scan(arguments: list[str]) -> int | None:
             plain.choose_for_pre_commit()
         quick = QUICK_ANSWERS.get(plain.source.name)
         answer = quick(plain, began) if quick is not None else None
-        text, code = answer or _render_report(_scan(plain), plain)
-        return _print(text, code)
+        parts, code = answer or _render_report(_scan(plain), plain)
+        return _print(parts, code)
     except KeyboardInterrupt:
         sys.stderr.write("cancelled\n")
         return ExitCode.CANCELLED
@@ -84,7 +88,7 @@ def scan(arguments: list[str]) -> int | None:
         return error.exit_code
 
 
-def _precheck_staged(plain: PlainArguments, began: float) -> tuple[str, int] | None:
+def _precheck_staged(plain: PlainArguments, began: float) -> "Document | None":
     """Return the report and the exit code if no rule matches anything."""
     if plain.paths:
         return None
@@ -99,19 +103,19 @@ def _precheck_staged(plain: PlainArguments, began: float) -> tuple[str, int] | N
     if plain.format == "table":
         from orchestra_creds.render.numbers import clean
 
-        return clean(files, size, seconds) + "\n", 0
+        return (clean(files, size, seconds) + "\n",), 0
     if plain.format == "json":
         from orchestra_creds.render.scan_json import clean as clean_json
 
-        return clean_json("staged", files, size, seconds), 0
-    from orchestra_creds.render.report import render
+        return (clean_json("staged", files, size, seconds),), 0
+    from orchestra_creds.render.report import pieces
     from orchestra_creds.scanner.finding import ScanReport, ScanStats
 
     report = ScanReport(root, "staged", stats=ScanStats(files, size, seconds=seconds))
-    return render(report, plain.format), 0
+    return pieces(report, plain.format), 0
 
 
-def _replay_history(plain: PlainArguments, began: float) -> tuple[str, int] | None:
+def _replay_history(plain: PlainArguments, began: float) -> "Document | None":
     """Return the report and the exit code of a whole history: those of the last scan if nothing has changed since."""
     if len(plain.paths) > 1 or "--no-cache" in plain.options:
         return None
@@ -146,16 +150,16 @@ def _scan(plain: PlainArguments) -> "ScanReport":
     return scanning.scan(choice, meanwhile=lambda: _prepare(plain.format))
 
 
-def _render_report(report: "ScanReport", plain: PlainArguments) -> tuple[str, int]:
-    """The text and the exit code of a report; its notes go to standard error."""
+def _render_report(report: "ScanReport", plain: PlainArguments) -> "Document":
+    """The text in parts and the exit code of a report; its notes go to standard error."""
     from orchestra_creds.core.text import visible
-    from orchestra_creds.render.report import render, unnamed_skips
+    from orchestra_creds.render.report import pieces, unnamed_skips
 
     if "--quiet" not in plain.options:
         for note in report.notes:
             sys.stderr.write(f"note: {visible(note)}\n")
     sys.stderr.write(unnamed_skips(report, plain.format))
-    return render(report, plain.format), int(report.exit_code)
+    return pieces(report, plain.format), int(report.exit_code)
 
 
 def _prepare(format_: str) -> None:
@@ -219,11 +223,12 @@ def _has_settings() -> bool:
     return True
 
 
-def _print(text: str, code: int) -> int:
+def _print(parts: "Iterable[str]", code: int) -> int:
     """Write the one document."""
     try:
         sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        for part in parts:
+            sys.stdout.buffer.write(part.encode("utf-8", "backslashreplace"))
         sys.stdout.buffer.flush()
     except OSError:
         from orchestra_creds.cli.session import write_stdout

@@ -27,7 +27,7 @@ from orchestra_creds.cli.session import (
 from orchestra_creds.errors import ConfigError, ExitCode
 from orchestra_creds.render.formats import ReportFormat
 from orchestra_creds.render.progress import progress_on
-from orchestra_creds.render.report import render, unnamed_skips
+from orchestra_creds.render.report import pieces, unnamed_skips
 from orchestra_creds.render.style import style_of
 from orchestra_creds.scanner.absence import parse_absences
 from orchestra_creds.scanner.source import SOURCES, Source
@@ -242,7 +242,7 @@ def scan(
         for fact in scanning.scan_facts(choice, report):
             session.say(fact)
     target = sys.stdout if output is None else None
-    text = render(report, format_.value, style=style_of(target, os.environ, color=not no_color))
+    text = pieces(report, format_.value, style=style_of(target, os.environ, color=not no_color))
     if output is None:
         write_stdout(text)
     else:

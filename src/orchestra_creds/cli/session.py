@@ -21,6 +21,7 @@ from orchestra_creds.cli.stderr import redirect_to_null
 from orchestra_creds.core.result import Result
 from orchestra_creds.core.text import os_error_text, visible
 from orchestra_creds.errors import CancelledError, ConfigError, CredsError, ExitCode, IncompleteError
+from orchestra_creds.outfile import Content, encode
 from orchestra_creds.render.result import as_json, as_table
 from orchestra_creds.render.style import style_of
 
@@ -87,18 +88,17 @@ def report_error(error: CredsError, *, as_json: bool = False) -> None:
         sys.stderr.write(f"hint: {visible(error.hint)}\n")
 
 
-def write_stdout(text: str | bytes) -> None:
+def write_stdout(content: Content) -> None:
     """Write the one document of this invocation and make sure that it arrived.
 
     Raises:
         IncompleteError: stdout is closed or full; the report was not delivered whole.
     """
-    data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
     reason = "it is closed"  # `sys.stdout` is None when the caller closed it before we started
     try:
         if sys.stdout is not None:
             sys.stdout.flush()
-            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.writelines(encode(content))
             sys.stdout.buffer.flush()
             return
     except OSError as error:

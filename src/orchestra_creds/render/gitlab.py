@@ -4,12 +4,13 @@ https://gitlab.com/gitlab-org/security-products/security-report-schemas says wha
 status `failure` and a message for each item that was not looked at. No value stands in it: `raw_source_code_extract` is left out.
 """
 
-import json
 import uuid
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 from orchestra_creds import __version__
 from orchestra_creds.core.text import visible
+from orchestra_creds.render.json_pieces import object_pieces
 from orchestra_creds.render.scan_text import summary
 from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 from orchestra_creds.scanner.rule import Confidence, Severity
@@ -24,6 +25,11 @@ _TIME = "%Y-%m-%dT%H:%M:%S"
 
 def render(report: ScanReport) -> str:
     """The report as JSON, with a line break at its end."""
+    return "".join(pieces(report))
+
+
+def pieces(report: ScanReport) -> Iterator[str]:
+    """Yield the same, a spot at a time."""
     end = datetime.now(UTC)
     tool = {**_SCANNER, "version": __version__, "vendor": {"name": "orchestra-creds"}}
     messages = [{"level": "warn", "value": f"{visible(item.path)}: {visible(item.reason)}"} for item in report.skipped]
@@ -39,9 +45,11 @@ def render(report: ScanReport) -> str:
             "scanner": tool,
             "messages": messages,
         },
-        "vulnerabilities": [_vulnerability(finding, place) for finding in report.findings for place in finding.places],
+        "vulnerabilities": [],
     }
-    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+    found = (_vulnerability(finding, place) for finding in report.findings for place in finding.places)
+    yield from object_pieces(document, "vulnerabilities", found, indent=2, ascii_only=False)
+    yield "\n"
 
 
 def _vulnerability(finding: Finding, place: FindingPlace) -> dict[str, object]:

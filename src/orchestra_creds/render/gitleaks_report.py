@@ -4,17 +4,23 @@ All fields are there, `Secret` and `Match` hold the mask. What would say more th
 levelled: Email and Message are "", Entropy is 0, and EndColumn repeats StartColumn, for their difference is the length.
 """
 
-import json
+from collections.abc import Iterator
 from typing import Any
 
 from orchestra_creds.core.text import portable
+from orchestra_creds.render.json_pieces import array_pieces
 from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 
 
 def render(report: ScanReport) -> str:
     """The report as a JSON array, indented by one space as gitleaks does."""
-    rows = [_row(finding, place) for finding in report.findings for place in finding.places]
-    return json.dumps(rows, indent=1) + "\n"
+    return "".join(pieces(report))
+
+
+def pieces(report: ScanReport) -> Iterator[str]:
+    """Yield the same, a spot at a time."""
+    yield from array_pieces((_row(finding, place) for finding in report.findings for place in finding.places), indent=1)
+    yield "\n"
 
 
 def _row(finding: Finding, place: FindingPlace) -> dict[str, Any]:

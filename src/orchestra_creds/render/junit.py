@@ -4,6 +4,7 @@ Follows the schema of Jenkins' xUnit plugin (junit-10.xsd): one suite for the sc
 item that was not looked at, and one passed case if there is neither. No value stands in it. Characters that XML forbids are shown escaped.
 """
 
+from collections.abc import Iterator
 from xml.sax.saxutils import escape, quoteattr
 
 from orchestra_creds.core.text import visible
@@ -13,23 +14,23 @@ from orchestra_creds.scanner.finding import Finding, ScanReport, SkippedItem
 
 def render(report: ScanReport) -> str:
     """The document, with a line break at its end."""
-    cases = [_failed_case(finding) for finding in report.findings]
-    cases += [_error_case(item) for item in report.skipped]
-    if not cases:
-        cases.append(f'    <testcase classname="orchestra-creds.scan" name={quoteattr(summary(report))}/>')
-    counts = f'tests="{len(cases)}" failures="{len(report.findings)}" errors="{len(report.skipped)}" time="{report.stats.seconds:.3f}"'
-    return "\n".join(
-        [
-            '<?xml version="1.0" encoding="UTF-8"?>',
-            f'<testsuites name="orchestra-creds scan" {counts}>',
-            f'  <testsuite name="orchestra-creds scan" {counts}>',
-            *cases,
-            f"    <system-out>{escape(visible(summary(report)))}</system-out>",
-            "  </testsuite>",
-            "</testsuites>",
-            "",
-        ]
-    )
+    return "".join(pieces(report))
+
+
+def pieces(report: ScanReport) -> Iterator[str]:
+    """Yield the same, a case at a time."""
+    number = len(report.findings) + len(report.skipped)
+    counts = f'tests="{number or 1}" failures="{len(report.findings)}" errors="{len(report.skipped)}" time="{report.stats.seconds:.3f}"'
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+    yield f'<testsuites name="orchestra-creds scan" {counts}>\n'
+    yield f'  <testsuite name="orchestra-creds scan" {counts}>\n'
+    for finding in report.findings:
+        yield _failed_case(finding) + "\n"
+    for item in report.skipped:
+        yield _error_case(item) + "\n"
+    if not number:
+        yield f'    <testcase classname="orchestra-creds.scan" name={quoteattr(summary(report))}/>\n'
+    yield f"    <system-out>{escape(visible(summary(report)))}</system-out>\n  </testsuite>\n</testsuites>\n"
 
 
 def _failed_case(finding: Finding) -> str:

@@ -11,9 +11,11 @@ import json
 from collections.abc import Sequence
 
 from orchestra_creds.core.text import portable
+from orchestra_creds.render.json_pieces import object_pieces
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
@@ -23,7 +25,13 @@ SCHEMA = "orchestra-creds/scan/1"
 
 def render(report: "ScanReport") -> str:
     """The report as JSON text."""
-    return _text(as_json(report))
+    return "".join(pieces(report))
+
+
+def pieces(report: "ScanReport") -> "Iterator[str]":
+    """Yield the report as JSON text, a finding at a time."""
+    yield from object_pieces(_envelope(report), "findings", map(_finding, report.findings), indent=1)
+    yield "\n"
 
 
 def clean(source: str, blobs: int, size: int, seconds: float) -> str:
@@ -42,6 +50,11 @@ def schema() -> "dict[str, Any]":
 
 def as_json(report: "ScanReport") -> "dict[str, Any]":
     """The report as JSON values; `notes` stands only when there are some."""
+    return {**_envelope(report), "findings": [_finding(finding) for finding in report.findings]}
+
+
+def _envelope(report: "ScanReport") -> "dict[str, Any]":
+    """The report without its findings, whose place is there."""
     stats = report.stats
     body = _body(
         report.source,
@@ -51,7 +64,7 @@ def as_json(report: "ScanReport") -> "dict[str, Any]":
         cached=stats.cached,
         hidden=(report.accepted, report.allowed, report.gitleaks),
         skipped=[{"path": portable(item.path), "reason": portable(item.reason)} for item in report.skipped],
-        findings=[_finding(finding) for finding in report.findings],
+        count=len(report.findings),
     )
     if report.notes:
         body["notes"] = [portable(note) for note in report.notes]
@@ -71,9 +84,9 @@ def _body(
     cached: int = 0,
     hidden: tuple[int, int, int] = (0, 0, 0),
     skipped: Sequence[object] = (),
-    findings: Sequence[object] = (),
+    count: int = 0,
 ) -> "dict[str, Any]":
-    """`hidden`: how many the baseline accepts, an inline comment allows, and files of gitleaks hide."""
+    """`hidden`: how many the baseline accepts, an inline comment allows, and files of gitleaks hide; `count`: the findings to come."""
     return {
         "schema": SCHEMA,
         "complete": not skipped,
@@ -84,12 +97,12 @@ def _body(
             "bytes": size,
             "cached": cached,
             "seconds": round(seconds, 3),
-            "findings": len(findings),
+            "findings": count,
             "accepted": hidden[0],
             "allowed": hidden[1],
             "gitleaks": hidden[2],
         },
-        "findings": findings,
+        "findings": [],
     }
 
 

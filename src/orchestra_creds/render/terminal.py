@@ -6,6 +6,8 @@ Control characters are escaped everywhere: a file name cannot move the cursor. N
 stderr.
 """
 
+from collections.abc import Iterator
+
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.numbers import count
 from orchestra_creds.render.scan_text import by_credential, origin, place_text, summary
@@ -24,14 +26,24 @@ COLORS = {Severity.CRITICAL: "bold red", Severity.HIGH: "red", Severity.MEDIUM: 
 
 def render(report: ScanReport, style: Style = PLAIN) -> str:
     """The report as text for a person or a pipe."""
-    lines = _finding_lines(report, style) if style.terminal else [_line(finding) for finding in report.findings]
+    return "".join(pieces(report, style))
+
+
+def pieces(report: ScanReport, style: Style = PLAIN) -> Iterator[str]:
+    """Yield the same, line by line."""
+    for line in _lines(report, style):
+        yield line + "\n"
+
+
+def _lines(report: ScanReport, style: Style) -> Iterator[str]:
+    yield from _finding_lines(report, style) if style.terminal else map(_line, report.findings)
     shown = report.skipped[:SKIPPED] if style.terminal else report.skipped
-    lines += [f"not looked at: {visible(item.path)}: {visible(item.reason)}" for item in shown]
+    for item in shown:
+        yield f"not looked at: {visible(item.path)}: {visible(item.reason)}"
     if len(shown) < len(report.skipped):
-        lines.append(f"not looked at: {len(report.skipped) - len(shown):,} more, listed by --format json")
+        yield f"not looked at: {len(report.skipped) - len(shown):,} more, listed by --format json"
     good = report.complete and not report.findings
-    lines.append(style.paint(summary(report), "green" if good else "bold"))
-    return "\n".join(lines) + "\n"
+    yield style.paint(summary(report), "green" if good else "bold")
 
 
 def _line(finding: Finding) -> str:
@@ -54,9 +66,9 @@ def _line(finding: Finding) -> str:
     return " ".join(parts)
 
 
-def _finding_lines(report: ScanReport, style: Style) -> list[str]:
-    lines: list[str] = []
+def _finding_lines(report: ScanReport, style: Style) -> Iterator[str]:
     for group in by_credential(report.findings):
+        lines: list[str] = []
         first = group[0]
         severity = style.paint(first.severity.name, COLORS[first.severity])
         confidence = style.paint(max(f.confidence for f in group).name.lower(), "dim")
@@ -74,8 +86,8 @@ def _finding_lines(report: ScanReport, style: Style) -> list[str]:
             lines += _wrap_text("to do: ", first.remedy, style)
         prints = ", ".join(finding.fingerprint[:12] for finding in group[:PLACES])
         lines += (style.paint(line, "dim") for line in _wrap_text("fingerprint ", prints, style))
-        lines.append("")
-    return lines
+        yield from lines
+        yield ""
 
 
 def _wrap_text(label: str, text: str, style: Style) -> list[str]:

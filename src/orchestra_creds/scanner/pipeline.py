@@ -29,8 +29,11 @@ from orchestra_creds.scanner.source import Source, source_of
 
 TYPE_CHECKING = False  # typing's own costs 2 ms, for which the listing of a tree would wait
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from orchestra_creds.core.progress import Progress
     from orchestra_creds.scanner.baseline.file import Baseline
+    from orchestra_creds.scanner.detection import Sighting
     from orchestra_creds.scanner.engine.compiled_cache import CompiledRules
     from orchestra_creds.scanner.engine.engine import Engine
     from orchestra_creds.scanner.fingerprint import FingerprintKey
@@ -98,18 +101,19 @@ def _scan_source(
         result = place.scan(_open_engine(request, rules, setup.rules, compiled, progress), progress, prepare_report)
     finally:
         progress.finish()
-    sightings = result.sightings
+    sightings, result.sightings = result.sightings, []
     if setup.policy is not None:
         sightings += setup.policy.detect_paths(result.paths)
     from orchestra_creds.scanner.baseline import report as scan_report
 
     skipped, missing = split_accepted([*result.skipped, *setup.skipped, *unused], request.accept_missing)
+    any_seen = bool(sightings)
     return scan_report.report(
-        sightings,
+        _drain(sightings),
         root=str(place.root),
         source=source.name,
         filters=scan_report.Filters(
-            key=key or _load_key(request, place, accepted, wanted=bool(sightings)),
+            key=key or _load_key(request, place, accepted, wanted=any_seen),
             today=request.now.date(),
             baseline=accepted,
             gitleaks=setup.policy,
@@ -121,6 +125,12 @@ def _scan_source(
         stats=replace(result.stats, seconds=time.perf_counter() - began),
         notes=(*setup.notes, *notes, *result.notes, *missing),
     )
+
+
+def _drain(sightings: "list[Sighting]") -> "Iterator[Sighting]":
+    """Yield all of a list, which forgets what it yields."""
+    while sightings:
+        yield sightings.pop()
 
 
 def _open_engine(

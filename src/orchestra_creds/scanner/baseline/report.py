@@ -63,23 +63,32 @@ def report(
     stats: ScanStats | None = None,
     notes: Sequence[str] = (),
 ) -> ScanReport:
-    """The report of one scan. `source` is tree, history, staged, since or stdin."""
-    counted = list(sightings)
+    """The report of one scan. `source` is tree, history, staged, since or stdin.
+
+    Sightings that come one by one, and that nobody else holds, are forgotten one by one: a report of many findings takes less memory.
+    """
     if filters.gitleaks is not None:
-        counted = filters.gitleaks.keep(counted)
-    counted = [s for s in counted if s.detection.rule.severity >= filters.min_severity]
+        sightings = filters.gitleaks.keep(list(sightings))
     groups: dict[tuple[str, Material, str], list[Sighting]] = {}
-    for sighting in counted:
+    counted = 0
+    for sighting in sightings:
         found = sighting.detection
-        groups.setdefault((found.rule.id, found.material, sighting.place.path), []).append(sighting)
-    open_groups = [left for group in groups.values() if (left := _drop_allowed(group))]
-    findings = sorted((_finding(group, filters) for group in open_groups), key=_order)
+        if found.rule.severity >= filters.min_severity:
+            counted += 1
+            groups.setdefault((found.rule.id, found.material, sighting.place.path), []).append(sighting)
+    findings, open_sightings = [], 0
+    while groups:
+        _, group = groups.popitem()
+        if left := _drop_allowed(group):
+            open_sightings += len(left)
+            findings.append(_finding(left, filters))
+    findings.sort(key=_order)
     whole = ScanReport(
         root=root,
         source=source,
         findings=tuple(findings),
         skipped=tuple(sorted(set(skipped), key=lambda s: (s.path, s.reason))),
-        allowed=len(counted) - sum(map(len, open_groups)),
+        allowed=counted - open_sightings,
         gitleaks=0 if filters.gitleaks is None else len(filters.gitleaks.hidden),
         notes=(*notes, *_key_notes(filters.key)),
         stats=stats or ScanStats(),
