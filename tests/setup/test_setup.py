@@ -1,6 +1,7 @@
 """`setup`: one run brings about what the file says, a second changes nothing, nothing of others is lost, and drift is named."""
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -23,9 +24,13 @@ from orchestra_creds.errors import (
     NotFoundError,
     SoftDeletedError,
 )
+from orchestra_creds.gcp.policies import RestPolicyStore
+from orchestra_creds.gcp.secrets import SecretManagerStore
+from orchestra_creds.setup.apply import apply
 from orchestra_creds.setup.change import ChangeKind, Risk
 from orchestra_creds.setup.example import example
 from orchestra_creds.setup.parts import select_part
+from tests.gauge import Gauge
 from tests.rotation.world import PROJECT, Died, Loss
 from tests.setup.stage import (
     BUCKET,
@@ -586,3 +591,43 @@ def test_a_role_whose_id_is_not_free_yet_is_told_by_its_class(stage: Stage) -> N
             Resource(Ref(ResourceKind.ROLE, "watcher"), {"title": "w", "description": "", "includedPermissions": []})
         )
     assert "37 days" in caught.value.hint
+
+
+MANY = SMALL + "".join(
+    f'[secrets.value-{number}]\nenvironments = ["dev"]\nconsumers = ["runner-one"]\n' for number in range(6)
+)
+
+
+def test_changes_that_do_not_need_one_another_are_made_at_once_and_told_in_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage, gauges = Stage(MANY), {"secrets": Gauge(), "policies": Gauge()}
+
+    def measure(kind: type, name: str, gauge: Gauge) -> None:
+        work = getattr(kind, name)
+
+        def call(*arguments: object, **options: object) -> object:
+            with gauge.call():
+                return work(*arguments, **options)
+
+        monkeypatch.setattr(kind, name, call)
+
+    measure(SecretManagerStore, "create_secret", gauges["secrets"])
+    measure(RestPolicyStore, "set_policy", gauges["policies"])
+    planned = stage.plan()
+    endings = stage.apply()
+    assert [one.change for one in endings] == list(planned.work)
+    assert {one.ending for one in endings} == {"done"}
+    assert {name: gauge.most > 1 for name, gauge in gauges.items()} == {"secrets": True, "policies": True}
+    assert not stage.plan().work
+    stage.close()
+
+
+def test_nothing_is_begun_once_setup_was_told_to_stop() -> None:
+    stage, stopping = Stage(MANY), threading.Event()
+    planned, before = stage.plan(), stage.mutations()
+    stopping.set()
+    assert planned.work
+    assert list(apply(planned, stage.project, stage.sleep, stage.plan, stopping=stopping)) == []
+    assert stage.mutations() == before
+    stage.close()
