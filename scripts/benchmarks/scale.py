@@ -25,7 +25,7 @@ from orchestra_creds.scanner.samples.sample import render
 
 COMMAND: Final = str(Path(sys.executable).with_name("orchestra-creds"))
 PROJECT: Final = "demo-project"
-SHARE: Final = 8
+SHARE: Final = 4
 """By what the sizes of a quick run are smaller."""
 
 

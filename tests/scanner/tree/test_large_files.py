@@ -105,7 +105,7 @@ def test_a_shared_file_has_the_report_of_one_worker(
     if not forks:
         monkeypatch.setattr(workers, "can_fork", lambda: False)
     shared = look(tmp_path, jobs=2)
-    assert small_parts[0] > 5
+    assert sum(small_parts) > 5
     assert [one.places for one in shared.findings] == [one.places for one in alone.findings]
     assert len(shared.findings) == 31
     assert (shared.stats.blobs, shared.stats.bytes, shared.skipped) == (alone.stats.blobs, alone.stats.bytes, ())
