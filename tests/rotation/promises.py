@@ -4,17 +4,20 @@ After every change it looks at the cloud from outside: what readers may see now 
 enabled and authenticate; keys of others are as they were; the newest version is never disabled or destroyed.
 """
 
-import json
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
+from orchestra_creds.core.cloud_types import VersionState
 from orchestra_creds.core.credential import Credential
 from orchestra_creds.core.policy import SHORTEST_GRACE
+from orchestra_creds.emulator.iam import accounts, key_records
+from orchestra_creds.emulator.iam.key_records import KeyRecord
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.state import Phase
-from tests.rotation.world import World
+from tests.rotation.snapshot import DESTROYED, Snapshot, take_snapshot
+from tests.rotation.world import PROJECT, World
 
 STALE = SHORTEST_GRACE
 MOST_KEYS = 10
@@ -30,12 +33,24 @@ class Watch:
     def __init__(self, world: World, account: str, secret: str = "db-key") -> None:  # noqa: S107  a name
         self.world, self.account, self.secret = world, account, secret
         self.visible: dict[int, datetime] = {}
-        self.ids: dict[int, str] = {}
-        self.foreign: dict[str, bool] = {}
+        self.proven: set[int] = set()
         self.checks = 0
-        with world.aside():
-            self.foreign = {key.id: key.disabled for key in world.keys.list_keys(account)}
+        self.held: dict[str, tuple[str, str]] = {}
+        self.foreign = {key.id: key.disabled for key in self._snapshot().keys.get(account, {}).values()}
         world.emulator.after = self._after
+
+    def _snapshot(self) -> Snapshot:
+        return take_snapshot(self.world.store, PROJECT, self.held)
+
+    def memory(self) -> Mapping[str, Any]:
+        """Return what it has seen so far."""
+        names = ("visible", "proven", "held", "foreign")
+        return {name: copy.copy(getattr(self, name)) for name in names}
+
+    def remember(self, memory: Mapping[str, Any]) -> None:
+        """Go on from what another watch has seen."""
+        for name, value in memory.items():
+            setattr(self, name, copy.copy(value))
 
     def own(self, *keys: str) -> None:
         """These are ours from now on: they were adopted."""
@@ -49,60 +64,61 @@ class Watch:
     def look(self) -> None:
         """Complain about a broken promise."""
         self.checks += 1
-        with self.world.aside():
-            keys = {key.id: key for key in self.world.keys.list_keys(self.account)}
-            versions = self._versions()
-            secret = self.world.secrets.find_secret(self.secret)
+        there = self._snapshot()
+        keys, secret = there.keys.get(self.account, {}), there.secrets.get(self.secret)
         self._foreign_untouched(keys)
-        if sum(key.origin is KeyOrigin.USER for key in keys.values()) > MOST_KEYS:
+        if len(keys) > MOST_KEYS:
             raise BrokenPromiseError("I8: more keys than an account may have")
-        if not versions:
+        if secret is None or not secret.states:
             return
-        newest = max(versions)
-        if versions[newest] is not VersionState.ENABLED:
-            raise BrokenPromiseError(f"I6: the newest version {newest} is {versions[newest]}")
+        if not there.is_readable(self.secret, secret.latest):
+            raise BrokenPromiseError(f"I6: the newest version {secret.latest} is not enabled")
         now = self.world.clock
-        self.visible[newest] = now
-        if secret is not None and "current" in secret.aliases:
+        self.visible[secret.latest] = now
+        if "current" in secret.aliases:
             self.visible[secret.aliases["current"]] = now
         for number, seen in self.visible.items():
             if now - seen <= STALE:
-                self._usable(number, versions, keys)
-        self._destroyed_only_when_dead(versions, keys)
+                self._check_usable(number, there)
+        self._check_destroyed(there, keys)
 
-    def _usable(self, number: int, versions: dict[int, VersionState], keys: dict[str, Any]) -> None:
-        if versions.get(number) is not VersionState.ENABLED:
-            raise BrokenPromiseError(f"I1: a reader may get version {number}, and it is {versions.get(number)}")
-        key = keys.get(self._id(number))
-        with self.world.aside(late=True):
-            works = self.world.authenticates(self.secret, number)
-        if key is None or key.disabled or not works:
+    def _check_usable(self, number: int, there: Snapshot) -> None:
+        if not there.is_readable(self.secret, number):
+            raise BrokenPromiseError(f"I1: a reader may get version {number}, and it is not enabled")
+        works = there.authenticates(self.secret, number) and self._is_known_everywhere(
+            there.key_in(self.secret, number)
+        )
+        if (
+            works and number not in self.proven
+        ):  # the private half never changes: one token shows that it is the right one
+            with self.world.aside(late=True):
+                works = self.world.authenticates(self.secret, number)
+            self.proven.add(number)
+        if not works:
             raise BrokenPromiseError(f"I1: the key of version {number} does not authenticate")
 
-    def _destroyed_only_when_dead(self, versions: dict[int, VersionState], keys: dict[str, Any]) -> None:
-        alive = {self._id(number) for number, state in versions.items() if state is VersionState.ENABLED}
-        for number, state in versions.items():
-            identifier = self.ids.get(number, "")
+    def _is_known_everywhere(self, identifier: str) -> bool:
+        """Whether a key authenticates where it is seen late."""
+        with self.world.store.transaction() as txn:
+            account = accounts.find(txn, self.account)
+            return account is not None and key_records.usable_key(txn, account, identifier) is not None
+
+    def _check_destroyed(self, there: Snapshot, keys: Mapping[str, KeyRecord]) -> None:
+        """A version is destroyed only once its key is dead, or another version holds it."""
+        secret = there.secrets[self.secret]
+        alive = {
+            there.key_in(self.secret, number) for number in secret.states if there.is_readable(self.secret, number)
+        }
+        for number, state in secret.states.items():
+            identifier = there.key_in(self.secret, number)
             key = keys.get(identifier)
-            if state is VersionState.DESTROYED and key is not None and not key.disabled and identifier not in alive:
+            if state == DESTROYED and key is not None and not key.disabled and identifier not in alive:
                 raise BrokenPromiseError(f"I7: version {number} is destroyed and its key is enabled")
 
-    def _foreign_untouched(self, keys: dict[str, Any]) -> None:
+    def _foreign_untouched(self, keys: Mapping[str, KeyRecord]) -> None:
         for identifier, disabled in self.foreign.items():
             if identifier not in keys or keys[identifier].disabled != disabled:
                 raise BrokenPromiseError("I4: a key that is not ours was touched")
-
-    def _versions(self) -> dict[int, VersionState]:
-        if self.world.secrets.find_secret(self.secret) is None:
-            return {}
-        return self.world.versions(self.secret)
-
-    def _id(self, number: int) -> str:
-        if number not in self.ids:
-            with self.world.aside():
-                body = json.loads(self.world.secrets.access(self.secret, number).material.reveal())
-            self.ids[number] = str(body["private_key_id"])
-        return self.ids[number]
 
     # -- after all is over
 

@@ -4,13 +4,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 
 from orchestra_creds.emulator.iam import accounts, key_records
 from orchestra_creds.emulator.iam.key_records import KeyRecord
 from orchestra_creds.emulator.secret_manager.records import SECRET, VERSION, Secret, SecretVersion
 from orchestra_creds.emulator.store.store import Store, Txn
 
-ENABLED = int(SecretVersion.ENABLED)
+ENABLED, DESTROYED = int(SecretVersion.ENABLED), int(SecretVersion.DESTROYED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ class Snapshot:
         there = self.secrets.get(secret)
         return [f"{there.resource}/versions/{number}" for number in there.states] if there else []
 
+    def key_in(self, secret: str, version: int) -> str:
+        """The id of the key that a version holds or held; empty if it is none."""
+        return self.held[f"{self.secrets[secret].resource}/versions/{version}"][1]
+
     def is_readable(self, secret: str, version: int) -> bool:
         """Whether a reader of this version gets something."""
         there = self.secrets.get(secret)
@@ -74,24 +79,44 @@ def take_snapshot(store: Store, project: str, held: dict[str, tuple[str, str]]) 
         keys: dict[str, dict[str, KeyRecord]] = {}
         disabled = set()
         for row in txn.children(accounts.ACCOUNT, f"projects/{project}"):
-            account = accounts.ServiceAccount.FromString(row.body)
-            rows = txn.children(key_records.KEY, account.unique_id)
-            records = [key_records._record_from_json(each.body) for each in rows]
-            keys[account.email] = {key.id: key for key in records if not key.system}
-            if account.disabled:
-                disabled.add(account.email)
+            identifier, email, is_disabled = _account(row.body)
+            records = [_key(each.body) for each in txn.children(key_records.KEY, identifier)]
+            keys[email] = {key.id: key for key in records if not key.system}
+            if is_disabled:
+                disabled.add(email)
         secrets = {}
         for row in txn.children(SECRET, f"projects/{project}"):
-            secret = Secret.FromString(row.body)
             states = {}
             for each in txn.children(VERSION, row.name):
-                version = SecretVersion.FromString(each.body)
-                states[int(each.name.rpartition("/")[2])] = int(version.state)
+                states[int(each.name.rpartition("/")[2])] = _version_state(each.body)
                 if each.name not in held:
                     held[each.name] = _key_in(txn, each.name)
             name = row.name.rpartition("/")[2]
-            secrets[name] = SecretFacts(name, row.name, dict(secret.annotations), dict(secret.version_aliases), states)
+            annotations, aliases = _secret(row.body)
+            secrets[name] = SecretFacts(name, row.name, annotations, aliases, states)
         return Snapshot(txn.now, secrets, keys, frozenset(disabled), held)
+
+
+@lru_cache(maxsize=4096)
+def _account(body: bytes) -> tuple[str, str, bool]:
+    account = accounts.ServiceAccount.FromString(body)
+    return account.unique_id, account.email, bool(account.disabled)
+
+
+@lru_cache(maxsize=4096)
+def _key(body: bytes) -> KeyRecord:
+    return key_records._record_from_json(body)
+
+
+@lru_cache(maxsize=4096)
+def _secret(body: bytes) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    secret = Secret.FromString(body)
+    return dict(secret.annotations), dict(secret.version_aliases)
+
+
+@lru_cache(maxsize=4096)
+def _version_state(body: bytes) -> int:
+    return int(SecretVersion.FromString(body).state)
 
 
 def _key_in(txn: Txn, version: str) -> tuple[str, str]:

@@ -1,8 +1,9 @@
 """A credential that nobody needs any more: ended by steps that survive any crash, or let go with everything that stays named."""
 
+import functools
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 
@@ -35,7 +36,7 @@ from orchestra_creds.rotation.state import (
 from orchestra_creds.rotation.timing import LEASE
 from tests.rotation.test_leaked import STRATEGIES, first_id, plain
 from tests.rotation.test_year import FakeProgram
-from tests.rotation.world import POLICY, Died, Loss, World, service_account_key
+from tests.rotation.world import POLICY, Died, Loss, Moment, World, service_account_key
 
 RETIRE, ABANDON = RunRequest(retire=True), RunRequest(abandon=True)
 SAMPLE = 4
@@ -226,24 +227,21 @@ def test_an_older_program_does_not_rotate_what_is_to_end(world: World, credentia
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("loss", [Loss.DEATH_BEFORE, Loss.DEATH_AFTER, Loss.LOST_REPLY])
 def test_a_retirement_survives_at_every_changing_call(strategy: Strategy, loss: Loss, exhaustive: bool) -> None:
-    def begin() -> tuple[World, Credential, int]:
-        world = World()
-        credential = service_account_key(world.account(), strategy=strategy)
-        world.rotate(credential)
-        return world, credential, len(world.emulator.calls)
-
     def whole_end(world: World, credential: Credential) -> None:
         world.rotate(credential, RETIRE)
         world.pass_time(POLICY.soak)
         world.rotate(undeclared(credential))
 
-    world, credential, here = begin()
+    world = World()
+    credential = service_account_key(world.account(), strategy=strategy)
+    world.rotate(credential)
+    moment, here = world.moment(), len(world.emulator.calls)
     whole_end(world, credential)
     numbers = [n for n, (_, mutates) in enumerate(world.emulator.calls[here:]) if mutates]
     world.close()
     assert len(numbers) > 7
     for number in sample(numbers, exhaustive):
-        world, credential, _ = begin()
+        world = World(moment=moment)
         world.lose({number: loss})
         try:
             whole_end(world, credential)
@@ -262,27 +260,33 @@ def test_a_retirement_survives_at_every_changing_call(strategy: Strategy, loss: 
         world.close()
 
 
-def dead_rotations(strategy: Strategy, *, exhaustive: bool) -> Iterator[tuple[int, World, Credential]]:
-    """A world for each changing call after which a rotation may die, with the number of the call and the credential that was rotating."""
-
-    def due() -> tuple[World, Credential]:
-        world = World()
-        credential = service_account_key(world.account(), strategy=strategy)
-        world.rotate(credential)
-        world.pass_time(POLICY.every)
-        return world, credential
-
-    world, credential = due()
-    here = len(world.emulator.calls)
+@functools.cache
+def dead_moments(strategy: Strategy, *, exhaustive: bool) -> tuple[Credential, Mapping[int, Moment]]:
+    """A credential, and where its world is after the rotation died after each changing call, by the number of the call."""
+    world = World()
+    credential = service_account_key(world.account(), strategy=strategy)
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    due, here = world.moment(), len(world.emulator.calls)
     world.rotate(credential)
     numbers = [n for n, (_, mutates) in enumerate(world.emulator.calls[here:]) if mutates]
     world.close()
+    dead = {}
     for number in sample(numbers, exhaustive):
-        world, credential = due()
+        world = World(moment=due)
         world.lose({number: Loss.DEATH_AFTER})
         with pytest.raises(Died):
             world.rotate(credential)
-        yield number, world, credential
+        dead[number] = world.moment()
+        world.close()
+    return credential, dead
+
+
+def dead_rotations(strategy: Strategy, *, exhaustive: bool) -> Iterator[tuple[int, World, Credential]]:
+    """A world for each changing call after which a rotation may die, with the number of the call and the credential that was rotating."""
+    credential, dead = dead_moments(strategy, exhaustive=exhaustive)
+    for number, moment in dead.items():
+        yield number, World(moment=moment), credential
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

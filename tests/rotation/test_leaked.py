@@ -13,7 +13,6 @@ from orchestra_creds.core.credential import ApiKey, Copy, Credential, Credential
 from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.emulator.server import control
 from orchestra_creds.errors import ExitCode, PreconditionError
 from orchestra_creds.gcp.api_keys import RestApiKeyStore
 from orchestra_creds.rotation.issuer import Issuer
@@ -209,13 +208,12 @@ def test_the_wish_survives_at_every_changing_call(strategy: Strategy, loss: Loss
     world = World()
     credential = service_account_key(world.account(), strategy=strategy)
     world.rotate(credential)
+    moment = world.moment()
     numbers = losses(world, credential)
     world.close()
     assert len(numbers) > 8
     for number in numbers:
-        world = World()
-        credential = service_account_key(world.account(), strategy=strategy)
-        world.rotate(credential)
+        world = World(moment=moment)
         leaked = first_id(world)
         world.lose({number: loss})
         recorded = True
@@ -428,16 +426,12 @@ def test_what_no_issuer_can_end_is_not_killed_first(world: World) -> None:
 # -- who does not come back
 
 
-def expose(world: World, account: str, key: str) -> None:
-    control.expose_key(world.store.path, account, key, "https://example.com/leak")
-
-
 def test_a_key_that_google_disabled_as_leaked_does_not_come_back(
     world: World, credential: Credential, account: str
 ) -> None:
     world.rotate(credential)
     leaked = first_id(world)
-    expose(world, account, leaked)
+    world.expose(account, leaked)
     assert world.rotate(credential).ending is Ending.ROTATED
     for want in (BACK, replace(BACK, force=True)):
         outcome = world.rotate(credential, want)
@@ -457,7 +451,7 @@ def test_a_predecessor_that_was_taken_out_in_its_grace_does_not_come_back(
     world.pass_time(POLICY.every)
     world.rotate(credential)
     if by == "google":
-        expose(world, account, old)
+        world.expose(account, old)
     else:
         world.keys.disable_key(account, old)
     if later:
@@ -482,7 +476,7 @@ def test_a_rollback_that_is_resumed_gives_up_a_key_that_leaked_meanwhile(
     with pytest.raises(Died):
         world.rotate(credential, BACK)
     assert world.state().phase is Phase.ISSUED
-    expose(world, account, old)
+    world.expose(account, old)
     world.pass_time(LEASE + timedelta(minutes=1))
     outcome = world.rotate(credential, RunRequest(start=False))
     assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION)

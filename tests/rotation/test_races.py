@@ -4,6 +4,7 @@ Each engine runs in a thread of its own that stops before every call until the s
 the middle of a call and wakes up when another run has finished its work.
 """
 
+import functools
 import random
 import threading
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import pytest
 from orchestra_creds.core.credential import Strategy
 from orchestra_creds.rotation.outcome import Ending, Outcome
 from orchestra_creds.rotation.timing import LEASE
-from tests.rotation.lives import Life
+from tests.rotation.lives import Life, LifeMoment
 from tests.rotation.world import POLICY
 
 RACES_BY_DEFAULT, RACES = 36, 2000
@@ -85,12 +86,18 @@ class Schedule:
         return calls
 
 
+@functools.cache
+def due_moment(strategy: Strategy) -> LifeMoment:
+    """The moment of a life at which its credential is due."""
+    with Life(strategy, policy=PROMPT) as life:
+        life.run()
+        life.world.pass_time(POLICY.every + timedelta(hours=1))
+        return life.moment()
+
+
 def due(strategy: Strategy) -> Life:
     """A life whose credential is due."""
-    life = Life(strategy, policy=PROMPT)
-    life.run()
-    life.world.pass_time(POLICY.every + timedelta(hours=1))
-    return life
+    return Life(moment=due_moment(strategy))
 
 
 def check_one_rotation(life: Life, outcomes: list[Outcome | None]) -> None:

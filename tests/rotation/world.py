@@ -5,16 +5,16 @@ can catch `kill -9`. A lost reply is an UNAVAILABLE after the work.
 """
 
 import contextlib
+import copy
 import enum
 import functools
 import itertools
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
-from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from unittest import mock
 
 from cryptography.hazmat.primitives import serialization
@@ -24,14 +24,12 @@ from orchestra_creds.core.cloud_types import KeyOrigin, VersionState
 from orchestra_creds.core.credential import Credential, CredentialKind, Strategy
 from orchestra_creds.core.policy import RotationPolicy
 from orchestra_creds.core.ports import Destination, UsageSource
-from orchestra_creds.emulator.iam import key_records
+from orchestra_creds.emulator.iam import key_records, keys
 from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
 from orchestra_creds.emulator.protocol.routes import IAM_ADMIN, rpcs
 from orchestra_creds.emulator.server import control
 from orchestra_creds.emulator.server.dispatch import Emulator
-from orchestra_creds.emulator.service_usage.services import TITLES
-from orchestra_creds.emulator.store.store import Store
 from orchestra_creds.errors import CredsError
 from orchestra_creds.gcp.key_usage import AnalyzerUsage, MonitoringUsage
 from orchestra_creds.gcp.keys import IamKeyStore
@@ -48,7 +46,8 @@ from orchestra_creds.rotation.run_clock import RunClock
 from orchestra_creds.rotation.situation import ORDINARY, RunRequest
 from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, State, decode
 from tests.contract.direct import DirectSession
-from tests.strictness import switch_to_strict
+from tests.rotation.memory_store import Image, MemoryStore, empty_image
+from tests.rotation.short_session import ShortSession
 
 PROJECT = "demo-project"
 POLICY = RotationPolicy(
@@ -136,35 +135,67 @@ def loaded(text: bytes, password: Any = None, **_options: Any) -> Any:
     return _remembered(bytes(text))
 
 
+class KeyPairs:
+    """Draws from the stock in turn, for ever."""
+
+    def __init__(self, stock: Sequence[rsa.RSAPrivateKey]) -> None:
+        self._stock, self._drawn = stock, 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> rsa.RSAPrivateKey:
+        self._drawn += 1
+        return self._stock[(self._drawn - 1) % len(self._stock)]
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Where a world has come to; any number of worlds may go on from there."""
+
+    image: Image
+    clock: datetime
+    pairs: KeyPairs
+    uploads: Mapping[str, KeyPairs]
+    runs: int
+
+
 class World:
     """One emulated project, whose time stands still; strict unless told, with the APIs on that are served from the start."""
 
-    def __init__(self, *, strict: bool = True) -> None:
-        self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
-        self.clock = self.began = datetime.now(UTC).replace(microsecond=0)  # google-auth signs with the real time
-        self.store = Store(Path(self._folder.name) / "emulator.db", wall=self.began.timestamp)
-        if strict:
-            switch_to_strict(self.store, apis=TITLES)
+    def __init__(self, *, strict: bool = True, moment: Moment | None = None) -> None:
+        self.began = datetime.now(UTC).replace(microsecond=0)
+        self.clock = moment.clock if moment else self.began
+        image = moment.image if moment else empty_image(strict=strict)
+        self.store = MemoryStore(image, wall=lambda: self.began.timestamp())  # noqa: PLW0108  it moves
         self.emulator = Fragile(self.store, control.SERVICES, sleep=lambda _seconds: None)
-        self.session = DirectSession(PROJECT, self.emulator, environment={})
+        self.session: DirectSession = ShortSession(PROJECT, self.emulator, environment={})
         self.secrets = SecretManagerStore(self.session)
         self.keys = IamKeyStore(self.session)
         self.tokens = KeyTokenIssuer(self.session)
         self.inspector = RestProjectInspector(self.session)
-        self.pairs = itertools.cycle(pairs()[:12])
-        self.uploads: defaultdict[str, Iterator[rsa.RSAPrivateKey]] = defaultdict(lambda: itertools.cycle(pairs()[12:]))
+        self.pairs = copy.copy(moment.pairs) if moment else KeyPairs(pairs()[:12])
+        uploads = {name: copy.copy(drawn) for name, drawn in moment.uploads.items()} if moment else {}
+        self.uploads: defaultdict[str, KeyPairs] = defaultdict(lambda: KeyPairs(pairs()[12:]), uploads)
         self._patches = contextlib.ExitStack()
         self._patches.enter_context(mock.patch.object(serialization, "load_pem_private_key", loaded))
-        self._patches.enter_context(mock.patch.object(key_records, "new_private_key", side_effect=self.pairs))
-        self.runs = itertools.count(1)
+        self._patches.enter_context(mock.patch.object(key_records, "new_private_key", self.pairs.__next__))
+        self.runs = itertools.count(moment.runs if moment else 1)
         self.events: list[Event] = []
         self.stopping = False
+        self.pass_time(timedelta(0))
 
     def close(self) -> None:
         self._patches.close()
         self.session.close()
         self.store.close()
-        self._folder.cleanup()
+
+    def moment(self) -> Moment:
+        """Return where it has come to."""
+        runs = next(self.runs)
+        self.runs = itertools.count(runs)
+        uploads = {name: copy.copy(drawn) for name, drawn in self.uploads.items()}
+        return Moment(self.store.image(), self.clock, copy.copy(self.pairs), uploads, runs)
 
     # -- the cloud
 
@@ -175,6 +206,11 @@ class World:
     def account(self, name: str = "app-one") -> str:
         return str(self.rpc("CreateServiceAccount", name=f"projects/{PROJECT}", account_id=name).email)
 
+    def expose(self, account: str, key: str) -> None:
+        """Let Google find a key in public."""
+        with self.store.transaction() as txn:
+            keys.expose(txn, f"projects/-/serviceAccounts/{account}/keys/{key}", "https://example.com/leak")
+
     def lose(self, losses: Mapping[int, Loss]) -> None:
         """From now on, the calls with these numbers (from 0) go wrong."""
         here = len(self.emulator.calls)
@@ -182,6 +218,7 @@ class World:
 
     def pass_time(self, step: timedelta) -> None:
         self.clock += step
+        self.began = datetime.now(UTC).replace(microsecond=0)  # google-auth signs with the real time
         with self.store.transaction() as txn:
             txn.set_setting("clock_offset", (self.clock - self.began).total_seconds())
 
