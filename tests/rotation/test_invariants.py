@@ -1,6 +1,7 @@
 """The invariants of the rotation, each by name; the crash tests prove the same under every fault."""
 
 import contextlib
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -14,7 +15,7 @@ from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ExitCode, PreconditionError, UnavailableError
 from orchestra_creds.rotation.outcome import Ending, Event, Outcome
 from orchestra_creds.rotation.situation import PREDICTED, RunRequest, StepKind
-from orchestra_creds.rotation.state import ANNOTATION, Phase, Retirement
+from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, Phase, Retirement
 from tests.rotation.promises import Watch
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
 
@@ -394,13 +395,16 @@ def test_a_policy_that_may_not_be_read_is_unknown_and_an_upload_that_it_forbids_
 @pytest.mark.parametrize("loss", list(Loss))
 def test_an_upload_that_becomes_a_creation_survives_every_crash(loss: Loss, *, exhaustive: bool) -> None:
     """A run that dies or loses a reply anywhere on the way is completed by later ones; no key and no staged copy is left over."""
+    world = World()
+    account = world.account()
+    credential = service_account_key(account, strategy=Strategy.AUTO)
+    forbid(world, "iam.disableServiceAccountKeyUpload")
+    world.arm("GetEffectivePolicy", Code.PERMISSION_DENIED)
+    moment = world.moment()
+    world.close()
     for number in range(0, 90, 1 if exhaustive else 3):
-        world = World()
+        world = World(moment=moment)
         try:
-            account = world.account()
-            credential = service_account_key(account, strategy=Strategy.AUTO)
-            forbid(world, "iam.disableServiceAccountKeyUpload")
-            world.arm("GetEffectivePolicy", Code.PERMISSION_DENIED)
             world.lose({number: loss})
             with contextlib.suppress(Died):
                 world.rotate(credential)
@@ -529,3 +533,90 @@ def calls_of_a_rotation(account: str) -> list[tuple[str, bool]]:
         return list(world.emulator.calls)
     finally:
         world.close()
+
+
+@pytest.mark.parametrize("call", ["CreateServiceAccountKey", "UploadServiceAccountKey"])
+def test_a_key_that_a_suspended_host_makes_valid_too_late_is_ended(world: World, account: str, call: str) -> None:
+    """The host sleeps in the middle of the call; another run completes the rotation, and nobody looks for a late key any more."""
+    upload = call.startswith("Upload")
+    credential = service_account_key(account, strategy=Strategy.UPLOAD if upload else Strategy.CREATE)
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+
+    def sleep(name: str) -> None:
+        if name.endswith(call):
+            world.emulator.before = lambda _name: None
+            world.pass_time(timedelta(hours=5))
+            if upload:  # somebody tidied up the staging secret, so the other run has to make another key
+                with world.aside():
+                    world.secrets.delete_secret("db-key" + STAGING_SUFFIX)
+            assert world.rotate(credential).ending is Ending.ROTATED
+            world.pass_time(timedelta(hours=5))
+            assert world.rotate(credential).code is ExitCode.OK
+
+    world.emulator.before = sleep
+    late = world.rotate(credential)
+    assert (late.ending, late.code) == (Ending.LOCKED, ExitCode.OK)
+    assert any("it was ended" in note for note in late.notes)
+    assert world.enabled_keys(account) == world.state().referenced_ids
+    assert world.authenticates("db-key", "latest")
+
+
+def test_a_key_that_came_too_late_and_cannot_be_ended_is_named(world: World, account: str) -> None:
+    credential = service_account_key(account, strategy=Strategy.CREATE)
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+
+    def sleep(name: str) -> None:
+        if name.endswith("CreateServiceAccountKey"):
+            world.emulator.before = lambda _name: None
+            world.pass_time(timedelta(hours=5))
+            assert world.rotate(credential).ending is Ending.ROTATED
+            world.arm("DisableServiceAccountKey", Code.PERMISSION_DENIED)
+
+    world.emulator.before = sleep
+    late = world.rotate(credential)
+    assert (late.ending, late.code) == (Ending.LOCKED, ExitCode.ATTENTION)
+    (left,) = world.enabled_keys(account) - world.state().referenced_ids
+    assert any(left in note and "may be valid" in note for note in late.notes)
+
+
+def test_a_run_that_finishes_what_another_began_asks_whether_it_is_still_in_force(
+    world: World, credential: Credential, account: str
+) -> None:
+    """Somebody disables the key that a dead run had promoted: the run that completes the rotation makes its successor."""
+    world.rotate(credential)
+    world.pass_time(POLICY.every)
+    finish = [name for name, mutates in rehearsed(world, credential) if mutates]
+    world.emulator.after = die_after(world, len(finish) - 2)
+    with pytest.raises(Died):
+        world.rotate(credential)
+    world.emulator.after = lambda _name, _mutates: None
+    state = world.state()
+    assert (state.phase, state.generation) == (Phase.PUBLISHED, 2)
+    assert state.current is not None
+    world.keys.disable_key(account, state.current.id)
+    world.pass_time(timedelta(minutes=20))
+    outcome = world.rotate(credential)
+    assert (outcome.ending, outcome.generation) == (Ending.ROTATED, 3)
+    assert world.authenticates("db-key", "latest")
+
+
+def rehearsed(world: World, credential: Credential) -> list[tuple[str, bool]]:
+    """The calls of an undisturbed run, made in a copy of the world."""
+    copy = World(moment=world.moment())
+    copy.rotate(credential)
+    calls = list(copy.emulator.calls)
+    copy.close()
+    return calls
+
+
+def die_after(world: World, changes: int) -> Callable[[str, bool], None]:
+    """Let the run die after so many changing calls."""
+    here = len(world.emulator.mutations)
+
+    def die(_name: str, mutates: bool) -> None:
+        if mutates and len(world.emulator.mutations) - here == changes:
+            raise Died
+
+    return die

@@ -1,5 +1,6 @@
 """A refusal that is not about the credential is no proof against it: the attempt ends, and nothing is begun."""
 
+import random
 import time
 from dataclasses import replace
 from datetime import timedelta
@@ -11,10 +12,20 @@ from google.rpc import error_details_pb2
 from pytest_mock import MockerFixture
 
 from orchestra_creds.core.cloud_types import VersionState
-from orchestra_creds.core.credential import Strategy
+from orchestra_creds.core.credential import Credential, CredentialKind, Strategy
+from orchestra_creds.core.material import Material
 from orchestra_creds.emulator.protocol.errors import Code, EmuError
-from orchestra_creds.errors import AuthError, CredentialRefusedError, CredsError, NotLoggedInError, PreconditionError
+from orchestra_creds.errors import (
+    AuthError,
+    CredentialRefusedError,
+    CredsError,
+    ExitCode,
+    NotLoggedInError,
+    PreconditionError,
+)
 from orchestra_creds.gcp.errors import proving, translate_errors
+from orchestra_creds.rotation.issuers.generated import GeneratedValues
+from orchestra_creds.rotation.issuers.manual import ManualIssuer
 from orchestra_creds.rotation.outcome import Ending
 from orchestra_creds.rotation.run_clock import seconds_since_boot
 from orchestra_creds.rotation.situation import StepKind
@@ -237,3 +248,38 @@ def test_the_stopwatch_of_a_lease_goes_on_while_the_host_is_suspended(mocker: Mo
     mocker.patch("time.clock_gettime", side_effect=lambda clock: 90.0 if clock == time.CLOCK_BOOTTIME else 1.0)
     mocker.patch("time.monotonic", return_value=1.0)
     assert seconds_since_boot() == 90.0
+
+
+def test_a_version_by_hand_that_nobody_can_read_is_not_recorded(world: World) -> None:
+    """Whoever takes a damaged state off must not be told that all is well when readers get nothing."""
+    credential = Credential("hand", CredentialKind.MANUAL, "hand", POLICY)
+    world.secrets.create_secret("hand")
+    world.secrets.add_version("hand", Material(b"by hand"))
+    world.secrets.disable_version("hand", 1)
+    outcome = world.rotate(credential, issuer=ManualIssuer(credential))
+    assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION), outcome.message
+    assert world.state("hand").current is None
+
+
+def test_a_version_by_hand_that_is_due_when_it_is_recorded_is_told(world: World) -> None:
+    credential = Credential("hand", CredentialKind.MANUAL, "hand", POLICY)
+    world.secrets.create_secret("hand")
+    world.secrets.add_version("hand", Material(b"by hand"))
+    world.pass_time(POLICY.every)
+    outcome = world.rotate(credential, issuer=ManualIssuer(credential))
+    assert world.state("hand").current is not None
+    assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION), outcome.message
+    assert "it is due" in outcome.message
+
+
+def test_a_value_by_hand_that_is_due_when_it_is_recorded_gets_its_successor_in_the_same_run(world: World) -> None:
+    credential = Credential("value", CredentialKind.GENERATED, "value", POLICY)
+    issuer = GeneratedValues(credential, random.Random(1).randbytes)
+    world.rotate(credential, issuer=issuer)
+    world.secrets.add_version("value", Material(b"by hand"))
+    world.pass_time(POLICY.every)
+    outcome = world.rotate(credential, issuer=issuer)
+    assert (outcome.ending, outcome.code) == (Ending.ROTATED, ExitCode.OK), outcome.message
+    state = world.state("value")
+    assert (state.generation, state.current is not None and state.current.version) == (3, 3)
+    assert [entry.id for entry in state.retiring] == [state.retiring[0].id, "v2"]

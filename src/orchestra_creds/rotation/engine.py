@@ -112,9 +112,7 @@ class Attempt:
                 if pause is not None:
                     return pause
             except LockedError as error:
-                # what leaked, or was to end, is still alive: nobody may take that for success
-                code = ExitCode.UNAVAILABLE if self.want.leaked or self.want.is_last else ExitCode.OK
-                return self._outcome(Ending.LOCKED, message=str(error), code=code)
+                return self._give_way(error)
             except UnavailableError as error:
                 return self._handle_lost_reply(step, error)
             except CredsError as error:
@@ -153,6 +151,34 @@ class Attempt:
         lease = state.lease
         until = f"run {lease.run} until {lease.until:%H:%M:%S} UTC" if lease else "another run"
         return LockedError(f"{until} is at work on it", hint="it ends by itself, or the next run goes on")
+
+    def _give_way(self, error: LockedError) -> Outcome:
+        """Leave the credential to the run that holds the lease."""
+        # what leaked, or was to end, is still alive: nobody may take that for success
+        code = ExitCode.UNAVAILABLE if self.want.leaked or self.want.is_last else ExitCode.OK
+        if not self._end_what_came_late():
+            code = ExitCode.ATTENTION
+        return self._outcome(Ending.LOCKED, message=str(error), code=code)
+
+    def _end_what_came_late(self) -> bool:
+        """End what this run made valid after its lease was over, if nobody can use it; False if it may live.
+
+        A host that is suspended in the middle of a call sends it when it wakes up, and no fence can come in between. Whoever took
+        the lease over has looked for what was lost by then, and will not look again.
+        """
+        situation = self._situation
+        made = (situation.seen.activated or situation.seen.made or "") if situation is not None else ""
+        if situation is None or not made or self.dry:
+            return True
+        try:
+            secret = self.run.secrets.find_secret(self.credential.secret)
+            there = state_on(secret) if secret is not None else State()
+            if self.executor.end_what_came_late(situation, there, made):
+                self._notes.append(f"{made} came to be after the lease of this run was over: it was ended")
+        except CredsError as error:
+            self._notes.append(f"{made} came to be after the lease of this run was over, and may be valid: {error}")
+            return False
+        return True
 
     # -- doing
 

@@ -21,7 +21,7 @@ from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, home_of
 from orchestra_creds.rotation.step_context import Siblings
-from orchestra_creds.rotation.timing import LATE, MADE_BEFORE, SKEW
+from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW
 
 LONGEST_REASON = 2_000
 """Characters of the reason that the operator's program for failures gets."""
@@ -178,6 +178,44 @@ class StepExecutor(StepObserver):
         for number in sorted(left):
             self._secrets.destroy_version(name, number)
         return StepResult(top)
+
+    def end_what_came_late(self, situation: Situation, there: State, made: str) -> bool:
+        """End a key that this run made valid although another run has taken over; whether it did.
+
+        It is left alone where somebody may use it: `there`, the present state, speaks for it or is about to make the same one valid, or
+        the secret or its staging secret may hold it.
+
+        Raises:
+            CredsError: the issuer refuses to end it.
+        """
+        issuer, mine = self._successor_issuer(situation), situation.state.successor
+        if (
+            not isinstance(issuer, AccountIssuer)
+            or not isinstance(issuer, RevocableIssuer)
+            or made in there.referenced_ids
+        ):
+            return False
+        match situation.state.phase:
+            case Phase.PREPARED:
+                same = there.phase is Phase.PREPARED and there.successor.fingerprint == mine.fingerprint
+                usable = same or self._is_published(situation.credential.secret, made)
+            case Phase.CREATING:
+                usable = (
+                    situation.seen.staged != 0
+                )  # else its private half is in the memory of this run, and nowhere else
+            case _:
+                return False
+        if usable or not issuer.exists(made):
+            return False
+        issuer.disable(made)
+        issuer.delete(made)
+        return True
+
+    def _is_published(self, name: str, identifier: str) -> bool:
+        """Whether a version of the secret that can be read holds a key."""
+        enabled = (one.number for one in self._secrets.list_versions(name) if one.state is VersionState.ENABLED)
+        values = (self._readable_material(name, number) for number in enabled)
+        return any(self._issuer.identify(value) == identifier for value in values if value)
 
     # -- copies and programs
 

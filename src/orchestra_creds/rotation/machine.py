@@ -361,7 +361,7 @@ def _foreign_version_step(situation: Situation) -> Step | None:
     newest, current = seen.newest or 0, state.current
     if newest == 0 or (current is not None and (newest <= current.version or seen.newest_is_ours)):
         return None
-    if current is not None and seen.newest_unreadable:
+    if seen.newest_unreadable and (current is not None or credential.kind is CredentialKind.MANUAL):
         return None  # nobody reads it, and nobody needs it: a successor comes after it
     where = f"{credential.secret}/versions/{newest}"
     if credential.kind is CredentialKind.MANUAL:

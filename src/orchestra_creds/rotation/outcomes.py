@@ -157,8 +157,9 @@ def _delivered_ending(situation: Situation, kinds: set[StepKind], where: str) ->
     """How a run ends that gave readers or destinations a credential; a delivery alone mends nothing else."""
     if machine.is_behind(situation):
         return Ending.PENDING, f"{where}, but a destination is behind", ExitCode.ATTENTION
-    if StepKind.REDELIVER in kinds and (attention := _attention(situation)):
-        return Ending.ATTENTION, f"{where}, and its destinations have it; {attention}", ExitCode.ATTENTION
+    if StepKind.PROMOTE not in kinds and (attention := _attention(situation)):
+        delivered = ", and its destinations have it" if StepKind.REDELIVER in kinds else ""
+        return Ending.ATTENTION, f"{where}{delivered}; {attention}", ExitCode.ATTENTION
     return _successor_ending(kinds), where, _leftover_code(situation)
 
 

@@ -292,7 +292,13 @@ def _after_finish(situation: Situation, _result: StepResult) -> tuple[State, Obs
     if not is_behind(situation):
         started = tuple(replace(entry, since=entry.since or now) for entry in done.retiring)
         done = replace(done, phase=Phase.IDLE, retiring=started, settled=now, last_failure=None)
-    return done, replace(seen, finished=True)
+    return done, replace(seen, finished=not _goes_on(situation))
+
+
+def _goes_on(situation: Situation) -> bool:
+    """Whether a run that only finished what an earlier one began, or a person, still has to ask whether that is in force and due."""
+    seen, want = situation.seen, situation.want
+    return not (seen.rotated or seen.copies_compared or want.force or want.adopt or is_behind(situation))
 
 
 def _after_abandon(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
@@ -419,7 +425,10 @@ def _after_record(situation: Situation, _result: StepResult) -> tuple[State, Obs
         current=CurrentCredential(f"v{number}", (number,), seen.newest_since or situation.now, target=situation.target),
         retiring=retiring,
     )
-    return recorded, _forget_current(seen)
+    by_hand = (
+        situation.credential.kind is CredentialKind.MANUAL
+    )  # of other kinds this run may make the successor, if it is due
+    return recorded, replace(_forget_current(seen), rotated=by_hand)
 
 
 def _after_record_end(situation: Situation, _result: StepResult) -> tuple[State, Observations]:
