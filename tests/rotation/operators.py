@@ -4,11 +4,16 @@ After every step the truth is read from the cloud, without our code, and compare
 """
 
 import contextlib
+import errno
+import os
 import random
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
+from pathlib import Path
 from unittest import mock
 
 from cryptography import x509
@@ -20,8 +25,17 @@ from orchestra_creds.core.cloud_types import SecretResource
 from orchestra_creds.core.credential import Credential, CredentialKind
 from orchestra_creds.core.material import Material
 from orchestra_creds.core.ports import Destination
+from orchestra_creds.emulator.protocol import faults
 from orchestra_creds.emulator.protocol.errors import Code
-from orchestra_creds.errors import CredsError, ExitCode, NotFoundError, PreconditionError, UnavailableError
+from orchestra_creds.errors import (
+    CredsError,
+    ExitCode,
+    IncompleteError,
+    NotFoundError,
+    PreconditionError,
+    UnavailableError,
+)
+from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.rotation import survey as surveys
 from orchestra_creds.rotation.attempts import AttemptFactory, rotate
 from orchestra_creds.rotation.catalog import CredentialCatalog
@@ -29,10 +43,11 @@ from orchestra_creds.rotation.engine import Run
 from orchestra_creds.rotation.issuer import Issuer
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
 from orchestra_creds.rotation.issuers.manual import ManualIssuer
-from orchestra_creds.rotation.outcome import Ending, Report
+from orchestra_creds.rotation.journal import Journal
+from orchestra_creds.rotation.outcome import Ending, Event, Report, StepStatus
 from orchestra_creds.rotation.run_clock import RunClock
-from orchestra_creds.rotation.situation import ORDINARY, RunRequest
-from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, Phase, State, decode
+from orchestra_creds.rotation.situation import ORDINARY, RunRequest, StepKind
+from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, Phase, Retirement, State, decode, home_of
 from orchestra_creds.rotation.status import Problem, Survey, survey
 from orchestra_creds.rotation.survey import survey_catalog
 from orchestra_creds.rotation.timing import CREATED_WITHIN, LEASE, LISTED_LATE, SKEW, SWEEP_AFTER
@@ -71,18 +86,24 @@ ENDS = frozenset(
 )
 """Calls that can take something away from readers."""
 NIGHT = timedelta(days=1)
+FAVOR = 12
+"""How much more often an action happens that is favored."""
 LATER = CREATED_WITHIN + SKEW + timedelta(minutes=1)
 """After a lost creation: a key that a person makes earlier cannot be told apart from it."""
 AFTER_LEASE = LEASE + SWEEP_AFTER + timedelta(minutes=1)
+ROOM = 8
+"""Keys of an account with which there is still room for one more."""
 
 
 @dataclass(slots=True)
 class Rack:
-    """A destination that can be read, broken and emptied."""
+    """A destination that can be read, broken, emptied and full."""
 
     name: str
     broken: bool = False
+    full: bool = False
     held: Material = field(default_factory=lambda: Material(b""))
+    puts: int = 0
 
     def check(self) -> None:
         if self.broken:
@@ -90,18 +111,90 @@ class Rack:
 
     def put(self, material: Material, *, identifier: str, version: int) -> None:  # noqa: ARG002  the port's
         self.check()
+        if self.full:
+            raise IncompleteError(f"cannot write {self.name}: no space left on device")
         self.held = material
+        self.puts += 1
 
     def holds(self, material: Material) -> bool:
         self.check()
         return self.held == material
 
 
+class Ledger:
+    """The journal of the host, whose disk may be full, and what it says about deliveries."""
+
+    def __init__(self, racks: Sequence[Rack], complain: Callable[[str], None]) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None)
+        self.journal = Journal(Path(self._folder.name) / "journal.jsonl")
+        self._racks, self._complain = racks, complain
+        self.room: int | None = None
+        """Bytes that are left on the disk; None if there are enough."""
+        self.lost = ""
+        self.steps = 0
+        self._delivered = 0
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+    def __call__(self, event: Event) -> None:
+        """Record a step as a run of the command does."""
+        puts = sum(rack.puts for rack in self._racks)
+        if event.step.kind == StepKind.DELIVER:
+            if event.stage is StepStatus.DONE and puts == self._delivered:
+                self._complain(f"J1: the journal says that {event.step.resource} has it, and nothing was delivered")
+            self._delivered = puts
+        try:
+            with self._disk():
+                self.journal.record(event)
+        except OSError as error:
+            self.lost = self.lost or os.strerror(error.errno or 0)
+        else:
+            self.steps += 1
+
+    def _disk(self) -> contextlib.AbstractContextManager[object]:
+        if self.room is None:
+            return contextlib.nullcontext()
+        real = os.write
+
+        def write(descriptor: int, data: bytes) -> int:
+            part = bytes(data)[: self.room or 0]
+            if not part:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            self.room = (self.room or 0) - len(part)
+            return real(descriptor, part)
+
+        return mock.patch.object(os, "write", write)
+
+    def verify(self) -> None:
+        """The journal holds each step that was not lost, whole and in its place.
+
+        Raises:
+            BrokenPromiseError: it does not.
+        """
+        verdict = self.journal.verify()
+        if verdict.broken or verdict.torn or verdict.lines != self.steps:
+            raise BrokenPromiseError(f"J2: the journal is not whole: {verdict}, {self.steps} steps")
+
+
+class Undated(IamKeyStore):
+    """Keys of which nobody asks when they were used: no promise of the model depends on it."""
+
+    def last_uses(self, account: str) -> dict[str, datetime]:  # noqa: ARG002  the port's
+        return {}
+
+
+@lru_cache(maxsize=256)
+def declarations_in(text: str) -> ProjectDeclarations:
+    """Return what a file declares."""
+    return ProjectDeclarations(parse(text, "orchestra-creds.toml"), PROJECT)
+
+
 class OperatedProject:
     """One project, its file, and what people did to it. `history` says how it came to where it is."""
 
-    def __init__(self, seed: int, tally: Counter[str] | None = None) -> None:
-        self.world, self.chance = World(), random.Random(seed)
+    def __init__(self, seed: int, tally: Counter[str] | None = None, favored: "Sequence[Action]" = ()) -> None:
+        self.world, self.chance, self.favored = World(), random.Random(seed), favored
         self.tally: Counter[str] = Counter() if tally is None else tally
         self.history: list[str] = [f"seed {seed}"]
         self.file = {name: dict(table) for name, table in TABLES.items()}
@@ -114,10 +207,17 @@ class OperatedProject:
         self.made: set[str] = set()
         self.forgiven: set[str] = set()
         self.skew = timedelta(0)
+        self.ledger = Ledger(list(self.racks.values()), self._complain)
+        self._complaint = ""
+        self.keys = Undated(self.world.session)
         self.world.emulator.before = self._before_call
         self.world.emulator.after = self._after_call
+        self._interruption: tuple[int, Callable[[], None]] | None = None
         self._worked: dict[str, bool] = {}
+        self._enabled: set[str] = set()
         self._held: dict[str, tuple[str, str]] = {}
+        self._looked: tuple[int, Snapshot] | None = None
+        self._checked: tuple[Snapshot, str] | None = None
         for name in TABLES:
             if name == "hand":
                 with self.world.aside():
@@ -125,6 +225,7 @@ class OperatedProject:
                     self.world.secrets.add_version("hand", Material(b"by hand"))
 
     def close(self) -> None:
+        self.ledger.close()
         self.world.close()
 
     # -- the file
@@ -146,13 +247,12 @@ class OperatedProject:
 
     def catalog(self) -> CredentialCatalog:
         """What the file declares."""
-        declarations = ProjectDeclarations(parse(self.text, "orchestra-creds.toml"), PROJECT)
-        return CredentialCatalog(declarations, self.world.secrets)
+        return CredentialCatalog(declarations_in(self.text), self.world.secrets)
 
     @property
     def declared(self) -> dict[str, Credential]:
         """The credentials of the file by name."""
-        return dict(ProjectDeclarations(parse(self.text, "orchestra-creds.toml"), PROJECT).in_file)
+        return dict(declarations_in(self.text).in_file)
 
     # -- our verbs
 
@@ -179,7 +279,8 @@ class OperatedProject:
             monotonic=self.world.time.monotonic,
             sleep=self.world.time.sleep,
         )
-        run = Run(f"run-{next(self.world.runs)}", clock, self.world.secrets, 5.0)
+        run = Run(f"run-{next(self.world.runs)}", clock, self.world.secrets, 5.0, self.ledger)
+        self.ledger.lost = ""
         factory = AttemptFactory(run, self.catalog(), self._issuer, self._destinations, want)
         before = self._all_keys()
         try:
@@ -191,22 +292,20 @@ class OperatedProject:
         finally:
             self.world.emulator.losses.clear()
             self.made |= self._all_keys() - before
+        if self._complaint:
+            raise BrokenPromiseError(self._complaint)
         for outcome in report.outcomes:
             self.tally[f"outcomes: {outcome.ending.value}"] += 1
             if outcome.code is ExitCode.BUG:
                 raise BrokenPromiseError(f"a bug: {outcome.message}")
-        return report
+        return replace(report, journal_error=self.ledger.lost)
 
     def survey(self) -> Survey | None:
         """What `status` says; None if it ended with an error."""
         catalog = self.catalog()
         try:
-            with mock.patch.object(
-                surveys, "map_in_order", lambda work, items, **_how: list(map(work, items))
-            ):  # one thread
-                rows, notes = survey_catalog(
-                    catalog, self.world.secrets, self.world.keys, (), self.world.clock, timedelta(0)
-                )
+            with mock.patch.object(surveys, "map_in_order", lambda work, items, **_how: list(map(work, items))):  # one thread
+                rows, notes = survey_catalog(catalog, self.world.secrets, self.keys, (), self.world.clock, timedelta(0))
         except CredsError:
             return None
         return survey(PROJECT, rows, self.world.clock, notes, str(catalog.listing_error or ""))
@@ -214,8 +313,11 @@ class OperatedProject:
     # -- the truth, by the cloud alone
 
     def look(self) -> Snapshot:
-        """What is in the cloud now."""
-        return take_snapshot(self.world.store, PROJECT, self._held)
+        """What is in the cloud now; read once for as long as nothing changes."""
+        changes = self.world.store.changes
+        if self._looked is None or self._looked[0] != changes:
+            self._looked = changes, take_snapshot(self.world.store, PROJECT, self._held)
+        return self._looked[1]
 
     def _all_keys(self, *, enabled: bool = False) -> set[str]:
         there = self.look()
@@ -287,9 +389,13 @@ class OperatedProject:
 
     def check_status(self) -> None:
         """`status` names what is wrong, and never says that all is well if it is not."""
-        troubles = self.troubles(self.look())
+        there = self.look()
+        if self._checked == (there, self.text):
+            return
+        troubles = self.troubles(there)
         told = self.survey()
         self.tally["looks at status"] += 1
+        self._checked = there, self.text
         if told is None:
             return
         if any(troubles.values()) and not told.needs_operator:
@@ -329,7 +435,9 @@ class OperatedProject:
             if state is None or state.current is None or state.ended is not None:
                 continue
             newest = secrets[credential.secret].latest
-            if newest != state.current.version:
+            if newest != state.current.version and not self._hold_the_same(
+                there, credential, newest, state.current.version
+            ):
                 raise BrokenPromiseError(f"R2: the run ended with 0, but {name} has version {newest} on top")
             rack = self.racks.get(self.file[name].get("copy", ""))
             if rack is None:
@@ -339,8 +447,19 @@ class OperatedProject:
             if rack.held != value:
                 raise BrokenPromiseError(f"R3: the run ended with 0, but {rack.name} does not hold the value of {name}")
 
+    def _hold_the_same(self, there: Snapshot, credential: Credential, one: int, other: int) -> bool:
+        """Whether two versions hold the same: a run that came back from the dead may have published the current one again."""
+        if credential.kind is CredentialKind.SERVICE_ACCOUNT_KEY:
+            return there.key_in(credential.secret, one) == there.key_in(credential.secret, other) != ""
+        with self.world.aside(), contextlib.suppress(CredsError):
+            access = self.world.secrets.access
+            return access(credential.secret, one).material == access(credential.secret, other).material
+        return False
+
     def check_keys(self) -> None:
-        """No key of ours is enabled that no state speaks for; no key of others was touched."""
+        """No key of ours is enabled that no state speaks for; no key of others was touched; no run broke a promise on its way."""
+        if self._complaint:
+            raise BrokenPromiseError(self._complaint)
         spoken: set[str] = set()
         pending, there = False, self.look()
         for secret in there.secrets.values():
@@ -370,9 +489,22 @@ class OperatedProject:
             found[name] = (there.authenticates if key else there.is_readable)(name, secret.latest)
         return found
 
+    def _complain(self, text: str) -> None:
+        """Note a promise that breaks in the middle of a run: the run would take an exception for a bug of its own, and go on."""
+        self._complaint = self._complaint or text
+
+    def interrupt(self, calls: int, what: Callable[[], None]) -> None:
+        """Let something happen to the host after so many calls of a run."""
+        self._interruption = calls, what
+
     def _before_call(self, name: str) -> None:
+        if self._interruption is not None:
+            calls, what = self._interruption
+            self._interruption = (calls - 1, what) if calls else None
+            if not calls:
+                what()
         if name.rpartition("/")[2] in ENDS:
-            self._worked = self._readers()
+            self._worked, self._enabled = self._readers(), self._all_keys(enabled=True)
 
     def _after_call(self, name: str, _mutates: bool) -> None:
         if name.rpartition("/")[2] not in ENDS:
@@ -381,14 +513,53 @@ class OperatedProject:
         now = self._readers()
         broken = [one for one, worked in self._worked.items() if worked and not now.get(one, False)]
         if broken:
-            raise BrokenPromiseError(f"E1: {name.rpartition('/')[2]} took the credential away from readers of {broken}")
+            self._complain(f"E1: {name.rpartition('/')[2]} took the credential away from readers of {broken}")
+        if gone := self._enabled - self._all_keys():
+            self._complain(f"E2: keys were deleted that were enabled: {sorted(gone)}")
+
+    def due_and_free(self) -> dict[str, str]:
+        """The credentials that the next run has to rotate, whatever becomes of their predecessors, with the ids of their current ones."""
+        there, found = self.look(), {}
+        for name, credential in self.declared.items():
+            secret = there.secrets.get(credential.secret)
+            state = self._state(secret)
+            if secret is None or state is None or state.current is None or state.ended is not None or state.leaked:
+                continue
+            idle = state.phase is Phase.IDLE and (state.lease is None or there.now >= state.lease.until)
+            ours = secret.latest == state.current.version and there.is_readable(secret.name, secret.latest)
+            at_home = not state.home or self._is_at_home(credential, state)
+            if credential.kind is CredentialKind.SERVICE_ACCOUNT_KEY:
+                ours &= len(there.keys[credential.account]) < ROOM and credential.account not in there.disabled
+            rack = self.racks.get(self.file[name].get("copy", ""))
+            idle &= rack is None or not rack.broken
+            due = there.now >= credential.policy.due_at(state.current.since, state.current.expires)
+            if idle and ours and at_home and due and credential.kind is not CredentialKind.MANUAL:
+                found[name] = state.current.id
+        return found
+
+    def check_due(self, due: dict[str, str], report: Report | None, obstacle: str) -> None:
+        """What was due has a successor, whatever failed beside it."""
+        if report is None or report.listing_error:
+            return
+        there = self.look()
+        for name, identifier in due.items():
+            credential = self.declared.get(name)
+            state = self._state(there.secrets.get(credential.secret)) if credential else None
+            if state is not None and state.current is not None and state.current.id == identifier:
+                told = next((one.message for one in report.outcomes if one.credential == name), "")
+                raise BrokenPromiseError(f"D1: {name} was due, and {obstacle} held it up: {told}")
+
+    def _is_at_home(self, credential: Credential, state: State) -> bool:
+        with self.world.aside():
+            secret = self.world.secrets.find_secret(credential.secret)
+        return secret is not None and state.home == home_of(secret)
 
     # -- what people do
 
     def step(self) -> None:
         """One action of a person or of cron, and a look at everything."""
-        action = self.chance.choices([one for one, _ in ACTIONS], [weight for _, weight in ACTIONS])[0]
-        self.act(action)
+        weights = [weight * (FAVOR if one in self.favored else 1) for one, weight in ACTIONS]
+        self.act(self.chance.choices([one for one, _ in ACTIONS], weights)[0])
 
     def act(self, action: "Action") -> None:
         """Take an action, and look at everything."""
@@ -448,9 +619,9 @@ class OperatedProject:
     def mend(self) -> None:
         """Take every obstacle away that people put up."""
         self.world.disarm()
-        self.skew = timedelta(0)
+        self.skew, self.ledger.room, self._interruption = timedelta(0), None, None
         for rack in self.racks.values():
-            rack.broken = False
+            rack.broken = rack.full = False
         for account in self.accounts.values():
             with contextlib.suppress(CredsError), self.world.aside():
                 self.world.rpc("EnableServiceAccount", name=f"projects/-/serviceAccounts/{account}")
@@ -468,6 +639,7 @@ class OperatedProject:
             self.world.pass_time(AFTER_LEASE)
         self.check_keys()
         self.check_status()
+        self.ledger.verify()
         there = self.look()
         for credential in self.declared.values():
             state = self._state(there.secrets.get(credential.secret))
@@ -515,6 +687,12 @@ def _due(project: OperatedProject) -> None:
         project.check_run(report)
 
 
+def _quiet_week(project: OperatedProject) -> None:
+    """Nothing but cron for a week: what is retired comes to its end."""
+    for _ in range(8):
+        _night(project)
+
+
 def _verb(name: str, want: RunRequest) -> Action:
     def run(project: OperatedProject) -> None:
         name = project.pick()
@@ -552,6 +730,29 @@ def _leaked_but_refused(project: OperatedProject) -> None:
     project.world.disarm()
 
 
+def _back_after_leak(project: OperatedProject) -> None:
+    """Somebody ends what leaked, and wants it back because something broke."""
+    _leaked(project)
+    name = project.history[-1].partition("(")[2].partition(")")[0]
+    project.rotate([name], RunRequest(back=True))
+
+
+def _back_after_exposure(project: OperatedProject) -> None:
+    """Google finds the current key in public, the next night replaces it, and somebody wants it back."""
+    name = project.pick()
+    project.note(name)
+    state = project._state(project.world.secrets.find_secret(project.declared[name].secret))
+    account = project.declared[name].account
+    there = project.look().keys.get(account, {})
+    if state is None or state.current is None or state.current.id not in there:
+        return
+    project.world.expose(account, state.current.id)
+    project.leaked.add(state.current.id)
+    project.foreign.pop(state.current.id, None)
+    _night(project)
+    project.rotate([name], RunRequest(back=True))
+
+
 def _retire(project: OperatedProject) -> None:
     name = project.pick()
     project.note(name)
@@ -581,13 +782,82 @@ def _crash(project: OperatedProject) -> None:
     )
 
 
+def _crash_and_tidy(project: OperatedProject) -> None:
+    """A run dies, and somebody deletes the staging secret that it left."""
+    number, name = project.chance.randrange(8, 30), project.pick()
+    project.note(f"{number} {name}")
+    project.world.lose({number: Loss.DEATH_AFTER})
+    project.rotate([name], RunRequest(force=True))
+    with project.world.aside(), contextlib.suppress(NotFoundError):
+        project.world.secrets.delete_secret(project.declared[name].secret + STAGING_SUFFIX)
+
+
+def _lose_a_creation(project: OperatedProject) -> None:
+    """Google makes a key, and its reply is lost."""
+    name = project.pick()
+    project.note(name)
+    project.world.arm("CreateServiceAccountKey", Code.INTERNAL, phase=faults.FaultPhase.AFTER, times=1)
+    project.rotate([name], RunRequest(force=True))
+    project.world.disarm()
+    _night(project)
+
+
 def _late_host(project: OperatedProject) -> None:
-    """The clock of the host is behind, or goes back in the middle of a run."""
+    """The clock of the host is behind."""
     project.skew = timedelta(minutes=project.chance.choice([10, 60, 180]))
     try:
         project.rotate([project.pick()], RunRequest(force=project.chance.random() < 0.5))
     finally:
         project.skew = timedelta(0)
+
+
+def _clock_goes_back(project: OperatedProject) -> None:
+    """The clock of the host goes back in the middle of a run."""
+    number, back = project.chance.randrange(40), timedelta(minutes=project.chance.choice([1, 10, 60, 180]))
+    project.note(f"{number} {back}")
+
+    def set_back() -> None:
+        project.skew = back
+
+    project.interrupt(number, set_back)
+    try:
+        project.rotate([project.pick()], RunRequest(force=project.chance.random() < 0.7))
+    finally:
+        project.skew, project._interruption = timedelta(0), None
+
+
+def _host_sleeps(project: OperatedProject) -> None:
+    """The host is suspended in the middle of a run, for longer than its lease; meanwhile another host does the work."""
+    number, hours = project.chance.randrange(60), project.chance.choice([1, 5, 30, 80])
+    project.note(f"{number} {hours}h")
+
+    def sleep() -> None:
+        project.world.pass_time(timedelta(hours=hours))
+        project.rotate()
+
+    project.interrupt(number, sleep)
+    try:
+        names = [project.pick()] if project.chance.random() < 0.6 else []
+        project.rotate(names, RunRequest(force=project.chance.random() < 0.6))
+    finally:
+        project._interruption = None
+
+
+def _fill_disk(project: OperatedProject) -> None:
+    """The disk of the host is full: the journal and the copies in files cannot be written, and nothing else suffers."""
+    project.ledger.room = project.chance.randrange(600)
+    for rack in project.racks.values():
+        rack.full = True
+    project.world.pass_time(NIGHT)
+    due = project.due_and_free()
+    report = project.rotate()
+    if report is not None and project.ledger.lost and report.code is not ExitCode.INCOMPLETE:
+        raise BrokenPromiseError(f"J3: steps are missing in the journal, and the run ended with {report.code}")
+    project.check_due(due, report, "a full disk")
+    if project.chance.random() < 0.7:
+        project.ledger.room = None
+        for rack in project.racks.values():
+            rack.full = False
 
 
 # -- by hand, in the cloud
@@ -648,6 +918,21 @@ def _enable_key(project: OperatedProject) -> None:
         account, key = project.pick_key()
         if key not in project.leaked:
             project.world.keys.enable_key(account, key)
+
+
+def _wake_predecessor(project: OperatedProject) -> None:
+    """A forgotten reader breaks: somebody enables a predecessor again, and leaves it so."""
+    with project.world.aside():
+        for name, credential in project.declared.items():
+            state = project._state(project.world.secrets.find_secret(credential.secret))
+            for entry in state.retiring if state else ():
+                account = entry.target.account if entry.target else credential.account
+                if entry.phase is Retirement.DISABLED and account and entry.id not in project.leaked:
+                    project.note(f"{name} {entry.id[:6]}")
+                    with contextlib.suppress(CredsError):
+                        project.world.keys.enable_key(account, entry.id)
+    for _ in range(4):
+        _night(project)
 
 
 def _delete_key(project: OperatedProject) -> None:
@@ -732,8 +1017,14 @@ def _refuse_changes(project: OperatedProject) -> None:
     )
     project.note(method)
     project.world.arm(method, Code.PERMISSION_DENIED, times=0)
-    _night(project)
+    project.world.pass_time(NIGHT)
+    due = project.due_and_free()
+    report = project.rotate()
     project.world.disarm()
+    if report is not None:
+        project.check_run(report)
+    if method.startswith(("Disable", "Delete")):
+        project.check_due(due, report, f"refused {method}")
 
 
 def _break_rack(project: OperatedProject) -> None:
@@ -774,6 +1065,12 @@ def _change_account(project: OperatedProject) -> None:
         project.file[name]["account"] = project.chance.choice(ACCOUNTS)
 
 
+def _move(project: OperatedProject) -> None:
+    """The declaration names another account, and stays so until the predecessor has come to its end."""
+    _change_account(project)
+    _quiet_week(project)
+
+
 def _change_kind(project: OperatedProject) -> None:
     table = project.file.get("value")
     if table is not None:
@@ -791,21 +1088,31 @@ def _ignore_key(project: OperatedProject) -> None:
         table.pop("ignore", None)
 
 
+FORCE, BACK = _verb("force", RunRequest(force=True)), _verb("back", RunRequest(back=True))
+
 ACTIONS: tuple[tuple[Action, int], ...] = (
     (_night, 14),
     (_due, 6),
     (_no_cron, 5),
-    (_verb("force", RunRequest(force=True)), 5),
+    (_quiet_week, 1),
+    (FORCE, 5),
     (_verb("adopt", RunRequest(adopt=True)), 3),
-    (_verb("back", RunRequest(back=True)), 5),
+    (BACK, 5),
     (_verb("start", RunRequest(start=False)), 2),
     (_verb("rotate_one", RunRequest()), 2),
     (_leaked, 4),
     (_leaked_but_refused, 3),
+    (_back_after_leak, 2),
+    (_back_after_exposure, 1),
     (_retire, 1),
     (_abandon, 1),
     (_crash, 8),
+    (_crash_and_tidy, 2),
+    (_lose_a_creation, 2),
     (_late_host, 2),
+    (_clock_goes_back, 3),
+    (_host_sleeps, 4),
+    (_fill_disk, 2),
     (_disable_version, 3),
     (_enable_version, 3),
     (_destroy_version, 2),
@@ -815,6 +1122,7 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (_disable_key, 3),
     (_enable_key, 4),
     (_delete_key, 3),
+    (_wake_predecessor, 1),
     (_create_foreign_key, 2),
     (_upload_own_key, 2),
     (_edit_labels, 1),
@@ -829,29 +1137,32 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (_add_credential, 4),
     (_change_every, 2),
     (_change_account, 3),
+    (_move, 1),
     (_change_kind, 1),
     (_ignore_key, 2),
 )
 """What happens, and how often."""
+BY_NAME: dict[str, Action] = {action.__name__.strip("_"): action for action, _ in ACTIONS}
+"""The actions by the names that stand in a history."""
 
 
 @contextlib.contextmanager
-def operated(seed: int, tally: Counter[str] | None = None) -> Iterator[OperatedProject]:
+def operated(seed: int, tally: Counter[str] | None = None, favored: Sequence[Action] = ()) -> Iterator[OperatedProject]:
     """A project in the hands of people, closed at the end."""
-    project = OperatedProject(seed, tally)
+    project = OperatedProject(seed, tally, favored)
     try:
         yield project
     finally:
         project.close()
 
 
-def live(seed: int, steps: int, tally: Counter[str] | None = None) -> None:
-    """Let people work on a project for so many steps, with a rest after each thirty.
+def live(seed: int, steps: int, tally: Counter[str] | None = None, favored: Sequence[Action] = ()) -> None:
+    """Let people work on a project for so many steps, some actions more often than others, with a rest after each thirty.
 
     Raises:
         BrokenPromiseError: with the promise, and how it came to that.
     """
-    with operated(seed, tally) as project:
+    with operated(seed, tally, favored) as project:
         for number in range(steps):
             project.step()
             if number % 30 == 29:

@@ -21,7 +21,7 @@ from orchestra_creds.rotation.situation import Situation, StepKind, StepResult
 from orchestra_creds.rotation.staged import is_wrapped, unwrap_material, wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, State, Target, home_of
 from orchestra_creds.rotation.step_context import Siblings
-from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW
+from orchestra_creds.rotation.timing import LATE, MADE_BEFORE, SKEW
 
 LONGEST_REASON = 2_000
 """Characters of the reason that the operator's program for failures gets."""
