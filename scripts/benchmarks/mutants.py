@@ -1,23 +1,24 @@
 """How many small faults in the pure decisions of the rotation the tests find: the mutation score.
 
 Each mutant is the module with one change: another comparison, `or` for `and`, a condition less, a number more, a field that is not set.
-A mutant counts as found when a test fails, or has no end. Of each mutant only the tests are run that come to the changed line, the
-quickest first; the modules are changed in memory, in a child process. Exit code 1: the score is below the floor, or a mutant
-that no test finds is not explained in docs/mutants.md.
+The tests are collected once. For each mutant a child is forked, whose modules are changed in memory and which runs the tests that come to the
+changed expression, the quickest first, until one fails. A mutant also counts as found when a test decides five times as many steps as it
+does without the mutant, or takes three times its processor time: it has no end. Exit code 1: the score is below the floor, or a mutant that no
+test finds is not explained in docs/mutants.md; 3: some mutants were not decided.
 
-    scripts/bench mutants                       # all modules
-    scripts/bench mutants machine --jobs 2      # one of them
+    scripts/bench mutants                                        # all modules
+    scripts/bench mutants machine --jobs 1                       # one of them
     scripts/bench mutants --only machine.reason
+    scripts/bench mutants --record FILE --sample 6               # FILE keeps which test comes to what; every sixth mutant
 """
 
 import argparse
 import ast
 import contextlib
 import copy
+import gc
+import hashlib
 import importlib
-import importlib.abc
-import importlib.machinery
-import importlib.util
 import json
 import os
 import re
@@ -28,41 +29,40 @@ import tempfile
 import time
 import traceback
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FunctionType, ModuleType
 from typing import Any
+
+import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "src" / "orchestra_creds" / "rotation"
 MODULES = ("machine", "transitions", "retirement", "end_of_life", "status")
 """What decides: the next step, what follows from it, the ends, and the problems."""
 TESTS = (
-    "test_machine", "test_invariants", "test_status", "test_leaked", "test_end_of_life", "test_isolation", "test_identity",
-    "test_copies", "test_hooks", "test_staging", "test_refusals", "test_key_budget", "test_key_usage", "test_catalog",
-    "test_issuers", "test_steps", "test_decisions", "test_problems",
+    "test_decisions", "test_problems", "test_machine", "test_invariants", "test_status", "test_leaked", "test_end_of_life",
+    "test_isolation", "test_identity", "test_copies", "test_hooks", "test_staging", "test_refusals", "test_key_budget", "test_key_usage",
+    "test_catalog", "test_issuers", "test_steps", "test_ownership",
 )  # fmt: skip
 SLOW = "not changing_call and not every_crash and not mistyped and not every_call and not is_a_bug"
 """What is left out from the start: sweeps over all calls of a life, and tests of types."""
 FLOOR = 0.95
 PAGE = ROOT / "docs" / "mutants.md"
-PRELOADED = (
-    "pytest", "hypothesis", "hypothesis.strategies", "grpc", "requests", "google.cloud.iam_admin_v1", "google.cloud.secretmanager_v1",
-    "google.auth.transport.requests", "google.oauth2.service_account", "cryptography.x509", "googleapiclient", "psycopg",
-    "orchestra_creds.gcp.session", "orchestra_creds.gcp.keys", "orchestra_creds.gcp.secrets", "orchestra_creds.gcp.tokens",
-    "orchestra_creds.emulator.server.control",
-)  # fmt: skip
-"""Imported once, before any child; nothing of the rotation is among them."""
-KEY_PAIRS = 48
-ERRORS = os.dup(2)
-"""Where a child complains, whose own output goes nowhere."""
 SLOWEST = 8.0
 """Seconds; a slower test is left out."""
+BUDGET = 45.0
+"""Seconds of tests, as recorded, that are run for one mutant at most; one that they do not find counts as not found."""
+STEPS = (5, 400)
+"""A mutant without an end: a test decides so many times as many steps as without it, and so many more."""
+PROCESSOR = (3.0, 15.0)
+"""Likewise: so many times the processor time of its tests, and so many seconds more."""
 LIMIT = 900.0
-"""Seconds by the clock that one mutant gets; one that needs more was not decided, and counts as not found."""
-PROCESSOR = (3.0, 20.0)
-"""A mutant without an end: it took so many times the processor time of its tests, and so many seconds more."""
+"""Seconds by the clock that one mutant gets; one that needs more was not decided."""
+FOUND, ENDLESS, NOT_FOUND, BROKEN = 1, 2, 0, 99
+"""What a child ends with."""
 
 _COMPARISONS: Mapping[type[ast.cmpop], type[ast.cmpop]] = {
     ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt,
@@ -199,216 +199,316 @@ class _Finder(ast.NodeVisitor):
             self.visit(node.value)
 
 
-def tree_of(mutant: Mutant) -> ast.Module:
-    """Return the whole module with the change."""
-    tree = ast.parse((PACKAGE / f"{mutant.module}.py").read_text(encoding="utf-8"))
-    target = next(node for number, node in enumerate(ast.walk(tree)) if number == mutant.number)
-    ast.copy_location(mutant.replacement, target)
-    for parent in ast.walk(tree):
-        for name, value in ast.iter_fields(parent):
-            if value is target:
-                setattr(parent, name, mutant.replacement)
-            elif isinstance(value, list) and any(item is target for item in value):
-                value[next(n for n, item in enumerate(value) if item is target)] = mutant.replacement
-    return ast.fix_missing_locations(tree)
-
-
 def _line(text: str) -> str:
     return re.sub(r"\s+", " ", text)
 
 
+def _parse(module: str) -> ast.Module:
+    return ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+
+
 def mutants_of(module: str) -> list[Mutant]:
     """Return every mutant of a module of `rotation/`, in the order of its lines."""
-    tree = ast.parse((PACKAGE / f"{module}.py").read_text(encoding="utf-8"))
+    tree = _parse(module)
     finder = _Finder(module, tree)
     finder.visit(tree)
     found = {mutant.name + str(mutant.line): mutant for mutant in finder.found if mutant.before != mutant.after}
     return sorted(found.values(), key=lambda mutant: mutant.line)
 
 
+# -- to change a module that is loaded
+
+
+def _replace_nodes(tree: ast.Module, changes: Mapping[int, Callable[[ast.expr], ast.AST]]) -> list[ast.stmt]:
+    """Change expressions of a tree, named by their numbers in the order of `ast.walk`; return the top-level statements that hold them."""
+    numbers = {id(node): number for number, node in enumerate(ast.walk(tree))}
+    touched: list[ast.stmt] = []
+
+    class Changer(ast.NodeTransformer):
+        def visit(self, node: ast.AST) -> Any:
+            number = numbers.get(id(node), -1)
+            self.generic_visit(node)
+            if number not in changes or not isinstance(node, ast.expr):
+                return node
+            touched.append(top)
+            return ast.copy_location(changes[number](node), node)
+
+    for top in tree.body:
+        Changer().visit(top)
+    ast.fix_missing_locations(tree)
+    return list(dict.fromkeys(touched))
+
+
+def _install(module: ModuleType, statements: Sequence[ast.stmt]) -> None:
+    """Let functions that are loaded do what changed statements say, whoever imported them by name."""
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef):
+            _install_function(getattr(module, statement.name), statement, module)
+        elif isinstance(statement, ast.ClassDef):
+            owner = getattr(module, statement.name)
+            for inner in statement.body:
+                there = vars(owner).get(inner.name) if isinstance(inner, ast.FunctionDef) else None
+                there = there.fget if isinstance(there, property) else there
+                if isinstance(there, FunctionType) and isinstance(inner, ast.FunctionDef):
+                    _install_function(there, inner, module)
+        else:
+            _install_value(statement, module)
+
+
+def _install_function(there: FunctionType, statement: ast.FunctionDef, module: ModuleType) -> None:
+    plain = copy.copy(statement)
+    plain.decorator_list = []
+    space = dict(vars(module))
+    exec(compile(ast.Module([plain], []), str(module.__file__), "exec"), space)  # noqa: S102  the mutant
+    there.__code__ = space[statement.name].__code__
+
+
+def _install_value(statement: ast.stmt, module: ModuleType) -> None:
+    """Compute a constant of the module anew, and give it to everyone who has the old one."""
+    before = dict(vars(module))
+    exec(compile(ast.Module([statement], []), str(module.__file__), "exec"), vars(module))  # noqa: S102  the mutant
+    for name, value in list(vars(module).items()):
+        old = before.get(name)
+        if name.startswith("__") or old is None or value is old:
+            continue
+        for other in list(sys.modules.values()):
+            if isinstance(other, ModuleType) and vars(other).get(name) is old:
+                setattr(other, name, value)
+
+
+def _loaded(module: str) -> ModuleType:
+    return sys.modules[f"orchestra_creds.rotation.{module}"]
+
+
+def apply(mutant: Mutant) -> None:
+    """Change the module of a mutant, for good: in a child."""
+    _install(
+        _loaded(mutant.module), _replace_nodes(_parse(mutant.module), {mutant.number: lambda _node: mutant.replacement})
+    )
+
+
+REACHED = "__reached__"
+
+
+def instrument(mutants: Sequence[Mutant], reached: set[tuple[str, int]]) -> None:
+    """Let every expression that a mutant changes say when it is computed."""
+    by_module: dict[str, set[int]] = defaultdict(set)
+    for mutant in mutants:
+        by_module[mutant.module].add(mutant.number)
+    for module, numbers in by_module.items():
+
+        def note(number: int, value: Any, module: str = module) -> Any:
+            reached.add((module, number))
+            return value
+
+        def wrap(number: int) -> Callable[[ast.expr], ast.AST]:
+            def wrapped(node: ast.expr) -> ast.AST:
+                # the mark comes first: what fails was reached, too
+                mark = ast.Call(ast.Name(REACHED, ast.Load()), [ast.Constant(number), ast.Constant(None)], [])
+                return ast.Subscript(ast.Tuple([mark, node], ast.Load()), ast.Constant(1), ast.Load())
+
+            return wrapped
+
+        vars(_loaded(module))[REACHED] = note
+        _install(_loaded(module), _replace_nodes(_parse(module), {number: wrap(number) for number in numbers}))
+
+
 # -- what runs in a child
 
 
-class _Loader(importlib.abc.Loader):
-    def __init__(self, tree: ast.Module, path: Path) -> None:
-        self._tree, self._path = tree, path
+@dataclass(slots=True)
+class TestRecord:
+    """What a test does without any mutant: its seconds, the steps that it lets the machine decide, and the expressions it comes to."""
 
-    def exec_module(self, module: Any) -> None:
-        exec(compile(self._tree, str(self._path), "exec"), module.__dict__)  # noqa: S102  the mutant
-
-
-class _Importer(importlib.abc.MetaPathFinder):
-    """Gives the mutant instead of its module."""
-
-    def __init__(self, mutant: Mutant) -> None:
-        self._name = f"orchestra_creds.rotation.{mutant.module}"
-        self._loader = _Loader(tree_of(mutant), PACKAGE / f"{mutant.module}.py")
-
-    def find_spec(self, fullname: str, _path: Any = None, _target: Any = None) -> importlib.machinery.ModuleSpec | None:
-        return importlib.util.spec_from_loader(fullname, self._loader) if fullname == self._name else None
+    seconds: float
+    steps: int
+    reached: set[tuple[str, int]]
+    digest: str
 
 
-class _Recorder:
-    """A plugin of pytest: how long each test took, and which lines of the modules it came to."""
+class _Observer:
+    """A plugin of pytest that hears how each test of a child ends, and counts the steps that it lets the machine decide."""
 
-    def __init__(self, modules: Sequence[str]) -> None:
-        self._paths = {str(PACKAGE / f"{module}.py"): module for module in modules}
-        self._lines: set[tuple[str, int]] = set()
-        self.seen: dict[str, tuple[float, list[tuple[str, int]]]] = {}
+    def __init__(self) -> None:
+        self.steps, self.most = 0, 0
         self.failed: list[str] = []
+        self.seconds: dict[str, float] = {}
+        self.ends_at_failure = False
 
-    def _trace(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        code: CodeType = frame.f_code
-        return self._note if code.co_filename in self._paths else None
+    def watch_steps(self) -> None:
+        machine = _loaded("machine")
+        real = machine.next_step
 
-    def _note(self, frame: FrameType, _event: str, _argument: Any) -> Any:
-        self._lines.add((self._paths[frame.f_code.co_filename], frame.f_lineno))
-        return self._note
+        def counted(situation: Any) -> Any:
+            self.steps += 1
+            if self.most and self.steps > self.most:
+                os._exit(ENDLESS)
+            return real(situation)
 
-    def pytest_runtest_setup(self) -> None:
-        self._lines.clear()
-        sys.settrace(self._trace)
+        machine.next_step = counted  # type: ignore[attr-defined]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed:
+            if self.ends_at_failure:
+                os._exit(FOUND)
             self.failed.append(report.nodeid)
         if report.when == "call" and report.passed:
-            self.seen[report.nodeid] = (report.duration, sorted(self._lines))
-
-    def pytest_runtest_teardown(self) -> None:
-        sys.settrace(None)
+            self.seconds[report.nodeid] = report.duration
 
 
-def _run_tests(names: Sequence[str], plugins: Sequence[Any] = ()) -> int:
-    """Run tests in this process, output to nowhere; return pytest's exit code."""
-    import pytest
-
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
-    os.dup2(null, 2)
-    options = [
-        "-x",
-        "-q",
-        "--no-header",
-        "--tb=no",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "ignore::pytest.PytestAssertRewriteWarning",
-    ]
-    return int(pytest.main([*(options if not plugins else [*options[1:], "-k", SLOW]), *names], plugins=list(plugins)))
-
-
-def _stock_key_pairs(pairs: list[Any]) -> None:
-    """Let the tests draw key pairs from a stock, for each takes 50 ms."""
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    real, stock = rsa.generate_private_key, iter(pairs)
-
-    def draw(public_exponent: int, key_size: int, backend: Any = None) -> Any:
-        return next(stock, None) or real(public_exponent, key_size, backend)
-
-    rsa.generate_private_key = draw
-
-
-def _fork(work: Any, limit: float) -> int | None:
+def _fork(work: Callable[[], int], limit: float) -> int | None:
     """Run a function in a child of its own process group; its exit code, or None if it took too long."""
     child = os.fork()
     if child == 0:
         os.setpgid(0, 0)
-        code = 99
+        errors = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 1)
+        os.dup2(null, 2)
+        code = BROKEN
         try:
             code = work()
         except BaseException:  # noqa: BLE001  the child says why, and ends
-            os.write(ERRORS, traceback.format_exc().encode())
+            os.write(errors, traceback.format_exc().encode())
         finally:
             os._exit(code)
     ends = time.monotonic() + limit
+    pause = 0.001
     while time.monotonic() < ends:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
-        time.sleep(0.01)
+        time.sleep(pause)
+        pause = min(pause * 1.5, 0.05)
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return None
 
 
+class UndecidedError(Exception):
+    """A child did not do its work: that says nothing about its mutant."""
+
+
+class Runner:
+    """The tests that were collected, and what is known of each."""
+
+    def __init__(self, items: Sequence[Any], observer: _Observer, records: dict[str, TestRecord]) -> None:
+        self.items = {item.nodeid: item for item in items}
+        self._observer, self._records = observer, records
+
+    def _run(self, names: Sequence[str], before: Callable[[str], None]) -> None:
+        for name, further in zip(names, [*names[1:], None], strict=True):
+            before(name)
+            item = self.items[name]
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=self.items[further] if further else None)
+
+    def record(self, mutants: Sequence[Mutant], digests: Mapping[str, str]) -> None:
+        """Run the tests that are not recorded yet, or were changed since, without any mutant.
+
+        Raises:
+            SystemExit: a test fails already.
+        """
+        wanted = [
+            name for name in self.items if name not in self._records or self._records[name].digest != digests[name]
+        ]
+        if not wanted:
+            return
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "record.json"
+
+            def work() -> int:
+                reached: set[tuple[str, int]] = set()
+                instrument(mutants, reached)
+                self._observer.watch_steps()
+                seen: dict[str, Any] = {}
+                for name in wanted:
+                    reached.clear()
+                    self._observer.steps = 0
+                    self._run([name], lambda _name: None)
+                    seconds = self._observer.seconds.get(name)
+                    if seconds is not None:
+                        seen[name] = [seconds, self._observer.steps, sorted(reached), digests[name]]
+                path.write_text(json.dumps({"seen": seen, "failed": self._observer.failed}), encoding="utf-8")
+                return 0
+
+            code = _fork(work, 3600)
+            found = json.loads(path.read_text(encoding="utf-8")) if code == 0 else {"failed": ["the child died"]}
+        if found["failed"]:
+            sys.exit(f"without a mutant, tests fail: {found['failed'][:5]}")
+        for name, (seconds, steps, reached, digest) in found["seen"].items():
+            self._records[name] = TestRecord(seconds, steps, {(module, number) for module, number in reached}, digest)
+
+    def tests_for(self, mutant: Mutant) -> list[str]:
+        """Return the tests that come to the mutant's expression, or to its module if that is computed at import, the quickest first."""
+        place = (mutant.module, mutant.number)
+        known = {
+            name: record for name, record in self._records.items() if name in self.items and record.seconds <= SLOWEST
+        }
+        found = {name: one.seconds for name, one in known.items() if place in one.reached}
+        if not found and mutant.function == "(module)":
+            found = {n: one.seconds for n, one in known.items() if any(mod == mutant.module for mod, _ in one.reached)}
+        names, spent = [], 0.0
+        for name in sorted(found, key=found.__getitem__):
+            spent += found[name]
+            if spent > BUDGET and names:
+                break
+            names.append(name)
+        return names
+
+    def try_mutant(self, mutant: Mutant) -> str:
+        """Return how the mutant was found: `test`, `end`, or empty if it was not.
+
+        Raises:
+            UndecidedError: the child died, or took too long by the clock.
+        """
+        names = self.tests_for(mutant)
+        if not names:
+            return ""
+        most = int(sum(self._records[name].seconds for name in names) * PROCESSOR[0] + PROCESSOR[1])
+
+        def limit_steps(name: str) -> None:
+            times, more = STEPS
+            self._observer.steps, self._observer.most = 0, self._records[name].steps * times + more
+
+        def work() -> int:
+            resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
+            apply(mutant)
+            self._observer.watch_steps()
+            self._observer.ends_at_failure = True
+            self._run(names, limit_steps)
+            return NOT_FOUND
+
+        code = _fork(work, LIMIT)
+        if code in {ENDLESS, -signal.SIGXCPU, -signal.SIGKILL}:
+            return "end"
+        if code not in {FOUND, NOT_FOUND}:
+            raise UndecidedError(f"{mutant.name}: the child ended with {code}")
+        return "test" if code == FOUND else ""
+
+
 # -- the parent
 
 
-def record(
-    modules: Sequence[str], tests: Sequence[str], pairs: list[Any]
-) -> dict[str, tuple[float, set[tuple[str, int]]]]:
-    """Return the seconds and the lines of each test, of a run without any mutant.
+def encode_records(records: Mapping[str, TestRecord], digest: str) -> str:
+    """Return records as JSON; `digest` is that of the modules."""
+    tests = {name: [one.seconds, one.steps, sorted(one.reached), one.digest] for name, one in records.items()}
+    return json.dumps({"modules": digest, "tests": tests})
 
-    Raises:
-        SystemExit: a test fails already.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "record.json"
 
-        def work() -> int:
-            _stock_key_pairs(pairs)
-            recorder = _Recorder(modules)
-            code = _run_tests(tests, [recorder])
-            path.write_text(
-                json.dumps({"seen": recorder.seen, "failed": recorder.failed, "code": code}), encoding="utf-8"
-            )
-            return 0
-
-        _fork(work, 3600)
-        found = json.loads(path.read_text(encoding="utf-8"))
-    if found["failed"] or found["code"]:
-        sys.exit(f"without a mutant, tests fail (pytest: {found['code']}): {found['failed'][:5]}")
+def decode_records(text: str, digest: str) -> dict[str, TestRecord]:
+    """Return the records that JSON holds; none if the modules have changed since."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or found.get("modules") != digest:
+        return {}
     return {
-        name: (seconds, {(module, line) for module, line in lines})
-        for name, (seconds, lines) in found["seen"].items()
-        if seconds <= SLOWEST
+        name: TestRecord(seconds, steps, {(module, number) for module, number in reached}, tests)
+        for name, (seconds, steps, reached, tests) in found["tests"].items()
     }
 
 
-def encode_record(recorded: Mapping[str, tuple[float, set[tuple[str, int]]]]) -> str:
-    """Return a record as JSON."""
-    return json.dumps({name: [seconds, sorted(lines)] for name, (seconds, lines) in recorded.items()})
-
-
-def decode_record(text: str) -> dict[str, tuple[float, set[tuple[str, int]]]]:
-    """Return the record that JSON holds."""
-    found = json.loads(text)
-    return {name: (seconds, {(module, line) for module, line in lines}) for name, (seconds, lines) in found.items()}
-
-
-def tests_for(mutant: Mutant, recorded: Mapping[str, tuple[float, set[tuple[str, int]]]]) -> list[str]:
-    """Return the tests that come to the mutant's line, or to its module if it is outside of functions, the quickest first."""
-    wanted = (mutant.module, mutant.line)
-    by_line = {name: seconds for name, (seconds, lines) in recorded.items() if wanted in lines}
-    if not by_line and mutant.function == "(module)":
-        by_line = {
-            name: seconds
-            for name, (seconds, lines) in recorded.items()
-            if any(mod == mutant.module for mod, _ in lines)
-        }
-    return sorted(by_line, key=by_line.__getitem__)
-
-
-def try_mutant(mutant: Mutant, names: Sequence[str], seconds: float, pairs: list[Any]) -> str:
-    """Return how the mutant was found: `test`, `time`, or empty if it was not. Its tests take so many `seconds`."""
-    if not names:
-        return ""
-    most = int(seconds * PROCESSOR[0] + PROCESSOR[1])
-
-    def work() -> int:
-        resource.setrlimit(resource.RLIMIT_CPU, (most, most + 5))
-        sys.meta_path.insert(0, _Importer(mutant))
-        _stock_key_pairs(pairs)
-        return _run_tests(names)
-
-    code = _fork(work, LIMIT)
-    if code in {-signal.SIGXCPU, -signal.SIGKILL}:
-        return "time"
-    return "" if code in {0, None} else "test"
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in paths)).hexdigest()
 
 
 def explained() -> set[str]:
@@ -417,43 +517,30 @@ def explained() -> set[str]:
     return set(re.findall(r"^- `` ?(.+?) ?``", text, re.MULTILINE))
 
 
-def preload() -> list[Any]:
-    """Import what no mutant touches, and draw key pairs."""
-    sys.path.insert(0, str(ROOT))
-    os.chdir(ROOT)
-    os.environ["GRPC_VERBOSITY"] = "NONE"
-    for name in PRELOADED:
-        with contextlib.suppress(ImportError):
-            importlib.import_module(name)
-    loaded = [name for name in sys.modules if name.startswith("orchestra_creds.rotation.")]
-    if loaded:
-        sys.exit(f"imported too early: {loaded}")
-    from cryptography.hazmat.primitives.asymmetric import rsa
-
-    return [rsa.generate_private_key(public_exponent=65537, key_size=2048) for _ in range(KEY_PAIRS)]
+def _share(mutants: Sequence[Mutant], runner: Runner, out: Any) -> None:
+    """Try some of the mutants, and write what became of each."""
+    for mutant in mutants:
+        try:
+            how: str | None = runner.try_mutant(mutant)
+        except UndecidedError as error:
+            print(error, flush=True)
+            how = None
+        out.write(json.dumps([f"{mutant.name}@{mutant.line}", how]) + "\n")
+        out.flush()
 
 
-def shares(mutants: Sequence[Mutant], jobs: int) -> Iterator[list[Mutant]]:
-    """Yield the mutants of each process."""
-    for number in range(jobs):
-        yield list(mutants[number::jobs])
-
-
-def run(mutants: Sequence[Mutant], recorded: Any, pairs: list[Any], jobs: int) -> dict[str, str]:
-    """Return how each mutant was found, by its name and line."""
-    found: dict[str, str] = {}
+def try_all(mutants: Sequence[Mutant], runner: Runner, jobs: int) -> dict[str, str | None]:
+    """Return how each mutant was found, by its name and line; one that is missing or None was not decided."""
+    found: dict[str, str | None] = {}
     pipes = []
-    for share in shares(mutants, jobs):
+    gc.freeze()
+    for number in range(jobs):
         reader, writer = os.pipe()
         child = os.fork()
         if child == 0:
             os.close(reader)
             with os.fdopen(writer, "w") as out:
-                for mutant in share:
-                    names = tests_for(mutant, recorded)
-                    how = try_mutant(mutant, names, sum(recorded[name][0] for name in names), pairs)
-                    out.write(json.dumps([f"{mutant.name}@{mutant.line}", how]) + "\n")
-                    out.flush()
+                _share(mutants[number::jobs], runner, out)
             os._exit(0)
         os.close(writer)
         pipes.append((reader, child))
@@ -462,10 +549,48 @@ def run(mutants: Sequence[Mutant], recorded: Any, pairs: list[Any], jobs: int) -
             for line in lines:
                 name, how = json.loads(line)
                 found[name] = how
-                if not how:
+                if how == "":
                     print(f"not found: {name}", flush=True)
-        os.waitpid(child, 0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            print(f"a process ended with {os.waitstatus_to_exitcode(status)}: its mutants are not decided", flush=True)
     return found
+
+
+class Mutation:
+    """A plugin of pytest that tries mutants with the tests that it collects."""
+
+    def __init__(self, mutants: Sequence[Mutant], options: argparse.Namespace) -> None:
+        self._mutants, self._options = mutants, options
+        self._observer = _Observer()
+        self.code = BROKEN
+
+    def pytest_configure(self, config: Any) -> None:
+        """Listen to the tests."""
+        config.pluginmanager.register(self._observer)
+
+    def pytest_runtestloop(self, session: Any) -> bool:
+        """In place of running each test once."""
+        began, path = time.monotonic(), self._options.record
+        every = [mutant for module in MODULES for mutant in mutants_of(module)]
+        for module in MODULES:
+            importlib.import_module(f"orchestra_creds.rotation.{module}")
+        digest = _digest(*(PACKAGE / f"{module}.py" for module in MODULES), Path(__file__))
+        records = decode_records(path.read_text(encoding="utf-8"), digest) if path and path.is_file() else {}
+        shared = [
+            path for path in sorted((ROOT / "tests" / "rotation").glob("*.py")) if not path.name.startswith("test_")
+        ]
+        digests = {item.nodeid: _digest(*shared, Path(item.path)) for item in session.items}
+        session.config._tmp_path_factory.getbasetemp()  # noqa: SLF001  made once, before any child
+        runner = Runner(session.items, self._observer, records)
+        runner.record(every, digests)
+        if path:
+            path.write_text(encode_records(records, digest), encoding="utf-8")
+        seconds = time.monotonic() - began
+        print(f"{len(records)} tests, {len(self._mutants)} mutants; recorded in {seconds:.0f} s", flush=True)
+        found = try_all(self._mutants, runner, self._options.jobs)
+        self.code = report(self._mutants, found, began)
+        return True
 
 
 def main() -> int:
@@ -474,7 +599,7 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     parser.add_argument("--only", default="", help="only mutants whose name holds this text")
     parser.add_argument(
-        "--record", type=Path, help="keep in this file which lines each test comes to, and read it if it is there"
+        "--record", type=Path, help="keep in this file what each test comes to, and read it if it is there"
     )
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument("--sample", type=int, default=0, help="only every Nth mutant")
@@ -489,41 +614,61 @@ def main() -> int:
         for mutant in mutants:
             print(f"{mutant.module}.py:{mutant.line}: {mutant.name}")
         return 0
-    began = time.monotonic()
-    pairs = preload()
-    tests = [f"tests/rotation/{name}.py" for name in TESTS if (ROOT / "tests" / "rotation" / f"{name}.py").is_file()]
-    if options.record and options.record.is_file():
-        recorded = decode_record(options.record.read_text(encoding="utf-8"))
-    else:
-        recorded = record(MODULES if options.record else modules, tests, pairs)
     if options.record:
-        options.record.write_text(encode_record(recorded), encoding="utf-8")
-    print(f"{len(recorded)} tests, {len(mutants)} mutants; recorded in {time.monotonic() - began:.0f} s", flush=True)
-    found = run(mutants, recorded, pairs, options.jobs)
-    return report(mutants, found, began)
+        options.record = options.record.absolute()
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    os.environ["GRPC_VERBOSITY"] = "NONE"
+    tests = [f"tests/rotation/{name}.py" for name in TESTS if (ROOT / "tests" / "rotation" / f"{name}.py").is_file()]
+    settings.register_profile("mutants", deadline=None, derandomize=True, database=None)
+    mutation = Mutation(mutants, options)
+    with tempfile.TemporaryDirectory() as folder:
+        common = [
+            "-q",
+            "-s",
+            "--no-header",
+            "--no-summary",
+            "-p",
+            "no:cacheprovider",
+            f"--basetemp={folder}/tests",
+            "-k",
+            SLOW,
+            "--hypothesis-profile=mutants",
+        ]
+        pytest.main([*common, *tests], plugins=[mutation])
+    return mutation.code
 
 
-def report(mutants: Sequence[Mutant], found: Mapping[str, str], began: float) -> int:
+def report(mutants: Sequence[Mutant], found: Mapping[str, str | None], began: float) -> int:
     """Print the score of each module and every mutant that no test found; return the exit code."""
     known = explained()
     totals: dict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
-    unexplained = 0
+    unexplained, undecided = 0, 0
     for mutant in mutants:
-        how, total = found.get(f"{mutant.name}@{mutant.line}", ""), totals[mutant.module]
+        how, total = found.get(f"{mutant.name}@{mutant.line}"), totals[mutant.module]
+        if how is None:
+            undecided += 1
+            print(f"NOT DECIDED: {mutant.module}.py:{mutant.line}: {mutant.name}")
+            continue
         total[0] += 1
         total[1] += bool(how)
-        total[2] += how == "time"
+        total[2] += how == "end"
         if not how:
             why = "explained" if mutant.name in known else "NOT FOUND"
             unexplained += mutant.name not in known
             print(f"{why}: {mutant.module}.py:{mutant.line}: {mutant.name}")
     for module, (count, caught, late) in totals.items():
-        print(f"{module}: {caught} of {count} found ({caught / count:.1%}), {late} of them by time")
+        if count:
+            print(f"{module}: {caught} of {count} found ({caught / count:.1%}), {late} of them had no end")
     count, caught = (sum(total[n] for total in totals.values()) for n in (0, 1))
+    score = caught / count if count else 0.0
     print(
-        f"all: {caught} of {count} found ({caught / count:.1%}), {unexplained} not explained, {time.monotonic() - began:.0f} s"
+        f"all: {caught} of {count} found ({score:.1%}), {unexplained} not explained, {undecided} not decided, "
+        f"{time.monotonic() - began:.0f} s"
     )
-    return 0 if caught / count >= FLOOR and not unexplained else 1
+    if undecided or not count:
+        return 3
+    return 0 if score >= FLOOR and not unexplained else 1
 
 
 if __name__ == "__main__":
