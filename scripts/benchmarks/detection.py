@@ -4,6 +4,8 @@ A label counts as found when a finding of the scanner, under whatever rule, touc
 the file for archives and UTF-16; by object name or value where git keeps no path). Every scanner is run on the working
 tree and on the history and both results count. A finding that touches no label is a false one. Ends with 1 when this
 scanner is below the bars: recall 0.99 on Google's kinds, 0.97 on all, nothing in the hard negatives.
+
+With `--foreign DIR` the corpus is not ours: see below.
 """
 
 import argparse
@@ -18,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import corpus, page, peers
+from benchmarks import corpus, foreign, page, peers
 from benchmarks.corpus import EXTRAS, Corpus, Label, Place
 from benchmarks.formats import FORMATS
 from benchmarks.peers import Found, Scanner
@@ -293,29 +295,46 @@ def run(scanner: Scanner, truth: Corpus, work: Path) -> Score:
 
 def main() -> int:
     """Builds the corpus, runs the scanners, prints the tables."""
-    parser = argparse.ArgumentParser(prog="scripts/bench detection", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench detection",
+        description=__doc__,
+        epilog=f"--foreign: {foreign.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", type=Path, help="keep corpus and peers here; default: a folder that is removed")
     parser.add_argument("--no-peers", action="store_true", help="only this scanner")
     parser.add_argument("--only-peers", action="store_true", help="only the peers")
+    parser.add_argument("--foreign", type=Path, metavar="DIR", help="measure on data that others made, in DIR")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all results as JSON")
     parser.add_argument(
-        "--write", type=Path, metavar="FILE", help="put the tables between the `bench detection` marks of a page"
+        "--write",
+        type=Path,
+        metavar="FILE",
+        help="put the tables between the `bench detection` marks of a page, or the `bench foreign` marks",
     )
     parser.add_argument("--misses", type=Path, metavar="FILE", help="write what this scanner missed")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        return _compare(options, options.work or Path(folder))
+        work = options.work or Path(folder)
+        work.mkdir(parents=True, exist_ok=True)
+        if options.foreign:
+            return foreign.compare(options, work, _scanners(options, work))
+        return _compare(options, work)
 
 
-def _compare(options: argparse.Namespace, work: Path) -> int:
-    work.mkdir(parents=True, exist_ok=True)
-    root = Path(tempfile.mkdtemp(prefix="corpus-", dir=work))
-    truth = corpus.build(root, options.seed, formats=FORMATS)
+def _scanners(options: argparse.Namespace, work: Path) -> list[Scanner]:
     scanners = [] if options.only_peers else [peers.ours()]
     if not options.no_peers:
         others, _ = peers.install(work)
         scanners += [peer for peer in others if "turbo" not in peer.name]
+    return scanners
+
+
+def _compare(options: argparse.Namespace, work: Path) -> int:
+    root = Path(tempfile.mkdtemp(prefix="corpus-", dir=work))
+    truth = corpus.build(root, options.seed, formats=FORMATS)
+    scanners = _scanners(options, work)
     scores = []
     for scanner in scanners:
         print(f"running {scanner.name}", file=sys.stderr)

