@@ -21,6 +21,9 @@ BY_ID = {rule.id: rule for rule in RULES}
 ALONE = tuple(rule for rule in RULES if rule.pattern.startswith(r"(?:\b|"))
 """The rules of tokens that need no name before them."""
 
+PROVEN = tuple(rule for rule in RULES if rule.check in {"crc62", "gitlab-routable", "nkey"})
+"""The rules of tokens that a checksum proves."""
+
 WRAPPINGS = (
     '"{}"',
     "'{}'",
@@ -115,6 +118,31 @@ class TestEveryTokenThatStandsAlone:
         whole = {hit.material.reveal() for hit in found(engine, token, rule.id)}
         if FIXED.search(rule.examples[0]):
             assert not whole & {hit.material.reveal() for hit in found(engine, token + "q", rule.id)}
+
+
+@pytest.mark.parametrize("rule", PROVEN, ids=lambda rule: rule.id)
+class TestEveryTokenWithAChecksum:
+    def test_is_found_whole_in_every_wrapping(self, rule: Rule, engine: Engine) -> None:
+        for example in rule.examples:
+            token = render(example)
+            for wrapping in WRAPPINGS:
+                hits = found(engine, wrapping.format(token), rule.id)
+                assert {hit.material.reveal().decode() for hit in hits} == {token}, wrapping
+
+    @pytest.mark.parametrize("around", ["q{}", "Q{}Z", "7{}7Zz", "token{}", "{}{}"])
+    def test_is_found_whole_between_other_letters(self, rule: Rule, engine: Engine, around: str) -> None:
+        for example in rule.examples:
+            token = render(example)
+            hits = found(engine, around.format(token, token), rule.id)
+            assert {hit.material.reveal().decode() for hit in hits} == {token}
+            assert {hit.confidence for hit in hits} == {Confidence.PROVEN}
+
+    def test_one_changed_letter_is_none_between_other_letters_either(self, rule: Rule, engine: Engine) -> None:
+        for example in rule.examples:
+            token = render(example)
+            at = len(token) - 3
+            changed = token[:at] + ("a" if token[at] != "a" else "b") + token[at + 1 :]
+            assert not found(engine, f"q{changed}q", rule.id)
 
 
 @pytest.mark.parametrize("rule", [rule for rule in ALONE if blank(rule) != rule.examples[0]], ids=lambda rule: rule.id)

@@ -1,6 +1,6 @@
 """Structure checks of vendors' tokens: checksums, layouts and the letters that must stand around them.
 
-A checksum that holds proves the token (`PROVEN`); one that does not hold refuses it, because these formats always carry
+A checksum that holds proves the token (`PROVEN`), whatever letters stand around it; one that does not hold refuses it, because these formats always carry
 one. The other checks refuse what only looks like a token, or widen a match to the whole token where the pattern starts
 at the distinctive part in its middle.
 """
@@ -19,6 +19,9 @@ from orchestra_creds.scanner.rule import Confidence
 _BASE36 = "0123456789abcdefghijklmnopqrstuvwxyz"
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _INSTANCE_LETTERS = b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-"
+_SHORTEST_BODY = 36
+"""Letters behind the prefix of a token with a checksum of GitHub's kind; what follows them may be another text."""
+
 _EMULATOR_KEYS = (b"Eby8vdM02xNOcqFlqUwJPLlm", b"C2y6yDjf5/R+ob0N8A7Cgv30")
 """How the two published account keys start: of the Azure storage emulator and of the Cosmos DB emulator."""
 
@@ -71,8 +74,19 @@ def _verdict(subject: Subject, confidence: Confidence, note: str = "", *, back: 
 
 def _crc62(subject: Subject) -> CheckVerdict | None:
     """GitHub and npm: the last six letters are the CRC32 of those between the prefix and them."""
-    body = subject.material.partition(b"_")[2]
-    return _verdict(subject, Confidence.PROVEN) if base62_crc(body[:-6]) == body[-6:] else None
+    prefix, _, body = subject.material.partition(b"_")
+    for size in (len(body), _SHORTEST_BODY):
+        if base62_crc(body[: size - 6]) == body[size - 6 : size]:
+            end = subject.start + len(prefix) + 1 + size
+            return CheckVerdict(
+                subject.material[: end - subject.start],
+                Confidence.PROVEN,
+                subject.start,
+                end,
+                subject.start,
+                subject.end,
+            )
+    return None
 
 
 def _gitlab_routable(subject: Subject) -> CheckVerdict | None:

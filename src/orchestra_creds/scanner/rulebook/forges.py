@@ -4,7 +4,7 @@ GitHub and GitLab print a checksum into their newer tokens, so those are proven 
 """
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, token, vendor_rule
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, vendor_rule
 
 _GITHUB = "GitHub Docs: About authentication to GitHub, token formats"
 _GITHUB_LOG = "and read the security log for what it did"
@@ -27,6 +27,7 @@ _GITHUB_RULES = (
             "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
         ),
         check="crc62",
+        bounded=False,
     ),
     prefix_rule(
         "github-oauth-access-token",
@@ -39,6 +40,7 @@ _GITHUB_RULES = (
         examples=("gho_{crc62:30}",),
         counter_examples=("gho_{b62:36}",),
         check="crc62",
+        bounded=False,
     ),
     prefix_rule(
         "github-app-user-token",
@@ -51,6 +53,7 @@ _GITHUB_RULES = (
         examples=("ghu_{crc62:30}",),
         counter_examples=("ghu_{b62:36}",),
         check="crc62",
+        bounded=False,
     ),
     prefix_rule(
         "github-app-installation-token",
@@ -63,6 +66,7 @@ _GITHUB_RULES = (
         examples=("ghs_{crc62:30}",),
         counter_examples=("ghs_{b62:36}",),
         check="crc62",
+        bounded=False,
     ),
     prefix_rule(
         "github-app-installation-jwt",
@@ -89,6 +93,7 @@ _GITHUB_RULES = (
         examples=("ghr_{crc62:70}", "ghr_{crc62:30}"),
         counter_examples=("ghr_{b62:76}", "ghr_{crc62:50}"),
         check="crc62",
+        bounded=False,
     ),
     prefix_rule(
         "github-fine-grained-token",
@@ -133,8 +138,8 @@ _GITLAB_RULES = (
     Rule(
         id="gitlab-routable-token",
         description="GitLab access token that carries its route and a checksum",
-        pattern=token(
-            r"gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-(?:t[0-9]_)?[\w-]{27,300}\.(?:[0-9a-z]{2}\.)?[0-9a-z]{9}"
+        pattern=(
+            r"(gl(?:pat|dt|rt|rtr|cbt|ptt|ft|soat|imt|agent|oas|ffct)-(?:t[0-9]_)?[\w-]{27,300}\.(?:[0-9a-z]{2}\.)?[0-9a-z]{9})"
         ),
         severity=Severity.CRITICAL,
         remedy="Revoke it where its kind is listed (profile, project, group or runner settings) and read its last use and the audit events.",

@@ -17,6 +17,7 @@ RULES: tuple[Rule, ...] = (
         examples=("npm_{crc62:30}",),
         counter_examples=("npm_{b62:36}", "npm_{crc62:28}", "npm_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"),
         check="crc62",
+        bounded=False,
     ),
     Rule(
         id="npm-registry-auth-token",

@@ -1,13 +1,13 @@
 """Rules for platforms that run, join or flag other programs: clusters, workflow hooks, feature flags, devices."""
 
 from orchestra_creds.scanner.rule import Confidence, Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, prefix_rule, token, vendor_rule
+from orchestra_creds.scanner.rulebook.shapes import BASE64, URLSAFE, prefix_rule, vendor_rule
 
 RULES: tuple[Rule, ...] = (
     Rule(
         id="nats-nkey-seed",
         description="NATS NKey seed",
-        pattern=token(r"(?:SUA|SAA|SOA|SNA|SCA|SXA)[A-P][A-Z2-7]{54}"),
+        pattern=r"((?:SUA|SAA|SOA|SNA|SCA|SXA)[A-P][A-Z2-7]{54})",
         severity=Severity.HIGH,
         remedy="Revoke the key in the account's JWT and push it, then issue another; an operator's or account's seed signs all below it.",
         source="NATS Docs: NKeys, and the nkeys repository: README",

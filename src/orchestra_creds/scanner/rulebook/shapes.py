@@ -63,12 +63,16 @@ def prefix_rule(
     check: str = "token",
     entropy: float = 3.0,
     confidence: Confidence = Confidence.LIKELY,
+    bounded: bool = True,
 ) -> Rule:
-    """The rule of a token that its prefix gives away; `body` is the pattern of what follows the literal `prefix`."""
+    """The rule of a token that its prefix gives away; `body` is the pattern of what follows the literal `prefix`.
+
+    Not `bounded`, it is found in the middle of other letters too: its check proves it.
+    """
     return Rule(
         id=id,
         description=description,
-        pattern=token(re.escape(prefix) + body, tail),
+        pattern=token(re.escape(prefix) + body, tail) if bounded else f"({re.escape(prefix)}{body})",
         severity=severity,
         remedy=remedy,
         source=source,
