@@ -101,6 +101,24 @@ def test_the_first_place_in_a_history_is_the_introducing_commit() -> None:
     assert finding.in_head
 
 
+def test_compiled_code_is_not_listed_beside_its_source() -> None:
+    twins = ("a.pyc", "__pycache__/a.cpython-312.pyc", "lib/__pycache__/b.cpython-312.opt-1.pyc", "lib/b.pyc")
+    result = report(sighting("demo_x", "a.py"), sighting("demo_y", "lib/b.py"), *(
+        sighting("demo_y" if "lib" in path else "demo_x", path) for path in twins
+    ))  # fmt: skip
+    assert [finding.first.path for finding in result.findings] == ["a.py", "lib/b.py"]
+    assert result.notes == ("not listed: 4 findings in .pyc files whose source holds the same credential",)
+    assert result.allowed == 0
+
+
+def test_compiled_code_is_listed_where_its_source_does_not_hold_the_credential() -> None:
+    lone = [sighting("demo_x", "__pycache__/a.cpython-312.pyc"), sighting("demo_y", "a.py"), sighting("demo_x", "b.py")]
+    assert len(report(*lone).findings) == 3
+    gone = sighting("demo_x", "a.py", commit=OLD), sighting("demo_x", "a.pyc", commit=OLD, in_head=True)
+    assert [finding.first.path for finding in report(*gone, source="history").findings] == ["a.py", "a.pyc"]
+    assert not report(sighting("demo_x", "a.pyc", allow="x"), sighting("demo_x", "a.py", allow="x")).findings
+
+
 def test_an_inline_allow_hides_its_spot_and_is_counted() -> None:
     result = report(sighting("demo_x", line=1, allow="test data"), sighting("demo_x", line=2))
     assert [place.line for finding in result.findings for place in finding.places] == [2]

@@ -1,7 +1,7 @@
 """From sightings to a report: what is allowed, accepted or too mild is taken out, and the rest gets an identity.
 
-Steps, each on the result of the one before: gitleaks' allowlists and ignores, the least severity, inline allows, one
-finding per credential and path, the baseline. The result depends on the sightings as a set, not on their order: findings
+Steps, each on the result of the one before: gitleaks' allowlists and ignores, the least severity, compiled twins of a source, inline
+allows, one finding per credential and path, the baseline. The result depends on the sightings as a set, not on their order: findings
 stand worst first, then by path and line; places in the order of their dates, then by line. Material goes in, none comes
 out.
 """
@@ -70,12 +70,12 @@ def report(
     if filters.gitleaks is not None:
         sightings = filters.gitleaks.keep(list(sightings))
     groups: dict[tuple[str, Material, str], list[Sighting]] = {}
-    counted = 0
     for sighting in sightings:
         found = sighting.detection
         if found.rule.severity >= filters.min_severity:
-            counted += 1
             groups.setdefault((found.rule.id, found.material, sighting.place.path), []).append(sighting)
+    twins = _drop_twins(groups)
+    counted = sum(map(len, groups.values()))
     findings, open_sightings = [], 0
     while groups:
         _, group = groups.popitem()
@@ -90,10 +90,45 @@ def report(
         skipped=tuple(sorted(set(skipped), key=lambda s: (s.path, s.reason))),
         allowed=counted - open_sightings,
         gitleaks=0 if filters.gitleaks is None else len(filters.gitleaks.hidden),
-        notes=(*notes, *_key_notes(filters.key)),
+        notes=(*notes, *_twin_notes(twins), *_key_notes(filters.key)),
         stats=stats or ScanStats(),
     )
     return whole if filters.baseline is None else _apply_baseline(whole, filters.baseline, filters)
+
+
+def _drop_twins(groups: dict[tuple[str, Material, str], list[Sighting]]) -> int:
+    """Take out what stands in Python's compiled code and in its source too; return how many findings that are.
+
+    A twin that is in HEAD stays when its source is not.
+    """
+    twins = []
+    for (rule, material, path), group in groups.items():
+        source = groups.get((rule, material, _source_of(path))) if path.endswith(".pyc") else None
+        if source is not None and _is_in_head(source) >= _is_in_head(group):
+            twins.append((rule, material, path))
+    for twin in twins:
+        del groups[twin]
+    return len(twins)
+
+
+def _source_of(path: str) -> str:
+    """The path of the source of compiled Python code, which lies beside it or in the folder above `__pycache__`."""
+    folder, _, name = path.rpartition("/")
+    if folder.rpartition("/")[2] == "__pycache__":
+        folder, name = folder.rpartition("/")[0], f"{name.partition('.')[0]}.pyc"
+    return f"{folder}/{name[:-1]}" if folder else name[:-1]
+
+
+def _is_in_head(group: list[Sighting]) -> bool:
+    return any(sighting.place.in_head for sighting in group)
+
+
+def _twin_notes(twins: int) -> tuple[str, ...]:
+    if not twins:
+        return ()
+    return (
+        f"not listed: {twins} {'finding' if twins == 1 else 'findings'} in .pyc files whose source holds the same credential",
+    )
 
 
 def _drop_allowed(group: list[Sighting]) -> list[Sighting]:
