@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import subprocess
 import tarfile
 import zipfile
@@ -35,7 +36,7 @@ def test_the_json_report_names_rule_place_and_nothing_else(operator: Operator, t
     ended = operator.run("scan", "--format", "json")
     report = json.loads(ended.stdout)
     (finding,) = report["findings"]
-    assert (report["schema"], report["complete"], report["skipped"]) == ("orchestra-creds/scan/1", True, [])
+    assert (report["schema"], report["complete"], report["skipped"]) == ("orchestra-creds/scan/2", True, [])
     assert (finding["rule"], finding["path"], finding["line"], finding["column"]) == (
         "github-personal-access-token",
         "src/a.env",
@@ -54,6 +55,31 @@ def test_history_finds_what_was_removed(operator: Operator, token: str) -> None:
     ended = operator.run("scan", "--history", "--format", "json")
     (finding,) = json.loads(ended.stdout)["findings"]
     assert (ended.code, finding["path"], finding["author"], finding["in_head"]) == (1, "a.env", "Ada", False)
+
+
+def test_a_scan_of_files_says_nothing_of_head(operator: Operator, token: str) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.commit("leak")
+    told = {}
+    for name in ("json", "json-1"):
+        (finding,) = json.loads(operator.run("scan", "--format", name).stdout)["findings"]
+        told[name] = [finding["in_head"], finding["places"][0]["in_head"]]
+    assert told == {"json": [None, None], "json-1": [False, False]}
+
+
+@pytest.mark.parametrize(
+    "arguments", [["scan", "."], ["scan", "--history"], ["scan", "--staged"], ["scan", "--only", "google-api-key"]]
+)
+def test_the_page_names_the_repository_its_revision_and_the_day(
+    operator: Operator, token: str, arguments: list[str]
+) -> None:
+    operator.write("a.env", f"TOKEN={token}\n")
+    operator.commit("leak")
+    revision = (operator.folder / ".git/refs/heads/main").read_text().strip()
+    page = operator.run(*arguments, "--format", "html").text
+    assert f"<code>{operator.folder.name}</code>" in page
+    assert f"revision <code>{revision}</code>" in page
+    assert re.search(r"scanned <code>20\d\d-\d\d-\d\d \d\d:\d\d UTC</code>", page)
 
 
 def test_since_looks_only_at_what_came_after(operator: Operator, token: str) -> None:

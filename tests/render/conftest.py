@@ -65,7 +65,7 @@ def assembled(*sightings: Sighting, source: str = "tree", skipped: tuple[Skipped
         source=source,
         filters=scan_report.Filters(KEY, date(2026, 1, 1)),
         skipped=skipped,
-        stats=ScanStats(blobs=1234, bytes=12_345_678, cached=100, seconds=0.42),
+        stats=ScanStats(blobs=1234, bytes=12_345_678, cached=100, seconds=0.42, began="2026-01-02T03:04:05Z"),
     )
 
 

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from orchestra_creds.core.text import portable, visible
 from orchestra_creds.errors import ConfigError
-from orchestra_creds.render import github, gitleaks_report, html, sarif, scan_json, terminal
+from orchestra_creds.render import github, gitleaks_report, html, sarif, scan_json, scan_json_1, terminal
 from orchestra_creds.render.formats import FORMATS, ReportFormat
 from orchestra_creds.render.json_pieces import array_pieces, object_pieces
 from orchestra_creds.render.numbers import count, seconds, size
@@ -27,6 +27,7 @@ from orchestra_creds.render.scan_text import summary
 from orchestra_creds.render.style import Style, style_of
 from orchestra_creds.scanner.finding import ScanReport, SkippedItem
 from orchestra_creds.scanner.rule import Severity
+from orchestra_creds.scanner.source import SOURCES
 from tests.render.conftest import CANARIES, PASSWORD, PAT, assembled, sighting
 
 TERMINAL = Style(terminal=True, color=True)
@@ -106,7 +107,7 @@ def test_the_json_report_fits_its_schema(report: ScanReport, clean: ScanReport) 
 def test_the_schema_refuses_what_is_no_report(report: ScanReport) -> None:
     validator = jsonschema.Draft202012Validator(scan_json.schema())
     body = scan_json.as_json(report)
-    assert not validator.is_valid({**body, "schema": "orchestra-creds/scan/2"})
+    assert not validator.is_valid({**body, "schema": "orchestra-creds/scan/1"})
     assert not validator.is_valid({key: value for key, value in body.items() if key != "complete"})
     assert not validator.is_valid({**body, "findings": [{**body["findings"][0], "fingerprint": "short"}]})
 
@@ -114,7 +115,7 @@ def test_the_schema_refuses_what_is_no_report(report: ScanReport) -> None:
 def test_the_json_report_has_the_promised_fields_in_their_order(report: ScanReport) -> None:
     body = json.loads(scan_json.render(report))
     assert list(body) == ["schema", "complete", "skipped", "stats", "findings"]
-    assert body["schema"] == "orchestra-creds/scan/1"
+    assert body["schema"] == "orchestra-creds/scan/2"
     assert body["complete"] is False
     account = next(finding for finding in body["findings"] if finding["rule"] == "google-service-account-key")
     assert list(account) == [
@@ -126,6 +127,23 @@ def test_the_json_report_has_the_promised_fields_in_their_order(report: ScanRepo
     wrapped = next(finding for finding in body["findings"] if "decoded" in finding)
     assert wrapped["decoded"] == ["base64", "json"]
     assert "commit" not in wrapped
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_report_that_read_no_history_says_nothing_of_head(source: str) -> None:
+    report = assembled(sighting(PAT, "x", "a.py"), source=source)
+    (finding,) = scan_json.as_json(report)["findings"]
+    told = False if SOURCES[source].reads_history else None
+    assert [one["in_head"] for one in (finding, *finding["places"])] == [told, told]
+
+
+def test_the_former_json_report_says_false_and_fits_its_schema(report: ScanReport, clean: ScanReport) -> None:
+    tree = assembled(sighting(PAT, "x", "a.py"))
+    validator = jsonschema.Draft202012Validator(scan_json.schema(1))
+    for one in (report, clean, tree):
+        validator.validate(json.loads(scan_json_1.render(one)))
+    (finding,) = json.loads(scan_json_1.render(tree))["findings"]
+    assert (finding["in_head"], finding["places"][0]["in_head"]) == (False, False)
 
 
 def test_a_path_in_json_is_exact_but_for_bytes_that_are_no_utf8(report: ScanReport) -> None:
@@ -369,6 +387,17 @@ def test_the_page_says_whether_everything_was_looked_at(report: ScanReport, clea
     assert "this scan cannot say that the rest is clean" in html.render(report)
     assert "Everything that was asked for." in html.render(clean)
     assert "0 leaked credentials found" in html.render(clean)
+
+
+def test_the_page_names_what_was_scanned_and_when(clean: ScanReport) -> None:
+    page = html.render(replace(clean, root="/home/ann/shop", revision="d" * 40))
+    assert (
+        f"Repository <code>shop</code>, revision <code>{'d' * 40}</code>, scanned <code>2026-01-02 03:04 UTC</code>"
+        in page
+    )
+    assert "/home/ann" not in page
+    assert "Folder <code>somewhere</code>" in html.render(clean)
+    assert "<code>somewhere" not in html.render(assembled(source="stdin"))
 
 
 def test_the_page_counts_places_beyond_the_first_fifty() -> None:

@@ -54,6 +54,7 @@ class ScanChoice:
     accept_missing: tuple[str, ...] = ()
     config: Path | None = None
     engine: str = "auto"
+    name_revision: bool = False
 
 
 def scan(
@@ -191,6 +192,7 @@ def _scan_request(
         accept_missing=choice.accept_missing,
         added_rules=(str(choice.rules_file),) if choice.rules_file else (),
         min_severity=names[severity] if severity else Severity.LOW,
+        name_revision=choice.name_revision,
         environment=os.environ,
         now=utc_now(),
     )

@@ -57,6 +57,15 @@ class PlainArguments:
             and self.paths[:1] not in {(name,) for name in SUBCOMMANDS}
         )
 
+    @property
+    def names_revision(self) -> bool:
+        """Whether the report names the commit that is checked out."""
+        if self.format == DEFAULT_FORMAT:
+            return False
+        from orchestra_creds.render.formats import FORMATS
+
+        return FORMATS[self.format].names_revision
+
     def choose_for_pre_commit(self) -> None:
         """Take the source, the revisions and the paths that pre-commit asks for."""
         from orchestra_creds.cli.pre_commit import choose_source
@@ -84,13 +93,13 @@ def scan(arguments: list[str]) -> int | None:
     except CredsError as error:
         from orchestra_creds.cli.session import report_error
 
-        report_error(error, as_json=plain.format == "json")
+        report_error(error, as_json=plain.format.startswith("json"))
         return error.exit_code
 
 
 def _precheck_staged(plain: PlainArguments, began: float) -> "Document | None":
     """Return the report and the exit code if no rule matches anything."""
-    if plain.paths:
+    if plain.paths or plain.names_revision:
         return None
     from orchestra_creds import folders
     from orchestra_creds.scanner.git import staged_precheck
@@ -117,7 +126,7 @@ def _precheck_staged(plain: PlainArguments, began: float) -> "Document | None":
 
 def _replay_history(plain: PlainArguments, began: float) -> "Document | None":
     """Return the report and the exit code of a whole history: those of the last scan if nothing has changed since."""
-    if len(plain.paths) > 1 or "--no-cache" in plain.options:
+    if len(plain.paths) > 1 or "--no-cache" in plain.options or plain.names_revision:
         return None
     from orchestra_creds import folders
     from orchestra_creds.scanner.git import report_cache
@@ -146,6 +155,7 @@ def _scan(plain: PlainArguments) -> "ScanReport":
         all_files="--all-files" in plain.options,
         jobs=int(plain.options["--jobs"]) if "--jobs" in plain.options else None,
         use_cache="--no-cache" not in plain.options,
+        name_revision=plain.names_revision,
     )
     return scanning.scan(choice, meanwhile=lambda: _prepare(plain.format))
 

@@ -231,6 +231,7 @@ def scan(
         accept_missing=() if accept_missing is None else parse_absences(accept_missing),
         config=config,
         engine=engine.value,
+        name_revision=format_.names_revision,
     )
     if output is not None:
         outfile.check(str(output))

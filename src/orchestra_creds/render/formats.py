@@ -22,6 +22,7 @@ class ReportFormat(StrEnum):
 
     TABLE = "table", "terminal", "text/plain", True
     JSON = "json", "scan_json", "application/json"
+    JSON_1 = "json-1", "scan_json_1", "application/json"
     SARIF = "sarif", "sarif", "application/sarif+json"
     GITLEAKS = "gitleaks", "gitleaks_report", "application/json"
     HTML = "html", "html", "text/html"
@@ -42,6 +43,11 @@ class ReportFormat(StrEnum):
     def names_skipped(self) -> bool:
         """Whether a document names what the scan could not look at; gitleaks' reports have no place for it."""
         return self is not ReportFormat.GITLEAKS
+
+    @property
+    def names_revision(self) -> bool:
+        """Whether a document names the commit that was checked out, which costs a process."""
+        return self is ReportFormat.HTML
 
 
 FORMATS = {form.value: form for form in ReportFormat}

@@ -12,7 +12,7 @@ from orchestra_creds import __version__
 from orchestra_creds.core.text import visible
 from orchestra_creds.render.json_pieces import object_pieces
 from orchestra_creds.render.scan_text import summary
-from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
+from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport, ScanStats
 from orchestra_creds.scanner.rule import Confidence, Severity
 
 SCHEMA = "15.0.4"
@@ -30,7 +30,7 @@ def render(report: ScanReport) -> str:
 
 def pieces(report: ScanReport) -> Iterator[str]:
     """Yield the same, a spot at a time."""
-    end = datetime.now(UTC)
+    begin, end = _scan_times(report.stats)
     tool = {**_SCANNER, "version": __version__, "vendor": {"name": "orchestra-creds"}}
     messages = [{"level": "warn", "value": f"{visible(item.path)}: {visible(item.reason)}"} for item in report.skipped]
     messages += [{"level": "info", "value": visible(note)} for note in (*report.notes, summary(report))]
@@ -39,7 +39,7 @@ def pieces(report: ScanReport) -> Iterator[str]:
         "scan": {
             "type": "secret_detection",
             "status": "success" if report.complete else "failure",
-            "start_time": (end - timedelta(seconds=report.stats.seconds)).strftime(_TIME),
+            "start_time": begin.strftime(_TIME),
             "end_time": end.strftime(_TIME),
             "analyzer": tool,
             "scanner": tool,
@@ -50,6 +50,13 @@ def pieces(report: ScanReport) -> Iterator[str]:
     found = (_vulnerability(finding, place) for finding in report.findings for place in finding.places)
     yield from object_pieces(document, "vulnerabilities", found, indent=2, ascii_only=False)
     yield "\n"
+
+
+def _scan_times(stats: ScanStats) -> tuple[datetime, datetime]:
+    """When the scan began and ended, in UTC; a report that was remembered is made now."""
+    took = timedelta(seconds=stats.seconds)
+    begin = datetime.fromisoformat(stats.began) if stats.began else datetime.now(UTC) - took
+    return begin, begin + took
 
 
 def _vulnerability(finding: Finding, place: FindingPlace) -> dict[str, object]:

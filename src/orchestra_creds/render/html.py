@@ -8,8 +8,9 @@ browsers open it: the worst credentials are listed, the others counted by rule a
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from html import escape
+from pathlib import Path
 
 from orchestra_creds import __version__
 from orchestra_creds.core.text import visible
@@ -83,6 +84,7 @@ def render(report: ScanReport) -> str:
             (severity.name.lower(), _credentials(groups, severity)) for severity in sorted(Severity, reverse=True)
         ],
         summary=summary(report),
+        scanned=_subject_facts(report),
         looked_at=[things(report), size(report.stats.bytes), seconds(report.stats.seconds)],
         most_places=MOST_PLACES,
     )
@@ -147,6 +149,19 @@ def _rows(credentials: Counter[str], places: Counter[str]) -> list[CountedRow]:
 
 def _fitting(rows: Sequence[CountedRow]) -> int:
     return _how_many_fit((_ITEM + _bytes(visible(row.name)) for row in rows[:MOST_ROWS]), _FOR_COUNTED)
+
+
+def _subject_facts(report: ScanReport) -> list[tuple[str, str]]:
+    """What the page is about: the folder or repository by its name alone, the commit that was checked out, and when."""
+    name = "" if report.source == "stdin" else Path(report.root).name
+    began = report.stats.began
+    when = f"{datetime.fromisoformat(began):%Y-%m-%d %H:%M} UTC" if began else ""
+    facts = [
+        ("Repository" if report.revision else "Folder", visible(name)),
+        ("revision", report.revision),
+        ("scanned", when),
+    ]
+    return [(label, value) for label, value in facts if value]
 
 
 def _credentials(groups: list[list[Finding]], severity: Severity) -> int:

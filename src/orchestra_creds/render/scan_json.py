@@ -1,7 +1,7 @@
-r"""The JSON report, schema `orchestra-creds/scan/1`: what other programs read.
+r"""The JSON report, schema `orchestra-creds/scan/2`: what other programs read.
 
 One object on many lines, keys in a fixed order, ASCII only, so that it can be shown by anything; findings in the order
-of the report. Paths are exact: a byte that is no UTF-8 stands as `\xNN`. The schema ships in `schemas/scan-1.json`;
+of the report. Paths are exact: a byte that is no UTF-8 stands as `\xNN`. The schema ships in `schemas/scan-2.json`;
 a field may be added under the same version, none changes its meaning or goes (docs/adr/0007-json-versions.md).
 
 Imports next to nothing: a hook that finds nothing pays for no report.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from orchestra_creds.scanner.finding import Finding, FindingPlace, ScanReport
 
-SCHEMA = "orchestra-creds/scan/1"
+SCHEMA = "orchestra-creds/scan/2"
 
 
 def render(report: "ScanReport") -> str:
@@ -30,27 +30,36 @@ def render(report: "ScanReport") -> str:
 
 def pieces(report: "ScanReport") -> "Iterator[str]":
     """Yield the report as JSON text, a finding at a time."""
-    yield from object_pieces(_envelope(report), "findings", map(_finding, report.findings), indent=1)
+    yield from object_pieces(_envelope(report), "findings", _findings(report), indent=1)
     yield "\n"
 
 
 def clean(source: str, blobs: int, size: int, seconds: float) -> str:
     """The same for a scan that found nothing, missed nothing and hid nothing."""
-    return _text(_body(source, blobs, size, seconds))
+    return as_text(_body(source, blobs, size, seconds))
 
 
-def schema() -> "dict[str, Any]":
+def schema(version: int = 2) -> "dict[str, Any]":
     """The JSON Schema of the report, as shipped with the package."""
     from importlib import resources
 
-    text = resources.files("orchestra_creds.render").joinpath("schemas/scan-1.json").read_text(encoding="utf-8")
+    text = (
+        resources.files("orchestra_creds.render").joinpath(f"schemas/scan-{version}.json").read_text(encoding="utf-8")
+    )
     loaded: dict[str, Any] = json.loads(text)
     return loaded
 
 
 def as_json(report: "ScanReport") -> "dict[str, Any]":
     """The report as JSON values; `notes` stands only when there are some."""
-    return {**_envelope(report), "findings": [_finding(finding) for finding in report.findings]}
+    return {**_envelope(report), "findings": list(_findings(report))}
+
+
+def _findings(report: "ScanReport") -> "Iterator[dict[str, Any]]":
+    from orchestra_creds.scanner.source import SOURCES
+
+    history = SOURCES[report.source].reads_history
+    return (_finding(finding, history=history) for finding in report.findings)
 
 
 def _envelope(report: "ScanReport") -> "dict[str, Any]":
@@ -71,7 +80,8 @@ def _envelope(report: "ScanReport") -> "dict[str, Any]":
     return body
 
 
-def _text(body: "dict[str, Any]") -> str:
+def as_text(body: "dict[str, Any]") -> str:
+    """A body as JSON text."""
     return json.dumps(body, indent=1) + "\n"
 
 
@@ -106,14 +116,15 @@ def _body(
     }
 
 
-def _finding(finding: "Finding") -> "dict[str, Any]":
+def _finding(finding: "Finding", *, history: bool) -> "dict[str, Any]":
+    """`history`: whether the scan read one; else nothing is known of HEAD."""
     body: dict[str, Any] = {
         "rule": finding.rule,
         "description": finding.description,
         "severity": finding.severity.name.lower(),
         "confidence": finding.confidence.name.lower(),
-        **_place(finding.first),
-        "in_head": finding.in_head,
+        **_place(finding.first, history=history),
+        "in_head": finding.in_head if history else None,
         "fingerprint": finding.fingerprint,
         "credential": finding.credential,
         "mask": portable(finding.mask),
@@ -122,11 +133,11 @@ def _finding(finding: "Finding") -> "dict[str, Any]":
         body["decoded"] = list(finding.decoded)
     if finding.note:
         body["note"] = portable(finding.note)
-    body["places"] = [_place(place) for place in finding.places]
+    body["places"] = [_place(place, history=history) for place in finding.places]
     return body
 
 
-def _place(place: "FindingPlace") -> "dict[str, Any]":
+def _place(place: "FindingPlace", *, history: bool) -> "dict[str, Any]":
     body: dict[str, Any] = {
         "path": portable(place.path),
         "line": place.line,
@@ -136,5 +147,5 @@ def _place(place: "FindingPlace") -> "dict[str, Any]":
     for name in ("commit", "author", "date"):
         if value := getattr(place, name):
             body[name] = portable(value)
-    body["in_head"] = place.in_head
+    body["in_head"] = place.in_head if history else None
     return body

@@ -67,19 +67,24 @@ class SkippedItem:
 
 @dataclass(frozen=True, slots=True)
 class ScanStats:
-    """How much was looked at; bytes are those of the content scanned, seconds are wall time."""
+    """How much was looked at; bytes are those of the content scanned, seconds are wall time.
+
+    `began` is RFC 3339, UTC, to the second; "" when nobody said so.
+    """
 
     blobs: int = 0
     bytes: int = 0
     cached: int = 0
     seconds: float = 0.0
+    began: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ScanReport:
     """The result of one scan; `accepted` findings are hidden by the baseline, `allowed` spots by inline comments.
 
-    `gitleaks` findings are hidden by files of gitleaks: allowlists, ignores and reports.
+    `gitleaks` findings are hidden by files of gitleaks: allowlists, ignores and reports. `revision` is the commit that was checked
+    out, if the format wants to name it and there is one.
     """
 
     root: str
@@ -90,6 +95,7 @@ class ScanReport:
     allowed: int = 0
     gitleaks: int = 0
     notes: tuple[str, ...] = ()
+    revision: str = ""
     stats: ScanStats = field(default_factory=ScanStats)
 
     @property

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from orchestra_creds.scanner.engine.engine import Engine
     from orchestra_creds.scanner.fingerprint import FingerprintKey
 
+_TIME = "%Y-%m-%dT%H:%M:%SZ"
+
 Rulebook = Callable[[], "tuple[Sequence[Rule], CompiledRules | None]"]
 """Loads the rules, with the compiled ones that they come from if an earlier scan stored them."""
 
@@ -108,7 +110,7 @@ def _scan_source(
 
     skipped, missing = split_accepted([*result.skipped, *setup.skipped, *unused], request.accept_missing)
     any_seen = bool(sightings)
-    return scan_report.report(
+    found = scan_report.report(
         _drain(sightings),
         root=str(place.root),
         source=source.name,
@@ -122,9 +124,12 @@ def _scan_source(
             unread=None if result.covers_all else _unread_check(place, result.paths),
         ),
         skipped=skipped,
-        stats=replace(result.stats, seconds=time.perf_counter() - began),
+        stats=replace(result.stats, seconds=time.perf_counter() - began, began=request.now.strftime(_TIME)),
         notes=(*setup.notes, *notes, *result.notes, *missing),
     )
+    if not request.name_revision or place.repository is None:
+        return found
+    return replace(found, revision=place.repository.head() or "")
 
 
 def _drain(sightings: "list[Sighting]") -> "Iterator[Sighting]":

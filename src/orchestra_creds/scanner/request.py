@@ -32,8 +32,9 @@ class ScanRequest:
     accept_missing    kinds of missing content, see `absence.ABSENCES`, that leave a note and no incomplete report
     added_rules       configurations in gitleaks' format of which only the rules are wanted
     use_gitleaks      False ignores a `.gitleaks.toml` that merely lies in the scanned root
+    name_revision     whether the report names the commit that is checked out
     environment       variables, for the fingerprint key
-    now               for baseline entries that expire
+    now               when the scan begins; for baseline entries that expire
     """
 
     paths: tuple[str, ...] = (".",)
@@ -56,5 +57,6 @@ class ScanRequest:
     added_rules: tuple[str, ...] = ()
     use_gitleaks: bool = True
     min_severity: Severity = Severity.LOW
+    name_revision: bool = False
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     now: datetime = field(default_factory=lambda: datetime.fromtimestamp(0, UTC))
