@@ -26,8 +26,8 @@ LONGEST_SECRET = 512
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 _REFERENCE = LazyRegex(
-    r"(?i)\$\{|\$\([^)]*\)|\{\{|#\{|<%|\$\{\{|%\{|%\([\w.-]+\)[sdr]|\\\(\w|(?-i:%[A-Z_]{3,}%)|^%\w+\([\w:]+\)%$|^\$[a-z_]\w*$|^@[\w.]+@$|^<[^<>]*>$|^\(\([^()]*\)\)$"
-    r"|^!(?:ref|sub|getatt|env|vault|import\w*|secret|include|join|split|select|base64|reference)\b|\{[a-z_]\w*(?:[.:!\[][^{}]*)?\}"
+    r"(?i)\$\{(?:\s*[\w.$/!*@+:-]*\s*(?:[}:?|(\[,^%#=<> \"'`]|$)|\{)|\$\([^)]*\)|\{\{[^{}]*(?:\{[^{}]*\}[^{}]*)*(?:\}\}|$)|#\{|<%|%\{|%\([\w.-]+\)[sdr]|\\\(\w|(?-i:%[A-Z_]{3,}%)|^%\w+\([\w:]+\)%$|^\$[a-z_]\w*$|^@[\w.]+@$|^<[^<>]*>$|^\(\([^()]*\)\)$"
+    r"|^!(?:ref|sub|getatt|env|vault|import\w*|secret|include|join|split|select|base64|reference)\b|(?:^|[^{])\{[a-z_]\w*(?:[.:!\[][^{}]*)?\}(?:[^}]|$)"
     r"|^(?:vault|sm|ssm|awssm|awsps|gcpsm|gcp|azurekeyvault|akv|keyvault|op|kms|berglas|bank-vaults|secretsmanager|secretsmanager_json|doppler|infisical|conjur|pass|gopass"
     r"|lastpass|bitwarden|chamber|sops|age|keyring|keychain|secretref|secret|secrets|env|file|parameterstore|tfstate|exec|echo|s3|gs|data|urn|jdbc|https?|ldaps?|arn)"
     r"(?::/{0,2}|\.)[^\s]|^ref\+|^projects/[^/]+/|secretsmanager:|^@microsoft\.keyvault|^enc[:\[(]|^!\[|^\{cipher\}|^encrypted:|^\$ansible_vault"
@@ -82,6 +82,13 @@ _HUMP = re.compile(rb"([a-z])([A-Z])")
 _CONSONANTS = re.compile(rb"[bcdfghjklmnpqrstvwxz]{4}", re.IGNORECASE)
 _PARTS = re.compile(rb"[^-_./\s:]+")
 # A sign is what is no letter or digit of Latin-1.
+_COMMON_SIGNS = b"-_./:, \"'\\"
+"""Signs that names, paths and sentences have too."""
+_RARE_SIGNS = frozenset(range(33, 127)) - frozenset(
+    b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" + _COMMON_SIGNS
+)
+_SIGN_RUN = re.compile(rb"[0-9A-Za-z][^0-9A-Za-z]")
+
 _KINDS = (
     re.compile(rb"[a-z]"),
     re.compile(rb"[A-Z]"),
@@ -103,11 +110,26 @@ SECRET_RATE = 0.3
 LETTERS_RATE = 1.0
 """The same for letters alone: an acronym, a chain of names and a word of another language have some."""
 
+MOST_LETTER_BITS = 30.0
+"""Bits that are enough for letters of any length."""
+
+HEX_ENTROPY = 2.7
+"""Bits for each byte that hexadecimal digits need."""
+
 NAME_BITS = 9.0
 """Bits that an unquoted value needs that could be a name in code."""
 
 PHRASE_BITS = 3.0
 """Bits of a word of a passphrase that is drawn by chance."""
+
+VARIED_SIGNS = 6
+"""Different signs from which on a value without blanks is drawn or made up, whatever its letters spell."""
+
+LONGEST_NUMBER = 27
+"""Digits up to which a number may be an id, a date or a size."""
+
+SHORTEST_LETTERS = 28
+"""Bytes from which on letters of one case may be a secret."""
 
 RANDOM_PART = 7
 """Bytes of the parts between `-`, `_`, `.`, `/` and blanks that must be drawn by chance."""
@@ -156,38 +178,64 @@ def is_password(value: bytes, *, quoted: bool, least: int = SHORTEST_PASSWORD) -
     if not least <= len(value) <= LONGEST_PASSWORD:
         return False
     if is_hexadecimal(value) and (value.isdigit() or len(value) >= 16):
-        return len(value) >= 16 and entropy(value) >= 2.7 and not value.isdigit() and not is_stand_in(value)
+        return len(value) >= 16 and entropy(value) >= HEX_ENTROPY and not value.isdigit() and not is_stand_in(value)
     if _UUID.fullmatch(value):
         return not is_stand_in(value)
     if entropy(value) < 2.2 or classes(value) < 2:
         return False
+    return (_has_varied_signs(value) or _is_drawn(value, quoted=quoted)) and not _is_other_data(value, quoted=quoted)
+
+
+def _is_drawn(value: bytes, *, quoted: bool) -> bool:
+    """Whether a password is drawn by chance."""
     bits = chance(value) if b" " not in value else sum(map(chance, value.split()))
     needed = SHORT_PASSWORD_BITS if len(value) <= SHORT else PASSWORD_BITS
     if bits + _class_bits(value) < needed or (not quoted and bits < NAME_BITS and _IDENTIFIER.fullmatch(value)):
         return False
-    return _holds_chance(value, RANDOM_PART - 2) and not _is_words(value) and not _is_other_data(value, quoted=quoted)
+    return _holds_chance(value, RANDOM_PART - 2) and not _is_words(value)
 
 
 @lru_cache(KEPT)
 def is_secret(value: bytes, kind: NameClass, *, quoted: bool) -> bool:
     """Whether a value that is called a key, a token or a secret is one: long and drawn by chance."""
-    if not SHORTEST_SECRET <= len(value) <= LONGEST_SECRET or entropy(value) < 3.0 or _PUBLIC.match(value):
+    if not SHORTEST_SECRET <= len(value) <= LONGEST_SECRET or _PUBLIC.match(value):
         return False
     if is_hexadecimal(value):
-        return len(value) >= 20 and not value.isdigit() and not is_stand_in(value)
+        least = LONGEST_NUMBER + 1 if value.isdigit() else 16 if quoted else 20
+        return len(value) >= least and entropy(value) >= HEX_ENTROPY and not is_stand_in(value)
+    if entropy(value) < 3.0:
+        return False
     if _UUID.fullmatch(value):
         return kind >= NameClass.STRONG_SECRET and not is_stand_in(value)
+    return (_has_varied_signs(value) or _is_drawn_secret(value, quoted=quoted)) and not _is_other_data(
+        value, quoted=quoted
+    )
+
+
+def _is_drawn_secret(value: bytes, *, quoted: bool) -> bool:
+    """Whether a key or a token is drawn by chance."""
     bits = chance(value)
-    needed = max(SECRET_BITS, SECRET_RATE * len(value), LETTERS_RATE * max(len(value), 24) if value.isalpha() else 0)
+    needed = max(SECRET_BITS, SECRET_RATE * len(value), _letter_bits(value))
     named = not quoted and bits < NAME_BITS and _IDENTIFIER.fullmatch(value) is not None
-    if bits < needed or named or classes(value) < 2:
-        return False
-    return _holds_chance(value, RANDOM_PART) and not _is_words(value) and not _is_other_data(value, quoted=quoted)
+    mixed = classes(value) > 1 or (value.isalpha() and len(value) >= SHORTEST_LETTERS)
+    return bits >= needed and mixed and not named and _holds_chance(value, RANDOM_PART) and not _is_words(value)
 
 
 def is_bearer(token: bytes) -> bool:
     """Whether what follows `Bearer` is a token; a signed or encrypted one is for other rules."""
     return is_secret(token, NameClass.STRONG_SECRET, quoted=True)
+
+
+def _letter_bits(value: bytes) -> float:
+    """The bits that letters alone need."""
+    return min(LETTERS_RATE * max(len(value), 24), MOST_LETTER_BITS) if value.isalpha() else 0.0
+
+
+def _has_varied_signs(value: bytes) -> bool:
+    """Whether the value has many different signs, as no name, sentence or path has, and letters between them."""
+    if b" " in value or len(value) > 2 * SHORTEST_LETTERS:
+        return False
+    return len(_SIGN_RUN.findall(value)) >= 4 and len({*value} & _RARE_SIGNS) >= VARIED_SIGNS
 
 
 def _class_bits(value: bytes) -> float:
