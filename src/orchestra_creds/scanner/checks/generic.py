@@ -195,6 +195,7 @@ def _decode_basic(text: bytes) -> bytes:
         plain = base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         return b""
+    plain = plain.rstrip(b"\r\n")  # `echo` adds a line break
     return plain if plain.isascii() and all(byte >= 32 for byte in plain) else b""
 
 
