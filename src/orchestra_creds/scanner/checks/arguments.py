@@ -74,6 +74,12 @@ def quoted_password(subject: Subject) -> CheckVerdict | None:
     return _confirm(subject, value, back=1, ahead=1)
 
 
+def quoted_secret(subject: Subject) -> CheckVerdict | None:
+    """A key, a token or a signature whose name and quotes the rule has read."""
+    good = is_secret(subject.material, NameClass.STRONG_SECRET, quoted=True)
+    return _confirm(subject, subject.material, back=1, ahead=1) if good else None
+
+
 def data_source_name(subject: Subject) -> CheckVerdict | None:
     """The password of `user:password@tcp(host)/name`."""
     if is_reference(subject.material, quoted=False) or not is_password(subject.material, quoted=True, least=6):
@@ -108,6 +114,7 @@ def default_value(subject: Subject) -> CheckVerdict | None:
 CHECKS: dict[str, Check] = {
     "command-password": command_password,
     "quoted-password": quoted_password,
+    "quoted-secret": quoted_secret,
     "data-source-name": data_source_name,
     "default-value": default_value,
 }

@@ -32,6 +32,7 @@ NARROW = {
     "field-password": (0, 257),
     "command-password": (64, 400),
     "quoted-password": (1, 260),
+    "quoted-secret": (1, 1),
     "data-source-name": (0, 8),
     "default-value": (320, 260),
     "kubernetes-secret": (2048, 2048),

@@ -226,6 +226,28 @@ RULES: tuple[Rule, ...] = (
         confidence=Confidence.POSSIBLE,
     ),
     Rule(
+        id="generic-token-object",
+        description="Key, token or signature in an object that stands in a string",
+        pattern=r"(?i:token|secret|credentials?)\\{0,3}[\"']\s{0,2}(?:[:=,]|=>)\s{0,2}\\{0,3}[\"']\{[^{}\n]{0,80}?\\{1,7}[\"'](?:sig|signature|secret|token|key)\\{1,7}[\"']\s{0,2}:\s{0,2}\\{1,7}[\"']([0-9A-Za-z+/_=-]{16,200})",
+        severity=Severity.MEDIUM,
+        remedy=_MOVE,
+        source="no format: JSON as the text of a header or a field",
+        examples=(
+            '"ApiToken": "{\\"name\\": \\"deploy\\", \\"sig\\": \\"{hex:32}\\"}"',
+            'var headers = {"X-Token": "{\\"key\\":\\"{b62:31}7\\"}"};',
+        ),
+        counter_examples=(
+            '"ApiToken": "{\\"name\\": \\"deploy\\", \\"sig\\": \\"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\\"}"',
+            '"ApiToken": "{\\"name\\": \\"{hex:32}\\"}"',
+            '"tokens": {"sig": "{hex:32}"}',
+        ),
+        group=1,
+        keywords=("token", "secret", "credential"),
+        longest=400,
+        check="quoted-secret",
+        confidence=Confidence.POSSIBLE,
+    ),
+    Rule(
         id="command-line-login",
         description="User and password on a command line",
         pattern=rf"\b(?i:curl)\b(?:[^\n]|{_CONTINUED}){{0,300}}?[\s\"'](?:-[0-46aBfgGiIjJklLMnNOpqRsSvVZ#]{{0,9}}[uU](?:{_VALUE_OF})?|--(?:proxy-)?user{_VALUE_OF})\\{{0,3}}[\"']?[^\s:\"'<>]{{0,64}}[\"']?:[\"']?([^\s\"'$<>{{}}]{{3}})",
