@@ -1,7 +1,7 @@
 """Rules of work tools: documents, tickets, design, files and developer portals."""
 
 from orchestra_creds.scanner.rule import Rule, Severity
-from orchestra_creds.scanner.rulebook.shapes import URLSAFE, prefix_rule, vendor_rule
+from orchestra_creds.scanner.rulebook.shapes import URLSAFE, UUID, UUID_SAMPLE, prefix_rule, vendor_rule
 
 _ATLASSIAN = "Atlassian Support: Manage API tokens for your Atlassian account"
 _LINEAR = "Linear Developers: API and webhooks"
@@ -176,6 +176,18 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("figd_{b64u:20}",),
         tail=URLSAFE,
         check="mixed-case",
+    ),
+    vendor_rule(
+        "figma-legacy-token",
+        "Figma personal access token (old form)",
+        ("figma",),
+        rf"[0-9A-Fa-f]{{4,7}}-(?i:{UUID})",
+        severity=Severity.HIGH,
+        remedy="Revoke it under Settings > Security > Personal access tokens and check the files it could reach.",
+        source="Figma Developers: Access tokens",
+        examples=(f"X-Figma-Token: {{digit:5}}-{UUID_SAMPLE}",),
+        counter_examples=(f"figma_token_id={{digit:3}}-{UUID_SAMPLE}", "X-Figma-Token: {digit:5}"),
+        entropy=2.8,
     ),
     prefix_rule(
         "figma-oauth-token",
