@@ -101,6 +101,17 @@ def test_every_token_of_a_list_in_quotes_is_judged() -> None:
     assert found.material.reveal().decode() == value
 
 
+@pytest.mark.parametrize("word", ["pw", "PW", "Pw"])
+def test_two_letters_in_an_image_are_no_password(word: str) -> None:
+    value = drawn(string.ascii_letters + string.digits, 12) + b"#9"
+    text = word.encode() + b"=" + value
+    assert len(detect(fast(), b"\nuser=app\n" + text + b"\n")) == 1
+    assert len(detect(fast(), "\nBenutzer=jörg\n".encode() + text + "ß\n".encode())) == 1
+    for before, behind in ((b"\x90\xf5\x8c", b""), (b"\x01\x02/", b""), (b"", b"\x12"), (b"", b"\xe4\x93\xc3")):
+        assert not detect(fast(), b"\xff\n" + before + text + behind + b"\n")
+    assert len(detect(fast(), b"\x01\x02/db_password=" + value + b"\n")) == 1
+
+
 def test_an_encoded_login_may_end_with_a_line_break() -> None:
     import base64
 

@@ -47,6 +47,7 @@ _OWN_HASH = re.compile(rb'[0-9a-f]{32}",\s{1,8}"(?:rule|mask)": "')
 """What follows `"credential": "` in our own baseline and JSON report: a keyed hash."""
 
 _LOOK_BACK = 160
+_LEAST_TEXT = 8
 _LONGEST_BEARER = 4096
 _SETTER = LazyRegex(
     r"(?i)^-{0,2}(?:set|with|use|put)?_?(?:[a-z]{0,12}_?)(?:password|passwd|passphrase|pwd|pass|pw|secret|token|key|credentials?)$"
@@ -70,7 +71,7 @@ def _assignment(is_wanted: Callable[[bytes], bool]) -> Check:
         if bound is None or not is_wanted(bound.name):
             return None
         kind = classify_name(bound.name)
-        if not is_bound_secret(bound, kind) or _is_table_of_hashes(subject, bound):
+        if not is_bound_secret(bound, kind) or _is_table_of_hashes(subject, bound) or _is_noise(subject, bound):
             return None
         start, end = subject.start + bound.start, subject.start + bound.end
         if bound.name == b"credential" and _OWN_HASH.match(subject.read(start, start + 64)):
@@ -110,6 +111,17 @@ def is_bound_secret(bound: Bound, kind: NameClass) -> bool:
 def _is_setter(name: bytes) -> bool:
     """Whether a call of this name takes the value: `setPassword`, `withToken`, `.password`."""
     return _SETTER.is_in(name.rpartition(b".")[2])
+
+
+def _is_noise(subject: Subject, bound: Bound) -> bool:
+    """Whether the two letters `pw` stand among bytes that are no text, as in an image."""
+    if subject.material[2:3].isalpha():
+        return False
+    around = subject.before(_LEAST_TEXT).rpartition(b"\n")[2] + bound.name + b" " + bound.value
+    return (
+        any(byte < 9 or 13 < byte < 32 for byte in around)
+        or b"\xef\xbf\xbd" in around.decode(errors="replace").encode()
+    )
 
 
 def _is_table_of_hashes(subject: Subject, bound: Bound) -> bool:
