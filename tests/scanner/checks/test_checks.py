@@ -250,6 +250,16 @@ def test_a_key_is_proven_and_named(engine: Engine, hole: str, rule: str, kind: s
     assert (hit.confidence, hit.note) == (Confidence.PROVEN, kind)
 
 
+@pytest.mark.parametrize("label", ["RSA", "DSA", "EC"])
+def test_a_key_of_openssh_is_proven_under_the_label_of_an_older_format(engine: Engine, label: str) -> None:
+    text = render("{opensshed25519:0}").replace(" OPENSSH ", f" {label} ")
+    hit = one(engine, f"before\n{text}\nafter\n", "private-key")
+    assert (hit.confidence, hit.note) == (Confidence.PROVEN, "Ed25519")
+    lines = text.splitlines()
+    cut = "\n".join([*lines[:2], lines[2][::-1], *lines[3:]])
+    assert not [hit for hit in scan(engine, cut) if hit.confidence is Confidence.PROVEN]
+
+
 @pytest.mark.parametrize(
     "escape",
     [

@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable
 
-from orchestra_creds.core.record import dataclass
+from orchestra_creds.core.record import dataclass, replace
 from orchestra_creds.scanner.checks import der
 from orchestra_creds.scanner.checks.entropy import entropy
 from orchestra_creds.scanner.checks.plausible import is_placeholder
@@ -44,6 +44,9 @@ _ESCAPED_BREAK = re.compile(rb"\\+[rnt]|\\+\r?\n|`[rn]|&#(?:1[03]|[xX]0?[aAdD]);
 _JOIN = re.compile(
     rb"""["'`]\s{0,200}(?:&\s{0,8}(?i:vb(?:crlf|lf|cr|newline)|environment\.newline|chr\(1[03]\)|chr\$\(1[03]\))\s{0,8}){0,2}[+.&,]?\s{0,200}_?\s{0,200}["'`]"""
 )
+_OPENSSH = b"openssh-key-v1\0"
+"""How a key of OpenSSH begins, under whatever label some tools write it."""
+
 _FIELDS = re.compile(
     rb"Proc-Type:\s*4,ENCRYPTED|DEK-Info:\s*[A-Z0-9-]{3,32},\s*[0-9A-Fa-f]{8,64}|(?m:^\W{0,8}(?:Version|Comment|Hash|Charset|MessageID):[^\n]*$)"
 )
@@ -171,8 +174,8 @@ def _load(armour: PemBlock) -> tuple[Confidence, str] | None:
     if armour.label.startswith("PGP"):
         proven = armour.checksum == base64.b64encode(crc24(content).to_bytes(3, "big"))
         return (Confidence.PROVEN, "OpenPGP, checksum fits") if proven and content[0] & 0x80 else None
-    if armour.label.startswith("OPENSSH"):
-        return _openssh(armour, content)
+    if armour.label.startswith("OPENSSH") or content.startswith(_OPENSSH):
+        return _openssh(replace(armour, label="OPENSSH PRIVATE KEY"), content)
     if armour.locked:
         fits = b"ENCRYPTED" not in armour.label.encode() or der.is_sequence(content)
         return (Confidence.LIKELY, "locked with a passphrase") if fits else None
@@ -191,7 +194,7 @@ def load_der(content: bytes) -> tuple[Confidence, str] | None:
 def _openssh(armour: PemBlock, content: bytes) -> tuple[Confidence, str] | None:
     from cryptography.hazmat.primitives.serialization import load_ssh_private_key
 
-    if not content.startswith(b"openssh-key-v1\0"):
+    if not content.startswith(_OPENSSH):
         return None
     if content[15:23] != b"\0\0\0\x04none":
         return Confidence.LIKELY, "locked with a passphrase"

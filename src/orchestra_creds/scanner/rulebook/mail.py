@@ -295,11 +295,11 @@ RULES: tuple[Rule, ...] = (
     Rule(
         id="salesforce-access-token",
         description="Salesforce session id or access token",
-        pattern=token(r"00D[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?!A[0-9A-Za-z_.]{80,120}"),
+        pattern=token(r"00D[0-9A-Za-z]{12}(?:[0-9A-Za-z]{3})?![0-9A-Za-z_.]{81,121}"),
         severity=Severity.CRITICAL,
         remedy="End the session under Setup > Session management (or revoke the connected app) and read the login history.",
         source="Salesforce Help: OAuth tokens and scopes",
-        examples=("00D{b62:12}!A{b62:96}", "00D{b62:15}!A{b62:96}"),
+        examples=("00D{b62:12}!A{b62:96}", "00D{b62:15}!{b62:97}"),
         counter_examples=("00D{b62:12}!A{b62:20}",),
         group=1,
         keywords=("00d",),

@@ -46,6 +46,17 @@ RULES: tuple[Rule, ...] = (
         counter_examples=("NRAK-{u36:26}",),
     ),
     prefix_rule(
+        "newrelic-admin-key",
+        "New Relic admin user key",
+        "NRAA-",
+        r"[0-9a-f]{27}",
+        severity=Severity.CRITICAL,
+        remedy=f"Delete it under Administration > API keys {_DASHBOARDS}.",
+        source=_NEW_RELIC,
+        examples=("NRAA-{hex:27}",),
+        counter_examples=("NRAA-{hex:26}",),
+    ),
+    prefix_rule(
         "newrelic-insert-key",
         "New Relic insights insert key",
         "NRII-",
