@@ -304,7 +304,9 @@ class OperatedProject:
         """What `status` says; None if it ended with an error."""
         catalog = self.catalog()
         try:
-            with mock.patch.object(surveys, "map_in_order", lambda work, items, **_how: list(map(work, items))):  # one thread
+            with mock.patch.object(
+                surveys, "map_in_order", lambda work, items, **_how: list(map(work, items))
+            ):  # one thread
                 rows, notes = survey_catalog(catalog, self.world.secrets, self.keys, (), self.world.clock, timedelta(0))
         except CredsError:
             return None

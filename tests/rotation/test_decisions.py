@@ -569,9 +569,9 @@ def test_who_is_held_for_its_use() -> None:
     uses = {"old": BUSY, "two": QUIET, "young": BUSY, "off": BUSY}
     young, off = replace(OLD, id="young", since=NOW), replace(DISABLED, id="off")
     situation = at(ending(OLD, replace(OLD, id="two"), young, off), credential=UNUSED, uses=uses)
-    assert list(retirement.in_use(situation)) == ["old"]
-    assert "authenticated" in retirement.in_use(situation)["old"]
-    assert retirement.in_use(replace(situation, seen=Observations())) == {}
+    assert list(retirement.waiting(situation, Retirement.GRACE)) == ["old"]
+    assert "authenticated" in retirement.waiting(situation, Retirement.GRACE)["old"]
+    assert retirement.waiting(replace(situation, seen=Observations()), Retirement.GRACE) == {}
 
 
 @pytest.mark.parametrize(

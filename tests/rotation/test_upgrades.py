@@ -6,7 +6,6 @@ a life back to one of its calls, where that program died, and goes on with this 
 
 import base64
 import hashlib
-import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -34,7 +33,7 @@ from tests.rotation.promises import Watch
 from tests.rotation.test_invariants import Shelf
 from tests.rotation.test_issuers import Counting
 from tests.rotation.test_status import problems
-from tests.rotation.world import POLICY, World, pairs, service_account_key
+from tests.rotation.world import POLICY, KeyPairs, World, pairs, service_account_key
 
 RECORDED = Path(__file__).parent / "recorded"
 COMMITS = ("31e29a4", "18e1fa0")
@@ -84,7 +83,9 @@ class Playback:
             if method in {"UploadServiceAccountKey", "CreateServiceAccountKey"}:
                 self.keys.append(reply.name.rpartition("/")[2])
         spent = 1 + max((int(n) for n in re.findall(r"@PAIR:(\d+)@", json.dumps(calls))), default=11) - 12
-        self.world.uploads[self.account] = itertools.islice(itertools.cycle(pairs()[12:]), max(spent, 0), None)
+        drawn = self.world.uploads[self.account] = KeyPairs(pairs()[12:])
+        for _ in range(spent):
+            next(drawn)
 
     def _payload(self, template: Any) -> bytes:
         if isinstance(template, str):

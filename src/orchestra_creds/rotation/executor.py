@@ -205,7 +205,7 @@ class StepExecutor(StepObserver):
                 )  # else its private half is in the memory of this run, and nowhere else
             case _:
                 return False
-        if usable or not issuer.exists(made):
+        if usable or issuer.look_up(made) is None:
             return False
         issuer.disable(made)
         issuer.delete(made)
