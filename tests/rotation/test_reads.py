@@ -72,7 +72,7 @@ def nightly_rotation(world: World) -> None:
 
 def nightly_status(world: World) -> None:
     with mock.patch.object(
-        surveys, "map_in_order", lambda work, items: list(map(work, items))
+        surveys, "map_in_order", lambda work, items, **_how: list(map(work, items))
     ):  # one clock, one thread
         rows, _ = survey_catalog(catalog(world), world.secrets, world.keys, (), world.clock, timedelta(0))
     assert len(rows) == MANY
@@ -96,6 +96,6 @@ def test_what_could_not_be_read_is_told_by_both(night: World) -> None:
     with pytest.raises(AssertionError):
         nightly_rotation(night)
     night.arm("GetSecretVersion", Code.PERMISSION_DENIED, times=1)
-    with mock.patch.object(surveys, "map_in_order", lambda work, items: list(map(work, items))):
+    with mock.patch.object(surveys, "map_in_order", lambda work, items, **_how: list(map(work, items))):
         rows, _ = survey_catalog(catalog(night), night.secrets, night.keys, (), night.clock, timedelta(0))
     assert [one.problem for row in rows for one in row.problems] == [Problem.NOT_READ]

@@ -173,7 +173,6 @@ class World:
         self.secrets = SecretManagerStore(self.session)
         self.keys = IamKeyStore(self.session)
         self.tokens = KeyTokenIssuer(self.session)
-        self.inspector = RestProjectInspector(self.session)
         self.pairs = copy.copy(moment.pairs) if moment else KeyPairs(pairs()[:12])
         uploads = {name: copy.copy(drawn) for name, drawn in moment.uploads.items()} if moment else {}
         self.uploads: defaultdict[str, KeyPairs] = defaultdict(lambda: KeyPairs(pairs()[12:]), uploads)
@@ -184,6 +183,11 @@ class World:
         self.events: list[Event] = []
         self.stopping = False
         self.pass_time(timedelta(0))
+
+    @property
+    def inspector(self) -> RestProjectInspector:
+        """A new one for each run, as the command makes it: it remembers what it asked."""
+        return RestProjectInspector(self.session)
 
     def close(self) -> None:
         self._patches.close()
