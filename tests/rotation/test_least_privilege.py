@@ -16,7 +16,6 @@ from orchestra_creds.emulator.server.dispatch import allow_all, identify_owner
 from orchestra_creds.errors import AuthError, CredsError
 from orchestra_creds.gcp.keys import IamKeyStore
 from orchestra_creds.gcp.policies import RestPolicyStore
-from orchestra_creds.gcp.project import RestProjectInspector
 from orchestra_creds.gcp.secrets import SecretManagerStore
 from orchestra_creds.gcp.tokens import KeyTokenIssuer
 from orchestra_creds.rotation.issuers.generated import GeneratedValues
@@ -60,7 +59,7 @@ class Guarded(World):
             token, _ = tokens.for_account(txn, self._rotator, (tokens.CLOUD_PLATFORM,))
         self.session = DirectSession(PROJECT, self.emulator, environment={"ORCHESTRA_CREDS_ACCESS_TOKEN": token})
         self.secrets, self.keys = SecretManagerStore(self.session), IamKeyStore(self.session)
-        self.tokens, self.inspector = KeyTokenIssuer(self.session), RestProjectInspector(self.session)
+        self.tokens = KeyTokenIssuer(self.session)
 
     def close(self) -> None:
         self.emulator._identify, self.emulator._authorize = identify_owner, allow_all
