@@ -1,4 +1,4 @@
-"""Run every test in three runs side by side: scanner and code, the rotation engine, and the cloud; arguments go to pytest.
+"""Run every test, the parts of the suite side by side; arguments go to pytest.
 
 Processes, and not one with threads: the scanner forks workers, which a process with threads must not. What the cloud part prints comes
 first, while it runs. For root, the tests of owners and permissions follow, see `run_unprivileged`.
@@ -14,6 +14,8 @@ from pathlib import Path
 import run_unprivileged
 
 ROOT = Path(__file__).resolve().parents[1]
+OTHER_PARTS = ("verbs", "rotation", "local")
+"""See `tests/parts.py`."""
 
 
 def worst(codes: list[int]) -> int:
@@ -27,7 +29,7 @@ def run_parts(arguments: list[str]) -> int:
     command = [sys.executable, "-m", "pytest"]
     with contextlib.ExitStack() as stack:
         beside = []
-        for part in ("rotation", "local"):
+        for part in OTHER_PARTS:
             output = stack.enter_context(tempfile.TemporaryFile())
             options = [f"--part={part}", "-p", "no:cacheprovider", *arguments]
             process = subprocess.Popen([*command, *options], cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)

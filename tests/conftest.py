@@ -37,9 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--exhaustive", action="store_true", help="Run every crash point, pair and interleaving, not a seeded sample."
     )
-    parser.addoption(
-        "--part", choices=PARTS, help="Run the tests of scanner and code, of the rotation engine, or all others."
-    )
+    parser.addoption("--part", choices=PARTS, help="Run the tests of one part, see tests/parts.py.")
 
 
 @pytest.fixture(scope="session", autouse=True)
