@@ -186,6 +186,18 @@ class RevocableIssuer(Issuer, Protocol):
         ...
 
 
+_OF_ACCOUNTS: dict[type, bool] = {}
+"""Classes of issuers, and whether their credentials belong to an account: to look at a protocol takes longer than all else of a quiet night."""
+
+
+def has_account(issuer: Issuer) -> bool:
+    """Return whether the credentials of an issuer belong to an account: whether it is an AccountIssuer."""
+    kind = type(issuer)
+    if kind not in _OF_ACCOUNTS:
+        _OF_ACCOUNTS[kind] = isinstance(issuer, AccountIssuer)
+    return _OF_ACCOUNTS[kind]
+
+
 def is_refused(verify: Callable[[Material], None], value: Material) -> bool:
     """Return whether the credential is refused when it is used.
 

@@ -16,6 +16,7 @@ from orchestra_creds.rotation.issuer import (
     Issuer,
     LocalIssuer,
     RemoteIssuer,
+    has_account,
 )
 from orchestra_creds.rotation.machine import rollback_predecessor
 from orchestra_creds.rotation.outcome import Step
@@ -234,7 +235,7 @@ class StepObserver(StepProver):
             learned = Target(str(situation.credential.kind), situation.credential.account)
             seen = replace(seen, expires=mine.expires, end_known=True, learned=target or learned)
             situation = replace(situation, seen=seen)
-        unknown = not issued and not isinstance(issuer, AccountIssuer)  # an account without keys has lost this one
+        unknown = not issued and not has_account(issuer)  # an account without keys has lost this one
         if unknown or (mine is not None and mine.enabled and _is_account_enabled(situation, issuer)):
             return StepResult(seen=replace(situation.seen, healthy=True))
         if mine is None and target is not None and target.unique_id and issuer is self._issuer:
@@ -298,7 +299,7 @@ class StepObserver(StepProver):
         if not emergency:  # no copy may hold up the successor of one that leaked
             for destination in self._destinations.values():
                 destination.check()
-        local = self._local is not None and self._local.accepts_material()
+        local = isinstance(self._issuer, LocalIssuer) and self._issuer.accepts_material()
         known = () if local else self._issued_ids()
         seen = replace(situation.seen, ready=True, local=local, known=known, target_id=self._account_id())
         return StepResult(seen=seen)

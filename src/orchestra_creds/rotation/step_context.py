@@ -37,7 +37,6 @@ class StepContext(NumberedVersions):
         super().__init__(secrets)
         self._issuer = issuer
         self._issuer_at = issuer_at
-        self._local = issuer if isinstance(issuer, LocalIssuer) else None
         self._destinations = {destination.name: destination for destination in destinations}
         self._siblings = siblings
         self._list_credentials = list_credentials
