@@ -601,6 +601,9 @@ def main() -> int:
     parser.add_argument(
         "--record", type=Path, help="keep in this file what each test comes to, and read it if it is there"
     )
+    parser.add_argument(
+        "--tests", nargs="+", default=TESTS, help="files of tests/rotation, without .py; all that decide"
+    )
     parser.add_argument("--list", action="store_true", help="only list the mutants")
     parser.add_argument("--sample", type=int, default=0, help="only every Nth mutant")
     options = parser.parse_args()
@@ -619,7 +622,9 @@ def main() -> int:
     os.chdir(ROOT)
     sys.path.insert(0, str(ROOT))
     os.environ["GRPC_VERBOSITY"] = "NONE"
-    tests = [f"tests/rotation/{name}.py" for name in TESTS if (ROOT / "tests" / "rotation" / f"{name}.py").is_file()]
+    tests = [
+        f"tests/rotation/{name}.py" for name in options.tests if (ROOT / "tests" / "rotation" / f"{name}.py").is_file()
+    ]
     settings.register_profile("mutants", deadline=None, derandomize=True, database=None)
     mutation = Mutation(mutants, options)
     with tempfile.TemporaryDirectory() as folder:
@@ -634,6 +639,8 @@ def main() -> int:
             "-k",
             SLOW,
             "--hypothesis-profile=mutants",
+            "-W",
+            "ignore::pytest.PytestAssertRewriteWarning",
         ]
         pytest.main([*common, *tests], plugins=[mutation])
     return mutation.code

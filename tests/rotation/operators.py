@@ -1029,6 +1029,16 @@ def _refuse_changes(project: OperatedProject) -> None:
         project.check_due(due, report, f"refused {method}")
 
 
+def _lose_the_right_to_end(project: OperatedProject) -> None:
+    """For a month nobody may disable keys: predecessors pile up, and what is due is rotated all the same."""
+    project.world.arm("DisableServiceAccountKey", Code.PERMISSION_DENIED, times=0)
+    for _ in range(7):
+        project.world.pass_time(5 * NIGHT)
+        due = project.due_and_free()
+        project.check_due(due, project.rotate(), "refused DisableServiceAccountKey")
+    project.world.disarm()
+
+
 def _break_rack(project: OperatedProject) -> None:
     rack = project.chance.choice(sorted(project.racks.values(), key=lambda one: one.name))
     rack.broken = not rack.broken
@@ -1133,6 +1143,7 @@ ACTIONS: tuple[tuple[Action, int], ...] = (
     (_delete_staging, 2),
     (_refuse_reads, 4),
     (_refuse_changes, 3),
+    (_lose_the_right_to_end, 1),
     (_break_rack, 3),
     (_empty_rack, 3),
     (_remove_credential, 2),

@@ -252,6 +252,14 @@ PHASES: Mapping[str, tuple[Situation, str]] = {
         at(under_way(Phase.ISSUED, ISSUED, current=None), staged=4, published=0, refused=True),
         "refused: does not authenticate yet",
     ),
+    "issued, the first, not refused": (
+        at(under_way(Phase.ISSUED, ISSUED, current=None), staged=4, published=0),
+        f"VERIFY {ACCOUNT} (new)",
+    ),
+    "another phase, and a rollback": (
+        at(under_way(Phase.STAGING), RunRequest(back=True)),
+        "LOOK_FOR_STAGED c--orchestra-staging",
+    ),
     "back, asleep": (at(RETURNING, published=0), f"ENABLE {ACCOUNT}/old"),
     "back, awake": (at(RETURNING, published=0, enabled=True), f"VERIFY {ACCOUNT} (old)"),
     "back, in its grace": (at(IN_GRACE, published=0), f"VERIFY {ACCOUNT} (old)"),
@@ -270,6 +278,12 @@ PHASES: Mapping[str, tuple[Situation, str]] = {
 @pytest.mark.parametrize("name", PHASES)
 def test_how_a_rotation_goes_on(name: str) -> None:
     check(*PHASES[name])
+
+
+def test_a_successor_without_an_id_has_none_in_its_step() -> None:
+    step = machine.next_step(at(under_way(Phase.CREATING), staged=4))
+    assert step is not None
+    assert (step.kind, step.detail) == (StepKind.ISSUED, "")
 
 
 # -- a successor that readers have
@@ -311,6 +325,12 @@ DELIVERIES: Mapping[str, tuple[Situation, str]] = {
     "staged copy, an older one gone": (
         at(replace(PUBLISHED, successor=ISSUED), cleaned=3),
         "CLEAN c--orchestra-staging",
+    ),
+    "copies before what leaked": (at(replace(PUBLISHED, retiring=(LEAKED_OLD,)), credential=COPIED), "DELIVER f (aa)"),
+    "no hook": (at(replace(PUBLISHED, hooked=2)), "FINISH c"),
+    "a rollback that came here, of one that leaked": (
+        at(replace(PUBLISHED, leaked=("aa",)), RunRequest(back=True), rotated=True),
+        "FINISH c",
     ),
     "rollback": (at(PUBLISHED, RunRequest(back=True)), "LOOK_AT_VERSIONS c"),
     "rollback, staged copy": (
@@ -514,6 +534,10 @@ ENDS: Mapping[str, tuple[Situation, str]] = {
         at(replace(under_way(Phase.STAGING), retiring=(LEAKED_OLD,)), **PROVEN),
         f"DISABLE {ACCOUNT}/old (old)",
     ),
+    "leaked, and the current one leaked and is given up": (
+        at(replace(LEAKED, retiring=(LEAKED_OLD,)), abandoned=True, proved=True),
+        "LEASE_RETIRE c",
+    ),
     "leaked, while the current one leaked": (
         at(replace(under_way(Phase.STAGING), retiring=(LEAKED_OLD,), leaked=("aa",)), **PROVEN),
         "LOOK_FOR_STAGED c--orchestra-staging",
@@ -676,6 +700,10 @@ BEGINNINGS: Mapping[str, tuple[Situation, str]] = {
     "begin": (at(DUE, **BEGINS), "BEGIN c (it is due, by upload)"),
     "begin by creation": (at(DUE, **BEGINS, local=False), "BEGIN c (it is due, by creation)"),
     "begin a value": (at(State(), credential=GENERATED, **{**BEGINS, "newest": 0}), "BEGIN c (it has no version yet)"),
+    "a predecessor in its grace": (
+        at(replace(DUE, retiring=(replace(OLD, since=NOW),)), **BEGINS),
+        "BEGIN c (it is due, by upload)",
+    ),
     "two users: the other one waits": (
         at(WAITING, credential=POSTGRES, healthy=True, newest=3),
         "refused: is still in its grace",
@@ -720,6 +748,11 @@ BEGINNINGS: Mapping[str, tuple[Situation, str]] = {
     "by hand, looked": (at(BY_HAND, credential=MANUAL, healthy=True, newest=3), "nothing"),
     "by hand, newer": (at(BY_HAND, credential=MANUAL, healthy=True, newest=4), "RECORD c/versions/4"),
     "by hand, the first": (at(State(), credential=MANUAL, newest=1), "RECORD c/versions/1"),
+    "by hand, the first, unreadable": (at(State(), credential=MANUAL, newest=1, newest_unreadable=True), "nothing"),
+    "by hand, nothing to copy": (
+        at(State(), credential=replace(COPIED, kind=CredentialKind.MANUAL), newest=0),
+        "nothing",
+    ),
     "by hand, due": (at(replace(BY_HAND, current=DUE.current), credential=MANUAL, healthy=True, newest=3), "nothing"),
     # older versions
     "adopt: nothing": (at(want=ADOPT, **BEGINS), "nothing"),

@@ -182,3 +182,16 @@ def test_a_generated_value_is_recorded_with_or_without_the_flag(world: World) ->
     current = world.state().current
     assert current is not None
     assert current.version == 2
+
+
+def test_an_account_that_was_disabled_is_left_for_another(world: World, credential: Credential, account: str) -> None:
+    """Whoever declares another account because the old one is disabled gets a successor there, and no word about the old one."""
+    world.rotate(credential)
+    world.rpc("DisableServiceAccount", name=f"projects/-/serviceAccounts/{account}")
+    assert world.rotate(credential).code is ExitCode.PRECONDITION
+    other = replace(credential, account=world.account("app-two"))
+    attempt = world.attempt(other)
+    attempt.executor._issuer_at = lambda target: world.issuer(replace(other, account=target.account))
+    outcome = world.finish(attempt)
+    assert (outcome.ending, outcome.code) == (Ending.ROTATED, ExitCode.OK), outcome.message
+    assert world.authenticates("db-key", "latest")

@@ -522,3 +522,16 @@ def test_a_current_key_that_a_person_disabled_does_not_come_back_once_its_succes
     assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION), outcome.message
     assert old in outcome.message
     assert old not in world.enabled_keys(account)
+
+
+def test_one_that_a_person_disabled_while_it_was_current_does_not_come_back(
+    world: World, credential: Credential, account: str
+) -> None:
+    world.rotate(credential)
+    taken = first_id(world)
+    world.keys.disable_key(account, taken)
+    assert world.rotate(credential).ending is Ending.ROTATED
+    assert world.state().leaked == (taken,)
+    outcome = world.rotate(credential, BACK)
+    assert (outcome.ending, outcome.code) == (Ending.FAILED, ExitCode.PRECONDITION)
+    assert taken not in world.enabled_keys(account)

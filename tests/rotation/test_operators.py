@@ -135,7 +135,7 @@ VARIANTS: Mapping[str, tuple[Variant, str, str]] = {
     "a rollback brings back what leaked": (patched(machine, "_may_return", lambda *_: True), "L3", "back_after_leak"),
     "nobody asks who took a key out of service": (
         patched(StepObserver, "_taken_out", lambda *_: ""),
-        "L3",
+        "L",
         "back_after_exposure",
     ),
     "the wish to end what leaked is not stored": (_leak_forgotten, "L", "leaked"),
@@ -170,7 +170,7 @@ VARIANTS: Mapping[str, tuple[Variant, str, str]] = {
     "an end that fails holds up a rotation that is due": (
         patched(retirement, "RETIREMENT", frozenset()),
         "D1",
-        "refuse_changes",
+        "lose_the_right_to_end",
     ),
     "a delivery that failed is in the journal as done": (patched(Attempt, "_perform", _always_done), "J1", "fill_disk"),
     "lost creations are forgotten": (patched(StepObserver, "_look_for_orphans", _no_orphans), "K1", "lose_a_creation"),

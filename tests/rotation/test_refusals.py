@@ -31,7 +31,7 @@ from orchestra_creds.rotation.run_clock import seconds_since_boot
 from orchestra_creds.rotation.situation import StepKind
 from orchestra_creds.rotation.state import ANNOTATION, OrphanWindow, encode
 from orchestra_creds.rotation.timing import SWEEP_AFTER
-from tests.rotation.world import POLICY, World, service_account_key
+from tests.rotation.world import POLICY, Died, World, service_account_key
 
 
 def info(reason: str) -> Message:
@@ -283,3 +283,28 @@ def test_a_value_by_hand_that_is_due_when_it_is_recorded_gets_its_successor_in_t
     state = world.state("value")
     assert (state.generation, state.current is not None and state.current.version) == (3, 3)
     assert [entry.id for entry in state.retiring] == [state.retiring[0].id, "v2"]
+
+
+def test_a_version_that_covers_what_a_dead_run_published_is_looked_at_in_the_same_run(world: World) -> None:
+    credential = Credential("value", CredentialKind.GENERATED, "value", POLICY)
+    issuer = GeneratedValues(credential, random.Random(1).randbytes)
+    world.rotate(credential, issuer=issuer)
+    world.pass_time(POLICY.every)
+    calls = len(world.emulator.calls)
+    world.emulator.after = lambda name, _mutates: (
+        stop() if name.endswith("AddSecretVersion") and len(world.versions("value")) == 2 else None
+    )
+
+    def stop() -> None:
+        raise Died
+
+    with pytest.raises(Died):
+        world.rotate(credential, issuer=issuer)
+    assert len(world.emulator.calls) > calls
+    world.emulator.after = lambda _name, _mutates: None
+    world.secrets.add_version("value", Material(b"by hand"))
+    world.pass_time(timedelta(minutes=20))
+    outcome = world.rotate(credential, issuer=issuer)
+    assert (outcome.ending, outcome.code) == (Ending.ROTATED, ExitCode.OK), outcome.message
+    state = world.state("value")
+    assert (state.generation, state.current is not None and state.current.version) == (3, 3)

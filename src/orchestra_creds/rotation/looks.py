@@ -184,8 +184,9 @@ class StepObserver(StepProver):
             if self._readable_material(name, back.versions[-1]) is None:  # it is still asleep, so nothing was published
                 return StepResult(seen=seen)
         value, base = self._secret_value(situation), situation.state.base
-        mine = (n for n in range(self._top(name, base), base, -1) if self._readable_material(name, n) == value)
-        return StepResult(seen=replace(seen, published=next(mine, 0)))
+        top = self._top(name, base)
+        found = next((n for n in range(top, base, -1) if self._readable_material(name, n) == value), 0)
+        return StepResult(seen=replace(seen, published=found, covered=0 < found < top))
 
     # -- the issuer
 
@@ -236,7 +237,8 @@ class StepObserver(StepProver):
             seen = replace(seen, expires=mine.expires, end_known=True, learned=target or learned)
             situation = replace(situation, seen=seen)
         unknown = not issued and not has_account(issuer)  # an account without keys has lost this one
-        if unknown or (mine is not None and mine.enabled and _is_account_enabled(situation, issuer)):
+        moved = issuer is not self._issuer
+        if unknown or (mine is not None and mine.enabled and _is_account_enabled(situation, issuer, moved=moved)):
             return StepResult(seen=replace(situation.seen, healthy=True))
         if mine is None and target is not None and target.unique_id and issuer is self._issuer:
             there = self._account_id()
@@ -332,8 +334,8 @@ def was_used(situation: Situation, issuer: Issuer, item: IssuedCredential, since
     return usage is not None and usage.last_used is not None
 
 
-def _is_account_enabled(situation: Situation, issuer: Issuer) -> bool:
-    """Return whether the account of a key is known to be enabled.
+def _is_account_enabled(situation: Situation, issuer: Issuer, *, moved: bool) -> bool:
+    """Return whether the account of a key is known to be enabled; a credential that was `moved` gets its successor at another one.
 
     Raises:
         PreconditionError: it is disabled, so that a successor would not authenticate either.
@@ -344,6 +346,8 @@ def _is_account_enabled(situation: Situation, issuer: Issuer) -> bool:
         disabled = issuer.is_account_disabled()
     except CredsError:
         return False  # nobody may look: then the key itself is tried
+    if disabled and moved:
+        return False
     if disabled:
         raise PreconditionError(
             f"the account of {situation.credential.name} is disabled: no key of it authenticates, and no successor would",

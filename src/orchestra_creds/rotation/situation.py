@@ -246,6 +246,8 @@ class Observations:
     verified: bool = False
     refused: bool = False
     published: int | None = None
+    covered: bool = False
+    """Others added a version after the one that an earlier run had published."""
     proved: bool | None = None
     dead: bool = False
     withdrawn: bool = False

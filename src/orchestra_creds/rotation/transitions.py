@@ -238,7 +238,7 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
     if back is not None:  # it is as old as it is; the operator has the grace to mend what was wrong with its successor
         since = max(back.born or situation.now, situation.now - policy.every + policy.grace)
     promoted = replace(
-        _renew_lease(situation),
+        _renew_lease(replace(situation, state=state)),
         generation=state.generation + 1,
         phase=Phase.PUBLISHED,
         current=CurrentCredential(
@@ -252,7 +252,14 @@ def _after_promote(situation: Situation, _result: StepResult) -> tuple[State, Ob
         leaked=state.leaked,
         started=None,
     )
-    return promoted, _forget_current(seen)
+    seen = _forget_current(seen)
+    return promoted, replace(seen, rotated=False, newest=None) if seen.covered and _is_ordinary(situation) else seen
+
+
+def _is_ordinary(situation: Situation) -> bool:
+    """Whether a run may begin what is due, and nobody has asked for more."""
+    want = situation.want
+    return want.start and not (want.back or want.force or want.adopt or want.leaked)
 
 
 def _forget_current(seen: Observations) -> Observations:
@@ -297,8 +304,8 @@ def _after_finish(situation: Situation, _result: StepResult) -> tuple[State, Obs
 
 def _goes_on(situation: Situation) -> bool:
     """Whether a run that only finished what an earlier one began, or a person, still has to ask whether that is in force and due."""
-    seen, want = situation.seen, situation.want
-    return not (seen.rotated or seen.copies_compared or want.force or want.adopt or is_behind(situation))
+    seen = situation.seen
+    return _is_ordinary(situation) and not (seen.rotated or seen.copies_compared or is_behind(situation))
 
 
 def _after_abandon(situation: Situation, _result: StepResult) -> tuple[State, Observations]:

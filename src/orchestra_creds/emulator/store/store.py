@@ -16,7 +16,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -328,7 +328,15 @@ class Txn:
         """Append to the audit log."""
         cursor = self.database.execute(
             f"INSERT INTO audit ({_AUDIT}) VALUES (?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # a constant above
-            (entry.time.timestamp(), *astuple(entry)[1:]),
+            (
+                entry.time.timestamp(),
+                entry.method,
+                entry.resource,
+                entry.caller,
+                entry.status,
+                entry.mutating,
+                entry.reason,
+            ),
         )
         if cursor.lastrowid is not None and cursor.lastrowid % 1000 == 0:
             self.database.execute("DELETE FROM audit WHERE id<=?", (cursor.lastrowid - AUDIT_KEPT,))
