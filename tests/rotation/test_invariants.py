@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from unittest import mock
@@ -15,7 +16,7 @@ from orchestra_creds.emulator.protocol.errors import Code
 from orchestra_creds.errors import AuthError, ExitCode, PreconditionError, UnavailableError
 from orchestra_creds.rotation.outcome import Ending, Event, Outcome
 from orchestra_creds.rotation.situation import PREDICTED, RunRequest, StepKind
-from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, Phase, Retirement
+from orchestra_creds.rotation.state import ANNOTATION, STAGING_SUFFIX, Phase, Retirement, State
 from tests.rotation.promises import Watch
 from tests.rotation.world import POLICY, PROJECT, Died, Loss, World, service_account_key
 
@@ -620,3 +621,55 @@ def die_after(world: World, changes: int) -> Callable[[str, bool], None]:
             raise Died
 
     return die
+
+
+def lose_a_creation(world: World, credential: Credential) -> None:
+    """Rotate, and die after the key was made."""
+    world.emulator.after = lambda name, _mutates: die_of(name, "CreateServiceAccountKey")
+    with pytest.raises(Died):
+        world.rotate(credential, RunRequest(force=True))
+    world.emulator.after = lambda _name, _mutates: None
+
+
+def die_of(name: str, call: str) -> None:
+    if name.endswith(call):
+        raise Died
+
+
+def test_lost_creations_of_two_credentials_of_one_account_are_both_swept(world: World, account: str) -> None:
+    first = service_account_key(account, strategy=Strategy.CREATE)
+    second = replace(first, name="other", secret="other")
+    for credential in (first, second):
+        world.rotate(credential)
+    for credential in (first, second):
+        lose_a_creation(world, credential)
+    for _ in range(4):
+        world.pass_time(timedelta(minutes=20))
+        assert {world.rotate(credential).ending for credential in (first, second)} <= {
+            Ending.ROTATED,
+            Ending.RETIRED,
+            Ending.NOTHING,
+        }
+    known = world.state("db-key").referenced_ids | world.state("other").referenced_ids
+    assert world.enabled_keys(account) <= known
+    assert world.state("db-key").unresolved == world.state("other").unresolved == ()
+
+
+def test_a_lost_creation_is_not_forgotten_while_a_state_that_may_speak_for_it_cannot_be_read(
+    world: World, account: str
+) -> None:
+    credential = service_account_key(account, strategy=Strategy.CREATE)
+    world.rotate(credential)
+    lose_a_creation(world, credential)
+    world.pass_time(timedelta(minutes=20))
+    world.rotate(credential)
+    damaged = State(phase=Phase.CREATING)  # what a state that cannot be read counts as
+    unread = mock.patch.object(World, "siblings", return_value=[damaged])
+    with unread:
+        world.pass_time(timedelta(minutes=20))
+        outcome = world.rotate(credential)
+        assert (outcome.ending, outcome.code) == (Ending.ATTENTION, ExitCode.ATTENTION), outcome.message
+    assert world.state().unresolved != ()
+    assert world.rotate(credential).ending is Ending.RETIRED
+    assert world.enabled_keys(account) <= world.state().referenced_ids
+    assert world.state().unresolved == ()

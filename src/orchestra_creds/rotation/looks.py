@@ -24,7 +24,7 @@ from orchestra_creds.rotation.proofs import StepProver
 from orchestra_creds.rotation.situation import Observations, Situation, StepResult
 from orchestra_creds.rotation.staged import unwrap_material, wrap_material
 from orchestra_creds.rotation.state import Phase, Predecessor, Retirement, Target, require_room
-from orchestra_creds.rotation.timing import SKEW, SWEEP_AFTER
+from orchestra_creds.rotation.timing import MADE_BEFORE, SKEW, SWEEP_AFTER
 
 
 class StepObserver(StepProver):
@@ -272,21 +272,27 @@ class StepObserver(StepProver):
         return seen
 
     def _look_for_orphans(self, situation: Situation, _step: Step) -> StepResult:
-        """Ids that came to be in a window of ours, that nobody refers to and nobody ever used."""
+        """Ids that came to be in a window of ours, that nobody refers to and nobody ever used.
+
+        While another credential is making a key, or its state cannot be read, a key may be its: then the window stays open.
+        """
         windows = [w for w in situation.state.unresolved if situation.now - w.closed >= SWEEP_AFTER]
         siblings = list(self._siblings())
         others = frozenset[str]().union(*(state.referenced_ids for state in siblings))
-        busy = [s for s in siblings if s.phase is Phase.CREATING or s.unresolved]
+        begun = [state.started for state in siblings if state.phase in {Phase.CREATING, Phase.PREPARED}]
         mine = situation.state.referenced_ids | others
         orphans: dict[str, Target | None] = {}
-        for window in windows if not busy else ():
+        for window in windows:
             issuer = self._issuer_for(situation, window.target)
             for item in issuer.list_credentials():
                 if item.id in mine or item.created is None or not item.enabled:
                     continue
                 lies_in = window.opened - SKEW <= item.created <= window.closed + SKEW
-                if lies_in and item.id not in window.known and not was_used(situation, issuer, item, window.opened):
-                    orphans[item.id] = window.target
+                if not lies_in or item.id in window.known or was_used(situation, issuer, item, window.opened):
+                    continue
+                if any(start is None or start - MADE_BEFORE - SKEW <= item.created for start in begun):
+                    return StepResult(seen=replace(situation.seen, unswept=True))
+                orphans[item.id] = window.target
         seen = replace(situation.seen, orphans=tuple(sorted(orphans)), orphan_targets=orphans)
         return StepResult(seen=seen)
 
