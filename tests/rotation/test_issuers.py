@@ -117,7 +117,7 @@ def test_a_value_that_a_person_set_becomes_the_current_one_and_is_carried_on(wor
     issuer = GeneratedValues(credential, Counting())
     world.rotate(credential, issuer=issuer, destinations=[shelf])
     world.secrets.add_version("db", Material(b"set by hand, and long enough"))
-    world.pass_time(POLICY.every)
+    world.pass_time(POLICY.every / 2)
     outcome = world.rotate(credential, issuer=issuer, destinations=[shelf])
     assert (outcome.ending, outcome.version) == (Ending.ROTATED, 2)
     assert shelf.held == Material(b"set by hand, and long enough")
