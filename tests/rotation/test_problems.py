@@ -23,7 +23,14 @@ from orchestra_creds.rotation.state import (
     Target,
     encode,
 )
-from orchestra_creds.rotation.status import CredentialFacts, Problem, credential_status
+from orchestra_creds.rotation.status import (
+    CredentialFacts,
+    CredentialProblem,
+    CredentialStatus,
+    Problem,
+    credential_status,
+    survey,
+)
 from orchestra_creds.rotation.timing import LATE, LISTED_LATE, SECRET_ENDS_SOON
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -253,3 +260,25 @@ def test_the_row_shows_what_is_in_force() -> None:
     assert (row.last_used, row.expires, row.secret_expires, row.ends) == (used, expires, secret.expires, secret.expires)
     empty = credential_status(CredentialFacts(KEY, None, None), NOW)
     assert (empty.version, empty.age, empty.share, empty.due, empty.ends) == (0, None, 0.0, None, None)
+
+
+def row(name: str, *found: Problem, due: datetime | None = None) -> CredentialStatus:
+    told = tuple(CredentialProblem(each) for each in found)
+    return CredentialStatus(name, CredentialKind.GENERATED, name, "file", "idle", due=due, problems=told)
+
+
+def test_the_most_urgent_comes_first() -> None:
+    rows = [row("never"), row("late", due=NOW + DAY), row("soon", due=NOW), row("wrong", Problem.STUCK, due=NOW + DAY)]
+    assert [one.name for one in survey("p", rows, NOW).statuses] == ["wrong", "soon", "late", "never"]
+
+
+def test_when_an_operator_is_needed() -> None:
+    assert survey("p", [], NOW).needs_operator
+    assert not survey("p", [row("a")], NOW).needs_operator
+    assert survey("p", [row("a")], NOW, listing_error="denied").needs_operator
+    assert survey("p", [row("a"), row("b", Problem.STUCK)], NOW).needs_operator
+
+
+def test_keys_without_a_current_one_are_foreign() -> None:
+    found = problems(replace(HEALTHY, current=None), held=(IssuedCredential("aa", enabled=False),))
+    assert set(found) == {Problem.NO_VERSION, Problem.FOREIGN}
