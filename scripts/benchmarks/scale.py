@@ -1,8 +1,8 @@
 """How cost grows with work: each row at three sizes, with the exponent.
 
 The exponent is log(cost ratio) / log(size ratio) from the first size to the last, after the cost of a start is taken off: 1 is linear, 0
-is flat. Costs are seconds of all processors and the peak memory of one process, as the kernel counts them, or, for the verbs of the
-cloud, seconds by the clock against an embedded cloud that answers every call after `--delay`.
+is flat. Costs are seconds of all processors and the peak memory of one process, as the kernel counts them (never less than this benchmark
+takes itself), or, for the verbs of the cloud, seconds by the clock against an embedded cloud that answers every call after `--delay`.
 """
 
 import argparse
