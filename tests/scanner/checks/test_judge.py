@@ -94,11 +94,18 @@ def test_sixteen_hexadecimal_digits_in_quotes_are_a_token() -> None:
     assert not secret(b"0000000000000000")
 
 
+def test_a_sign_of_a_secret_may_be_written_as_its_code() -> None:
+    value = drawn(string.ascii_letters + string.digits, 5) + b"7~" + drawn(string.ascii_letters + string.digits, 30)
+    assert secret(value.replace(b"~", rb"\u007e"))
+    assert secret(value.replace(b"~", rb"\\u007E"))
+    assert not secret(rb"[\u00e0-\u00ff]" + drawn(string.ascii_letters + string.digits, 20))
+
+
 def test_every_token_of_a_list_in_quotes_is_judged() -> None:
     value = drawn(HEX, 16).decode()
-    (found,) = detect(fast(), f'{{"id": 7, "tokens": ["{value}", "none"], "state": "{value}"}}'.encode())
-    assert found.rule.id == "generic-secret"
-    assert found.material.reveal().decode() == value
+    text = f'{{"id": 7, "tokens": ["{value}", "none"], "state": "{value}"}}'.encode()
+    found = [(one.rule.id, one.material.reveal().decode()) for one in detect(fast(), text)]
+    assert found == [("generic-secret", value)]
 
 
 @pytest.mark.parametrize("word", ["pw", "PW", "Pw"])

@@ -198,6 +198,8 @@ def _is_drawn(value: bytes, *, quoted: bool) -> bool:
 @lru_cache(KEPT)
 def is_secret(value: bytes, kind: NameClass, *, quoted: bool) -> bool:
     """Whether a value that is called a key, a token or a secret is one: long and drawn by chance."""
+    if b"\\u00" in value:
+        value = re.sub(rb"\\+u00([2-7][0-9a-fA-F])", lambda code: bytes([int(code[1], 16)]), value)
     if not SHORTEST_SECRET <= len(value) <= LONGEST_SECRET or _PUBLIC.match(value):
         return False
     if is_hexadecimal(value):
