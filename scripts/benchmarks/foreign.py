@@ -9,7 +9,8 @@
   CORPUS/labels.csv, tree/      lines of the files in `tree` that somebody judged, with the head
                                 path,first,last,category,truth,aside: lines count from 1, `truth` is true or false.
   CORPUS/counts.csv, tree/      the number of lines in a file that hold a credential, with the head path,lines.
-  CORPUS/checkouts/NAME         whole trees without labels: findings of medium severity and above are counted, by MB.
+  CORPUS/checkouts/NAME         whole trees without labels: findings of medium severity and above are counted, by MB;
+                                one with several places in a file is one.
 
 A case is found when any finding stands in its file, a label when a finding touches its lines, whatever the rule. In
 `counts.csv` the lines with a finding are counted, at most as many as the file has. Precision is the share of findings
@@ -232,7 +233,8 @@ def _score_lines(
 
 
 def _score_checkouts(corpus: ForeignCorpus, scanner: str, found: list[Found], seconds: float) -> ForeignScore:
-    counts = Counter(_relative(item.path, corpus.target).partition("/")[0] for item in found if not item.minor)
+    findings = {(_relative(item.path, corpus.target), item.rule, item.raw) for item in found if not item.minor}
+    counts = Counter(path.partition("/")[0] for path, _, _ in findings)
     sizes = {name: _megabytes(corpus.target / name) for name in corpus.checkouts}
     by_checkout = {name: (counts[name], sizes[name]) for name in corpus.checkouts}
     total = sum(counts[name] for name in corpus.checkouts)

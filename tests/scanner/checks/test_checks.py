@@ -250,6 +250,14 @@ def test_a_key_is_proven_and_named(engine: Engine, hole: str, rule: str, kind: s
     assert (hit.confidence, hit.note) == (Confidence.PROVEN, kind)
 
 
+def test_a_damaged_key_of_openssh_is_likely_and_a_made_up_one_is_none(engine: Engine) -> None:
+    lines = render("{openssh:1024}").splitlines()
+    damaged = "\n".join([*lines[:5], lines[5].swapcase(), *lines[6:]])
+    assert one(engine, f"{damaged}\n", "ssh-private-key").confidence is Confidence.LIKELY
+    made_up = "\n".join([*lines[:3], *("x" * 70 for _ in lines[3:-1]), lines[-1]])
+    assert "ssh-private-key" not in ids(engine, made_up)
+
+
 @pytest.mark.parametrize("label", ["RSA", "DSA", "EC"])
 def test_a_key_of_openssh_is_proven_under_the_label_of_an_older_format(engine: Engine, label: str) -> None:
     text = render("{opensshed25519:0}").replace(" OPENSSH ", f" {label} ")
