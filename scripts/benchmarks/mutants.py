@@ -433,7 +433,9 @@ class Runner:
                 return 0
 
             code = _fork(work, 3600)
-            found = json.loads(path.read_text(encoding="utf-8")) if code == 0 else {"failed": ["the child died"]}
+            found: dict[str, Any] = {"failed": ["the child died"]}
+            if code == 0:
+                found = json.loads(path.read_text(encoding="utf-8"))
         if found["failed"]:
             sys.exit(f"without a mutant, tests fail: {found['failed'][:5]}")
         for name, (seconds, steps, reached, digest) in found["seen"].items():
@@ -448,7 +450,8 @@ class Runner:
         found = {name: one.seconds for name, one in known.items() if place in one.reached}
         if not found and mutant.function == "(module)":
             found = {n: one.seconds for n, one in known.items() if any(mod == mutant.module for mod, _ in one.reached)}
-        names, spent = [], 0.0
+        names: list[str] = []
+        spent = 0.0
         for name in sorted(found, key=found.__getitem__):
             spent += found[name]
             if spent > BUDGET and names:

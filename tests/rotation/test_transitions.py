@@ -200,15 +200,15 @@ def test_a_rotation_begins() -> None:
         successor=Successor(target=replace(HERE, unique_id="7")),
         last_failure=None,
     )
-    seen = {"newest": 4, "staged_top": 6, "target_id": "7", "known": ("k",)}
-    told = {**seen, "staged": 0, "published": 0, "opened": True}
+    seen: dict[str, Any] = {"newest": 4, "staged_top": 6, "target_id": "7", "known": ("k",)}
+    told: dict[str, Any] = {**seen, "staged": 0, "published": 0, "opened": True}
     check(after(StepKind.BEGIN, at(FULL, **seen, cleaned=1, made="m", verified=True)), begun, **told, cleaned=1)
     created = replace(begun, phase=Phase.CREATING, known=("k",))
     check(after(StepKind.BEGIN, at(FULL, **seen, local=False)), created, **told, local=False)
     older = replace(begun, staged_base=2)
     check(after(StepKind.BEGIN, at(FULL, **{**seen, "staged_top": 1})), older, **{**told, "staged_top": 1})
     restarted = replace(begun, staged_base=1)
-    here = {**seen, "staged_top": 1, "staging_restarted": True}
+    here: dict[str, Any] = {**seen, "staged_top": 1, "staging_restarted": True}
     check(after(StepKind.BEGIN, at(FULL, **here, cleaned=5)), restarted, **{**told, **here})
 
 
@@ -253,7 +253,7 @@ def test_a_creation_instead_of_an_upload() -> None:
         known=("x",),
         started=NOW,
     )
-    seen = {"known": ("x",), "forbidden": True, "made": "", "staged": 5}
+    seen: dict[str, Any] = {"known": ("x",), "forbidden": True, "made": "", "staged": 5}
     check(after(StepKind.CREATE_INSTEAD, at(state, **seen)), created, known=("x",), staged=0, opened=True)
     higher = after(StepKind.CREATE_INSTEAD, at(replace(state, staged_base=9)))[0]
     assert higher.staged_base == 9
