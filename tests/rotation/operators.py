@@ -740,18 +740,22 @@ def _back_after_leak(project: OperatedProject) -> None:
 
 
 def _back_after_exposure(project: OperatedProject) -> None:
-    """Google finds the current key in public, the next night replaces it, and somebody wants it back."""
+    """Google finds the predecessor in its grace in public, or else the current key, which the next night replaces; somebody wants it back."""
     name = project.pick()
     project.note(name)
     state = project._state(project.world.secrets.find_secret(project.declared[name].secret))
-    account = project.declared[name].account
-    there = project.look().keys.get(account, {})
-    if state is None or state.current is None or state.current.id not in there:
+    if state is None or state.current is None:
         return
-    project.world.expose(account, state.current.id)
-    project.leaked.add(state.current.id)
-    project.foreign.pop(state.current.id, None)
-    _night(project)
+    waiting = [entry.id for entry in state.retiring if entry.phase is Retirement.GRACE]
+    found = waiting[-1] if waiting else state.current.id
+    account = project.declared[name].account
+    if found not in project.look().keys.get(account, {}):
+        return
+    project.world.expose(account, found)
+    project.leaked.add(found)
+    project.foreign.pop(found, None)
+    if not waiting:
+        _night(project)
     project.rotate([name], RunRequest(back=True))
 
 
