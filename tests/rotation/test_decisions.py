@@ -115,9 +115,13 @@ REASONS: Mapping[str, tuple[Situation, str]] = {
     "healthy": (at(), ""),
     "a second early": (at(due_in(1 / 86400)), ""),
     "due": (at(due_in(0)), "it is due"),
-    "expires soon": (at(expires=NOW + 8 * DAY), "it expires on 2026-03-09"),
+    "expires soon": (at(expires=NOW + 8 * DAY, end_known=True), "it expires on 2026-03-09"),
     "expires soon, as recorded": (at(due_in(80, expires=NOW + 8 * DAY)), "it expires on 2026-03-09"),
-    "the issuer knows better": (at(due_in(80, expires=NOW + 8 * DAY), expires=NOW + 80 * DAY), ""),
+    "the issuer knows better": (
+        at(due_in(80, expires=NOW + 8 * DAY), expires=NOW + 80 * DAY, end_known=True),
+        "",
+    ),
+    "the issuer does not say": (at(due_in(80, expires=NOW + 8 * DAY), expires=None), "it expires on 2026-03-09"),
     "expires later than it is due": (at(due_in(0), expires=NOW + 80 * DAY), "it is due"),
     "due by both at once": (at(due_in(0), expires=NOW + 9 * DAY), "it is due"),
 }
@@ -427,14 +431,25 @@ ENDS: Mapping[str, tuple[Situation, str]] = {
     "disable": (at(ending(OLD), **PROVEN), f"DISABLE {ACCOUNT}/old (old)"),
     "disabled": (at(ending(OLD), **done((StepKind.DISABLE, f"{ACCOUNT}/old"))), "RETIRED c"),
     "soak a second early": (at(ending(replace(DISABLED, since=NOW - 3 * DAY + SECOND)), **PROVEN), "RELEASE c"),
-    "soak over": (at(ending(DISABLED), **PROVEN), f"DELETE {ACCOUNT}/old (old)"),
-    "deleted": (at(ending(DISABLED), **done((StepKind.DELETE, f"{ACCOUNT}/old"))), "DESTROY c/versions/1 (old)"),
+    "soak over": (at(ending(DISABLED), **PROVEN, uses={"old": QUIET}), f"DELETE {ACCOUNT}/old (old)"),
+    "deleted": (
+        at(ending(DISABLED), **done((StepKind.DELETE, f"{ACCOUNT}/old")), uses={"old": QUIET}),
+        "DESTROY c/versions/1 (old)",
+    ),
     "first version destroyed": (
-        at(ending(DISABLED), **done((StepKind.DELETE, f"{ACCOUNT}/old"), (StepKind.DESTROY, "c/versions/1"))),
+        at(
+            ending(DISABLED),
+            **done((StepKind.DELETE, f"{ACCOUNT}/old"), (StepKind.DESTROY, "c/versions/1")),
+            uses={"old": QUIET},
+        ),
         "DESTROY c/versions/2 (old)",
     ),
     "the version of the current one stays": (
-        at(ending(replace(DISABLED, versions=(3, 4))), **done((StepKind.DELETE, f"{ACCOUNT}/old"))),
+        at(
+            ending(replace(DISABLED, versions=(3, 4))),
+            **done((StepKind.DELETE, f"{ACCOUNT}/old")),
+            uses={"old": QUIET},
+        ),
         "RETIRED c",
     ),
     "an orphan has no grace": (
@@ -458,10 +473,7 @@ ENDS: Mapping[str, tuple[Situation, str]] = {
         at(ending(OLD), credential=UNUSED, **PROVEN, uses={"old": None}),
         f"DISABLE {ACCOUNT}/old (old)",
     ),
-    "a disabled one is not asked about": (
-        at(ending(DISABLED), credential=UNUSED, **PROVEN),
-        f"DELETE {ACCOUNT}/old (old)",
-    ),
+    "a disabled one is asked about": (at(ending(DISABLED), **PROVEN), f"LOOK_AT_USE {ACCOUNT}/old"),
     "one in use does not hold up the other": (
         at(ending(OLD, replace(OLD, id="two")), credential=UNUSED, **PROVEN, uses={"old": BUSY, "two": QUIET}),
         f"DISABLE {ACCOUNT}/two (two)",
@@ -835,13 +847,18 @@ REST: Mapping[str, tuple[Situation, str]] = {
     # an expiry
     "expiry unknown": (at(healthy=True), "nothing"),
     "expiry late": (at(healthy=True, expires=NOW + 300 * DAY), "nothing"),
-    "expiry early": (at(healthy=True, expires=NOW + 30 * DAY), "RECORD_END c (2026-03-31)"),
+    "expiry early": (at(healthy=True, expires=NOW + 30 * DAY, end_known=True), "RECORD_END c (2026-03-31)"),
     "expiry early, as recorded": (
         at(replace(HEALTHY, current=replace(CURRENT, expires=NOW + 30 * DAY)), healthy=True, expires=NOW + 30 * DAY),
         "nothing",
     ),
     "expiry earlier than recorded": (
-        at(replace(HEALTHY, current=replace(CURRENT, expires=NOW + 40 * DAY)), healthy=True, expires=NOW + 30 * DAY),
+        at(
+            replace(HEALTHY, current=replace(CURRENT, expires=NOW + 40 * DAY)),
+            healthy=True,
+            expires=NOW + 30 * DAY,
+            end_known=True,
+        ),
         "RECORD_END c (2026-03-31)",
     ),
     # the end of a run
@@ -924,10 +941,15 @@ FINAL: Mapping[str, tuple[Situation, str]] = {
     ),
     "failed in this run": (at(over(OLD), staging=False, unretired=frozenset({"old"})), "RELEASE c"),
     "in its soak": (at(over(replace(DISABLED, since=NOW - 3 * DAY + SECOND)), staging=False), "RELEASE c"),
-    "soak over": (at(over(DISABLED), staging=False), f"DELETE {ACCOUNT}/old (old)"),
+    "soak over": (at(over(DISABLED), staging=False, uses={"old": QUIET}), f"DELETE {ACCOUNT}/old (old)"),
     "soak without a beginning": (at(over(replace(DISABLED, since=None)), staging=False), "RELEASE c"),
     "deleted": (
-        at(over(DISABLED), staging=False, done=frozenset({(StepKind.DELETE, f"{ACCOUNT}/old")})),
+        at(
+            over(DISABLED),
+            staging=False,
+            done=frozenset({(StepKind.DELETE, f"{ACCOUNT}/old")}),
+            uses={"old": QUIET},
+        ),
         "DESTROY c/versions/1 (old)",
     ),
     "lost creation": (
