@@ -128,7 +128,7 @@ def test_an_organization_policy_is_asked_for_once_a_run(operator: Operator) -> N
 def test_a_credential_does_not_wait_for_the_policies_of_another(mocker: MockerFixture) -> None:
     meeting, met = threading.Barrier(2), []
 
-    def is_enforced(_constraint: str) -> bool:
+    def is_enforced(_constraint: str, *, project: str) -> bool:
         with contextlib.suppress(threading.BrokenBarrierError):
             met.append(meeting.wait(0.5))
         return False

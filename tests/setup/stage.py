@@ -73,9 +73,10 @@ rules = ["key-created", "rotation-silent"]
 
 
 class Stage:
-    """One project, strict unless told, and one file."""
+    """One project, strict unless told, and one file; one call at a time unless told, so that a run is the same each time."""
 
-    def __init__(self, text: str = SMALL, *, strict: bool = True) -> None:
+    def __init__(self, text: str = SMALL, *, strict: bool = True, at_once: int = 1) -> None:
+        self.at_once = at_once
         self.world = World(strict=strict)
         self.policies = RestPolicyStore(self.world.session)
         self.told: list[str] = []
@@ -109,6 +110,7 @@ class Stage:
                 ResourceKind.JOB: RunJobs(session, (PLACE,), sleep=sleep),
                 ResourceKind.SCHEDULE: Schedules(session, (PLACE,)),
             },
+            at_once=self.at_once,
         )
 
     def sleep(self, seconds: float) -> None:

@@ -601,7 +601,7 @@ MANY = SMALL + "".join(
 def test_changes_that_do_not_need_one_another_are_made_at_once_and_told_in_order(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    stage, gauges = Stage(MANY), {"secrets": Gauge(), "policies": Gauge()}
+    stage, gauges = Stage(MANY, at_once=8), {"secrets": Gauge(), "policies": Gauge()}
 
     def measure(kind: type, name: str, gauge: Gauge) -> None:
         work = getattr(kind, name)
