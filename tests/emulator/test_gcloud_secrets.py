@@ -115,5 +115,5 @@ def state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def test_gcloud_does_with_secrets_what_it_does_at_google(state: Path, tmp_path: Path, *, exhaustive: bool) -> None:
-    others = {"metadata": METADATA, "time": TIME, "places": PLACES} if exhaustive else {}
-    tell({"life": LIFE, "policy": POLICY, **others}, state, tmp_path)
+    others = {"metadata": METADATA, "time": TIME, "places": PLACES, "policy": POLICY} if exhaustive else {}
+    tell({"life": LIFE, **others}, state, tmp_path)
