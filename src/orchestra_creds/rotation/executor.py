@@ -200,9 +200,8 @@ class StepExecutor(StepObserver):
                 same = there.phase is Phase.PREPARED and there.successor.fingerprint == mine.fingerprint
                 usable = same or self._is_published(situation.credential.secret, made)
             case Phase.CREATING:
-                usable = (
-                    situation.seen.staged != 0
-                )  # else its private half is in the memory of this run, and nowhere else
+                # without a staged copy its private half is in the memory of this run, and nowhere else
+                usable = situation.seen.staged != 0
             case _:
                 return False
         if usable or issuer.look_up(made) is None:
@@ -325,7 +324,8 @@ class StepExecutor(StepObserver):
     def _is_hidden(self, name: str, issuer: AccountIssuer, entry: Predecessor) -> bool:
         """Whether a disabled version is the private half of a disabled key: earlier programs disabled the version of one that leaked.
 
-        To be read it is enabled; one that is not the key is disabled again at once, one that cannot be read yet by the next run.
+        To be read it is enabled. One that is not the key is disabled again at once; one that cannot be read yet stays enabled, so that the
+        next run can read it.
         """
         for number in entry.versions:
             version = self._find_version(name, number)

@@ -1,8 +1,11 @@
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from orchestra_creds.core.material import Material
+from orchestra_creds.scanner.content import locate as locate_module
 from orchestra_creds.scanner.content.locate import LINE_LIMIT, Locator, inline_allow, locate, locate_all, sort_sightings
 from orchestra_creds.scanner.detection import Detection
 from orchestra_creds.scanner.native import count_breaks
@@ -45,12 +48,13 @@ def test_lines_and_columns_are_those_of_a_naive_count_whatever_the_pieces(
     assert [locator.advance(offset) for offset in offsets] == [naive(data, offset) for offset in offsets]
 
 
-@pytest.mark.skipif(count_breaks is None, reason="the extension was not built")
+@pytest.mark.parametrize("count", [count_breaks, None], ids=["as it is here", "without the extension"])
 @given(st.lists(st.sampled_from([b"\n", b"x\n", b"\n" * 5000, b"abc" * 2000, b"\r", bytes(range(256))]), max_size=8))
-def test_both_ways_count_the_same_line_breaks(pieces: list[bytes]) -> None:
-    assert count_breaks is not None
+def test_both_ways_count_the_same_line_breaks(count: Callable[[bytes], int] | None, pieces: list[bytes]) -> None:
     text = b"".join(pieces)
-    assert count_breaks(text) == text.count(b"\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locate_module, "count_breaks", count)
+        assert Locator(text).advance(len(text))[0] == 1 + text.count(b"\n")
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])

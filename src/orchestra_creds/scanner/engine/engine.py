@@ -36,8 +36,6 @@ from orchestra_creds.scanner.engine.prefilter import GAP, Hit, HyperscanMatcher,
 from orchestra_creds.scanner.libraries import hyperscan
 from orchestra_creds.scanner.rule import Rule
 
-"""Stands between texts that share a buffer: ends their lines, and no match is lost at it."""
-
 REACH_BACK = max(MAX_LONGEST + LOOK_BACK, MOST_BACK) + 16
 """Bytes before the end of a hit on which its verdict may depend."""
 
